@@ -1,0 +1,31 @@
+// Bundles the entry points: dist/extension.js for VS Code, dist/cli.js for the command line and the DAP server,
+// dist/worker.js for the engine's worker thread. `--watch` rebuilds on change.
+import { build, context } from "esbuild";
+import { cpSync, existsSync, mkdirSync } from "node:fs";
+
+const common = {
+  bundle: true,
+  platform: "node",
+  target: "node20",
+  format: "cjs",
+  sourcemap: true,
+  outdir: "dist",
+  external: ["vscode"],
+  logLevel: "warning",
+};
+const options = {
+  ...common,
+  entryPoints: { extension: "src/extension/extension.ts", cli: "src/cli/main.ts", worker: "src/adapter/worker.ts" },
+};
+
+mkdirSync("dist", { recursive: true });
+// iced-x86 loads its WebAssembly module from beside the bundle.
+const iced = "node_modules/iced-x86/iced_x86_bg.wasm";
+if (existsSync(iced)) cpSync(iced, "dist/iced_x86_bg.wasm");
+
+if (process.argv.includes("--watch")) {
+  const watcher = await context(options);
+  await watcher.watch();
+} else {
+  await build(options);
+}
