@@ -1,0 +1,106 @@
+/** Delivery modes of the ICR, LVTs, redirection entries and MSI (SDM vol. 3, "Interrupt Command Register"), by their public names. */
+export type DeliveryMode = "fixed" | "lowpri" | "smi" | "nmi" | "init" | "sipi" | "extint";
+
+/** Where an interrupt came from. */
+export type InterruptSource =
+  | "ipi"
+  | "ioapic"
+  | "msi"
+  | "timer"
+  | "lint0"
+  | "lint1"
+  | "error"
+  | "thermal"
+  | "pmc"
+  | "cmci"
+  | "pic"
+  | "debugger";
+
+export type TriggerMode = "edge" | "level";
+
+export type Shorthand = "none" | "self" | "all" | "others";
+
+/**
+ * A stage of an interrupt's life. `send`: left its source (ICR write, pin, MSI, LVT). `accept`: in a target's IRR, or latched as NMI, SMI, INIT, SIPI.
+ * `request`: the target CPU was asked to take it. `deliver`: the CPU starts its handler. `eoi`: ended. `drop`: lost, with a reason.
+ */
+export type Stage = "send" | "accept" | "request" | "deliver" | "eoi" | "drop";
+
+/** When and where a stage happened. */
+export interface StageStamp {
+  readonly stage: Stage;
+  /** Instructions retired by the whole machine when it happened. */
+  readonly instruction: number;
+  /** Nanoseconds of virtual time. */
+  readonly time: number;
+  /** Index of the CPU whose instruction caused it, or -1 for a device or timer. */
+  readonly cpu: number;
+  /** RIP of that CPU's current instruction, 0n when `cpu` is -1. */
+  readonly rip: bigint;
+}
+
+/** The whole life of one interrupt at one target. A broadcast makes one record per target, with the same `sendId`. */
+export interface InterruptRecord {
+  /** Unique in the machine, ascending from 1. */
+  readonly id: number;
+  /** Id shared by all the records of one send. */
+  readonly sendId: number;
+  readonly source: InterruptSource;
+  readonly mode: DeliveryMode;
+  /** 0 to 255; for SIPI the start page; 0 where the mode has none. */
+  readonly vector: number;
+  readonly trigger: TriggerMode;
+  readonly shorthand: Shorthand;
+  /** APIC id of the sender; -1 for a source that is no CPU. */
+  readonly src: number;
+  /** APIC id of the target; -1 while unknown (send) or when nobody matched. */
+  readonly dst: number;
+  /** Why it was dropped, if it was. */
+  readonly dropReason?: string;
+  /** Arrived while the same vector was already pending: it shares the delivery of record `coalescedInto`. */
+  readonly coalescedInto?: number;
+  readonly stages: readonly StageStamp[];
+}
+
+/** One event on the machine's event bus: `record` as of this stage. */
+export interface InterruptEvent {
+  readonly stage: Stage;
+  readonly record: InterruptRecord;
+  /** Index of the CPU it concerns: the sender for `send`, else the target; -1 for none. */
+  readonly cpu: number;
+}
+
+/** Hears of every stage of every interrupt, in order, as it happens. Must not change guest state. */
+export interface InterruptObserver {
+  interruptEvent(event: InterruptEvent): void;
+}
+
+/** The vCPU as its local APIC sees it. Implemented by `cpu/`; the APIC never imports it. */
+export interface ApicCpu {
+  /** Index in the machine, 0 to 63. */
+  readonly index: number;
+  /** Level of INTR: true while the local APIC (or ExtINT through it) has a deliverable vector. */
+  setInterruptRequest(pending: boolean): void;
+  raiseNmi(): void;
+  raiseSmi(): void;
+  /** INIT: reset to wait-for-SIPI (BSP: to its reset vector). The APIC resets itself. Latched at the next boundary. */
+  raiseInit(): void;
+  /** Start-up IPI: begins execution at `page` * 4096 if waiting for it. Returns false when ignored (not in wait-for-SIPI). */
+  startup(page: number): boolean;
+  /** True when in wait-for-SIPI. */
+  readonly waitingForSipi: boolean;
+  /** True for the bootstrap processor. */
+  readonly bootstrap: boolean;
+}
+
+/** Instruction count, time and RIP for stamps. Implemented by `machine/`. */
+export interface StampSource {
+  /** Instructions retired by the whole machine, exact inside an instruction. */
+  instructions(): number;
+  /** Nanoseconds of virtual time. */
+  now(): number;
+  /** Index of the CPU executing now, -1 when none is (a timer or the host). */
+  currentCpu(): number;
+  /** RIP of the current instruction of that CPU; 0n for -1. */
+  currentRip(): bigint;
+}

@@ -1,0 +1,1 @@
+export { AssertionError, UserError, assert, unreachable } from "../common/errors";
