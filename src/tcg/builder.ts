@@ -1,0 +1,93 @@
+import { assert } from "../common/errors";
+import { OP_A, OP_B, OP_BYTES, OP_D, OP_IMM, OP_MEM_FLAGS, OP_SCALE, SLOT_ZERO } from "./layout";
+import { Op, type OpName } from "./ops";
+
+/** A forward branch waiting for its target. */
+export type Label = { op: number };
+
+/** Memory operand of ld, st, lea: linear address base + (index << scale) + displacement. */
+export interface Address {
+  base: number;
+  index: number;
+  scale: number;
+  displacement: number;
+  /** MEM_STACK or 0. */
+  flags: number;
+}
+
+/**
+ * Collects the ops of one block. Reused from block to block: its buffer is allocated once. The engine copies the bytes into the code arena.
+ */
+export class OpBuilder {
+  static readonly MAX_OPS = 4096;
+  private readonly view = new DataView(new ArrayBuffer(OpBuilder.MAX_OPS * OP_BYTES));
+  private ops = 0;
+  /** First op of each guest instruction, and offset of the instruction's first byte from the block's start. */
+  readonly instructionOps: number[] = [];
+  readonly instructionOffsets: number[] = [];
+
+  clear(): void {
+    this.ops = 0;
+    this.instructionOps.length = 0;
+    this.instructionOffsets.length = 0;
+  }
+
+  get count(): number {
+    return this.ops;
+  }
+
+  bytes(): Uint8Array {
+    return new Uint8Array(this.view.buffer, 0, this.ops * OP_BYTES);
+  }
+
+  /** Marks the start of the guest instruction at `offset` bytes from the block's start. Every instruction emits at least one op. */
+  instruction(offset: number): void {
+    this.instructionOps.push(this.ops);
+    this.instructionOffsets.push(offset);
+  }
+
+  /** Drops the instruction begun last and its ops (its bytes could not be fetched). */
+  dropInstruction(): void {
+    const op = this.instructionOps.pop();
+    this.instructionOffsets.pop();
+    assert(op !== undefined, "no instruction to drop");
+    this.ops = op;
+  }
+
+  /** Appends an op. `imm` is taken modulo 2^64. */
+  emit(name: OpName, d = SLOT_ZERO, a = SLOT_ZERO, b = SLOT_ZERO, imm: number | bigint = 0): number {
+    assert(this.ops < OpBuilder.MAX_OPS, "block has too many ops");
+    const at = this.ops * OP_BYTES;
+    this.view.setUint16(at, Op[name], true);
+    this.view.setUint16(at + OP_D, d, true);
+    this.view.setUint16(at + OP_A, a, true);
+    this.view.setUint16(at + OP_B, b, true);
+    if (typeof imm === "number") {
+      this.view.setInt32(at + OP_IMM, imm, true);
+      this.view.setInt32(at + OP_IMM + 4, imm < 0 ? -1 : Math.floor(imm / 0x1_0000_0000), true);
+    } else this.view.setBigUint64(at + OP_IMM, BigInt.asUintN(64, imm), true);
+    return this.ops++;
+  }
+
+  /** Appends ld, ldw, st, lea or aligned with its address. `d` is destination, or the stored value. `alignment` is for `aligned` only. */
+  memory(name: OpName, d: number, address: Address, alignment = 0): void {
+    const op = this.emit(name, d, address.base, address.index);
+    const at = op * OP_BYTES;
+    this.view.setInt32(at + OP_IMM, address.displacement, true);
+    this.view.setUint8(at + OP_SCALE, address.scale);
+    this.view.setUint8(at + OP_MEM_FLAGS, address.flags);
+    this.view.setUint8(at + OP_MEM_FLAGS + 1, alignment);
+  }
+
+  /** Appends a branch forward (br, brz, brnz, br_cc); give its label to {@link bind} where it lands. `a` is tested; `invert` 1 inverts a condition. */
+  branch(name: OpName, a = SLOT_ZERO, invert = 0): Label {
+    return { op: this.emit(name, SLOT_ZERO, a, invert) };
+  }
+
+  /** Lands `label` at the next op. */
+  bind(label: Label): void {
+    assert(label.op < this.ops, "a branch cannot land on itself");
+    this.view.setInt32(label.op * OP_BYTES + OP_IMM, (this.ops - label.op) * OP_BYTES, true);
+    this.view.setInt32(label.op * OP_BYTES + OP_IMM + 4, 0, true);
+  }
+}

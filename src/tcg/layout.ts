@@ -1,0 +1,108 @@
+/**
+ * Layout of the engine's linear memory. One `WebAssembly.Memory` holds, per CPU, a state block of 64-bit slots, a soft TLB and a jump cache;
+ * then the code arena (translated blocks) and guest RAM. Offsets here are bytes from a CPU's state block unless said otherwise.
+ */
+
+/** The 16 general registers, `slotOfGpr(i)`: rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi, r8..r15. */
+export const SLOT_GPR = 0;
+/** Instruction pointer as the architecture has it: an offset in CS, valid whenever no block is executing. */
+export const SLOT_RIP = 128;
+/**
+ * Lazy status flags. `CC_RES`: the last result, sign-extended from its width to 64 bits. `CC_AUX`, by bit:
+ * 63 CF; 62 carry into the top bit (OF = CF xor bit 62); 3 AF; 16 SD (SF = sign of CC_RES xor SD); 8-15 PDB (PF = even parity of the low byte of CC_RES xor PDB);
+ * every other bit is zero. ZF = (CC_RES == 0).
+ */
+export const SLOT_CC_RES = 136;
+export const SLOT_CC_AUX = 144;
+/** RFLAGS without the six status flags: TF, IF, DF, IOPL, NT, RF, VM, AC, VIF, VIP, ID at their own positions, bit 1 set. */
+export const SLOT_RFLAGS = 152;
+/** Segment bases in x86's order ES, CS, SS, DS, FS, GS: `SLOT_SEG_BASE + 8 * segment`. Zero-extended 32 bits outside FS/GS in long mode. */
+export const SLOT_SEG_BASE = 160;
+/** Always zero. Reads of an absent operand name it. */
+export const SLOT_ZERO = 208;
+/** Written, never read: destination of operations done for their flags. */
+export const SLOT_SINK = 216;
+/** 16 temporaries, dead at the end of each guest instruction. */
+export const SLOT_TEMP = 224;
+export const TEMP_COUNT = 16;
+/** Value that passes between memory operations and their slow path. */
+export const SLOT_MEM_VALUE = 352;
+/**
+ * For segment-checked accesses: exclusive upper bound of readable (writable) offsets per segment; 0 sends every access to the slow path
+ * (null, expand-down, not readable). `SLOT_SEG_LIMIT_R + 8 * segment`.
+ */
+export const SLOT_SEG_LIMIT_R = 360;
+export const SLOT_SEG_LIMIT_W = 408;
+
+/** 32-bit control words of the engine, in the same state block. */
+/** Instructions the CPU may still retire before it must return; kept in a local while generated code runs, here at every call out. */
+export const WORD_BUDGET = 456;
+/** Budget at which the CPU is in an interrupt shadow (STI, MOV SS), or -1. In shadow iff WORD_SHADOW == WORD_BUDGET at a boundary. */
+export const WORD_SHADOW = 460;
+/** Non-zero while something waits for an instruction boundary: INTR with IF irrelevant, NMI, SMI, INIT, stop request. */
+export const WORD_REQUEST = 464;
+/** Address of the op that called out or exited. */
+export const WORD_OP = 468;
+/** Address of the executing block's header. */
+export const WORD_BLOCK = 472;
+/** Absolute address of the TLB in use (one of the CPU's MMU indexes). */
+export const WORD_TLB = 476;
+/** Generation of the jump cache; entries of other generations are stale. */
+export const WORD_JUMP_GENERATION = 480;
+/** Mode word (cpu/mode.ts) of the executing code: part of a block's key. */
+export const WORD_MODE = 484;
+/** Absolute address of the CPU's jump cache. */
+export const WORD_JUMP_CACHE = 488;
+/** Index of the CPU in the machine. */
+export const WORD_CPU_INDEX = 492;
+export const CPU_STATE_BYTES = 512;
+
+/** Soft TLB: direct mapped, `TLB_ENTRIES` per MMU index, `TLB_ENTRY_BYTES` each. */
+export const TLB_ENTRIES = 1024;
+export const TLB_ENTRY_BYTES = 32;
+/** Entry: tag of linear page for reads, for writes, for fetches (i64 each: page address, low bits zero for the fast path, -1n for none), then i32 addend. */
+export const TLB_READ = 0;
+export const TLB_WRITE = 8;
+export const TLB_FETCH = 16;
+/** host address = low 32 bits of linear address + addend (wrapping). */
+export const TLB_ADDEND = 24;
+/** Physical page number (28 bits and more fit: pages below 2^44). */
+export const TLB_PHYSICAL_PAGE = 28;
+/** Low tag bit that sends an access of a valid page to the slow path: MMIO, watched, code, clean. */
+export const TLB_SLOW = 1n;
+/** MMU indexes: supervisor with access to user pages, supervisor under SMAP, user. */
+export const MMU_SUPERVISOR = 0;
+export const MMU_SUPERVISOR_SMAP = 1;
+export const MMU_USER = 2;
+export const MMU_INDEXES = 3;
+
+/** Jump cache: linear RIP to block. Entry: rip i64, mode i32, generation i32, address of the first op i32, 12 bytes unused. */
+export const JUMP_ENTRIES = 4096;
+export const JUMP_ENTRY_BYTES = 32;
+
+/** Block header: u32 guest instructions, u32 block id, then 8 bytes unused; ops follow at +16. */
+export const BLOCK_HEADER_BYTES = 16;
+export const BLOCK_COUNT = 0;
+export const BLOCK_ID = 4;
+
+/** Op record: u16 opcode, u16 d, u16 a, u16 b, i64 imm. */
+export const OP_BYTES = 16;
+export const OP_D = 2;
+export const OP_A = 4;
+export const OP_B = 6;
+export const OP_IMM = 8;
+/** Memory ops: imm is i32 displacement, u8 scale (0-3), u8 MemFlag. */
+export const OP_SCALE = 12;
+export const OP_MEM_FLAGS = 13;
+/** goto: address of the chained block's first op (0 = not chained) in the a and b fields. */
+export const OP_CHAIN = 4;
+
+/** Flags of a memory op. */
+export const MEM_STACK = 1;
+
+/** Bytes one CPU needs: state block, TLBs, jump cache. */
+export const CPU_STRIDE = CPU_STATE_BYTES + MMU_INDEXES * TLB_ENTRIES * TLB_ENTRY_BYTES + JUMP_ENTRIES * JUMP_ENTRY_BYTES;
+
+export const slotOfGpr = (register: number): number => SLOT_GPR + register * 8;
+export const slotOfTemp = (index: number): number => SLOT_TEMP + index * 8;
+export const slotOfSegBase = (segment: number): number => SLOT_SEG_BASE + segment * 8;
