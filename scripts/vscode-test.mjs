@@ -1,0 +1,156 @@
+// Runs the extension's tests (test/vscode/*.test.ts) inside a real VS Code and prints each result:
+//   node scripts/vscode-test.mjs [--no-build] [--server] [PATTERN...]
+// The desktop build is used where VSCODE_PATH names one or @vscode/test-electron can download it, else the server of
+// vscode-server.mjs (--server: always). PATTERNs choose test files by name. Ends with `N passed, N failed`; the exit status
+// is 0 only if every test passed and at least one ran.
+import { build } from "esbuild";
+import { spawnSync } from "node:child_process";
+import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { SetupError, findChromium, main, openWindow, out, progress, root, startServer } from "./vscode-server.mjs";
+
+/** The version that the desktop route downloads. */
+const desktopVersion = process.env.VSCODE_VERSION ?? "1.139.1";
+/** How long the update site may take to answer before the server route is taken, and the whole download after that. */
+const probeMilliseconds = 5_000;
+const downloadMilliseconds = 120_000;
+/** How long nothing may be reported by the tests before the run is given up. Each test has its own, shorter limit. */
+const silenceMilliseconds = Number(process.env.VSCODE_TEST_SILENCE ?? 180_000);
+
+const flags = process.argv.slice(2).filter((argument) => argument.startsWith("--"));
+const patterns = process.argv.slice(2).filter((argument) => !argument.startsWith("--"));
+const tests = join(out, "index.js");
+const workspace = join(out, "workspace");
+const report = join(out, "report.jsonl");
+
+await main(async () => {
+  mkdirSync(out, { recursive: true });
+  if (!flags.includes("--no-build")) buildExtension();
+  await bundleTests();
+  rmSync(workspace, { recursive: true, force: true });
+  cpSync(join(root, "test", "vscode", "workspace"), workspace, { recursive: true });
+  rmSync(report, { force: true });
+  const env = { APICSCOPE_TEST_REPORT: report, APICSCOPE_TEST_ROOT: root };
+  const desktop = flags.includes("--server") ? undefined : await findDesktop();
+  return desktop === undefined ? runInServer(env) : runOnDesktop(desktop, env);
+});
+
+function buildExtension() {
+  const built = spawnSync(process.execPath, [join(root, "scripts", "build.mjs")], { cwd: root, stdio: ["ignore", 2, 2] });
+  if (built.status !== 0) throw new SetupError("The extension does not build; see above.");
+}
+
+async function bundleTests() {
+  const directory = join(root, "test", "vscode");
+  const files = readdirSync(directory)
+    .filter((file) => file.endsWith(".test.ts") && (patterns.length === 0 || patterns.some((pattern) => file.includes(pattern))))
+    .sort();
+  if (files.length === 0) throw new SetupError(`No extension test matches ${patterns.join(" ") || "test/vscode/*.test.ts"}.`);
+  const imports = files.map((file) => `import ${JSON.stringify(`./${file}`)};`);
+  await build({
+    stdin: { contents: [...imports, 'export { run } from "./runner.ts";'].join("\n"), resolveDir: directory, loader: "ts" },
+    bundle: true,
+    platform: "node",
+    target: "node20",
+    format: "cjs",
+    sourcemap: "inline",
+    outfile: tests,
+    external: ["vscode"],
+    logLevel: "warning",
+  });
+}
+
+/** Finds or downloads a desktop VS Code; undefined where there is none to be had. */
+async function findDesktop() {
+  const given = process.env.VSCODE_PATH;
+  if (given !== undefined && given !== "") {
+    if (!existsSync(given)) throw new SetupError(`VSCODE_PATH names ${given}, which does not exist.`);
+    return given;
+  }
+  if (process.platform === "linux" && process.env.DISPLAY === undefined && process.env.WAYLAND_DISPLAY === undefined) {
+    progress("no display for the desktop build: testing in the server");
+    return undefined;
+  }
+  try {
+    await fetch("https://update.code.visualstudio.com/api/releases/stable", { signal: AbortSignal.timeout(probeMilliseconds) });
+    const { downloadAndUnzipVSCode } = await import("@vscode/test-electron");
+    const cachePath = join(root, ".vscode-test");
+    return await Promise.race([
+      downloadAndUnzipVSCode({ version: desktopVersion, cachePath, timeout: 15_000 }),
+      sleep(downloadMilliseconds).then(() => Promise.reject(new Error("the download takes too long"))),
+    ]);
+  } catch (error) {
+    progress(`no desktop build (${error instanceof Error ? error.message : error}): testing in the server`);
+    return undefined;
+  }
+}
+
+async function runOnDesktop(vscodeExecutablePath, env) {
+  const { runTests } = await import("@vscode/test-electron");
+  const profile = join(root, ".vscode-test", "profile");
+  rmSync(profile, { recursive: true, force: true });
+  const sandbox = process.getuid?.() === 0 ? ["--no-sandbox"] : [];
+  const window = runTests({
+    vscodeExecutablePath,
+    extensionDevelopmentPath: root,
+    extensionTestsPath: tests,
+    extensionTestsEnv: env,
+    launchArgs: [workspace, "--disable-extensions", "--disable-workspace-trust", "--disable-gpu", `--user-data-dir=${profile}`, ...sandbox],
+  });
+  // The results come through the report; the window's own exit status only says that it closed.
+  const closed = window.then(
+    () => undefined,
+    (error) => progress(`VS Code ended: ${error instanceof Error ? error.message : error}`),
+  );
+  return followReport({ ended: closed, where: "the terminal output above" });
+}
+
+async function runInServer(env) {
+  findChromium();
+  const { port, stop, log } = await startServer({ env, data: join(out, "server-data") });
+  const { page, close } = await openWindow({ port, workspace, tests, log });
+  try {
+    const crashed = new Promise((resolve) => page.once("crash", () => resolve("the window crashed")));
+    return await followReport({ ended: crashed, where: log, page });
+  } finally {
+    await close();
+    stop();
+  }
+}
+
+/**
+ * Prints results as the extension host appends them to the report.
+ * @returns the exit status.
+ */
+async function followReport({ ended, where, page }) {
+  let over = false;
+  void ended.then(() => (over = true));
+  let [printed, passed, failed, complete] = [0, 0, 0, false];
+  let last = Date.now();
+  while (!complete) {
+    // One more reading after the end, for what was written just before it.
+    const final = over || Date.now() - last > silenceMilliseconds;
+    const lines = existsSync(report) ? readFileSync(report, "utf8").split("\n").slice(0, -1) : [];
+    for (const line of lines.slice(printed)) {
+      const entry = JSON.parse(line);
+      last = Date.now();
+      if (entry.kind === "done") complete = true;
+      if (entry.kind === "log") console.log(`    ${entry.text}`);
+      if (entry.kind !== "test") continue;
+      if (entry.error === undefined) passed++;
+      else failed++;
+      console.log(`${entry.error === undefined ? "ok  " : "FAIL"} ${entry.name} (${entry.milliseconds} ms)`);
+      if (entry.error !== undefined) console.log(entry.error.replace(/^/gm, "     "));
+    }
+    printed = lines.length;
+    if (final && !complete) break;
+    if (!complete) await sleep(50);
+  }
+  if (!complete) {
+    console.log(`The tests did not finish; see ${where}.`);
+    if (page !== undefined) await page.screenshot({ path: join(out, "unfinished.png") }).catch(() => undefined);
+  }
+  console.log(`${passed} passed, ${failed} failed`);
+  return complete && failed === 0 && passed > 0 ? 0 : 1;
+}

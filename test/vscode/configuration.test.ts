@@ -1,0 +1,71 @@
+import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import * as vscode from "vscode";
+import { ConfigurationProvider } from "../../src/extension/configuration";
+import { api, extension } from "./extension";
+import { test } from "./runner";
+
+async function provider(): Promise<ConfigurationProvider> {
+  const { extensionUri, exports } = await extension();
+  return new ConfigurationProvider(extensionUri, exports.breakpoints);
+}
+
+function folder(): vscode.WorkspaceFolder {
+  const first = vscode.workspace.workspaceFolders?.[0];
+  if (first === undefined) throw new Error("no workspace folder");
+  return first;
+}
+
+const launch = { type: "apicscope", request: "launch", name: "test" };
+
+test("left-out attributes get their defaults, given ones stay", async () => {
+  const resolved = (await provider()).resolveDebugConfiguration(folder(), { ...launch, program: "kernel.elf", cpus: 2 });
+  assert.deepEqual(
+    { cpus: resolved["cpus"] as number, memory: resolved["memory"] as number, engine: resolved["engine"] as string },
+    { cpus: 2, memory: 128, engine: "auto" },
+  );
+  assert.equal(resolved["program"], "kernel.elf");
+});
+
+test("F5 without a launch.json debugs the bundled guest", async () => {
+  const empty = {} as vscode.DebugConfiguration;
+  const resolved = (await provider()).resolveDebugConfiguration(folder(), empty);
+  assert.equal(resolved.type, "apicscope");
+  assert.match(String(resolved["program"]), /smp\.elf$/);
+});
+
+test("a resolved configuration carries the workspace's interrupt breakpoints", async () => {
+  const { breakpoints } = await api();
+  const program = join(folder().uri.fsPath, "guest.bin");
+  writeFileSync(program, "not a guest");
+  await breakpoints.removeAll();
+  const { id } = await breakpoints.add({ filter: "nmi", condition: "dst == 1" });
+  const resolved = await (await provider()).resolveDebugConfigurationWithSubstitutedVariables(folder(), { ...launch, program });
+  assert.deepEqual(resolved?.["workspaceInterruptBreakpoints"], [{ id, filter: "nmi", enabled: true, condition: "dst == 1" }]);
+  await breakpoints.removeAll();
+});
+
+for (const [name, sentence] of [
+  ["No program", /"program" is missing/],
+  ["Missing file", /"program" names .*nowhere\.elf, which does not exist/],
+] as const) {
+  test(`launch.json's '${name}' is refused with one sentence`, async () => {
+    const shown: string[] = [];
+    const original = vscode.window.showErrorMessage;
+    // The extension under test shares this module object: what it shows is caught here instead of waiting for a click.
+    const replacement = (message: string): Promise<undefined> => {
+      shown.push(message);
+      return Promise.resolve(undefined);
+    };
+    Object.assign(vscode.window, { showErrorMessage: replacement });
+    try {
+      assert.equal(await vscode.debug.startDebugging(folder(), name), false);
+    } finally {
+      Object.assign(vscode.window, { showErrorMessage: original });
+    }
+    assert.equal(shown.length, 1);
+    assert.match(shown[0], sentence);
+    assert.equal(vscode.debug.activeDebugSession, undefined);
+  });
+}

@@ -1,0 +1,67 @@
+// The test runner inside the extension host: tests register themselves on import, run() is called by VS Code and appends
+// each result to the file named by APICSCOPE_TEST_REPORT as one line of JSON (scripts/vscode-test.mjs prints them). A file,
+// since standard output of an extension host does not reach every kind of window.
+import { appendFileSync } from "node:fs";
+
+interface Test {
+  readonly name: string;
+  readonly body: () => void | Promise<void>;
+  readonly timeout: number;
+}
+
+const tests: Test[] = [];
+
+/** Registers a test. `timeout` is in milliseconds. */
+export function test(name: string, body: () => void | Promise<void>, options: { timeout?: number } = {}): void {
+  tests.push({ name, body, timeout: options.timeout ?? 20_000 });
+}
+
+/** Adds a line to the run's output. */
+export function log(text: string): void {
+  report({ kind: "log", text });
+}
+
+/** Runs all registered tests one after another; rejects if any failed, as VS Code expects of a test module. */
+export async function run(): Promise<void> {
+  let failed = 0;
+  for (const { name, body, timeout } of tests) {
+    const started = Date.now();
+    const error = await outcome(body, timeout);
+    if (error !== undefined) failed++;
+    report({ kind: "test", name, milliseconds: Date.now() - started, error });
+  }
+  report({ kind: "done" });
+  if (failed > 0) throw new Error(`${failed} of ${tests.length} tests failed`);
+}
+
+async function outcome(body: Test["body"], timeout: number): Promise<string | undefined> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`no end after ${timeout} ms`)), timeout);
+  });
+  try {
+    await Promise.race([Promise.resolve().then(body), late]);
+    return undefined;
+  } catch (error) {
+    return error instanceof Error ? (error.stack ?? error.message) : String(error);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function report(entry: object): void {
+  const file = process.env["APICSCOPE_TEST_REPORT"];
+  if (file === undefined) throw new Error("APICSCOPE_TEST_REPORT is not set");
+  appendFileSync(file, `${JSON.stringify(entry)}\n`);
+}
+
+/** Waits until `probe` returns something other than undefined. */
+export async function eventually<T>(what: string, probe: () => T | undefined | Promise<T | undefined>, milliseconds = 10_000): Promise<T> {
+  const end = Date.now() + milliseconds;
+  for (;;) {
+    const value = await probe();
+    if (value !== undefined) return value;
+    if (Date.now() > end) throw new Error(`${what}: not within ${milliseconds} ms`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
