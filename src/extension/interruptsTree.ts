@@ -1,0 +1,142 @@
+// The 'Interrupts' view: renders the nodes of interruptsModel.ts, marks what changed, and follows the focused CPU.
+import * as vscode from "vscode";
+import type { InterruptBreakpoints } from "./interruptBreakpoints";
+import { breakpointsNode, cpuNodeId, machineNodes, type InterruptNode } from "./interruptsModel";
+import type { Sessions } from "./sessions";
+
+export const viewId = "apicscope.interrupts";
+const changedScheme = "apicscope-changed";
+/** How long a run must last before the view says that it shows the last stop: stepping must not flicker. */
+const runningNoteMilliseconds = 700;
+
+export class InterruptsView implements vscode.TreeDataProvider<InterruptNode>, vscode.FileDecorationProvider, vscode.Disposable {
+  private readonly changed = new vscode.EventEmitter<undefined>();
+  private readonly decorationsChanged = new vscode.EventEmitter<undefined>();
+  private readonly view: vscode.TreeView<InterruptNode>;
+  private readonly disposables: vscode.Disposable[];
+  private nodes: InterruptNode[] = [];
+  private readonly parents = new Map<string, InterruptNode>();
+  private revealedThread: number | undefined;
+  private runningNote: NodeJS.Timeout | undefined;
+
+  readonly onDidChangeTreeData = this.changed.event;
+  readonly onDidChangeFileDecorations = this.decorationsChanged.event;
+
+  constructor(
+    private readonly breakpoints: InterruptBreakpoints,
+    private readonly sessions: Sessions,
+  ) {
+    this.build();
+    this.view = vscode.window.createTreeView(viewId, { treeDataProvider: this, manageCheckboxStateManually: true });
+    this.disposables = [
+      this.changed,
+      this.decorationsChanged,
+      this.view,
+      vscode.window.registerFileDecorationProvider(this),
+      this.view.onDidChangeCheckboxState((event) => void this.setEnabled(event.items)),
+      this.view.onDidChangeVisibility(() => void this.revealFocusedCpu()),
+      breakpoints.onDidChange(() => this.update()),
+      sessions.onDidChange(() => this.update()),
+      sessions.onDidChangeFocus(() => this.update()),
+    ];
+    this.update();
+  }
+
+  /** Whether the user can see the view. */
+  get visible(): boolean {
+    return this.view.visible;
+  }
+
+  getTreeItem(node: InterruptNode): vscode.TreeItem {
+    const collapsible = node.open === true ? vscode.TreeItemCollapsibleState.Expanded : vscode.TreeItemCollapsibleState.Collapsed;
+    const item = new vscode.TreeItem(node.label, node.children.length === 0 ? vscode.TreeItemCollapsibleState.None : collapsible);
+    item.id = node.id;
+    item.description = node.description;
+    item.tooltip = node.tooltip;
+    item.contextValue = node.condition === undefined ? node.kind : `${node.kind} breakable`;
+    if (node.icon !== undefined) item.iconPath = new vscode.ThemeIcon(node.icon);
+    const words = [node.label, node.description, node.changed ? "changed" : ""].filter((word) => word !== "");
+    item.accessibilityInformation = { label: words.join(", ") };
+    if (node.changed) item.resourceUri = vscode.Uri.from({ scheme: changedScheme, path: `/${node.id}` });
+    if (node.checked !== undefined) {
+      const { Checked, Unchecked } = vscode.TreeItemCheckboxState;
+      item.checkboxState = {
+        state: node.checked ? Checked : Unchecked,
+        tooltip: node.checked ? "Disable this breakpoint" : "Enable this breakpoint",
+        accessibilityInformation: { label: `${words.join(", ")}, ${node.checked ? "enabled" : "disabled"}`, role: "checkbox" },
+      };
+    }
+    return item;
+  }
+
+  getChildren(node?: InterruptNode): InterruptNode[] {
+    return [...(node === undefined ? this.nodes : node.children)];
+  }
+
+  getParent(node: InterruptNode): InterruptNode | undefined {
+    return this.parents.get(node.id);
+  }
+
+  /** Values that differ from the last stop have the colour that the Variables view gives them, and a mark. */
+  provideFileDecoration(uri: vscode.Uri): vscode.FileDecoration | undefined {
+    if (uri.scheme !== changedScheme) return undefined;
+    return new vscode.FileDecoration("●", "Changed since the last stop", new vscode.ThemeColor("apicscope.changedForeground"));
+  }
+
+  dispose(): void {
+    clearTimeout(this.runningNote);
+    for (const disposable of this.disposables) disposable.dispose();
+  }
+
+  private build(): void {
+    const { shown } = this.sessions;
+    const machine = shown === undefined ? [] : machineNodes(shown.history, this.sessions.focusedThread);
+    // With nothing at all to show the view stays empty, so that its welcome text appears.
+    const empty = machine.length === 0 && shown === undefined && this.breakpoints.all.length === 0;
+    this.nodes = empty ? [] : [...machine, breakpointsNode(this.breakpoints.all, shown?.statuses)];
+    this.parents.clear();
+    const visit = (node: InterruptNode): void => {
+      for (const child of node.children) {
+        this.parents.set(child.id, node);
+        visit(child);
+      }
+    };
+    this.nodes.forEach(visit);
+  }
+
+  private update(): void {
+    this.build();
+    this.changed.fire(undefined);
+    this.noteRunning();
+    void vscode.commands.executeCommand("setContext", "apicscope.interruptBreakpointCount", this.breakpoints.all.length);
+    void this.revealFocusedCpu();
+  }
+
+  private noteRunning(): void {
+    const running = this.sessions.shown?.running === true && this.sessions.shown.history.state !== undefined;
+    clearTimeout(this.runningNote);
+    if (!running) {
+      if (this.view.message !== undefined && this.view.message !== "") this.view.message = "";
+      return;
+    }
+    this.runningNote = setTimeout(() => (this.view.message = "Running. The state is that of the last stop."), runningNoteMilliseconds);
+  }
+
+  private async revealFocusedCpu(): Promise<void> {
+    const thread = this.sessions.focusedThread;
+    if (thread === undefined) this.revealedThread = undefined;
+    if (thread === undefined || thread === this.revealedThread || !this.view.visible) return;
+    const cpu = this.sessions.shown?.history.state?.cpus.find(({ threadId }) => threadId === thread);
+    const node = cpu === undefined ? undefined : this.nodes.find(({ id }) => id === cpuNodeId(cpu.index));
+    if (node === undefined) return;
+    this.revealedThread = thread;
+    await this.view.reveal(node, { select: true, focus: false, expand: true });
+  }
+
+  private async setEnabled(items: readonly (readonly [InterruptNode, vscode.TreeItemCheckboxState])[]): Promise<void> {
+    for (const [node, state] of items) {
+      if (node.breakpointId === undefined) continue;
+      await this.breakpoints.change(node.breakpointId, { enabled: state === vscode.TreeItemCheckboxState.Checked });
+    }
+  }
+}

@@ -1,0 +1,182 @@
+// The running APICScope sessions: reads the interrupt state at each stop, tells each session the workspace's interrupt
+// breakpoints, and knows which session and CPU the user looks at.
+import * as vscode from "vscode";
+import {
+  interruptBreakpointsChangedEvent,
+  interruptStateRequest,
+  setInterruptBreakpointsRequest,
+  type InterruptBreakpointsChangedBody,
+  type InterruptState,
+  type SetInterruptBreakpointsArguments,
+  type SetInterruptBreakpointsResponse,
+} from "../adapter/protocol";
+import { debugType } from "./configuration";
+import { BreakpointStatuses, type InterruptBreakpoints } from "./interruptBreakpoints";
+import { InterruptHistory } from "./interruptsModel";
+
+/** What is known of one session. */
+export class SessionState {
+  readonly history = new InterruptHistory();
+  readonly statuses = new BreakpointStatuses();
+  running = true;
+
+  constructor(readonly session: vscode.DebugSession) {}
+}
+
+/** Part of a DAP message that matters here. */
+interface Message {
+  readonly type?: string;
+  readonly event?: string;
+  readonly command?: string;
+  readonly success?: boolean;
+}
+
+/** Responses after which registers may have changed although the machine stayed stopped. */
+const changingCommands = new Set(["setVariable", "setExpression", "writeMemory", "evaluate"]);
+/** Quiet time before a state is read again: a burst of causes makes one request. */
+const settleMilliseconds = 20;
+
+export class Sessions implements vscode.Disposable {
+  private readonly states = new Map<string, SessionState>();
+  private readonly timers = new Map<string, NodeJS.Timeout>();
+  private readonly changed = new vscode.EventEmitter<void>();
+  private readonly focusChanged = new vscode.EventEmitter<void>();
+  private readonly disposables: vscode.Disposable[];
+  private lastShown: string | undefined;
+
+  /** A state, a session or a breakpoint's status changed. */
+  readonly onDidChange = this.changed.event;
+  /** Another session or CPU is looked at. */
+  readonly onDidChangeFocus = this.focusChanged.event;
+
+  constructor(
+    private readonly breakpoints: InterruptBreakpoints,
+    private readonly log: vscode.LogOutputChannel,
+  ) {
+    this.disposables = [
+      this.changed,
+      this.focusChanged,
+      vscode.debug.registerDebugAdapterTrackerFactory(debugType, {
+        createDebugAdapterTracker: (session) => ({ onDidSendMessage: (message: Message) => this.hear(session, message) }),
+      }),
+      vscode.debug.onDidTerminateDebugSession((session) => this.forget(session)),
+      vscode.debug.onDidReceiveDebugSessionCustomEvent((event) => this.hearCustom(event)),
+      vscode.debug.onDidChangeActiveDebugSession(() => this.focusChanged.fire()),
+      vscode.debug.onDidChangeActiveStackItem(() => this.focusChanged.fire()),
+      breakpoints.onDidChange(() => void this.tellAll()),
+    ];
+  }
+
+  /** The session to show: the active one if it is ours, else the one last shown that still runs. */
+  get shown(): SessionState | undefined {
+    const active = vscode.debug.activeDebugSession;
+    if (active !== undefined && this.states.has(active.id)) this.lastShown = active.id;
+    return this.states.get(this.lastShown ?? "") ?? [...this.states.values()].at(-1);
+  }
+
+  /** DAP thread id of the CPU that the user looks at in the shown session. */
+  get focusedThread(): number | undefined {
+    const item = vscode.debug.activeStackItem;
+    return item !== undefined && item.session.id === this.shown?.session.id ? item.threadId : undefined;
+  }
+
+  /** Reads the shown session's state anew. */
+  async refresh(): Promise<void> {
+    const { shown } = this;
+    if (shown !== undefined) await this.read(shown);
+  }
+
+  dispose(): void {
+    for (const timer of this.timers.values()) clearTimeout(timer);
+    for (const disposable of this.disposables) disposable.dispose();
+  }
+
+  private hear(session: vscode.DebugSession, message: Message): void {
+    if (message.type === "event") {
+      switch (message.event) {
+        case "initialized":
+          this.states.set(session.id, new SessionState(session));
+          void this.tell(this.stateOf(session));
+          this.changed.fire();
+          break;
+        case "stopped":
+          this.stateOf(session).running = false;
+          this.readSoon(session);
+          break;
+        case "invalidated":
+          this.readSoon(session);
+          break;
+        case "continued":
+          this.setRunning(session);
+          break;
+        default:
+      }
+    } else if (message.type === "response" && message.success === true && message.command !== undefined) {
+      if (message.command === "continue" || message.command === "reverseContinue") this.setRunning(session);
+      else if (changingCommands.has(message.command)) this.readSoon(session);
+    }
+  }
+
+  private stateOf(session: vscode.DebugSession): SessionState {
+    const state = this.states.get(session.id) ?? new SessionState(session);
+    this.states.set(session.id, state);
+    return state;
+  }
+
+  private setRunning(session: vscode.DebugSession): void {
+    this.stateOf(session).running = true;
+    this.changed.fire();
+  }
+
+  private readSoon(session: vscode.DebugSession): void {
+    clearTimeout(this.timers.get(session.id));
+    const timer = setTimeout(() => {
+      this.timers.delete(session.id);
+      const state = this.states.get(session.id);
+      if (state !== undefined && !state.running) void this.read(state);
+    }, settleMilliseconds);
+    this.timers.set(session.id, timer);
+  }
+
+  private async read(state: SessionState): Promise<void> {
+    const answer: unknown = await this.request(state, interruptStateRequest, {});
+    if (answer === undefined) return;
+    state.history.update(answer as InterruptState);
+    this.changed.fire();
+  }
+
+  private async tellAll(): Promise<void> {
+    await Promise.all([...this.states.values()].map((state) => this.tell(state)));
+  }
+
+  private async tell(state: SessionState): Promise<void> {
+    const breakpoints: SetInterruptBreakpointsArguments = { breakpoints: [...this.breakpoints.all] };
+    const answer: unknown = await this.request(state, setInterruptBreakpointsRequest, breakpoints);
+    if (answer === undefined) return;
+    state.statuses.replace((answer as SetInterruptBreakpointsResponse).breakpoints);
+    this.changed.fire();
+  }
+
+  /** Sends a request; a session that ends meanwhile, or refuses, is a line in the log and answers undefined. */
+  private async request(state: SessionState, command: string, args: object): Promise<unknown> {
+    try {
+      return await state.session.customRequest(command, args);
+    } catch (error) {
+      if (this.states.has(state.session.id)) this.log.warn(`${command}: ${error instanceof Error ? error.message : String(error)}`);
+      return undefined;
+    }
+  }
+
+  private hearCustom({ session, event, body }: vscode.DebugSessionCustomEvent): void {
+    const state = this.states.get(session.id);
+    if (state === undefined || event !== interruptBreakpointsChangedEvent) return;
+    state.statuses.updateHits((body as InterruptBreakpointsChangedBody).breakpoints);
+    this.changed.fire();
+  }
+
+  private forget(session: vscode.DebugSession): void {
+    clearTimeout(this.timers.get(session.id));
+    this.timers.delete(session.id);
+    if (this.states.delete(session.id)) this.changed.fire();
+  }
+}
