@@ -73,7 +73,10 @@ async function findDesktop() {
     return undefined;
   }
   try {
-    await fetch("https://update.code.visualstudio.com/api/releases/stable", { signal: AbortSignal.timeout(probeMilliseconds) });
+    await Promise.race([
+      fetch("https://update.code.visualstudio.com/api/releases/stable"),
+      sleep(probeMilliseconds).then(() => Promise.reject(new Error("the update site does not answer"))),
+    ]);
     const { downloadAndUnzipVSCode } = await import("@vscode/test-electron");
     const cachePath = join(root, ".vscode-test");
     return await Promise.race([

@@ -4,10 +4,7 @@ import { api, extension } from "./extension";
 import { test } from "./runner";
 
 interface Manifest {
-  contributes: {
-    commands: { command: string; title: string }[];
-    debuggers: { type: string; configurationAttributes: { launch: { properties: Record<string, { default?: unknown }> } } }[];
-  };
+  contributes: { commands: { command: string }[] };
 }
 
 test("the extension activates", async () => {
@@ -16,9 +13,9 @@ test("the extension activates", async () => {
 });
 
 test("every command of the manifest is registered", async () => {
-  const { packageJSON } = await extension();
+  const manifest = (await extension()).packageJSON as Manifest;
   const known = new Set(await vscode.commands.getCommands(true));
-  const missing = (packageJSON as Manifest).contributes.commands.filter(({ command }) => !known.has(command));
+  const missing = manifest.contributes.commands.filter(({ command }) => !known.has(command));
   assert.deepEqual(missing, []);
 });
 
