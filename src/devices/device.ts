@@ -72,12 +72,18 @@ export interface MmioHandler {
 /** What a device may reach of the board. */
 export interface DeviceContext {
   readonly clock: Clock;
-  /** Claims ports `first` to `first + count - 1`. An access wider than a claimed range is split by the bus. */
-  mapPorts(name: string, first: number, count: number, handler: PortHandler): void;
+  /** Claims ports `first` to `first + count - 1`. An access wider than a claimed range is split by the bus. Where claims overlap, the later wins. Returns a handle to move or drop it. */
+  mapPorts(name: string, first: number, count: number, handler: PortHandler): PortRegion;
   /** Claims physical addresses; overlaps RAM. Higher `priority` wins where regions overlap (default 0). Returns a handle to move or drop it. */
   mapMmio(name: string, base: number, size: number, handler: MmioHandler, priority?: number): MmioRegion;
   /** Guest-physical memory as a device's DMA sees it. Addresses past RAM read as ones and drop writes. */
   readonly memory: DmaMemory;
+}
+
+export interface PortRegion {
+  /** Moves the range to start at port `first`. */
+  move(first: number): void;
+  setEnabled(enabled: boolean): void;
 }
 
 export interface MmioRegion {

@@ -1,0 +1,129 @@
+import { assert } from "../common/errors";
+import type { MmioHandler, MmioRegion } from "./device";
+
+/** A mapped region as the memory bus sees it. */
+export interface MappedRegion {
+  readonly name: string;
+  readonly base: number;
+  readonly size: number;
+  readonly priority: number;
+  readonly enabled: boolean;
+  readonly handler: MmioHandler;
+}
+
+class Region implements MappedRegion, MmioRegion {
+  enabled = true;
+
+  constructor(
+    readonly name: string,
+    public base: number,
+    readonly size: number,
+    readonly handler: MmioHandler,
+    readonly priority: number,
+    private readonly changed: () => void,
+  ) {}
+
+  move(base: number): void {
+    if (base === this.base) return;
+    assert(Number.isSafeInteger(base) && base >= 0, `region ${this.name} moved to ${base}`);
+    this.base = base;
+    this.changed();
+  }
+
+  setEnabled(enabled: boolean): void {
+    if (enabled === this.enabled) return;
+    this.enabled = enabled;
+    this.changed();
+  }
+}
+
+/**
+ * Device regions of the physical address space; they overlap RAM. Where regions overlap, the higher priority answers, and of
+ * equals the one mapped later. Physical addresses are below 2^52 and so exact as numbers.
+ */
+export class MmioSpace {
+  private readonly regions: Region[] = [];
+  /** The flattened map: segment i spans [starts[i], starts[i+1]) and belongs to owners[i]. */
+  private starts: number[] = [0];
+  private owners: (Region | undefined)[] = [undefined];
+  private changes = 0;
+
+  /** `onChange` is called after every change of the map: translations cached by CPUs are stale then. */
+  constructor(private readonly onChange: () => void = () => undefined) {}
+
+  map(name: string, base: number, size: number, handler: MmioHandler, priority = 0): MmioRegion {
+    assert(Number.isSafeInteger(base) && base >= 0 && Number.isSafeInteger(size) && size > 0, `region ${name}: ${base}+${size}`);
+    const region = new Region(name, base, size, handler, priority, () => this.rebuild());
+    this.regions.push(region);
+    this.rebuild();
+    return region;
+  }
+
+  private rebuild(): void {
+    const live = this.regions.filter((region) => region.enabled);
+    const edges = [...new Set([0, ...live.flatMap((region) => [region.base, region.base + region.size])])].sort((a, b) => a - b);
+    this.starts = edges;
+    this.owners = edges.map((start) => {
+      let best: Region | undefined;
+      for (const region of live) {
+        const covers = region.base <= start && start < region.base + region.size;
+        if (covers && (best === undefined || region.priority >= best.priority)) best = region;
+      }
+      return best;
+    });
+    this.changes++;
+    this.onChange();
+  }
+
+  /** Counts changes of the map, for caches that compare. */
+  get generation(): number {
+    return this.changes;
+  }
+
+  private segment(address: number): number {
+    let low = 0;
+    let high = this.starts.length - 1;
+    while (low < high) {
+      const middle = (low + high + 1) >>> 1;
+      if (this.starts[middle] <= address) low = middle;
+      else high = middle - 1;
+    }
+    return low;
+  }
+
+  /** The region that answers at `address`, or undefined where RAM or nothing does. */
+  find(address: number): MappedRegion | undefined {
+    return this.owners[this.segment(address)];
+  }
+
+  /** True if any byte of [address, address + length) belongs to a region: such a page cannot be accessed as plain RAM. */
+  overlaps(address: number, length: number): boolean {
+    for (let index = this.segment(address); index < this.starts.length && this.starts[index] < address + length; index++) {
+      if (this.owners[index] !== undefined) return true;
+    }
+    return false;
+  }
+
+  /** Reads `size` bytes; bytes nobody claims read as ones. An access over a region's edge is split into bytes. */
+  read(address: number, size: 1 | 2 | 4 | 8, cpu: number): bigint {
+    const region = this.owners[this.segment(address)];
+    if (region !== undefined && address + size <= region.base + region.size) {
+      return BigInt.asUintN(size * 8, region.handler.read(address - region.base, size, cpu));
+    }
+    if (size === 1) return 0xffn;
+    let value = 0n;
+    for (let index = 0; index < size; index++) value |= this.read(address + index, 1, cpu) << BigInt(index * 8);
+    return value;
+  }
+
+  /** Writes `size` bytes; bytes nobody claims are lost. */
+  write(address: number, size: 1 | 2 | 4 | 8, value: bigint, cpu: number): void {
+    const region = this.owners[this.segment(address)];
+    if (region !== undefined && address + size <= region.base + region.size) {
+      region.handler.write(address - region.base, size, BigInt.asUintN(size * 8, value), cpu);
+      return;
+    }
+    if (size === 1) return;
+    for (let index = 0; index < size; index++) this.write(address + index, 1, (value >> BigInt(index * 8)) & 0xffn, cpu);
+  }
+}
