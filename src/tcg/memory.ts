@@ -1,0 +1,55 @@
+import { assert } from "../common/errors";
+import { CPU_STRIDE } from "./layout";
+
+const WASM_PAGE = 65536;
+
+/** Sizes of the engine's linear memory, in bytes. */
+export interface EngineMemoryOptions {
+  readonly cpus: number;
+  /** Multiple of 4096. */
+  readonly ram: number;
+  readonly codeArena: number;
+}
+
+/** The engine's linear memory: CPU states with TLBs and jump caches, code arena, guest RAM, with typed views. It never grows, so views stay valid. */
+export class EngineMemory {
+  readonly memory: WebAssembly.Memory;
+  readonly u8: Uint8Array;
+  readonly i32: Int32Array;
+  readonly u32: Uint32Array;
+  readonly u16: Uint16Array;
+  readonly u64: BigUint64Array;
+  readonly view: DataView;
+  readonly cpuBase: number;
+  readonly arenaBase: number;
+  readonly arenaEnd: number;
+  readonly ramBase: number;
+  readonly ramBytes: number;
+  readonly pages: number;
+
+  constructor(options: EngineMemoryOptions) {
+    this.cpuBase = 4096;
+    const arena = align(this.cpuBase + options.cpus * CPU_STRIDE, 4096);
+    this.arenaBase = arena;
+    this.arenaEnd = arena + options.codeArena;
+    this.ramBase = align(this.arenaEnd, 4096);
+    this.ramBytes = options.ram;
+    this.pages = Math.ceil((this.ramBase + options.ram) / WASM_PAGE);
+    assert(this.pages <= 65536, "guest memory does not fit the engine's 4 GiB");
+    this.memory = new WebAssembly.Memory({ initial: this.pages, maximum: this.pages });
+    const buffer = this.memory.buffer;
+    this.u8 = new Uint8Array(buffer);
+    this.i32 = new Int32Array(buffer);
+    this.u32 = new Uint32Array(buffer);
+    this.u16 = new Uint16Array(buffer);
+    this.u64 = new BigUint64Array(buffer);
+    this.view = new DataView(buffer);
+  }
+
+  /** Address of the state block of CPU `index`. */
+  stateOf(index: number): number {
+    return this.cpuBase + index * CPU_STRIDE;
+  }
+}
+
+const align = (value: number, to: number): number => Math.ceil(value / to) * to;

@@ -1,0 +1,20 @@
+/** The part of the WebAssembly JavaScript API that the engine uses; present in Node and in browsers alike. */
+declare namespace WebAssembly {
+  interface MemoryDescriptor {
+    initial: number;
+    maximum?: number;
+  }
+  class Memory {
+    constructor(descriptor: MemoryDescriptor);
+    readonly buffer: ArrayBuffer;
+  }
+  class Module {
+    constructor(bytes: Uint8Array<ArrayBuffer>);
+  }
+  type ImportValue = Memory | ((...args: number[]) => number);
+  type ModuleImports = Record<string, ImportValue>;
+  class Instance {
+    constructor(module: Module, imports: Record<string, ModuleImports>);
+    readonly exports: Record<string, unknown>;
+  }
+}
