@@ -15,7 +15,23 @@ type Width = (typeof widths)[number];
 export const conditions = ["o", "c", "z", "be", "s", "p", "l", "le"] as const;
 export type Condition = (typeof conditions)[number];
 
-const aluFlagOps = ["addf", "adcf", "subf", "sbbf", "andf", "orf", "xorf", "shlf", "shrf", "sarf", "rolf", "rorf", "rclf", "rcrf", "imulf"] as const;
+const aluFlagOps = [
+  "addf",
+  "adcf",
+  "subf",
+  "sbbf",
+  "andf",
+  "orf",
+  "xorf",
+  "shlf",
+  "shrf",
+  "sarf",
+  "rolf",
+  "rorf",
+  "rclf",
+  "rcrf",
+  "imulf",
+] as const;
 const unaryFlagOps = ["incf", "decf", "negf"] as const;
 
 function sized<T extends string>(names: readonly T[]): `${T}${Width}`[] {

@@ -172,7 +172,9 @@ export class ReferenceInterpreter {
     const memory = /^(ld|ldw|st)(8|16|32|64)(_32)?$/.exec(name);
     if (memory !== null) return this.memoryOp(memory[1], Number(memory[2]), memory[3] !== undefined);
     const arithmetic =
-      /^(addf|adcf|subf|sbbf|andf|orf|xorf|shlf|shrf|sarf|rolf|rorf|rclf|rcrf|imulf|incf|decf|negf|shldf|shrdf|mulHiLof|imulHiLof|div|idiv)(8|16|32|64)$/.exec(name);
+      /^(addf|adcf|subf|sbbf|andf|orf|xorf|shlf|shrf|sarf|rolf|rorf|rclf|rcrf|imulf|incf|decf|negf|shldf|shrdf|mulHiLof|imulHiLof|div|idiv)(8|16|32|64)$/.exec(
+        name,
+      );
     if (arithmetic !== null) return this.arithmeticOp(arithmetic[1], Number(arithmetic[2]));
     return this.plainOp(name);
   }

@@ -79,7 +79,17 @@ export function getFlagsFunction(): CodeBuilder {
   // SF
   code.get(res).i64(63n).op("i64.shr_u").get(aux).i64(16n).op("i64.shr_u").i64(1n).op("i64.and", "i64.xor").i64(7n).op("i64.shl", "i64.or");
   // OF
-  code.get(aux).i64(63n).op("i64.shr_u").get(aux).i64(62n).op("i64.shr_u").i64(1n).op("i64.and", "i64.xor").i64(11n).op("i64.shl", "i64.or");
+  code
+    .get(aux)
+    .i64(63n)
+    .op("i64.shr_u")
+    .get(aux)
+    .i64(62n)
+    .op("i64.shr_u")
+    .i64(1n)
+    .op("i64.and", "i64.xor")
+    .i64(11n)
+    .op("i64.shl", "i64.or");
   return code;
 }
 
