@@ -1,0 +1,387 @@
+import type { State } from "../common/state";
+import { type Flags, packFlags, unpackFlags } from "../tcg/flags";
+import {
+  CPU_STATE_BYTES,
+  SLOT_CC_AUX,
+  SLOT_CC_RES,
+  SLOT_RFLAGS,
+  SLOT_RIP,
+  SLOT_SEG_BASE,
+  SLOT_SEG_LIMIT_R,
+  SLOT_SEG_LIMIT_W,
+  WORD_BUDGET,
+  WORD_CPU_INDEX,
+  WORD_MODE,
+  WORD_SHADOW,
+} from "../tcg/layout";
+import type { EngineMemory } from "../tcg/memory";
+
+/** Segment numbers as x86 encodes them; LDTR and TR follow. */
+export const ES = 0;
+export const CS = 1;
+export const SS = 2;
+export const DS = 3;
+export const FS = 4;
+export const GS = 5;
+export const LDTR = 6;
+export const TR = 7;
+
+/** RFLAGS bits. */
+export const FLAG_CF = 1 << 0;
+export const FLAG_PF = 1 << 2;
+export const FLAG_AF = 1 << 4;
+export const FLAG_ZF = 1 << 6;
+export const FLAG_SF = 1 << 7;
+export const FLAG_TF = 1 << 8;
+export const FLAG_IF = 1 << 9;
+export const FLAG_DF = 1 << 10;
+export const FLAG_OF = 1 << 11;
+export const FLAG_IOPL = 3 << 12;
+export const FLAG_NT = 1 << 14;
+export const FLAG_RF = 1 << 16;
+export const FLAG_VM = 1 << 17;
+export const FLAG_AC = 1 << 18;
+export const FLAG_VIF = 1 << 19;
+export const FLAG_VIP = 1 << 20;
+export const FLAG_ID = 1 << 21;
+export const STATUS_FLAGS = FLAG_CF | FLAG_PF | FLAG_AF | FLAG_ZF | FLAG_SF | FLAG_OF;
+
+/** CR0 and CR4 bits, EFER bits. */
+export const CR0_PE = 1 << 0;
+export const CR0_MP = 1 << 1;
+export const CR0_EM = 1 << 2;
+export const CR0_TS = 1 << 3;
+export const CR0_ET = 1 << 4;
+export const CR0_NE = 1 << 5;
+export const CR0_WP = 1 << 16;
+export const CR0_AM = 1 << 18;
+export const CR0_NW = 1 << 29;
+export const CR0_CD = 1 << 30;
+export const CR0_PG = 0x8000_0000;
+export const CR4_VME = 1 << 0;
+export const CR4_PVI = 1 << 1;
+export const CR4_TSD = 1 << 2;
+export const CR4_DE = 1 << 3;
+export const CR4_PSE = 1 << 4;
+export const CR4_PAE = 1 << 5;
+export const CR4_MCE = 1 << 6;
+export const CR4_PGE = 1 << 7;
+export const CR4_PCE = 1 << 8;
+export const CR4_OSFXSR = 1 << 9;
+export const CR4_OSXMMEXCPT = 1 << 10;
+export const CR4_UMIP = 1 << 11;
+export const CR4_LA57 = 1 << 12;
+export const CR4_FSGSBASE = 1 << 16;
+export const CR4_PCIDE = 1 << 17;
+export const CR4_OSXSAVE = 1 << 18;
+export const CR4_SMEP = 1 << 20;
+export const CR4_SMAP = 1 << 21;
+export const EFER_SCE = 1 << 0;
+export const EFER_LME = 1 << 8;
+export const EFER_LMA = 1 << 10;
+export const EFER_NXE = 1 << 11;
+
+/** Access rights of a segment: descriptor bits 40-47 in bits 0-7, descriptor bits 52-55 in bits 12-15, bit 16: unusable (null selector). */
+export const AR_TYPE = 0xf;
+export const AR_ACCESSED = 1;
+export const AR_WRITABLE = 2; // data; readable for code
+export const AR_CONFORMING = 4; // code; expand-down for data
+export const AR_CODE = 8;
+export const AR_S = 1 << 4;
+export const AR_DPL_SHIFT = 5;
+export const AR_PRESENT = 1 << 7;
+export const AR_L = 1 << 13;
+export const AR_DB = 1 << 14;
+export const AR_G = 1 << 15;
+export const AR_UNUSABLE = 1 << 16;
+
+/** Exception vectors (SDM vol. 3, "Interrupt and Exception Handling"). */
+export const EXC_DE = 0;
+export const EXC_DB = 1;
+export const EXC_NMI = 2;
+export const EXC_BP = 3;
+export const EXC_OF = 4;
+export const EXC_BR = 5;
+export const EXC_UD = 6;
+export const EXC_NM = 7;
+export const EXC_DF = 8;
+export const EXC_TS = 10;
+export const EXC_NP = 11;
+export const EXC_SS = 12;
+export const EXC_GP = 13;
+export const EXC_PF = 14;
+export const EXC_MF = 16;
+export const EXC_AC = 17;
+export const EXC_MC = 18;
+export const EXC_XM = 19;
+
+export type Activity = "running" | "halted" | "mwait" | "wait-for-SIPI" | "shutdown";
+
+/** An exception that an instruction raised and the processor has yet to deliver. */
+export interface PendingException {
+  vector: number;
+  /** -1: pushes none. */
+  errorCode: number;
+  /** For #PF: the faulting linear address; written to CR2 at delivery. */
+  address: bigint;
+  /** For #DB: the DR6 bits to set at delivery. */
+  dr6: number;
+}
+
+const OWN_SLOTS = CPU_STATE_BYTES / 8;
+
+/**
+ * The architectural state of one vCPU. General registers, flags, RIP and segment bases live in the engine's memory (layout.ts), where generated code reaches
+ * them; the system state lives in this object. Mutable and flat: this is a hot path.
+ */
+export class CpuState {
+  /** The slots of this CPU: index = slot offset / 8. */
+  readonly slots: BigUint64Array;
+  /** The same memory as 32-bit words: index = offset / 4. Low half of slot s is `words[s / 4]`. */
+  readonly words: Int32Array;
+  readonly base: number;
+
+  /** Indexed by segment number, ES to TR. */
+  readonly selector = new Uint16Array(8);
+  /** Limit in bytes, inclusive, after granularity. */
+  readonly limit = new Uint32Array(8);
+  readonly access = new Uint32Array(8);
+  /** Bases of LDTR and TR; those of ES to GS are slots. */
+  ldtrBase = 0n;
+  trBase = 0n;
+  gdtrBase = 0n;
+  gdtrLimit = 0;
+  idtrBase = 0n;
+  idtrLimit = 0;
+
+  cr0 = 0;
+  cr2 = 0n;
+  /** Physical address and low control bits; a safe integer. */
+  cr3 = 0;
+  cr4 = 0;
+  efer = 0;
+  xcr0 = 1;
+  readonly dr = [0n, 0n, 0n, 0n];
+  dr6 = 0xffff0ff0;
+  dr7 = 0x400;
+  cpl = 0;
+
+  /** PAE paging: the four PDPTEs loaded with CR3. */
+  readonly pdptes = [0n, 0n, 0n, 0n];
+
+  star = 0n;
+  lstar = 0n;
+  cstar = 0n;
+  sfmask = 0n;
+  kernelGsBase = 0n;
+  sysenterCs = 0n;
+  sysenterEsp = 0n;
+  sysenterEip = 0n;
+  tscAux = 0n;
+  /** Added to virtual time to give the TSC. */
+  tscOffset = 0n;
+  pat = 0x0007040600070406n;
+  miscEnable = 1n;
+  mtrrDefType = 0n;
+  smbase = 0x30000;
+  /** Other MSRs that are plain storage, by index. */
+  readonly plainMsrs = new Map<number, bigint>();
+
+  activity: Activity = "running";
+  /** Latched events, taken at the next instruction boundary. */
+  intrPending = false;
+  nmiPending = false;
+  smiPending = false;
+  initPending = false;
+  nmiBlocked = false;
+  inSmm = false;
+  /** Armed MONITOR address (physical, 64-byte line), -1 when not armed. */
+  monitorLine = -1;
+  /** Exception raised by the instruction that just faulted, to be delivered; or undefined. */
+  pending: PendingException | undefined;
+
+  constructor(
+    readonly memory: EngineMemory,
+    readonly index: number,
+    readonly bootstrap: boolean,
+  ) {
+    this.base = memory.stateOf(index);
+    this.slots = new BigUint64Array(memory.memory.buffer, this.base, OWN_SLOTS);
+    this.words = new Int32Array(memory.memory.buffer, this.base, OWN_SLOTS * 2);
+    this.words[WORD_CPU_INDEX / 4] = index;
+    this.words[WORD_SHADOW / 4] = -1;
+  }
+
+  gpr(register: number): bigint {
+    return this.slots[register];
+  }
+
+  setGpr(register: number, value: bigint): void {
+    this.slots[register] = value;
+  }
+
+  /** Low 32 bits of a general register, unsigned. */
+  gpr32(register: number): number {
+    return this.words[register * 2] >>> 0;
+  }
+
+  /** Writes a general register's low 32 bits and clears the upper half, as 32-bit instructions do. */
+  setGpr32(register: number, value: number): void {
+    this.words[register * 2] = value;
+    this.words[register * 2 + 1] = 0;
+  }
+
+  get rip(): bigint {
+    return this.slots[SLOT_RIP / 8];
+  }
+
+  set rip(value: bigint) {
+    this.slots[SLOT_RIP / 8] = value;
+  }
+
+  get budget(): number {
+    return this.words[WORD_BUDGET / 4];
+  }
+
+  get mode(): number {
+    return this.words[WORD_MODE / 4];
+  }
+
+  get flags(): Flags {
+    return unpackFlags(this.slots[SLOT_CC_RES / 8], this.slots[SLOT_CC_AUX / 8]);
+  }
+
+  set flags(flags: Flags) {
+    const { result, auxiliary } = packFlags(flags);
+    this.slots[SLOT_CC_RES / 8] = result;
+    this.slots[SLOT_CC_AUX / 8] = auxiliary;
+  }
+
+  setZeroFlag(zf: boolean): void {
+    this.flags = { ...this.flags, zf };
+  }
+
+  /** RFLAGS without the status flags (their bits are 0). */
+  get systemFlags(): number {
+    return this.words[SLOT_RFLAGS / 4];
+  }
+
+  set systemFlags(value: number) {
+    this.words[SLOT_RFLAGS / 4] = (value & ~STATUS_FLAGS) | 2;
+  }
+
+  /** The whole RFLAGS (its upper 32 bits are always zero), unsigned. */
+  get rflags(): number {
+    const f = this.flags;
+    let value = this.systemFlags | 2;
+    if (f.cf) value |= FLAG_CF;
+    if (f.pf) value |= FLAG_PF;
+    if (f.af) value |= FLAG_AF;
+    if (f.zf) value |= FLAG_ZF;
+    if (f.sf) value |= FLAG_SF;
+    if (f.of) value |= FLAG_OF;
+    return value >>> 0;
+  }
+
+  set rflags(value: number) {
+    this.systemFlags = value;
+    this.flags = {
+      cf: (value & FLAG_CF) !== 0,
+      pf: (value & FLAG_PF) !== 0,
+      af: (value & FLAG_AF) !== 0,
+      zf: (value & FLAG_ZF) !== 0,
+      sf: (value & FLAG_SF) !== 0,
+      of: (value & FLAG_OF) !== 0,
+    };
+  }
+
+  segBase(segment: number): bigint {
+    if (segment === LDTR) return this.ldtrBase;
+    if (segment === TR) return this.trBase;
+    return this.slots[SLOT_SEG_BASE / 8 + segment];
+  }
+
+  /** Sets a whole segment register (selector, base, inclusive byte limit, access rights) and, for ES to GS, what generated code derives from it. */
+  setSegment(segment: number, selector: number, base: bigint, limit: number, access: number): void {
+    this.selector[segment] = selector;
+    this.limit[segment] = limit;
+    this.access[segment] = access;
+    if (segment === LDTR) this.ldtrBase = base;
+    else if (segment === TR) this.trBase = base;
+    else {
+      this.slots[SLOT_SEG_BASE / 8 + segment] = base;
+      this.updateSegmentBounds(segment);
+    }
+  }
+
+  /** Recomputes the fast bounds of the `segment` op (SDM vol. 3, "Limit Checking", "Type Checking"). Real and V86 mode keep present, readable, writable access rights. */
+  updateSegmentBounds(segment: number): void {
+    const access = this.access[segment];
+    const code = (access & AR_CODE) !== 0;
+    const usable = (access & AR_UNUSABLE) === 0 && (access & AR_PRESENT) !== 0 && (access & AR_S) !== 0;
+    const expandDown = !code && (access & AR_CONFORMING) !== 0;
+    const bound = BigInt(this.limit[segment]) + 1n;
+    const readable = usable && !expandDown && (!code || (access & AR_WRITABLE) !== 0);
+    const writable = usable && !expandDown && !code && (access & AR_WRITABLE) !== 0;
+    this.slots[SLOT_SEG_LIMIT_R / 8 + segment] = readable ? bound : 0n;
+    this.slots[SLOT_SEG_LIMIT_W / 8 + segment] = writable ? bound : 0n;
+  }
+
+  get longMode(): boolean {
+    return (this.efer & EFER_LMA) !== 0;
+  }
+
+  /** Executing 64-bit code: long mode and CS.L. */
+  get code64(): boolean {
+    return (this.efer & EFER_LMA) !== 0 && (this.access[CS] & AR_L) !== 0;
+  }
+
+  get protectedMode(): boolean {
+    return (this.cr0 & CR0_PE) !== 0;
+  }
+
+  get vm86(): boolean {
+    return (this.systemFlags & FLAG_VM) !== 0;
+  }
+
+  /** Records the exception of the current instruction. The caller then returns STATUS_FAULT. */
+  raise(vector: number, errorCode = -1, address = 0n, dr6 = 0): void {
+    this.pending = { vector, errorCode, address, dr6 };
+  }
+
+  /** Everything but the engine's caches. */
+  save(): State {
+    const words = (values: Iterable<number>): State => [...values];
+    return {
+      slots: this.slots.slice(0, SLOT_SEG_BASE / 8 + 6).join(" "),
+      flags: this.rflags,
+      selector: words(this.selector),
+      limit: words(this.limit),
+      access: words(this.access),
+      tables: [this.ldtrBase, this.trBase, this.gdtrBase, this.gdtrLimit, this.idtrBase, this.idtrLimit],
+      control: [this.cr0, this.cr2, this.cr3, this.cr4, this.efer, this.xcr0, this.cpl],
+      debug: [...this.dr, this.dr6, this.dr7],
+      pdptes: [...this.pdptes],
+      msrs: [
+        this.star,
+        this.lstar,
+        this.cstar,
+        this.sfmask,
+        this.kernelGsBase,
+        this.sysenterCs,
+        this.sysenterEsp,
+        this.sysenterEip,
+        this.tscAux,
+        this.tscOffset,
+        this.pat,
+        this.miscEnable,
+        this.mtrrDefType,
+        this.smbase,
+      ],
+      plain: [...this.plainMsrs].sort((a, b) => a[0] - b[0]).map(([index, value]) => [index, value]),
+      activity: this.activity,
+      events: [this.intrPending, this.nmiPending, this.smiPending, this.initPending, this.nmiBlocked, this.inSmm, this.monitorLine],
+      shadow: this.words[WORD_SHADOW / 4] >= 0 && this.words[WORD_SHADOW / 4] === this.budget,
+    };
+  }
+}
