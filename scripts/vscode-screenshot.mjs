@@ -1,0 +1,92 @@
+// Drives a real VS Code through the scenarios of test/vscode/scenarios/ and takes the pictures of docs/images/, once in the
+// dark and once in the light theme:
+//   node scripts/vscode-screenshot.mjs [--no-build] [--dark | --light] [--to DIRECTORY] [SCENARIO...]
+// A scenario is a module with `async run({ page, workbench, shot })` and, if it wants one, `workspace(directory)`, which
+// prepares the folder to open. `shot("name")` saves name-dark.png or name-light.png.
+import { spawnSync } from "node:child_process";
+import { cpSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { basename, join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { SetupError, findChromium, main, openWindow, progress, root, startServer } from "./vscode-server.mjs";
+import { Workbench } from "./vscode-workbench.mjs";
+
+const out = join(root, "out", "vscode-screenshot");
+const scenarioDirectory = join(root, "test", "vscode", "scenarios");
+const themes = { dark: "Default Dark Modern", light: "Default Light Modern" };
+
+const args = process.argv.slice(2);
+const to = args.includes("--to") ? args.splice(args.indexOf("--to"), 2)[1] : join(root, "docs", "images");
+const flags = args.filter((argument) => argument.startsWith("--"));
+const patterns = args.filter((argument) => !argument.startsWith("--"));
+
+await main(async () => {
+  findChromium();
+  mkdirSync(to, { recursive: true });
+  if (!flags.includes("--no-build")) {
+    const built = spawnSync(process.execPath, [join(root, "scripts", "build.mjs")], { cwd: root, stdio: ["ignore", 2, 2] });
+    if (built.status !== 0) throw new SetupError("The extension does not build; see above.");
+  }
+  const files = readdirSync(scenarioDirectory)
+    .filter((file) => file.endsWith(".mjs") && (patterns.length === 0 || patterns.some((pattern) => file.includes(pattern))))
+    .sort();
+  if (files.length === 0) throw new SetupError(`No scenario matches ${patterns.join(" ") || "test/vscode/scenarios/*.mjs"}.`);
+  const { port, stop, log } = await startServer({ data: join(out, "server-data") });
+  try {
+    for (const theme of Object.keys(themes)) {
+      if (flags.some((flag) => flag === "--dark" || flag === "--light") && !flags.includes(`--${theme}`)) continue;
+      for (const file of files) await play(file, theme, { port, log });
+    }
+  } finally {
+    stop();
+  }
+  return 0;
+});
+
+async function play(file, theme, { port, log }) {
+  const scenario = await import(pathToFileURL(join(scenarioDirectory, file)).href);
+  const name = basename(file, ".mjs");
+  const workspace = join(out, name);
+  rmSync(workspace, { recursive: true, force: true });
+  cpSync(join(root, "test", "vscode", "workspace"), workspace, { recursive: true });
+  writeFileSync(join(workspace, ".vscode", "settings.json"), JSON.stringify(settings(theme), null, 2));
+  await scenario.workspace?.(workspace, root);
+  const { page, close } = await openWindow({ port, workspace, log, size: scenario.size ?? { width: 1280, height: 800 }, scale: 1.5 });
+  const workbench = new Workbench(page);
+  const shot = async (picture) => {
+    const path = join(to, `${picture}-${theme}.png`);
+    // Nothing that blinks or explains itself on top of what is to be seen.
+    await page.mouse.move(640, 5);
+    await page.waitForTimeout(400);
+    await page.screenshot({ path, animations: "disabled", caret: "hide" });
+    progress(path);
+  };
+  try {
+    await workbench.ready();
+    await scenario.run({ page, workbench, shot, root, workspace });
+  } catch (error) {
+    const path = join(out, `${name}-${theme}-failed.png`);
+    await page.screenshot({ path });
+    progress(`${name} failed; see ${path}`);
+    throw error;
+  } finally {
+    await close();
+  }
+}
+
+function settings(theme) {
+  return {
+    "workbench.colorTheme": themes[theme],
+    "workbench.startupEditor": "none",
+    "workbench.tips.enabled": false,
+    "workbench.layoutControl.enabled": false,
+    "workbench.secondarySideBar.defaultVisibility": "hidden",
+    "chat.commandCenter.enabled": false,
+    "chat.disableAIFeatures": true,
+    "editor.minimap.enabled": false,
+    "editor.fontSize": 13,
+    "debug.toolBarLocation": "docked",
+    "debug.openDebug": "openOnDebugBreak",
+    "debug.internalConsoleOptions": "neverOpen",
+    "security.workspace.trust.enabled": false,
+  };
+}

@@ -1,0 +1,77 @@
+/** A VS Code window as scenarios use it: by what a person sees in it. `page` is playwright's. */
+export class Workbench {
+  constructor(page) {
+    this.page = page;
+    page.setDefaultTimeout(30_000);
+  }
+
+  async ready() {
+    await this.page.locator(".monaco-workbench .part.statusbar").waitFor();
+    // Commands of built-in extensions come a moment later.
+    await this.page.waitForTimeout(2500);
+    const secondary = this.page.locator(".part.auxiliarybar");
+    if (await secondary.isVisible()) await this.command("View: Toggle Secondary Side Bar Visibility");
+  }
+
+  /** Opens or closes a view of the side bar by its title. */
+  async pane(title, open) {
+    const header = this.page.locator(".part.sidebar .pane-header").filter({ hasText: title }).first();
+    await header.waitFor();
+    if ((await header.getAttribute("aria-expanded")) !== String(open)) await header.click({ position: { x: 30, y: 10 } });
+    await this.page.waitForTimeout(250);
+  }
+
+  /** Runs a command by its name in the Command Palette. */
+  async command(title) {
+    await this.page.keyboard.press("F1");
+    const input = this.page.locator(".quick-input-widget input.input");
+    await input.waitFor({ state: "visible" });
+    await input.fill(`>${title}`);
+    await this.page.locator(".quick-input-list .monaco-list-row").first().waitFor();
+    await this.page.keyboard.press("Enter");
+    await this.page.waitForTimeout(200);
+  }
+
+  /** Answers the open quick pick or input box. */
+  async answer(text) {
+    const input = this.page.locator(".quick-input-widget input.input");
+    await input.waitFor({ state: "visible" });
+    await input.fill(text);
+    await this.page.waitForTimeout(300);
+    await this.page.keyboard.press("Enter");
+    await this.page.waitForTimeout(300);
+  }
+
+  /** Opens a file of the workspace or of the disk at a line. */
+  async open(path, line) {
+    await this.page.keyboard.press("Control+P");
+    await this.answer(line === undefined ? path : `${path}:${line}`);
+  }
+
+  /** A row of any tree by part of its text. */
+  row(text) {
+    return this.page.locator(".monaco-list-row", { hasText: text }).first();
+  }
+
+  /** Opens a row that is closed. */
+  async expand(text) {
+    const row = this.row(text);
+    await row.waitFor();
+    if ((await row.getAttribute("aria-expanded")) === "false") await row.locator(".monaco-tl-twistie").click();
+    await this.page.waitForTimeout(200);
+  }
+
+  /** Drags the border of the side bar to a width in pixels. */
+  async sideBarWidth(width) {
+    const bar = await this.page.locator(".part.sidebar").boundingBox();
+    if (bar === null) return;
+    await this.page.mouse.move(bar.x + bar.width, bar.y + bar.height / 2);
+    await this.page.mouse.down();
+    await this.page.mouse.move(bar.x + width, bar.y + bar.height / 2, { steps: 5 });
+    await this.page.mouse.up();
+  }
+
+  async dismissNotifications() {
+    await this.command("Notifications: Clear All Notifications");
+  }
+}
