@@ -13,7 +13,7 @@ export interface InterruptNode {
   readonly label: string;
   readonly description: string;
   readonly tooltip: string;
-  /** Name of a theme icon. */
+  /** Name of a theme icon. Every row that can be marked as changed has one: VS Code would give it a file's icon otherwise. */
   readonly icon?: string;
   /** Differs from the last stop. */
   readonly changed: boolean;
@@ -82,12 +82,13 @@ export function cpuNodeId(index: number): string {
 
 function cpuNode(cpu: CpuInterruptState, before: CpuInterruptState | undefined, focused: boolean): InterruptNode {
   const id = cpuNodeId(cpu.index);
-  const irr = vectorsNode(`${id}/irr`, "Pending (IRR)", cpu, cpu.irr, before?.irr);
-  const isr = vectorsNode(`${id}/isr`, "In Service (ISR)", cpu, cpu.isr, before?.isr);
+  const irr = vectorsNode(`${id}/irr`, "Pending (IRR)", "inbox", cpu, cpu.irr, before?.irr);
+  const isr = vectorsNode(`${id}/isr`, "In Service (ISR)", "pulse", cpu, cpu.isr, before?.isr);
   const priority: InterruptNode = {
     id: `${id}/priority`,
     kind: "priority",
     label: "Priority",
+    icon: "list-ordered",
     description: `PPR ${hex(cpu.ppr)}, TPR ${hex(cpu.tpr)}`,
     tooltip: `Only vectors of a priority class above ${hex(cpu.ppr >> 4, 1)} are delivered to this CPU (its processor priority is ${hex(cpu.ppr)}).`,
     changed: before !== undefined && (before.ppr !== cpu.ppr || before.tpr !== cpu.tpr),
@@ -124,7 +125,14 @@ function stateIcon(state: CpuInterruptState["state"]): string {
   }
 }
 
-function vectorsNode(id: string, label: string, cpu: CpuInterruptState, vectors: number[], before: number[] | undefined): InterruptNode {
+function vectorsNode(
+  id: string,
+  label: string,
+  icon: string,
+  cpu: CpuInterruptState,
+  vectors: number[],
+  before: number[] | undefined,
+): InterruptNode {
   const children = vectors.map((vector): InterruptNode => {
     const trigger = cpu.tmr.includes(vector) ? "level" : "edge";
     return {
@@ -147,6 +155,7 @@ function vectorsNode(id: string, label: string, cpu: CpuInterruptState, vectors:
     label,
     description: text === "" ? "none" : text,
     tooltip: text === "" ? `${label}: none` : `${label}: ${text}`,
+    icon,
     changed: before !== undefined && (before.length !== vectors.length || vectors.some((vector) => !before.includes(vector))),
     open: true,
     children,
@@ -163,6 +172,7 @@ function lvtsNode(id: string, cpu: CpuInterruptState, before: CpuInterruptState 
       id: `${id}/lvt/${lvt.name}`,
       kind: "lvt",
       label: lvt.name,
+      icon: "symbol-field",
       description: lvt.text,
       tooltip: `${lvt.name}: ${hex(lvt.raw, 8)}, ${lvt.text}`,
       changed: old !== undefined && old.raw !== lvt.raw,
@@ -176,6 +186,7 @@ function lvtsNode(id: string, cpu: CpuInterruptState, before: CpuInterruptState 
     id: `${id}/lvt`,
     kind: "lvts",
     label: "Local Vector Table",
+    icon: "symbol-array",
     description: "",
     tooltip: "The interrupts of the local APIC itself: timer, pins, errors and monitors",
     changed: children.some(({ changed }) => changed),
@@ -206,6 +217,7 @@ function eventsNode(id: string, cpu: CpuInterruptState, before: CpuInterruptStat
     id: `${id}/events`,
     kind: "events",
     label: "Last Events",
+    icon: "history",
     description: children.length === 0 ? "none" : `${children.length}`,
     tooltip: "The last stages of interrupts sent or received by this CPU, newest first",
     changed: children.some(({ changed }) => changed),
