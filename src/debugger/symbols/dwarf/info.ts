@@ -1,0 +1,334 @@
+import type { ElfFile } from "../elf";
+import type { Interval } from "../intervals";
+import { IntervalIndex } from "../intervals";
+import { At, Tag } from "./constants";
+import type { FunctionInfo, ScopeInfo } from "./functions";
+import { UnitFunctions, isAssembly, qualifiedName, scopesAt } from "./functions";
+import type { LineHeader, LineRows } from "./line";
+import { RowFlag, findRow, readLineHeader, runLineProgram } from "./line";
+import { unitRanges } from "./lists";
+import type { Entry, Unit } from "./unit";
+import { DwarfContext, readUnits } from "./unit";
+
+/** A place in a source file, as the debug information names it. */
+export interface SourceLine {
+  readonly file: string;
+  readonly line: number;
+  /** 1-based; 0 when unknown. */
+  readonly column: number;
+  /** The code of this line around the address asked for, as linked: [low, high). */
+  readonly low: bigint;
+  readonly high: bigint;
+}
+
+/** Where a source line has code. */
+export interface LinePlaces {
+  /** The line itself or, when it has no code, the next one in the file that has. */
+  readonly line: number;
+  readonly addresses: readonly bigint[];
+}
+
+const maximumCachedRows = 4_000_000;
+
+/** What the DWARF of one file says. All addresses are as linked. Units, line tables and names are read when first asked for. */
+export class DwarfInfo {
+  readonly context: DwarfContext;
+  /** Units whose entries stand in this file. */
+  readonly units: readonly Unit[];
+  /** How many units were left out because their entries stand in .dwo files. */
+  readonly splitUnits: number;
+  private addressIndex: IntervalIndex<Unit> | undefined;
+  private readonly functionCache = new Map<Unit, UnitFunctions>();
+  private readonly headerCache = new Map<number, LineHeader>();
+  private readonly rowCache = new Map<number, LineRows>();
+  private cachedRows = 0;
+  private fileIndex: ReadonlyMap<string, readonly Unit[]> | undefined;
+  private nameIndex: NameIndex | undefined;
+
+  /** Reads the unit headers of `elf`. */
+  constructor(private readonly elf: ElfFile) {
+    this.context = new DwarfContext(elf.name, (name) => elf.debugSection(name));
+    const units = [...readUnits(this.context, "debug_info"), ...readUnits(this.context, "debug_types")];
+    this.context.units = units;
+    this.units = units.filter((unit) => !unit.root.isSplit);
+    this.splitUnits = units.length - this.units.length;
+  }
+
+  private readonly isCode = (address: bigint): boolean => this.elf.isCode(address);
+
+  unitAt(address: bigint): Unit | undefined {
+    this.addressIndex ??= new IntervalIndex(this.unitIntervals());
+    return this.addressIndex.find(address)?.value;
+  }
+
+  private *unitIntervals(): Generator<Interval<Unit>> {
+    for (const unit of this.units) for (const range of unitRanges(unit)) if (this.isCode(range.low)) yield { ...range, value: unit };
+  }
+
+  functionsOf(unit: Unit): UnitFunctions {
+    let functions = this.functionCache.get(unit);
+    if (functions === undefined) {
+      functions = new UnitFunctions(unit, this.isCode);
+      this.functionCache.set(unit, functions);
+    }
+    return functions;
+  }
+
+  functionAt(address: bigint): FunctionInfo | undefined {
+    const unit = this.unitAt(address);
+    return unit === undefined ? undefined : this.functionsOf(unit).at(address);
+  }
+
+  /** The function at `address` and calls inlined there, innermost first; empty outside functions. */
+  scopesAt(address: bigint): ScopeInfo[] {
+    const info = this.functionAt(address);
+    return info === undefined ? [] : scopesAt(info, address, (unit, index) => this.fileOf(unit, index));
+  }
+
+  private header(unit: Unit): LineHeader | undefined {
+    const offset = unit.root.lineOffset;
+    if (offset === undefined) return undefined;
+    let header = this.headerCache.get(offset);
+    if (header === undefined) {
+      header = readLineHeader(unit, offset);
+      this.headerCache.set(offset, header);
+    }
+    return header;
+  }
+
+  private rows(unit: Unit, header: LineHeader): LineRows {
+    let rows = this.rowCache.get(header.programStart);
+    if (rows === undefined) {
+      rows = runLineProgram(unit, header, this.isCode);
+      this.cachedRows += rows.lines.length;
+    } else this.rowCache.delete(header.programStart);
+    this.rowCache.set(header.programStart, rows);
+    for (const [oldest, old] of this.rowCache) {
+      if (this.cachedRows <= maximumCachedRows || old === rows) break;
+      this.rowCache.delete(oldest);
+      this.cachedRows -= old.lines.length;
+    }
+    return rows;
+  }
+
+  /** The path of file number `index` of the unit's line table. */
+  fileOf(unit: Unit, index: number): string | undefined {
+    return this.header(unit)?.files[index];
+  }
+
+  /** The decoded line table of the unit: its header and rows. */
+  lineTable(unit: Unit): { header: LineHeader; rows: LineRows } | undefined {
+    const header = this.header(unit);
+    return header === undefined ? undefined : { header, rows: this.rows(unit, header) };
+  }
+
+  lineAt(address: bigint): SourceLine | undefined {
+    const unit = this.unitAt(address);
+    const table = unit === undefined ? undefined : this.lineTable(unit);
+    if (table === undefined) return undefined;
+    const { rows } = table;
+    const at = findRow(rows, address);
+    if (at < 0 || rows.lines[at] === 0) return undefined;
+    const file = table.header.files[rows.files[at]];
+    if (file === undefined) return undefined;
+    const same = (i: number): boolean =>
+      (rows.flags[i] & RowFlag.EndSequence) === 0 &&
+      (rows.addresses[i] === rows.addresses[i + 1] || (rows.lines[i] === rows.lines[at] && rows.files[i] === rows.files[at]));
+    let first = at;
+    while (first > 0 && same(first - 1)) first--;
+    let last = at + 1;
+    while (last < rows.lines.length - 1 && same(last)) last++;
+    return { file, line: rows.lines[at], column: rows.columns[at], low: rows.addresses[first], high: rows.addresses[last] };
+  }
+
+  /** Paths of all source files that line tables name. */
+  files(): ReadonlyMap<string, readonly Unit[]> {
+    if (this.fileIndex !== undefined) return this.fileIndex;
+    const index = new Map<string, Unit[]>();
+    const seen = new Set<number>();
+    for (const unit of this.units) {
+      const header = this.header(unit);
+      if (header === undefined || seen.has(header.programStart)) continue;
+      seen.add(header.programStart);
+      for (const file of new Set(header.files)) {
+        if (file === undefined) continue;
+        const units = index.get(file);
+        if (units === undefined) index.set(file, [unit]);
+        else units.push(unit);
+      }
+    }
+    this.fileIndex = index;
+    return index;
+  }
+
+  /** Calls `visit` with each statement row of `file` (a path of {@link files}). */
+  private eachStatement(file: string, visit: (unit: Unit, rows: LineRows, row: number) => void): void {
+    for (const unit of this.files().get(file) ?? []) {
+      const table = this.lineTable(unit);
+      if (table === undefined) continue;
+      const { rows, header } = table;
+      for (let i = 0; i < rows.lines.length; i++)
+        if (
+          (rows.flags[i] & (RowFlag.Statement | RowFlag.EndSequence)) === RowFlag.Statement &&
+          rows.lines[i] !== 0 &&
+          header.files[rows.files[i]] === file
+        )
+          visit(unit, rows, i);
+    }
+  }
+
+  /** Lines of `file` (a path of {@link files}) that have code, ascending. */
+  codeLines(file: string): number[] {
+    const lines = new Set<number>();
+    this.eachStatement(file, (_unit, rows, row) => lines.add(rows.lines[row]));
+    return [...lines].sort((a, b) => a - b);
+  }
+
+  /**
+   * Where to stop for `line` of `file` (a path of {@link files}): one address for each function or inlined call that has code for the
+   * line, the lowest in each; after the prologue where the line is the function's first.
+   */
+  addressesOf(file: string, line: number): LinePlaces | undefined {
+    let best = Infinity;
+    this.eachStatement(file, (_unit, rows, row) => {
+      if (rows.lines[row] >= line && rows.lines[row] < best) best = rows.lines[row];
+    });
+    if (best === Infinity) return undefined;
+    const chosen = new Map<string, bigint>();
+    this.eachStatement(file, (unit, rows, row) => {
+      if (rows.lines[row] !== best) return;
+      const address = rows.addresses[row];
+      const scope = this.scopesAt(address)[0] as ScopeInfo | undefined;
+      // Code outside functions (assembly) is one place for each run of rows; else one for each function or inlined call.
+      const key = scope === undefined || isAssembly(unit) ? `@${address}` : `${scope.entry.unit.section}+${scope.entry.offset}`;
+      const other = chosen.get(key);
+      if (other === undefined || address < other) chosen.set(key, address);
+    });
+    const addresses = [...chosen.values()].map((address) => {
+      const info = this.functionAt(address);
+      return info?.low === address ? this.afterPrologue(info) : address;
+    });
+    return { line: best, addresses: [...new Set(addresses)].sort((a, b) => (a < b ? -1 : 1)) };
+  }
+
+  /** Where arguments and locals of a function can first be read: the compiler's mark, else the second line of unoptimised code. */
+  afterPrologue(info: FunctionInfo): bigint {
+    const { unit } = info.entry;
+    const table = this.lineTable(unit);
+    if (table === undefined || isAssembly(unit)) return info.low;
+    const { rows } = table;
+    const end = info.ranges[0].high;
+    const first = findRow(rows, info.low);
+    if (first < 0) return info.low;
+    let second: bigint | undefined;
+    for (let i = first; i < rows.lines.length && rows.addresses[i] < end; i++) {
+      if ((rows.flags[i] & RowFlag.PrologueEnd) !== 0) return rows.addresses[i];
+      if (second === undefined && rows.addresses[i] > info.low && rows.lines[i] !== 0 && (rows.flags[i] & RowFlag.Statement) !== 0)
+        second = rows.addresses[i];
+    }
+    return second === undefined || this.functionsOf(unit).hasLocationLists ? info.low : second;
+  }
+
+  private get names(): NameIndex {
+    this.nameIndex ??= new NameIndex(this.units);
+    return this.nameIndex;
+  }
+
+  /** Functions with code called `name`, qualified or not. */
+  findFunctions(name: string): FunctionInfo[] {
+    const found: FunctionInfo[] = [];
+    for (const entry of this.names.functions(name)) {
+      const info = this.functionsOf(entry.unit).all.find((candidate) => candidate.entry.index === entry.index);
+      if (info !== undefined) found.push(info);
+    }
+    return found;
+  }
+
+  /** Global and static variables called `name`, qualified or not. */
+  findVariables(name: string): Entry[] {
+    return this.names.variables(name);
+  }
+
+  /** The first complete type called `name` (without `struct` and the like). */
+  findType(name: string): Entry | undefined {
+    return this.names.type(name);
+  }
+
+  /** All global and static variables, with their qualified names. */
+  *globals(): Generator<{ name: string; entry: Entry }> {
+    for (const entry of this.names.allVariables()) {
+      const name = qualifiedName(entry);
+      if (name !== undefined) yield { name, entry };
+    }
+  }
+}
+
+interface EntryPlace {
+  readonly unit: Unit;
+  readonly index: number;
+}
+
+const typeTags = new Set<number>([Tag.base_type, Tag.structure_type, Tag.class_type, Tag.union_type, Tag.enumeration_type, Tag.typedef]);
+const scopeTags = new Set<number>([Tag.namespace, Tag.module, Tag.structure_type, Tag.class_type, Tag.union_type]);
+
+/** Functions, variables and types at file, namespace and class level by their unqualified names. */
+class NameIndex {
+  private readonly functionPlaces = new Map<string, EntryPlace[]>();
+  private readonly variablePlaces = new Map<string, EntryPlace[]>();
+  private readonly typePlaces = new Map<string, EntryPlace>();
+
+  constructor(units: readonly Unit[]) {
+    for (const unit of units) this.addUnit(unit);
+  }
+
+  private addUnit(unit: Unit): void {
+    const { abbreviations, ends } = unit.entries;
+    let index = 1;
+    while (index < abbreviations.length) {
+      const { tag } = abbreviations[index];
+      const entry = unit.entry(index);
+      if (tag === Tag.subprogram) {
+        if (entry.has(At.low_pc) || entry.has(At.ranges)) add(this.functionPlaces, entry);
+      } else if (tag === Tag.variable) {
+        if (entry.has(At.location) || entry.has(At.const_value)) add(this.variablePlaces, entry);
+      } else if (typeTags.has(tag) && !entry.has(At.declaration)) {
+        const name = entry.string(At.name);
+        if (name !== undefined && !this.typePlaces.has(name)) this.typePlaces.set(name, { unit, index });
+      }
+      // Functions' insides are no names of the file, but namespaces and types hold some.
+      index = scopeTags.has(tag) ? index + 1 : ends[index];
+    }
+  }
+
+  private find(places: Map<string, EntryPlace[]>, name: string): Entry[] {
+    const separator = name.lastIndexOf("::");
+    const found = (places.get(separator < 0 ? name : name.slice(separator + 2)) ?? []).map(({ unit, index }) => unit.entry(index));
+    return separator < 0 ? found : found.filter((entry) => qualifiedName(entry) === name);
+  }
+
+  functions(name: string): Entry[] {
+    return this.find(this.functionPlaces, name);
+  }
+
+  variables(name: string): Entry[] {
+    return this.find(this.variablePlaces, name);
+  }
+
+  type(name: string): Entry | undefined {
+    const place = this.typePlaces.get(name);
+    return place?.unit.entry(place.index);
+  }
+
+  *allVariables(): Generator<Entry> {
+    for (const places of this.variablePlaces.values()) for (const { unit, index } of places) yield unit.entry(index);
+  }
+}
+
+function add(places: Map<string, EntryPlace[]>, entry: Entry): void {
+  const name = entry.name;
+  if (name === undefined) return;
+  const place = { unit: entry.unit, index: entry.index };
+  const known = places.get(name);
+  if (known === undefined) places.set(name, [place]);
+  else known.push(place);
+}

@@ -1,0 +1,127 @@
+import { UserError } from "../../machine/errors";
+import type { ElfFile } from "./elf";
+import { SectionFlag } from "./elf";
+
+/** A named address, as linked. */
+export interface PlainSymbol {
+  readonly name: string;
+  readonly address: bigint;
+  /** 0 when unknown: the symbol then reaches to the next. */
+  readonly size: bigint;
+  readonly kind: "function" | "object" | "none";
+  readonly global: boolean;
+}
+
+export interface SymbolHit {
+  readonly symbol: PlainSymbol;
+  readonly offset: bigint;
+}
+
+/** Symbols by address and by name. */
+export class SymbolTable {
+  private readonly sorted: readonly PlainSymbol[];
+  private readonly byName = new Map<string, PlainSymbol[]>();
+
+  /** `absolute` symbols are found by name only. A symbol without size ends at `limit(address)`, if not at the next symbol. */
+  constructor(
+    symbols: readonly PlainSymbol[],
+    absolute: readonly PlainSymbol[],
+    private readonly limit: (address: bigint) => bigint,
+  ) {
+    this.sorted = [...symbols].sort((a, b) => (a.address < b.address ? -1 : a.address > b.address ? 1 : rank(a) - rank(b)));
+    for (const symbol of [...symbols, ...absolute]) {
+      const known = this.byName.get(symbol.name);
+      if (known === undefined) this.byName.set(symbol.name, [symbol]);
+      else known.push(symbol);
+    }
+  }
+
+  get size(): number {
+    return this.sorted.length;
+  }
+
+  /** All symbols called `name`; globals first. */
+  named(name: string): readonly PlainSymbol[] {
+    return [...(this.byName.get(name) ?? [])].sort((a, b) => Number(b.global) - Number(a.global));
+  }
+
+  names(): Iterable<string> {
+    return this.byName.keys();
+  }
+
+  /** The symbol that `address` belongs to: the nearest at or below that reaches it, of several at one place the most telling. */
+  find(address: bigint): SymbolHit | undefined {
+    let low = 0;
+    let high = this.sorted.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (this.sorted[middle].address <= address) low = middle + 1;
+      else high = middle;
+    }
+    // A sized symbol may enclose labels behind it; look back a little for one that still covers the address.
+    for (let i = low - 1; i >= 0 && i >= low - 32; i--) {
+      const symbol = this.sorted[i];
+      const offset = address - symbol.address;
+      if (symbol.size > 0n ? offset < symbol.size : address < this.limit(symbol.address) || offset === 0n) return { symbol, offset };
+    }
+    return undefined;
+  }
+}
+
+/** Of symbols at one address the one sorted last is found: global before local, functions before objects before labels. */
+function rank(symbol: PlainSymbol): number {
+  return (symbol.kind === "function" ? 4 : symbol.kind === "object" ? 2 : 0) + (symbol.global ? 1 : 0);
+}
+
+/** The symbol table of an ELF file. */
+export function elfSymbolTable(elf: ElfFile): SymbolTable {
+  const allocated = elf.sections.filter((section) => (section.flags & SectionFlag.Alloc) !== 0n);
+  const limit = (address: bigint): bigint => {
+    const section = allocated.find((candidate) => address >= candidate.address && address < candidate.address + BigInt(candidate.size));
+    return section === undefined ? address : section.address + BigInt(section.size);
+  };
+  const symbols: PlainSymbol[] = [];
+  const absolute: PlainSymbol[] = [];
+  for (const { name, address, size, kind, binding, section } of elf.symbols()) {
+    const symbol = { name, address, size, kind, global: binding !== "local" };
+    if (section === 0xfff1) absolute.push(symbol);
+    else symbols.push(symbol);
+  }
+  return new SymbolTable(symbols, absolute, limit);
+}
+
+const mapLine = /^\s*([0-9a-fA-F]{4,16})\s+([A-Za-z?-])\s+(\S+)(?:\s+\[(\S+)\])?\s*$/;
+
+/** Whether `bytes` look like a System.map, /proc/kallsyms or `nm` listing. */
+export function isSymbolMap(bytes: Uint8Array): boolean {
+  const text = new TextDecoder().decode(bytes.subarray(0, 4096));
+  const first = text.split("\n").find((line) => line.trim() !== "");
+  return first !== undefined && mapLine.test(first);
+}
+
+/** Reads a System.map, /proc/kallsyms or `nm` listing (`address type name [module]` lines). */
+export function readSymbolMap(bytes: Uint8Array, name: string): SymbolTable {
+  const symbols: PlainSymbol[] = [];
+  const absolute: PlainSymbol[] = [];
+  let number = 0;
+  let anyAddress = false;
+  for (const line of new TextDecoder().decode(bytes).split("\n")) {
+    number++;
+    if (line.trim() === "") continue;
+    const match = mapLine.exec(line);
+    if (match === null) throw new UserError(`${name} is damaged: line ${number} is not of the form "address type name".`, name);
+    const [, digits, type, symbol] = match;
+    const address = BigInt(`0x${digits}`);
+    const lower = type.toLowerCase();
+    if (lower === "u") continue;
+    anyAddress ||= address !== 0n;
+    const kind = lower === "t" || lower === "w" ? "function" : "bdrgsv".includes(lower) ? "object" : "none";
+    const entry: PlainSymbol = { name: symbol, address, size: 0n, kind, global: lower !== type };
+    if (lower === "a") absolute.push(entry);
+    else symbols.push(entry);
+  }
+  if (!anyAddress) throw new UserError(`${name} has only zero addresses; read /proc/kallsyms as root to see them.`, name);
+  // A listing does not say where its last symbol ends, so that one stands for its own address only.
+  const last = symbols.reduce((highest, symbol) => (symbol.address > highest ? symbol.address : highest), 0n);
+  return new SymbolTable(symbols, absolute, () => last);
+}
