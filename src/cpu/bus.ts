@@ -1,0 +1,24 @@
+/** The physical address space as a CPU sees it. Implemented by `machine/`. Addresses are physical, safe integers. */
+export interface PhysicalBus {
+  /**
+   * Address in the engine's memory of the RAM or ROM page with physical page number `page` as CPU `cpu` sees it, or -1 when the page is not plain memory
+   * (MMIO, unmapped, and ROM for writes).
+   */
+  hostPage(page: number, write: boolean, cpu: number): number;
+  /** Any access that is not plain memory; never crosses a page. Unmapped reads give all ones. */
+  read(address: number, size: 1 | 2 | 4 | 8, cpu: number): bigint;
+  write(address: number, size: 1 | 2 | 4 | 8, value: bigint, cpu: number): void;
+  /** I/O ports. */
+  in(port: number, size: 1 | 2 | 4): number;
+  out(port: number, size: 1 | 2 | 4, value: number): void;
+}
+
+/** The interrupt controller as its CPU sees it: the local APIC. */
+export interface InterruptController {
+  /** INTA: the vector to deliver (spurious if nothing is left). */
+  acknowledge(): number;
+  /** MSRs of the APIC: IA32_APIC_BASE, IA32_TSC_DEADLINE, x2APIC registers. undefined: #GP(0). */
+  readMsr(index: number): bigint | undefined;
+  writeMsr(index: number, value: bigint): boolean;
+  cr8: number;
+}

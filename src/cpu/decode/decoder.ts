@@ -1,0 +1,370 @@
+import { MODE_16, MODE_64, MODE_PROTECTED, MODE_SIZE_MASK, MODE_VM86 } from "../mode";
+import type { CodeSource, CpuFeatures } from "../translation";
+import { type OpcodeCell, opcodeMaps } from "./opcodeTable";
+import { oneByteRows } from "./oneByte";
+import { type OpcodeRow, PREFIX_66, PREFIX_F2, PREFIX_F3, PREFIX_NONE, Size64, type OperandKind } from "./rows";
+
+/** What decoding came to. */
+export const DECODE_OK = 0;
+/** #UD: no such instruction, or one that the mode, a prefix or its operands do not allow. */
+export const DECODE_UNDEFINED = 1;
+/** #GP(0): longer than 15 bytes. */
+export const DECODE_TOO_LONG = 2;
+/** A byte could not be fetched. */
+export const DECODE_FETCH_FAULT = 3;
+/** A byte at or past the given end was needed. */
+export const DECODE_PAST_END = 4;
+
+const MAX_LENGTH = 15;
+/** Base "register" of RIP-relative addresses. */
+export const BASE_RIP = 16;
+/** No base or index register. */
+export const NO_REGISTER = -1;
+
+export type Width = 8 | 16 | 32 | 64;
+
+/** Registers of 16-bit addressing by rm: base and index. */
+const bases16 = [3, 3, 5, 5, 6, 7, 5, 3];
+const indexes16 = [6, 7, 6, 7, NO_REGISTER, NO_REGISTER, NO_REGISTER, NO_REGISTER];
+
+/**
+ * Decodes one instruction at a time into its own fields (SDM volume 2, chapter 2); reads nothing but bytes and the mode, allocates nothing.
+ * After `decode` returned DECODE_OK all fields describe the instruction; after another result only `length` (bytes consumed) is meaningful.
+ */
+export class Decoder {
+  length = 0;
+  row: OpcodeRow = oneByteRows[0];
+  opcode = 0;
+  /** Effective operand and address size in bits. */
+  operandSize: 16 | 32 | 64 = 32;
+  addressSize: 16 | 32 | 64 = 32;
+  lock = false;
+  /** 0, or 0xf2 or 0xf3: the last of these prefixes. */
+  repeat = 0;
+  /** A REX prefix is in effect: byte registers 4-7 are SPL..DIL. */
+  rex = false;
+  rexW = false;
+  /** ModRM fields, with their REX bits. For `memory` false, `rm` is a register. */
+  memory = false;
+  reg = 0;
+  rm = 0;
+  /** Register in the low bits of the opcode, with REX.B. */
+  opcodeRegister = 0;
+  vvvv = 0;
+  /** Memory operand: registers or NO_REGISTER (base also BASE_RIP), shift of the index, displacement (sign-extended 32 bits). */
+  base = NO_REGISTER;
+  index = NO_REGISTER;
+  scale = 0;
+  displacement = 0;
+  /** High half of a 64-bit offset (moffs). */
+  displacementHigh = 0;
+  /** Segment prefix in effect, or -1. In 64-bit mode only FS and GS count. */
+  segmentOverride = -1;
+  /** Segment of the memory operand: override or default. */
+  segment = 3;
+  /** First immediate or branch displacement, sign-extended (a byte: zero-extended unless Ibs or Jb); its high half (64-bit immediates); the second one. */
+  immediate = 0;
+  immediateHigh = 0;
+  immediate2 = 0;
+
+  private readonly maps;
+  private status = DECODE_OK;
+  private code: CodeSource = { byte: () => -1 };
+  private start = 0;
+  private end = 0;
+  private is64 = false;
+  private rexBits = 0;
+
+  constructor(features: CpuFeatures) {
+    this.maps = opcodeMaps(features);
+  }
+
+  /** Decodes the instruction at `offset` of `code`. Bytes at `end` and past it are not asked for. */
+  decode(code: CodeSource, offset: number, mode: number, end: number): number {
+    this.code = code;
+    this.start = offset;
+    this.end = end;
+    this.length = 0;
+    this.status = DECODE_OK;
+    const size = mode & MODE_SIZE_MASK;
+    this.is64 = size === MODE_64;
+    this.lock = false;
+    this.repeat = 0;
+    this.segmentOverride = -1;
+    let operandPrefix = false;
+    let addressPrefix = false;
+    let rex = 0;
+    let opcode: number;
+    for (;;) {
+      opcode = this.next();
+      if (this.is64 && (opcode & 0xf0) === 0x40) {
+        rex = opcode;
+        continue;
+      }
+      if (opcode === 0x66) operandPrefix = true;
+      else if (opcode === 0x67) addressPrefix = true;
+      else if (opcode === 0xf0) this.lock = true;
+      else if (opcode === 0xf2 || opcode === 0xf3) this.repeat = opcode;
+      else if (opcode === 0x64 || opcode === 0x65) this.segmentOverride = opcode - 0x60;
+      else if ((opcode & 0xe7) === 0x26) {
+        if (!this.is64) this.segmentOverride = (opcode >> 3) & 3;
+      } else break;
+      rex = 0;
+    }
+    const prefixClass = this.repeat === 0xf3 ? PREFIX_F3 : this.repeat === 0xf2 ? PREFIX_F2 : operandPrefix ? PREFIX_66 : PREFIX_NONE;
+    this.addressSize = this.is64 ? (addressPrefix ? 32 : 64) : (size === MODE_16) === addressPrefix ? 32 : 16;
+    const operand16 = size === MODE_16 ? !operandPrefix : operandPrefix;
+
+    if (opcode === 0xc4 || opcode === 0xc5 || opcode === 0x62) {
+      const payload = this.next();
+      if (this.is64 || (payload & 0xc0) === 0xc0) {
+        const allowed = (mode & MODE_PROTECTED) !== 0 && (mode & MODE_VM86) === 0;
+        if (!allowed || rex !== 0 || prefixClass !== PREFIX_NONE || this.lock) return this.undefined();
+        return opcode === 0x62 ? this.decodeEvex(payload) : this.decodeVex(opcode, payload);
+      }
+      this.setRex(0);
+      return this.decodeCell(this.maps.oneByte[opcode], opcode, payload, prefixClass, operand16);
+    }
+
+    this.setRex(rex);
+    let map = this.maps.oneByte;
+    if (opcode === 0x0f) {
+      opcode = this.next();
+      map = this.maps.twoByte;
+      if (opcode === 0x38 || opcode === 0x3a) {
+        map = opcode === 0x38 ? this.maps.map38 : this.maps.map3A;
+        opcode = this.next();
+      }
+    }
+    return this.decodeCell(map[opcode], opcode, -1, prefixClass, operand16);
+  }
+
+  private undefined(): number {
+    return this.status === DECODE_OK ? DECODE_UNDEFINED : this.status;
+  }
+
+  private setRex(rex: number): void {
+    this.rex = rex !== 0;
+    this.rexBits = rex;
+    this.rexW = (rex & 8) !== 0;
+  }
+
+  private decodeCell(cell: OpcodeCell, opcode: number, modrmRead: number, prefixClass: number, operand16: boolean): number {
+    this.opcode = opcode;
+    const modrm = cell.modrm ? (modrmRead >= 0 ? modrmRead : this.next()) : 0;
+    if (this.status !== DECODE_OK) return this.status;
+    const row = this.select(cell, modrm, prefixClass);
+    if (row === undefined) return DECODE_UNDEFINED;
+    this.row = row;
+    if (this.is64 && (this.rexW || row.size64 === Size64.force64)) this.operandSize = 64;
+    else if (operand16) this.operandSize = 16;
+    else this.operandSize = this.is64 && row.size64 === Size64.default64 ? 64 : 32;
+    return this.decodeOperands(row, modrm);
+  }
+
+  private select(cell: OpcodeCell, modrm: number, prefixClass: number): OpcodeRow | undefined {
+    for (const row of cell.rows) {
+      if (
+        (row.prefixes & prefixClass) !== 0 &&
+        (row.reg < 0 || row.reg === ((modrm >> 3) & 7)) &&
+        (row.mod < 0 || (row.mod === 1) === modrm >= 0xc0) &&
+        (row.rm < 0 || row.rm === (modrm & 7)) &&
+        (this.is64 ? row.valid64 : row.valid32) &&
+        (row.w < 0 || (row.w === 1) === this.rexW)
+      ) {
+        return row;
+      }
+    }
+    return undefined;
+  }
+
+  private decodeOperands(row: OpcodeRow, modrm: number): number {
+    this.opcodeRegister = (this.opcode & 7) | ((this.rexBits & 1) << 3);
+    this.memory = false;
+    if (row.modrm) this.decodeModrm(modrm, row.modIsRegister);
+    this.immediate = 0;
+    this.immediateHigh = 0;
+    this.immediate2 = 0;
+    let immediates = 0;
+    for (const operand of row.operands) if (this.decodeImmediate(operand, immediates)) immediates++;
+    if (this.status !== DECODE_OK) return this.status;
+    if (this.lock && !(row.lockable && this.memory)) return DECODE_UNDEFINED;
+    return DECODE_OK;
+  }
+
+  private decodeVex(opcode: number, first: number): number {
+    let bits = first;
+    let map = 1;
+    // VEX.RXB are stored inverted.
+    let rex = 0x40 | ((~first >> 5) & 4);
+    if (opcode === 0xc4) {
+      rex = 0x40 | ((~first >> 5) & 7);
+      map = first & 31;
+      bits = this.next();
+      if ((bits & 0x80) !== 0) rex |= 8;
+    }
+    if (!this.is64) rex = 0x40;
+    this.setRex(rex);
+    this.vvvv = (~bits >> 3) & (this.is64 ? 15 : 7);
+    const vector256 = (bits & 4) !== 0;
+    const prefixClass = [PREFIX_NONE, PREFIX_66, PREFIX_F3, PREFIX_F2][bits & 3];
+    const next = this.next();
+    if (map < 1 || map > 3) return this.undefined();
+    const cell = map === 1 ? this.maps.vex0F[next] : map === 2 ? this.maps.vex38[next] : this.maps.vex3A[next];
+    const status = this.decodeCell(cell, next, -1, prefixClass, false);
+    if (status !== DECODE_OK) return status;
+    if (this.row.mnemonic === "simd") return status;
+    const usesVvvv = this.row.operands.some(({ letter }) => letter === "B");
+    return vector256 || (!usesVvvv && (bits & 0x78) !== 0x78) ? DECODE_UNDEFINED : status;
+  }
+
+  /** AVX-512: nothing of it is known but its length. */
+  private decodeEvex(first: number): number {
+    const map = first & 7;
+    this.setRex(this.is64 ? 0x40 | ((~first >> 5) & 7) : 0x40);
+    this.next();
+    this.next();
+    const opcode = this.next();
+    if (map === 0 || map === 4 || map === 7) return this.undefined();
+    const cell = map === 1 ? this.maps.vex0F[opcode] : map === 3 ? this.maps.vex3A[opcode] : this.maps.vex38[0];
+    const status = this.decodeCell(cell, opcode, -1, 0, false);
+    return status;
+  }
+
+  private decodeModrm(modrm: number, modIsRegister: boolean): void {
+    const rex = this.rexBits;
+    const mod = modrm >> 6;
+    const rm = modrm & 7;
+    this.reg = ((modrm >> 3) & 7) | ((rex & 4) << 1);
+    this.memory = mod !== 3 && !modIsRegister;
+    if (!this.memory) {
+      this.rm = rm | ((rex & 1) << 3);
+      return;
+    }
+    this.displacementHigh = 0;
+    this.scale = 0;
+    this.displacement = 0;
+    let displacementBytes = mod === 1 ? 1 : mod === 2 ? (this.addressSize === 16 ? 2 : 4) : 0;
+    if (this.addressSize === 16) {
+      this.base = bases16[rm];
+      this.index = indexes16[rm];
+      if (mod === 0 && rm === 6) {
+        this.base = NO_REGISTER;
+        displacementBytes = 2;
+      }
+    } else {
+      this.index = NO_REGISTER;
+      if (rm === 4) {
+        const sib = this.next();
+        const index = ((sib >> 3) & 7) | ((rex & 2) << 2);
+        if (index !== 4) {
+          this.index = index;
+          this.scale = sib >> 6;
+        }
+        this.base = (sib & 7) | ((rex & 1) << 3);
+        if (mod === 0 && (sib & 7) === 5) {
+          this.base = NO_REGISTER;
+          displacementBytes = 4;
+        }
+      } else if (mod === 0 && rm === 5) {
+        this.base = this.is64 ? BASE_RIP : NO_REGISTER;
+        displacementBytes = 4;
+      } else this.base = rm | ((rex & 1) << 3);
+    }
+    if (displacementBytes === 1) this.displacement = (this.next() << 24) >> 24;
+    else if (displacementBytes === 2) this.displacement = this.signed16();
+    else if (displacementBytes === 4) this.displacement = this.signed32();
+    const stack = this.base === 5 || (this.base === 4 && this.addressSize !== 16);
+    this.segment = this.segmentOverride >= 0 ? this.segmentOverride : stack ? 2 : 3;
+  }
+
+  /** Reads the immediate of an operand, if it has one. `ordinal`: immediates before it. */
+  private decodeImmediate({ letter, width }: OperandKind, ordinal: number): boolean {
+    switch (letter) {
+      case "I":
+        this.setImmediate(this.plainImmediate(width), ordinal);
+        return true;
+      case "J":
+        this.immediate = width === "b" ? (this.next() << 24) >> 24 : this.operandSize === 16 ? this.signed16() : this.signed32();
+        return true;
+      case "A":
+        this.immediate = this.operandSize === 16 ? this.unsigned16() : this.signed32();
+        this.immediate2 = this.unsigned16();
+        return true;
+      case "O":
+        this.memory = true;
+        this.base = NO_REGISTER;
+        this.index = NO_REGISTER;
+        this.scale = 0;
+        this.displacement = this.addressSize === 16 ? this.unsigned16() : this.signed32();
+        this.displacementHigh = this.addressSize === 64 ? this.signed32() : 0;
+        this.segment = this.segmentOverride >= 0 ? this.segmentOverride : 3;
+        return true;
+      default:
+        return false;
+    }
+  }
+
+  private plainImmediate(width: OperandKind["width"]): number {
+    switch (width) {
+      case "b":
+        return this.next();
+      case "bs":
+        return (this.next() << 24) >> 24;
+      case "w":
+        return this.unsigned16();
+      default: {
+        // Iz is at most 32 bits and sign-extended, Iv all of the operand size.
+        if (this.operandSize === 16) return this.signed16();
+        const low = this.signed32();
+        if (width === "v" && this.operandSize === 64) {
+          this.immediateHigh = this.signed32();
+          this.wideImmediate = true;
+        }
+        return low;
+      }
+    }
+  }
+
+  private wideImmediate = false;
+
+  private setImmediate(value: number, ordinal: number): void {
+    if (ordinal > 0) this.immediate2 = value;
+    else {
+      this.immediate = value;
+      if (!this.wideImmediate) this.immediateHigh = value < 0 ? -1 : 0;
+    }
+    this.wideImmediate = false;
+  }
+
+  /** The next byte; once one cannot be had, zeros (and `status` says why). */
+  private next(): number {
+    if (this.status !== DECODE_OK) return 0;
+    if (this.length === MAX_LENGTH) return this.stop(DECODE_TOO_LONG);
+    const at = this.start + this.length;
+    if (at >= this.end) return this.stop(DECODE_PAST_END);
+    const byte = this.code.byte(at);
+    if (byte < 0) return this.stop(DECODE_FETCH_FAULT);
+    this.length++;
+    return byte;
+  }
+
+  private stop(status: number): number {
+    this.status = status;
+    return 0;
+  }
+
+  private unsigned16(): number {
+    const low = this.next();
+    return low | (this.next() << 8);
+  }
+
+  private signed16(): number {
+    return (this.unsigned16() << 16) >> 16;
+  }
+
+  private signed32(): number {
+    const low = this.unsigned16();
+    return low | (this.unsigned16() << 16);
+  }
+}

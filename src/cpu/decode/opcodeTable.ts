@@ -1,0 +1,43 @@
+import type { CpuFeatures } from "../translation";
+import { oneByteRows } from "./oneByte";
+import type { OpcodeRow } from "./rows";
+import { map38Rows, map3ARows, vex0FRows, vex38Rows, vex3ARows } from "./threeByte";
+import { twoByteRows } from "./twoByte";
+
+/** One opcode byte of a map. */
+export interface OpcodeCell {
+  readonly modrm: boolean;
+  /** In order of preference. */
+  readonly rows: readonly OpcodeRow[];
+}
+
+/** The opcode maps, as a CPU with given features decodes them: 256 cells each. */
+export interface OpcodeMaps {
+  readonly oneByte: readonly OpcodeCell[];
+  readonly twoByte: readonly OpcodeCell[];
+  readonly map38: readonly OpcodeCell[];
+  readonly map3A: readonly OpcodeCell[];
+  readonly vex0F: readonly OpcodeCell[];
+  readonly vex38: readonly OpcodeCell[];
+  readonly vex3A: readonly OpcodeCell[];
+}
+
+function cells(rows: readonly OpcodeRow[], features: CpuFeatures): OpcodeCell[] {
+  return Array.from({ length: 256 }, (_, opcode) => {
+    const own = rows.filter((row) => opcode >= row.opcode && opcode < row.opcode + row.span);
+    return { modrm: own.some((row) => row.modrm), rows: own.filter((row) => row.feature === "" || features[row.feature]) };
+  });
+}
+
+/** The table without the rows of features that a CPU lacks. */
+export function opcodeMaps(features: CpuFeatures): OpcodeMaps {
+  return {
+    oneByte: cells(oneByteRows, features),
+    twoByte: cells(twoByteRows, features),
+    map38: cells(map38Rows, features),
+    map3A: cells(map3ARows, features),
+    vex0F: cells(vex0FRows, features),
+    vex38: cells(vex38Rows, features),
+    vex3A: cells(vex3ARows, features),
+  };
+}

@@ -1,0 +1,146 @@
+import { assert } from "../../common/errors";
+import type { CpuFeatures } from "../translation";
+import { type Mnemonic, mnemonics } from "./mnemonics";
+
+/**
+ * The notation of the opcode tables (SDM volume 2, appendix A): one row of text an encoding,
+ *
+ *     SELECTOR MNEMONIC OPERANDS ATTRIBUTES...
+ *
+ * SELECTOR is the opcode byte (`80`), or the first of eight that hold a register (`50+`), then what ModRM must be: `/3` its reg field, `:mem` or `:reg` its
+ * mod field, `:r5` its rm field. OPERANDS are in the manual's letters, `-` for none:
+ * - E register or memory by ModRM, G register of the reg field, M memory only, R register only, B register of VEX.vvvv, Z register in the opcode, S segment
+ *   register of the reg field, C and D control and debug register, I immediate (Ibs: a byte, sign-extended), J branch displacement, A far pointer in the code,
+ *   O offset in the code, X and Y the implied operands of string instructions;
+ * - b w d q: 8, 16, 32, 64 bits; v: operand size; z: operand size, 32 for 64; y: 64 with REX.W, else 32; p: far pointer; s: pseudo-descriptor; a: bounds;
+ * - AL rAX CL DX 1 ES CS SS DS FS GS: themselves.
+ * ATTRIBUTES: `np` `66` `f3` `f2` mandatory prefix classes that the row takes (all without any; `nf` = np and 66); `i64` invalid in 64-bit mode; `o64` valid
+ * only there; `d64` operand size 64 by default in 64-bit mode; `f64` always 64 there; `w0` `w1` REX.W or VEX.W must be so; `lock` takes LOCK with a memory
+ * destination; `modrm` has a ModRM byte that no operand names; `modreg` ModRM.mod is taken for 3; any other: the CPU feature it needs.
+ *
+ * Of an opcode's rows the first whose conditions hold is meant; none: #UD.
+ */
+export type OperandLetter =
+  | "E" | "G" | "M" | "R" | "B" | "Z" | "S" | "C" | "D" | "I" | "J" | "A" | "O" | "X" | "Y"
+  | "AL" | "rAX" | "CL" | "DX" | "1" | "ES" | "CS" | "SS" | "DS" | "FS" | "GS";
+export type WidthLetter = "b" | "bs" | "w" | "d" | "q" | "v" | "z" | "y" | "p" | "s" | "a" | "";
+
+export interface OperandKind {
+  readonly letter: OperandLetter;
+  readonly width: WidthLetter;
+}
+
+/** Classes of mandatory prefix, as a mask. */
+export const PREFIX_NONE = 1;
+export const PREFIX_66 = 2;
+export const PREFIX_F3 = 4;
+export const PREFIX_F2 = 8;
+
+/** Default operand size in 64-bit mode. */
+export const enum Size64 {
+  normal = 0,
+  default64 = 1,
+  force64 = 2,
+}
+
+/** One row, parsed. */
+export interface OpcodeRow {
+  readonly mnemonic: Mnemonic;
+  /** Index of the mnemonic in `mnemonics`. */
+  readonly id: number;
+  readonly operands: readonly OperandKind[];
+  /** First opcode byte, and 8 for a row of eight opcodes, else 1. */
+  readonly opcode: number;
+  readonly span: 1 | 8;
+  /** Conditions on ModRM; -1: any. `mod` 0 memory, 1 register. */
+  readonly reg: number;
+  readonly mod: number;
+  readonly rm: number;
+  readonly prefixes: number;
+  /** Whether it is valid outside 64-bit mode, and in it. */
+  readonly valid32: boolean;
+  readonly valid64: boolean;
+  /** -1, or what REX.W must be. */
+  readonly w: number;
+  readonly size64: Size64;
+  readonly lockable: boolean;
+  readonly modrm: boolean;
+  readonly modIsRegister: boolean;
+  readonly feature: keyof CpuFeatures | "";
+}
+
+const featureNames: readonly (keyof CpuFeatures)[] = [
+  "longMode", "popcnt", "lzcnt", "bmi1", "bmi2", "movbe", "adx", "crc32", "rdrand", "cmpxchg16b", "monitor", "rdtscp", "fsgsbase", "invpcid", "syscallIn32",
+];
+const fixedOperands: readonly OperandLetter[] = ["AL", "rAX", "CL", "DX", "1", "ES", "CS", "SS", "DS", "FS", "GS"];
+const letters: readonly OperandLetter[] = ["E", "G", "M", "R", "B", "Z", "S", "C", "D", "I", "J", "A", "O", "X", "Y"];
+const widthLetters: readonly WidthLetter[] = ["b", "bs", "w", "d", "q", "v", "z", "y", "p", "s", "a", ""];
+/** Operands that a ModRM byte encodes. */
+const modrmLetters: ReadonlySet<OperandLetter> = new Set(["E", "G", "M", "R", "S", "C", "D"]);
+
+function parseOperand(text: string): OperandKind {
+  const fixed = fixedOperands.find((name) => name === text);
+  if (fixed !== undefined) return { letter: fixed, width: "" };
+  const letter = letters.find((name) => name === text[0]);
+  const width = widthLetters.find((name) => name === text.slice(1));
+  assert(letter !== undefined && width !== undefined, `no operand is called ${text}`);
+  return { letter, width };
+}
+
+function parseRow(line: string): OpcodeRow {
+  const [selector, name, operandText, ...attributes] = line.split(/\s+/);
+  const match = /^([0-9A-F]{2})(\+?)(?:\/([0-7]))?(?::(mem|reg))?(?::r([0-7]))?$/.exec(selector);
+  assert(match !== null, `the opcode table has a bad row: ${line}`);
+  const mnemonic = mnemonics.find((candidate) => candidate === name);
+  assert(mnemonic !== undefined, `no mnemonic is called ${name}`);
+  const operands = operandText === "-" ? [] : operandText.split(",").map(parseOperand);
+  const take = (attribute: string): boolean => {
+    const at = attributes.indexOf(attribute);
+    if (at >= 0) attributes.splice(at, 1);
+    return at >= 0;
+  };
+  const prefixes =
+    (take("np") ? PREFIX_NONE : 0) |
+    (take("66") ? PREFIX_66 : 0) |
+    (take("f3") ? PREFIX_F3 : 0) |
+    (take("f2") ? PREFIX_F2 : 0) |
+    (take("nf") ? PREFIX_NONE | PREFIX_66 : 0);
+  const needsModrm = take("modrm");
+  const row = {
+    mnemonic,
+    id: mnemonics.indexOf(mnemonic),
+    operands,
+    opcode: parseInt(match[1], 16),
+    span: match[2] === "+" ? 8 : 1,
+    reg: match[3] === undefined ? -1 : Number(match[3]),
+    mod: match[4] === undefined ? -1 : match[4] === "reg" ? 1 : 0,
+    rm: match[5] === undefined ? -1 : Number(match[5]),
+    prefixes: prefixes || 15,
+    valid32: !take("o64"),
+    valid64: !take("i64"),
+    w: take("w1") ? 1 : take("w0") ? 0 : -1,
+    size64: take("d64") ? Size64.default64 : take("f64") ? Size64.force64 : Size64.normal,
+    lockable: take("lock"),
+    modrm: needsModrm || /[/:]/.test(selector) || operands.some(({ letter }) => modrmLetters.has(letter)),
+    modIsRegister: take("modreg"),
+  } as const;
+  assert(attributes.length <= 1, `the opcode table has a bad attribute: ${line}`);
+  const feature = featureNames.find((candidate) => candidate === attributes[0]) ?? "";
+  assert(feature !== "" || attributes.length === 0, `the opcode table has a bad attribute: ${line}`);
+  return { ...row, feature };
+}
+
+/** Parses a table: one row a line; empty lines are skipped. `80-83` and the like stand for a row each. */
+export function parseRows(text: string): OpcodeRow[] {
+  return text
+    .split("\n")
+    .map((line) => line.trim())
+    .filter((line) => line !== "")
+    .flatMap((line) => {
+      const range = /^([0-9A-F]{2})-([0-9A-F]{2})(.*)$/.exec(line);
+      if (range === null) return [parseRow(line)];
+      const first = parseInt(range[1], 16);
+      const last = parseInt(range[2], 16);
+      return Array.from({ length: last - first + 1 }, (_, index) => parseRow((first + index).toString(16).toUpperCase().padStart(2, "0") + range[3]));
+    });
+}

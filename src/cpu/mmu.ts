@@ -1,0 +1,309 @@
+import type { CodeCache } from "../tcg/codeCache";
+import { KIND_PROBE_WRITE, KIND_WRAP32 } from "../tcg/interpreter/memory";
+import {
+  CPU_STATE_BYTES,
+  MEM_STACK,
+  MMU_INDEXES,
+  MMU_SUPERVISOR,
+  MMU_SUPERVISOR_SMAP,
+  MMU_USER,
+  SLOT_MEM_VALUE,
+  TLB_ADDEND,
+  TLB_ENTRIES,
+  TLB_ENTRY_BYTES,
+  TLB_PHYSICAL_PAGE,
+  WORD_JUMP_GENERATION,
+  WORD_TLB,
+} from "../tcg/layout";
+import { STATUS_FAULT, STATUS_OK } from "../tcg/ops";
+import type { PhysicalBus } from "./bus";
+import { PageWalker } from "./pageWalk";
+import { CR0_PG, CR4_SMAP, type CpuState, EXC_GP, EXC_SS, FLAG_AC } from "./state";
+
+export const ACCESS_READ = 0;
+export const ACCESS_WRITE = 1;
+export const ACCESS_FETCH = 2;
+export type Access = typeof ACCESS_READ | typeof ACCESS_WRITE | typeof ACCESS_FETCH;
+
+type Size = 1 | 2 | 4 | 8;
+
+/** Hears of data accesses to watched pages: guest debug registers and the debugger's watchpoints. */
+export interface DataWatch {
+  /** True when any byte of the linear page needs accesses of this kind reported. */
+  watchesPage(linearPage: bigint): boolean;
+  accessed(linear: bigint, size: number, write: boolean): void;
+}
+
+/**
+ * Paging and the slow path of memory accesses: TLB fills, page-crossing accesses, MMIO, self-modifying code, watched pages. Linear addresses travel as (lo, hi)
+ * 32-bit halves, physical ones as numbers. SDM vol. 3, "Paging".
+ */
+export class Mmu {
+  private readonly u8: Uint8Array;
+  private readonly i32: Int32Array;
+  private readonly view: DataView;
+  private readonly tlbBase: number;
+  private readonly valueAddress: number;
+  readonly walker: PageWalker;
+  watch: DataWatch | undefined;
+  /** TLB misses that walked the page tables, since the start. */
+  misses = 0;
+  /** Set by the owner: code at a physical address was overwritten while this CPU executes. */
+  onCodeWritten: () => void = () => undefined;
+
+  constructor(
+    private readonly cpu: CpuState,
+    private readonly bus: PhysicalBus,
+    private readonly code: CodeCache,
+  ) {
+    const { memory } = cpu;
+    this.u8 = memory.u8;
+    this.i32 = memory.i32;
+    this.view = memory.view;
+    this.tlbBase = cpu.base + CPU_STATE_BYTES;
+    this.valueAddress = cpu.base + SLOT_MEM_VALUE;
+    this.walker = new PageWalker(cpu, bus, code);
+    this.flush();
+  }
+
+  /** Chooses the TLB that data accesses use: by CPL, SMAP and AC. Called when any of them changed. */
+  selectIndex(): void {
+    this.cpu.words[WORD_TLB / 4] = this.tlbOf(this.dataIndex());
+  }
+
+  private dataIndex(): number {
+    const { cpu } = this;
+    if (cpu.cpl === 3) return MMU_USER;
+    return (cpu.cr4 & CR4_SMAP) !== 0 && (cpu.systemFlags & FLAG_AC) === 0 ? MMU_SUPERVISOR_SMAP : MMU_SUPERVISOR;
+  }
+
+  private tlbOf(index: number): number {
+    return this.tlbBase + index * (TLB_ENTRIES * TLB_ENTRY_BYTES);
+  }
+
+  /** Drops every translation (CR3, CR0, CR4, EFER writes) and what was jumped to by them. */
+  flush(): void {
+    this.u8.fill(0xff, this.tlbBase, this.tlbBase + MMU_INDEXES * TLB_ENTRIES * TLB_ENTRY_BYTES);
+    this.flushJumps();
+  }
+
+  /** Forgets the jump cache: linear code addresses may mean other code now. */
+  flushJumps(): void {
+    this.cpu.words[WORD_JUMP_GENERATION / 4]++;
+  }
+
+  /** INVLPG. A large page may be cached as many small ones, so everything goes where large pages are in use. */
+  flushPage(linear: bigint): void {
+    if (this.walker.sawLargePage) return this.flush();
+    const slot = Number((linear >> 12n) & BigInt(TLB_ENTRIES - 1));
+    for (let index = 0; index < MMU_INDEXES; index++) {
+      const entry = this.tlbOf(index) + slot * TLB_ENTRY_BYTES;
+      this.u8.fill(0xff, entry, entry + TLB_ENTRY_BYTES);
+    }
+    this.flushJumps();
+  }
+
+  /** Sends writes to physical page `page` (all pages: -1) to the slow path, or lets them take the fast path again by forgetting the entries. */
+  forgetPhysical(page: number): void {
+    const end = this.tlbBase + MMU_INDEXES * TLB_ENTRIES * TLB_ENTRY_BYTES;
+    for (let entry = this.tlbBase; entry < end; entry += TLB_ENTRY_BYTES) {
+      if (page < 0 || this.i32[(entry + TLB_PHYSICAL_PAGE) >> 2] >>> 0 === page) this.u8.fill(0xff, entry, entry + TLB_ENTRY_BYTES);
+    }
+  }
+
+  /**
+   * Physical address of linear (hi:lo) for an access through MMU index `index`, or -1 with #PF recorded. Fills the TLB.
+   */
+  translate(lo: number, hi: number, access: Access, index: number): number {
+    const entry = this.tlbOf(index) + ((lo >>> 12) & (TLB_ENTRIES - 1)) * TLB_ENTRY_BYTES;
+    const tag = (entry + access * 8) >> 2;
+    if ((this.i32[tag] & ~1) !== (lo & ~0xfff) || this.i32[tag + 1] !== hi) {
+      if (!this.fill(entry, lo, hi, access, index)) return -1;
+    }
+    return (this.i32[(entry + TLB_PHYSICAL_PAGE) >> 2] >>> 0) * 4096 + (lo & 0xfff);
+  }
+
+  private fill(entry: number, lo: number, hi: number, access: Access, index: number): boolean {
+    const { i32, walker, cpu } = this;
+    this.misses++;
+    if ((cpu.cr0 & CR0_PG) === 0) walker.identity(lo);
+    else if (!walker.walk(lo, hi, access, index)) return false;
+    const page = walker.page;
+    const linear = lo & ~0xfff;
+    const watched = this.watch?.watchesPage((BigInt(hi >>> 0) << 32n) | BigInt(linear >>> 0)) === true ? 1 : 0;
+    const readHost = this.bus.hostPage(page, false, cpu.index);
+    const writeHost = this.bus.hostPage(page, true, cpu.index);
+    const setTag = (offset: number, allowed: boolean, slow: number): void => {
+      i32[(entry + offset) >> 2] = allowed ? linear | slow : -1;
+      i32[(entry + offset + 4) >> 2] = allowed ? hi : -1;
+    };
+    setTag(0, walker.readable, readHost < 0 || watched === 1 ? 1 : 0);
+    setTag(8, walker.writable, writeHost < 0 || watched === 1 || this.code.hasCode(page) ? 1 : 0);
+    setTag(16, walker.executable, 0);
+    i32[(entry + TLB_ADDEND) >> 2] = (readHost - linear) | 0;
+    i32[(entry + TLB_PHYSICAL_PAGE) >> 2] = page;
+    return true;
+  }
+
+  /** Where the code at linear address `linear` (page-granular) is: its physical address, or -1 with the fault recorded. */
+  fetch(linear: bigint): number {
+    const lo = Number(linear & 0xffff_ffffn) | 0;
+    const hi = Number(linear >> 32n) | 0;
+    if (!canonical(hi)) {
+      this.cpu.raise(EXC_GP, 0);
+      return -1;
+    }
+    return this.translate(lo, hi, ACCESS_FETCH, this.cpu.cpl === 3 ? MMU_USER : MMU_SUPERVISOR);
+  }
+
+  /** Slow path of a load (EngineHost.load). */
+  load(kind: number, lo: number, hi: number): number {
+    const size = (kind & 0xff) as Size;
+    return this.access(size, kind, lo, hi, false, this.dataIndex());
+  }
+
+  /** Slow path of a store (EngineHost.store). */
+  store(kind: number, lo: number, hi: number): number {
+    const size = (kind & 0xff) as Size;
+    return this.access(size, kind, lo, hi, true, this.dataIndex());
+  }
+
+  private access(size: Size, kind: number, lo: number, hi: number, write: boolean, index: number): number {
+    const mode = write || (kind & KIND_PROBE_WRITE) !== 0 ? ACCESS_WRITE : ACCESS_READ;
+    if (!canonical(hi)) return this.notCanonical(kind);
+    const first = this.translate(lo, hi, mode, index);
+    const room = 4096 - (lo & 0xfff);
+    if (size <= room) {
+      if (first < 0) return STATUS_FAULT;
+      if (write) this.writePhysicalFromSlot(first, size);
+      else this.readPhysicalToSlot(first, size);
+    } else {
+      if (first < 0) return STATUS_FAULT;
+      const nextLo = (lo + room) | 0;
+      const carry = nextLo === 0 && (kind & KIND_WRAP32) === 0 ? 1 : 0;
+      const nextHi = (hi + carry) | 0;
+      if (!canonical(nextHi)) return this.notCanonical(kind);
+      const second = this.translate(nextLo, nextHi, mode, index);
+      if (second < 0) return STATUS_FAULT;
+      // The second translation may have evicted nothing that matters: both physical addresses are known.
+      for (let i = 0; i < size; i++) {
+        const at = i < room ? first + i : second + i - room;
+        if (write) this.writePhysicalByte(at, this.u8[this.valueAddress + i]);
+        else this.u8[this.valueAddress + i] = this.readPhysicalByte(at);
+      }
+      if (!write) this.u8.fill(0, this.valueAddress + size, this.valueAddress + 8);
+    }
+    if (this.watch !== undefined && (kind & KIND_PROBE_WRITE) === 0) {
+      this.watch.accessed((BigInt(hi >>> 0) << 32n) | BigInt(lo >>> 0), size, write);
+    }
+    return STATUS_OK;
+  }
+
+  private notCanonical(kind: number): number {
+    this.cpu.raise(((kind >> 8) & MEM_STACK) !== 0 ? EXC_SS : EXC_GP, 0);
+    return STATUS_FAULT;
+  }
+
+  /**
+   * Reads `size` bytes at linear address `linear` for the processor itself (descriptor tables, TSS, stacks of deliveries: supervisor accesses whatever
+   * the CPL, SDM vol. 3 "implicit supervisor-mode accesses") or, with `user`, with the rights of the current CPL. undefined: the fault is recorded.
+   */
+  read(linear: bigint, size: Size, user = false): bigint | undefined {
+    const lo = Number(linear & 0xffff_ffffn) | 0;
+    const hi = Number((linear >> 32n) & 0xffff_ffffn) | 0;
+    const index = user ? this.dataIndex() : this.systemIndex();
+    if (this.access(size, size | (this.wraps() ? KIND_WRAP32 : 0), lo, hi, false, index) !== STATUS_OK) return undefined;
+    return this.cpu.slots[SLOT_MEM_VALUE / 8];
+  }
+
+  /** The same for writes. Returns false with the fault recorded. */
+  write(linear: bigint, size: Size, value: bigint, user = false): boolean {
+    const lo = Number(linear & 0xffff_ffffn) | 0;
+    const hi = Number((linear >> 32n) & 0xffff_ffffn) | 0;
+    this.cpu.slots[SLOT_MEM_VALUE / 8] = value;
+    const index = user ? this.dataIndex() : this.systemIndex();
+    return this.access(size, size | (this.wraps() ? KIND_WRAP32 : 0), lo, hi, true, index) === STATUS_OK;
+  }
+
+  /** Checks that `size` bytes at `linear` could be written, without writing. Returns false with the fault recorded. */
+  probeWrite(linear: bigint, size: number, user = false): boolean {
+    const index = user ? this.dataIndex() : this.systemIndex();
+    const last = linear + BigInt(size - 1);
+    for (const address of linear >> 12n === last >> 12n ? [linear] : [linear, last]) {
+      const lo = Number(address & 0xffff_ffffn) | 0;
+      const hi = Number((address >> 32n) & 0xffff_ffffn) | 0;
+      if (!canonical(hi)) return this.notCanonical(0) === STATUS_OK;
+      if (this.translate(lo, hi, ACCESS_WRITE, index) < 0) return false;
+    }
+    return true;
+  }
+
+  private systemIndex(): number {
+    return (this.cpu.cr4 & CR4_SMAP) !== 0 ? MMU_SUPERVISOR_SMAP : MMU_SUPERVISOR;
+  }
+
+  private wraps(): boolean {
+    return !this.cpu.longMode;
+  }
+
+  /**
+   * Physical address of a linear one without side effects (no A/D bits, no TLB, no fault): for debuggers. -1 when not mapped.
+   */
+  inspect(linear: bigint): number {
+    const lo = Number(linear & 0xffff_ffffn) | 0;
+    const hi = Number((linear >> 32n) & 0xffff_ffffn) | 0;
+    if ((this.cpu.cr0 & CR0_PG) === 0) return lo >>> 0;
+    return canonical(hi) ? this.walker.inspect(lo, hi) : -1;
+  }
+
+  private readPhysicalByte(physical: number): number {
+    const host = this.bus.hostPage(Math.floor(physical / 4096), false, this.cpu.index);
+    return host >= 0 ? this.u8[host + (physical % 4096)] : Number(this.bus.read(physical, 1, this.cpu.index));
+  }
+
+  private writePhysicalByte(physical: number, value: number): void {
+    const host = this.bus.hostPage(Math.floor(physical / 4096), true, this.cpu.index);
+    if (host < 0) return this.bus.write(physical, 1, BigInt(value), this.cpu.index);
+    this.u8[host + (physical % 4096)] = value;
+    if (this.code.written(physical, 1)) this.onCodeWritten();
+  }
+
+  private readPhysicalToSlot(physical: number, size: Size): void {
+    const host = this.bus.hostPage(Math.floor(physical / 4096), false, this.cpu.index);
+    if (host < 0) {
+      this.cpu.slots[SLOT_MEM_VALUE / 8] = this.bus.read(physical, size, this.cpu.index);
+      return;
+    }
+    const at = host + (physical % 4096);
+    const { view, valueAddress } = this;
+    view.setUint32(valueAddress + 4, size === 8 ? view.getUint32(at + 4, true) : 0, true);
+    if (size === 1) view.setUint32(valueAddress, this.u8[at], true);
+    else if (size === 2) view.setUint32(valueAddress, view.getUint16(at, true), true);
+    else view.setUint32(valueAddress, view.getUint32(at, true), true);
+  }
+
+  private writePhysicalFromSlot(physical: number, size: Size): void {
+    const page = Math.floor(physical / 4096);
+    const host = this.bus.hostPage(page, true, this.cpu.index);
+    const { view, valueAddress } = this;
+    if (host < 0) {
+      const value = this.cpu.slots[SLOT_MEM_VALUE / 8];
+      this.bus.write(physical, size, size === 8 ? value : value & ((1n << BigInt(8 * size)) - 1n), this.cpu.index);
+      return;
+    }
+    const at = host + (physical % 4096);
+    if (size === 1) this.u8[at] = this.u8[valueAddress];
+    else if (size === 2) view.setUint16(at, view.getUint16(valueAddress, true), true);
+    else {
+      view.setUint32(at, view.getUint32(valueAddress, true), true);
+      if (size === 8) view.setUint32(at + 4, view.getUint32(valueAddress + 4, true), true);
+    }
+    if (this.code.hasCode(page) && this.code.written(physical, size)) this.onCodeWritten();
+  }
+}
+
+/** True when the address with upper half `hi` has 48 significant bits, sign-extended. */
+const canonical = (hi: number): boolean => {
+  const top = hi >> 15;
+  return top === 0 || top === -1;
+};

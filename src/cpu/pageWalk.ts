@@ -1,0 +1,232 @@
+import type { CodeCache } from "../tcg/codeCache";
+import { MMU_SUPERVISOR_SMAP, MMU_USER } from "../tcg/layout";
+import type { PhysicalBus } from "./bus";
+import { CR0_WP, CR4_PAE, CR4_PSE, CR4_SMEP, type CpuState, EFER_LMA, EFER_NXE, EXC_PF } from "./state";
+
+/** Physical address bits of the CPU model (CPUID 0x80000008). */
+export const PHYSICAL_BITS = 40;
+/** Bits of the upper half of an entry that must be zero above PHYSICAL_BITS, up to bit 51. */
+const RESERVED_HIGH = 0xfffff & ~((1 << (PHYSICAL_BITS - 32)) - 1);
+
+const P = 1 << 0;
+const RW = 1 << 1;
+const US = 1 << 2;
+const A = 1 << 5;
+const D = 1 << 6;
+const PS = 1 << 7;
+
+/** Page-fault error code bits (SDM vol. 3, "Page-Fault Exceptions"). */
+const PF_PRESENT = 1;
+const PF_WRITE = 2;
+const PF_USER = 4;
+const PF_RESERVED = 8;
+const PF_FETCH = 16;
+
+/**
+ * The page walker: 32-bit, PAE and 4-level paging (SDM vol. 3, "Paging"), with accessed and dirty bits, NX, WP, SMEP, SMAP and reserved bits. Its result is left in
+ * its fields, so that a walk allocates nothing.
+ */
+export class PageWalker {
+  /** Result of the last walk: physical page number, and what the MMU index it was made for may do with it. */
+  page = 0;
+  readable = false;
+  writable = false;
+  executable = false;
+  /** A large page has been walked since the start: INVLPG must drop more than one entry. */
+  sawLargePage = false;
+
+  private readonly view: DataView;
+  /** Entries visited by this walk: physical address and low word, for the accessed bits. */
+  private readonly visited = [0, 0, 0, 0];
+  private readonly visitedLow = [0, 0, 0, 0];
+  private depth = 0;
+  private low = 0;
+  private high = 0;
+
+  constructor(
+    private readonly cpu: CpuState,
+    private readonly bus: PhysicalBus,
+    private readonly code: CodeCache,
+  ) {
+    this.view = cpu.memory.view;
+  }
+
+  /** Paging is off: linear is physical. */
+  identity(lo: number): void {
+    this.page = lo >>> 12;
+    this.readable = this.writable = this.executable = true;
+  }
+
+  /** Walks for an access (0 read, 1 write, 2 fetch) through MMU index `index`. false: #PF is recorded. */
+  walk(lo: number, hi: number, access: number, index: number): boolean {
+    const user = index === MMU_USER;
+    const code = this.look(lo, hi);
+    const { cpu } = this;
+    const nx = (cpu.efer & EFER_NXE) !== 0;
+    const smep = (cpu.cr4 & CR4_SMEP) !== 0;
+    const kind = (access === 1 ? PF_WRITE : 0) | (user ? PF_USER : 0) | (access === 2 && (nx || smep) ? PF_FETCH : 0);
+    if (code >= 0) return this.fault(lo, hi, code | kind);
+    const userPage = this.userPage;
+    const smapBlocks = index === MMU_SUPERVISOR_SMAP && userPage;
+    const writable = this.writePage || (!user && (cpu.cr0 & CR0_WP) === 0);
+    this.readable = user ? userPage : !smapBlocks;
+    const mayWrite = this.readable && writable;
+    this.executable = (user ? userPage : !(smep && userPage)) && !this.noExecute;
+    const allowed = access === 0 ? this.readable : access === 1 ? mayWrite : this.executable;
+    if (!allowed) return this.fault(lo, hi, PF_PRESENT | kind);
+    this.markAccessed(access === 1);
+    this.writable = mayWrite && (this.visitedLow[this.depth - 1] & D) !== 0;
+    return true;
+  }
+
+  /** Physical address for a debugger, or -1; changes nothing. */
+  inspect(lo: number, hi: number): number {
+    const large = this.sawLargePage;
+    const found = this.look(lo, hi) < 0;
+    this.sawLargePage = large;
+    return found ? this.page * 4096 + (lo & 0xfff) : -1;
+  }
+
+  private userPage = false;
+  private writePage = false;
+  private noExecute = false;
+
+  /** Finds the leaf. -1, or the error code's P and RSVD bits of the failure. */
+  private look(lo: number, hi: number): number {
+    const { cpu } = this;
+    this.depth = 0;
+    this.userPage = this.writePage = true;
+    this.noExecute = false;
+    if ((cpu.efer & EFER_LMA) !== 0) return this.look4Level(lo, hi);
+    return (cpu.cr4 & CR4_PAE) !== 0 ? this.lookPae(lo) : this.look32(lo);
+  }
+
+  private look32(lo: number): number {
+    const { cpu } = this;
+    this.read32((cpu.cr3 & 0xfffff000) >>> 0, lo >>> 22);
+    if ((this.low & P) === 0) return 0;
+    this.combine32();
+    if ((this.low & PS) !== 0 && (cpu.cr4 & CR4_PSE) !== 0) {
+      // PSE-36: bits 20:13 are address bits 39:32; bit 21 is reserved.
+      if ((this.low & (1 << 21)) !== 0) return PF_PRESENT | PF_RESERVED;
+      this.sawLargePage = true;
+      this.page = ((this.low >>> 13) & 0xff) * 0x100000 + (this.low >>> 22) * 1024 + ((lo >>> 12) & 0x3ff);
+      return -1;
+    }
+    this.read32((this.low & 0xfffff000) >>> 0, (lo >>> 12) & 0x3ff);
+    if ((this.low & P) === 0) return 0;
+    this.combine32();
+    this.page = this.low >>> 12;
+    return -1;
+  }
+
+  private lookPae(lo: number): number {
+    const pdpte = this.cpu.pdptes[lo >>> 30];
+    if ((pdpte & 1n) === 0n) return 0;
+    return this.lookDirectory(Number(pdpte & 0xff_ffff_f000n), lo, 0x7ff00000);
+  }
+
+  private look4Level(lo: number, hi: number): number {
+    const { cpu } = this;
+    const indexPml4 = (hi >>> 7) & 0x1ff;
+    const indexPdpt = ((hi & 0x7f) << 2) | (lo >>> 30);
+    this.read64(cpu.cr3 - (cpu.cr3 % 4096), indexPml4);
+    let failure = this.combine64(0);
+    if (failure >= 0) return failure;
+    if ((this.low & PS) !== 0) return PF_PRESENT | PF_RESERVED;
+    this.read64(this.tableAddress(), indexPdpt);
+    failure = this.combine64(0);
+    if (failure >= 0) return failure;
+    if ((this.low & PS) !== 0) {
+      if ((this.low & 0x3fffe000) !== 0) return PF_PRESENT | PF_RESERVED;
+      this.sawLargePage = true;
+      this.page = this.pageOf(0xc0000000) + ((lo >>> 12) & 0x3ffff);
+      return -1;
+    }
+    return this.lookDirectory(this.tableAddress(), lo, 0);
+  }
+
+  /** The two lower levels that PAE and 4-level paging share. `reservedHigh`: more reserved bits of the upper half. */
+  private lookDirectory(table: number, lo: number, reservedHigh: number): number {
+    this.read64(table, (lo >>> 21) & 0x1ff);
+    let failure = this.combine64(reservedHigh);
+    if (failure >= 0) return failure;
+    if ((this.low & PS) !== 0) {
+      if ((this.low & 0x1fe000) !== 0) return PF_PRESENT | PF_RESERVED;
+      this.sawLargePage = true;
+      this.page = this.pageOf(0xffe00000) + ((lo >>> 12) & 0x1ff);
+      return -1;
+    }
+    this.read64(this.tableAddress(), (lo >>> 12) & 0x1ff);
+    failure = this.combine64(reservedHigh);
+    if (failure >= 0) return failure;
+    this.page = this.pageOf(0xfffff000);
+    return -1;
+  }
+
+  private tableAddress(): number {
+    return this.pageOf(0xfffff000) * 4096;
+  }
+
+  private pageOf(lowMask: number): number {
+    return (this.high & 0xfffff) * 0x100000 + ((this.low & lowMask) >>> 12);
+  }
+
+  private combine32(): void {
+    if ((this.low & US) === 0) this.userPage = false;
+    if ((this.low & RW) === 0) this.writePage = false;
+  }
+
+  private combine64(reservedHigh: number): number {
+    if ((this.low & P) === 0) return 0;
+    const nxe = (this.cpu.efer & EFER_NXE) !== 0;
+    if ((this.high & (RESERVED_HIGH | reservedHigh)) !== 0 || (!nxe && this.high < 0)) return PF_PRESENT | PF_RESERVED;
+    if (this.high < 0) this.noExecute = true;
+    this.combine32();
+    return -1;
+  }
+
+  private read32(table: number, index: number): void {
+    const address = table + index * 4;
+    this.visited[this.depth] = address;
+    const host = this.bus.hostPage(Math.floor(address / 4096), false, this.cpu.index);
+    this.low = host >= 0 ? this.view.getInt32(host + (address % 4096), true) : Number(this.bus.read(address, 4, this.cpu.index)) | 0;
+    this.high = 0;
+    this.visitedLow[this.depth++] = this.low;
+  }
+
+  private read64(table: number, index: number): void {
+    const address = table + index * 8;
+    this.visited[this.depth] = address;
+    const host = this.bus.hostPage(Math.floor(address / 4096), false, this.cpu.index);
+    if (host >= 0) {
+      this.low = this.view.getInt32(host + (address % 4096), true);
+      this.high = this.view.getInt32(host + (address % 4096) + 4, true);
+    } else {
+      const value = this.bus.read(address, 8, this.cpu.index);
+      this.low = Number(value & 0xffff_ffffn) | 0;
+      this.high = Number(value >> 32n) | 0;
+    }
+    this.visitedLow[this.depth++] = this.low;
+  }
+
+  /** Sets A in every entry used, and D in the leaf for a write. */
+  private markAccessed(write: boolean): void {
+    for (let level = 0; level < this.depth; level++) {
+      const wanted = A | (write && level === this.depth - 1 ? D : 0);
+      if ((this.visitedLow[level] & wanted) === wanted) continue;
+      const value = this.visitedLow[level] | wanted;
+      this.visitedLow[level] = value;
+      const address = this.visited[level];
+      const host = this.bus.hostPage(Math.floor(address / 4096), true, this.cpu.index);
+      if (host < 0) continue;
+      this.view.setInt32(host + (address % 4096), value, true);
+      if (this.code.hasCode(Math.floor(address / 4096))) this.code.written(address, 4);
+    }
+  }
+
+  private fault(lo: number, hi: number, errorCode: number): false {
+    this.cpu.raise(EXC_PF, errorCode, (BigInt(hi >>> 0) << 32n) | BigInt(lo >>> 0));
+    return false;
+  }
+}

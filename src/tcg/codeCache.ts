@@ -1,0 +1,244 @@
+import { assert } from "../common/errors";
+import type { OpBuilder } from "./builder";
+import { BLOCK_COUNT, BLOCK_HEADER_BYTES, BLOCK_ID, OP_BYTES, OP_CHAIN } from "./layout";
+import type { EngineMemory } from "./memory";
+
+/** Guest bytes that one bit of a page's code mask covers: 32 bits for 4096 bytes. */
+const MASK_SHIFT = 7;
+/** A count no budget covers: entering a dead block exits. */
+const DEAD_COUNT = 0x7fff_ffff;
+
+/** A translated block. Its ops live in the code arena; this is what the host knows of it. */
+export interface Block {
+  readonly id: number;
+  /** Address of its header in the engine's memory. */
+  readonly header: number;
+  /** Address of its first op. */
+  readonly entry: number;
+  readonly rip: bigint;
+  readonly mode: number;
+  /** Inclusive CS limit that its fetches were checked against. */
+  readonly codeLimit: number;
+  /** Physical address of its first byte. */
+  readonly physical: number;
+  /** Physical page number of the page its last instruction runs into, or -1. Such blocks hold one instruction and are looked up afresh each time. */
+  readonly secondPage: number;
+  /** Guest instructions. */
+  readonly count: number;
+  readonly bytes: number;
+  /** Index of the first op of each instruction. */
+  readonly instructionOps: Uint16Array;
+  /** Offset of each instruction from the block's first byte. */
+  readonly instructionOffsets: Uint16Array;
+  /** Addresses of the goto ops chained to this block. */
+  readonly incoming: number[];
+  alive: boolean;
+}
+
+/** What a block is found by. */
+export interface BlockKey {
+  readonly physical: number;
+  readonly rip: bigint;
+  readonly mode: number;
+  readonly codeLimit: number;
+  readonly secondPage: number;
+}
+
+/**
+ * All translated blocks of a machine, found by physical address, RIP and mode; shared by its CPUs. The arena is filled in order and emptied as a whole when full.
+ */
+export class CodeCache {
+  private next: number;
+  private readonly byPhysical = new Map<number, Block[]>();
+  private readonly byPage = new Map<number, Block[]>();
+  private readonly byId: (Block | undefined)[] = [];
+  /** Per physical page that ever held code: which 128-byte chunks do. */
+  private readonly masks = new Map<number, number>();
+  /** Blocks translated and times the arena was emptied, since the start. */
+  translated = 0;
+  flushes = 0;
+
+  /**
+   * `protectPage` is called when a physical page gets its first code (writes must take the slow path from now on), `releasePage` when it has none left.
+   */
+  constructor(
+    private readonly memory: EngineMemory,
+    private readonly protectPage: (page: number) => void,
+    private readonly releasePage: (page: number) => void,
+    private readonly onFlush: () => void,
+  ) {
+    this.next = memory.arenaBase;
+  }
+
+  find(key: BlockKey): Block | undefined {
+    const candidates = this.byPhysical.get(key.physical);
+    if (candidates === undefined) return undefined;
+    for (const block of candidates) {
+      if (block.rip === key.rip && block.mode === key.mode && block.codeLimit === key.codeLimit && block.secondPage === key.secondPage) return block;
+    }
+    return undefined;
+  }
+
+  /** The block whose header is at `header`. */
+  at(header: number): Block {
+    const block = this.byId[this.memory.u32[(header + BLOCK_ID) >>> 2]];
+    assert(block?.header === header, `no block at ${header.toString(16)}`);
+    return block;
+  }
+
+  /** Copies the builder's ops into the arena as a block. May empty the arena first. */
+  add(key: BlockKey, builder: OpBuilder, bytes: number): Block {
+    const ops = builder.bytes();
+    const size = BLOCK_HEADER_BYTES + ops.length;
+    if (this.next + size > this.memory.arenaEnd) this.flush();
+    const header = this.next;
+    this.next += size;
+    this.translated++;
+    const id = this.byId.length;
+    const block: Block = {
+      ...key,
+      id,
+      header,
+      entry: header + BLOCK_HEADER_BYTES,
+      count: builder.instructionOps.length,
+      bytes,
+      instructionOps: Uint16Array.from(builder.instructionOps),
+      instructionOffsets: Uint16Array.from(builder.instructionOffsets),
+      incoming: [],
+      alive: true,
+    };
+    this.byId.push(block);
+    this.memory.u32[(header + BLOCK_COUNT) >>> 2] = block.count;
+    this.memory.u32[(header + BLOCK_ID) >>> 2] = id;
+    this.memory.u8.set(ops, block.entry);
+    const siblings = this.byPhysical.get(block.physical);
+    if (siblings === undefined) this.byPhysical.set(block.physical, [block]);
+    else siblings.push(block);
+    const page = Math.floor(block.physical / 4096);
+    const start = block.physical % 4096;
+    this.register(block, page, start, Math.min(4096, start + bytes));
+    if (block.secondPage >= 0) this.register(block, block.secondPage, 0, start + bytes - 4096);
+    return block;
+  }
+
+  /** Chains the goto op at address `op` to `block`. */
+  chain(op: number, block: Block): void {
+    this.memory.u32[(op + OP_CHAIN) >>> 2] = block.entry;
+    block.incoming.push(op);
+  }
+
+  /** True when the page holds translated code. */
+  hasCode(page: number): boolean {
+    return this.masks.has(page);
+  }
+
+  /** The guest (or a device, or the debugger) wrote `size` bytes at `physical`, inside one page: drops the blocks made from them. Returns whether any was dropped. */
+  written(physical: number, size: number): boolean {
+    const page = Math.floor(physical / 4096);
+    const mask = this.masks.get(page);
+    if (mask === undefined) return false;
+    const start = physical % 4096;
+    if ((mask & chunkMask(start, start + size)) === 0) return false;
+    const end = start + size;
+    let dropped = false;
+    const kept: Block[] = [];
+    let rest = 0;
+    for (const block of this.byPage.get(page) ?? []) {
+      const first = Math.floor(block.physical / 4096) === page ? block.physical % 4096 : 0;
+      const last = Math.floor(block.physical / 4096) === page ? Math.min(4096, first + block.bytes) : (block.physical % 4096) + block.bytes - 4096;
+      if (block.alive && first < end && start < last) {
+        this.drop(block);
+        dropped = true;
+      } else if (block.alive) {
+        kept.push(block);
+        rest |= chunkMask(first, last);
+      }
+    }
+    this.setPage(page, kept, rest);
+    return dropped;
+  }
+
+  /** Drops every block made from physical page `page`. */
+  dropPage(page: number): void {
+    for (const block of this.byPage.get(page) ?? []) if (block.alive) this.drop(block);
+    this.setPage(page, [], 0);
+  }
+
+  /** Drops everything and starts the arena anew. */
+  flush(): void {
+    for (const block of this.byId) if (block !== undefined) block.alive = false;
+    const pages = [...this.masks.keys()];
+    this.byPhysical.clear();
+    this.byPage.clear();
+    this.masks.clear();
+    this.byId.length = 0;
+    this.next = this.memory.arenaBase;
+    this.flushes++;
+    for (const page of pages) this.releasePage(page);
+    this.onFlush();
+  }
+
+  /** Blocks alive and bytes of the arena in use. */
+  get usage(): { blocks: number; bytes: number } {
+    let blocks = 0;
+    for (const list of this.byPhysical.values()) blocks += list.length;
+    return { blocks, bytes: this.next - this.memory.arenaBase };
+  }
+
+  private register(block: Block, page: number, first: number, last: number): void {
+    const list = this.byPage.get(page);
+    if (list === undefined) this.byPage.set(page, [block]);
+    else list.push(block);
+    const mask = this.masks.get(page);
+    this.masks.set(page, (mask ?? 0) | chunkMask(first, last));
+    if (mask === undefined) this.protectPage(page);
+  }
+
+  private setPage(page: number, blocks: Block[], mask: number): void {
+    if (blocks.length > 0) {
+      this.byPage.set(page, blocks);
+      this.masks.set(page, mask);
+      return;
+    }
+    this.byPage.delete(page);
+    if (this.masks.delete(page)) this.releasePage(page);
+  }
+
+  /** Takes a block out of service: nothing enters it any more; a CPU inside it may run on to where it was told to stop. */
+  private drop(block: Block): void {
+    block.alive = false;
+    this.memory.u32[(block.header + BLOCK_COUNT) >>> 2] = DEAD_COUNT;
+    for (const op of block.incoming) this.memory.u32[(op + OP_CHAIN) >>> 2] = 0;
+    block.incoming.length = 0;
+    const siblings = this.byPhysical.get(block.physical);
+    if (siblings === undefined) return;
+    const index = siblings.indexOf(block);
+    if (index >= 0) siblings.splice(index, 1);
+    if (siblings.length === 0) this.byPhysical.delete(block.physical);
+  }
+}
+
+/** Bits of the chunks that bytes `first` to `last - 1` of a page touch. */
+function chunkMask(first: number, last: number): number {
+  const low = first >>> MASK_SHIFT;
+  const high = (last - 1) >>> MASK_SHIFT;
+  const upTo = high === 31 ? -1 : (1 << (high + 1)) - 1;
+  return upTo & ~((1 << low) - 1);
+}
+
+/** Address of the first op of instruction `index` of `block`. */
+export const instructionAddress = (block: Block, index: number): number => block.entry + block.instructionOps[index] * OP_BYTES;
+
+/** Index of the instruction that the op at address `op` belongs to. */
+export function instructionIndex(block: Block, op: number): number {
+  const target = (op - block.entry) / OP_BYTES;
+  const starts = block.instructionOps;
+  let low = 0;
+  let high = starts.length - 1;
+  while (low < high) {
+    const middle = (low + high + 1) >>> 1;
+    if (starts[middle] <= target) low = middle;
+    else high = middle - 1;
+  }
+  return low;
+}
