@@ -62,15 +62,18 @@ export class MmioSpace {
   private rebuild(): void {
     const live = this.regions.filter((region) => region.enabled);
     const edges = [...new Set([0, ...live.flatMap((region) => [region.base, region.base + region.size])])].sort((a, b) => a - b);
-    this.starts = edges;
-    this.owners = edges.map((start) => {
+    this.starts = [];
+    this.owners = [];
+    for (const start of edges) {
       let best: Region | undefined;
       for (const region of live) {
         const covers = region.base <= start && start < region.base + region.size;
         if (covers && (best === undefined || region.priority >= best.priority)) best = region;
       }
-      return best;
-    });
+      if (this.starts.length > 0 && this.owners[this.owners.length - 1] === best) continue;
+      this.starts.push(start);
+      this.owners.push(best);
+    }
     this.changes++;
     this.onChange();
   }
@@ -104,26 +107,28 @@ export class MmioSpace {
     return false;
   }
 
-  /** Reads `size` bytes; bytes nobody claims read as ones. An access over a region's edge is split into bytes. */
+  /** Reads `size` bytes; bytes nobody claims read as ones. An access over an owner's edge is split into bytes. */
   read(address: number, size: 1 | 2 | 4 | 8, cpu: number): bigint {
-    const region = this.owners[this.segment(address)];
-    if (region !== undefined && address + size <= region.base + region.size) {
+    const index = this.segment(address);
+    const region = this.owners[index];
+    if (region !== undefined && address + size <= this.starts[index + 1]) {
       return BigInt.asUintN(size * 8, region.handler.read(address - region.base, size, cpu));
     }
     if (size === 1) return 0xffn;
     let value = 0n;
-    for (let index = 0; index < size; index++) value |= this.read(address + index, 1, cpu) << BigInt(index * 8);
+    for (let byte = 0; byte < size; byte++) value |= this.read(address + byte, 1, cpu) << BigInt(byte * 8);
     return value;
   }
 
   /** Writes `size` bytes; bytes nobody claims are lost. */
   write(address: number, size: 1 | 2 | 4 | 8, value: bigint, cpu: number): void {
-    const region = this.owners[this.segment(address)];
-    if (region !== undefined && address + size <= region.base + region.size) {
+    const index = this.segment(address);
+    const region = this.owners[index];
+    if (region !== undefined && address + size <= this.starts[index + 1]) {
       region.handler.write(address - region.base, size, BigInt.asUintN(size * 8, value), cpu);
       return;
     }
     if (size === 1) return;
-    for (let index = 0; index < size; index++) this.write(address + index, 1, (value >> BigInt(index * 8)) & 0xffn, cpu);
+    for (let byte = 0; byte < size; byte++) this.write(address + byte, 1, (value >> BigInt(byte * 8)) & 0xffn, cpu);
   }
 }

@@ -1,5 +1,6 @@
 import { UserError } from "../common/errors";
 import type { State } from "../common/state";
+import type { Timer } from "./device";
 
 /**
  * Reads a saved record back, field by field. A field that is missing or of another kind means a damaged or foreign
@@ -32,6 +33,13 @@ export class StateReader {
     const value = this.record[key];
     if (value === null) return undefined;
     return typeof value === "number" ? value : this.fail(key, "a number or null");
+  }
+
+  /** Arms `timer` for the saved deadline, or disarms it where null was saved. */
+  timer(key: string, timer: Timer): void {
+    const deadline = this.optionalNumber(key);
+    if (deadline === undefined) timer.disarm();
+    else timer.arm(deadline);
   }
 
   bigint(key: string): bigint {
