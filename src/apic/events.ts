@@ -3,18 +3,7 @@ export type DeliveryMode = "fixed" | "lowpri" | "smi" | "nmi" | "init" | "sipi" 
 
 /** Where an interrupt came from. */
 export type InterruptSource =
-  | "ipi"
-  | "ioapic"
-  | "msi"
-  | "timer"
-  | "lint0"
-  | "lint1"
-  | "error"
-  | "thermal"
-  | "pmc"
-  | "cmci"
-  | "pic"
-  | "debugger";
+  "ipi" | "ioapic" | "msi" | "timer" | "lint0" | "lint1" | "error" | "thermal" | "pmc" | "cmci" | "pic" | "debugger";
 
 export type TriggerMode = "edge" | "level";
 
@@ -70,9 +59,27 @@ export interface InterruptEvent {
   readonly cpu: number;
 }
 
+/** One source interrupts a CPU so often that hardly any instruction retires in between. Told once as it starts. */
+export interface InterruptStorm {
+  /** Index of the CPU that suffers it. */
+  readonly cpu: number;
+  /** The source, mode and vector of most of its deliveries. */
+  readonly source: InterruptSource;
+  readonly mode: DeliveryMode;
+  readonly vector: number;
+  /** APIC id of the sender, -1 for a source that is no CPU. */
+  readonly src: number;
+  /** Deliveries seen in the window, and the instructions retired during it. */
+  readonly deliveries: number;
+  readonly instructions: number;
+  /** The delivery that made it a storm. */
+  readonly record: InterruptRecord;
+}
+
 /** Hears of every stage of every interrupt, in order, as it happens. Must not change guest state. */
 export interface InterruptObserver {
   interruptEvent(event: InterruptEvent): void;
+  interruptStorm?(storm: InterruptStorm): void;
 }
 
 /** The vCPU as its local APIC sees it. Implemented by `cpu/`; the APIC never imports it. */
@@ -85,7 +92,10 @@ export interface ApicCpu {
   raiseSmi(): void;
   /** INIT: reset to wait-for-SIPI (BSP: to its reset vector). The APIC resets itself. Latched at the next boundary. */
   raiseInit(): void;
-  /** Start-up IPI: begins execution at `page` * 4096 if waiting for it. Returns false when ignored (not in wait-for-SIPI). */
+  /**
+   * Start-up IPI: begins execution at `page` * 4096 if waiting for it, or if an INIT is latched that will make it wait.
+   * Returns false when ignored.
+   */
   startup(page: number): boolean;
   /** True when in wait-for-SIPI. */
   readonly waitingForSipi: boolean;
@@ -97,6 +107,8 @@ export interface ApicCpu {
 export interface StampSource {
   /** Instructions retired by the whole machine, exact inside an instruction. */
   instructions(): number;
+  /** Instructions retired by one CPU, where they are counted apart; storms are then judged by them. */
+  instructionsOf?(cpu: number): number;
   /** Nanoseconds of virtual time. */
   now(): number;
   /** Index of the CPU executing now, -1 when none is (a timer or the host). */

@@ -1,0 +1,443 @@
+import { assert } from "../common/errors";
+import type { State } from "../common/state";
+import type {
+  DeliveryMode,
+  InterruptEvent,
+  InterruptObserver,
+  InterruptRecord,
+  InterruptSource,
+  InterruptStorm,
+  StampSource,
+} from "./events";
+import type { SendInfo } from "./message";
+import { RecordStore, StageCode, modes, sources, stages } from "./recordStore";
+import { StormWatch } from "./storm";
+
+/** Modes that a CPU latches one of at a time, beside the vectors of its IRR. */
+export type LatchedMode = Exclude<DeliveryMode, "fixed" | "lowpri">;
+
+export interface LedgerOptions {
+  /** Records kept; 65,536 if left out. */
+  readonly capacity?: number;
+  /** Deliveries to one CPU within `stormInstructions` that make a storm; 1,000 if left out. */
+  readonly stormDeliveries?: number;
+  /** Retired instructions of the storm window; 100,000 if left out. */
+  readonly stormInstructions?: number;
+}
+
+/** What to look for among the records; fields left out match anything. */
+export interface RecordQuery {
+  /** CPU that sent it or that it was for. */
+  readonly cpu?: number;
+  readonly vector?: number;
+  readonly sendId?: number;
+  /** At most so many, the newest; 100 if left out. */
+  readonly limit?: number;
+}
+
+/** From acceptance to the start of the handler, in instructions retired by the whole machine. */
+export interface LatencyStatistics {
+  readonly vector: number;
+  readonly deliveries: number;
+  readonly total: number;
+  readonly maximum: number;
+}
+
+const savedHistory = 32;
+
+/** What is on its way at one CPU: the record behind each IRR bit, each ISR bit and each latch; 0 for none. */
+class CpuTrack {
+  readonly pending = new Float64Array(256);
+  readonly inService = new Float64Array(256);
+  readonly latched = new Float64Array(modes.length);
+  constructor(readonly storm: StormWatch) {}
+}
+
+/**
+ * The book of all interrupts of a machine: every send makes a record a target, which is followed to its end of interrupt. Always on;
+ * costs no allocation while nobody observes. Its state is saved and restored with the machine, so that ids and stamps come out the same again.
+ */
+export class InterruptLedger {
+  private readonly store: RecordStore;
+  private readonly limits: { readonly deliveries: number; readonly instructions: number };
+  private readonly observers: InterruptObserver[] = [];
+  private readonly tracks: CpuTrack[] = [];
+  private nextId = 1;
+  private nextSendId = 1;
+  private seq = 0;
+  /** Digest of all stages so far, and what it was at each of the last stages: tells whether two histories are the same. */
+  private digest = 0;
+  private readonly digests: Uint32Array;
+  private readonly latencyCount = new Float64Array(256);
+  private readonly latencyTotal = new Float64Array(256);
+  private readonly latencyMaximum = new Float64Array(256);
+
+  constructor(
+    private readonly stamps: StampSource,
+    options: LedgerOptions = {},
+  ) {
+    const capacity = options.capacity ?? 65536;
+    assert(capacity >= 2 * savedHistory, `the ledger needs room for ${2 * savedHistory} records, not ${capacity}`);
+    this.store = new RecordStore(capacity);
+    this.digests = new Uint32Array(capacity * 4);
+    this.limits = { deliveries: options.stormDeliveries ?? 1000, instructions: options.stormInstructions ?? 100000 };
+  }
+
+  /** Tells `observer` of every stage from now on. Returns the function that ends it. */
+  observe(observer: InterruptObserver): () => void {
+    this.observers.push(observer);
+    return () => {
+      const index = this.observers.indexOf(observer);
+      if (index >= 0) this.observers.splice(index, 1);
+    };
+  }
+
+  // --- Writing: called by the local APICs, the bus and the CPUs as things happen ---
+
+  /** Id for the records of one send. */
+  newSend(): number {
+    return this.nextSendId++;
+  }
+
+  /** `send`: opens a record for one target (`dst` its APIC id, `target` its CPU index; both -1 when nobody matched). Returns its id. */
+  sent(sendId: number, info: SendInfo, dst: number, target: number): number {
+    const id = this.nextId++;
+    const slot = this.store.create(id, sendId, info, dst, target);
+    this.mark(slot, StageCode.send, info.senderCpu >= 0 ? info.senderCpu : target);
+    return id;
+  }
+
+  /** `drop`: the interrupt is lost; `reason` says why, in words. */
+  dropped(id: number, reason: string): void {
+    const slot = this.store.slotOf(id);
+    if (slot < 0 || this.store.hasStage(slot, StageCode.drop)) return;
+    this.store.setReason(slot, reason);
+    const target = this.store.targetAt(slot);
+    this.mark(slot, StageCode.drop, target >= 0 ? target : this.store.senderAt(slot));
+  }
+
+  /** `accept` into the IRR of `cpu`. If the vector is pending there already, the record is noted as sharing that one's delivery. */
+  accepted(id: number, cpu: number, vector: number): void {
+    this.accept(id, cpu, this.track(cpu).pending, vector);
+  }
+
+  /** `accept` of what a CPU latches: NMI, SMI, INIT, SIPI, ExtINT. */
+  latched(id: number, cpu: number, mode: LatchedMode): void {
+    this.accept(id, cpu, this.track(cpu).latched, modes.indexOf(mode));
+    if (mode !== "extint" && mode !== "sipi") this.requestedLatch(cpu, mode);
+  }
+
+  /** Record id that waits in the latch of `mode`, 0 for none. */
+  pendingLatch(cpu: number, mode: LatchedMode): number {
+    return this.track(cpu).latched[modes.indexOf(mode)];
+  }
+
+  /** `request`: the CPU is asked to take `vector`. Only the first time counts. */
+  requested(cpu: number, vector: number): void {
+    this.request(cpu, this.track(cpu).pending[vector]);
+  }
+
+  requestedLatch(cpu: number, mode: LatchedMode): void {
+    this.request(cpu, this.track(cpu).latched[modes.indexOf(mode)]);
+  }
+
+  /** `deliver` of a vector from the IRR: the CPU acknowledged it, it is in service now. */
+  acknowledged(cpu: number, vector: number): void {
+    const track = this.track(cpu);
+    let id = track.pending[vector];
+    // A bit that a debugger set by hand has no record yet.
+    if (id === 0) id = this.unannounced(cpu, "fixed", vector);
+    track.pending[vector] = 0;
+    track.inService[vector] = id;
+    this.deliver(track, cpu, id);
+  }
+
+  /** `deliver` of a latched interrupt: called by the CPU core as it starts NMI, SMI, INIT or SIPI. It ends here: there is no EOI. */
+  delivered(cpu: number, mode: LatchedMode): void {
+    const track = this.track(cpu);
+    const index = modes.indexOf(mode);
+    const id = track.latched[index];
+    if (id === 0) return;
+    track.latched[index] = 0;
+    this.deliver(track, cpu, id);
+  }
+
+  /** `deliver` of an external interrupt, whose vector the 8259 named. */
+  deliveredExternal(cpu: number, vector: number): void {
+    const slot = this.store.slotOf(this.pendingLatch(cpu, "extint"));
+    if (slot >= 0) this.store.setVector(slot, vector);
+    this.delivered(cpu, "extint");
+  }
+
+  /** `eoi`: the vector left the ISR of `cpu`. */
+  ended(cpu: number, vector: number): void {
+    const track = this.track(cpu);
+    const slot = this.store.slotOf(track.inService[vector]);
+    track.inService[vector] = 0;
+    if (slot >= 0) this.mark(slot, StageCode.eoi, cpu);
+  }
+
+  /** `drop` of the interrupt that waits in a latch. */
+  cancelled(cpu: number, mode: LatchedMode, reason: string): void {
+    const track = this.track(cpu);
+    const index = modes.indexOf(mode);
+    const id = track.latched[index];
+    track.latched[index] = 0;
+    if (id !== 0) this.dropped(id, reason);
+  }
+
+  /** `drop` of all that is pending or in service in the local APIC of `cpu`, whose state is being lost. */
+  lost(cpu: number, reason: string): void {
+    const track = this.track(cpu);
+    for (const list of [track.pending, track.inService])
+      for (let vector = 0; vector < 256; vector++) {
+        if (list[vector] === 0) continue;
+        const id = list[vector];
+        list[vector] = 0;
+        this.dropped(id, reason);
+      }
+    this.cancelled(cpu, "extint", reason);
+  }
+
+  // --- Reading ---
+
+  /** The record with this id, undefined once the ring has forgotten it. */
+  record(id: number): InterruptRecord | undefined {
+    const slot = this.store.slotOf(id);
+    return slot < 0 ? undefined : this.store.record(slot);
+  }
+
+  /** Id of the newest record, 0 if there is none. */
+  get lastId(): number {
+    return this.nextId - 1;
+  }
+
+  /** Id of the record that waits in the IRR of `cpu` for `vector`, 0 for none. */
+  pendingId(cpu: number, vector: number): number {
+    return this.track(cpu).pending[vector];
+  }
+
+  /** Id of the record that is in service at `cpu` for `vector`, 0 for none. */
+  inServiceId(cpu: number, vector: number): number {
+    return this.track(cpu).inService[vector];
+  }
+
+  /** The records in service at `cpu`, outermost handler first. */
+  inService(cpu: number): readonly InterruptRecord[] {
+    const slots = Array.from(this.track(cpu).inService)
+      .map((id) => this.store.slotOf(id))
+      .filter((slot) => slot >= 0);
+    slots.sort((a, b) => this.store.sequence(a, StageCode.deliver) - this.store.sequence(b, StageCode.deliver));
+    return slots.map((slot) => this.store.record(slot));
+  }
+
+  /** Records that match `query`, oldest first. */
+  records(query: RecordQuery = {}): readonly InterruptRecord[] {
+    const limit = query.limit ?? 100;
+    const found: InterruptRecord[] = [];
+    for (let id = this.nextId - 1; id > 0 && id >= this.nextId - this.store.capacity && found.length < limit; id--) {
+      const slot = this.store.slotOf(id);
+      if (slot < 0) continue;
+      if (query.vector !== undefined && this.store.vectorAt(slot) !== query.vector) continue;
+      if (query.cpu !== undefined && this.store.targetAt(slot) !== query.cpu && this.store.senderAt(slot) !== query.cpu) continue;
+      const record = this.store.record(slot);
+      if (query.sendId === undefined || record.sendId === query.sendId) found.push(record);
+    }
+    return found.reverse();
+  }
+
+  /** The last `count` events that concern `cpu`, oldest first, each with its record as of then. */
+  lastEvents(cpu: number, count: number): readonly InterruptEvent[] {
+    const found: { seq: number; slot: number; stage: StageCode }[] = [];
+    let oldest = 0;
+    const trim = (): void => {
+      found.sort((a, b) => b.seq - a.seq);
+      found.length = Math.min(found.length, count);
+      if (found.length === count && count > 0) oldest = found[count - 1].seq;
+    };
+    for (let slot = 0; slot < this.store.slots; slot++) {
+      if (this.store.idAt(slot) === 0) continue;
+      for (let code = 0; code < stages.length; code++) {
+        const stage = code as StageCode;
+        const seq = this.store.sequence(slot, stage);
+        if (seq > oldest && this.concerns(slot, stage) === cpu) found.push({ seq, slot, stage });
+      }
+      if (found.length > count + 1024) trim();
+    }
+    trim();
+    return found.reverse().map(({ slot, stage }) => ({ stage: stages[stage], record: this.store.record(slot, stage), cpu }));
+  }
+
+  /** Latency from accept to deliver of each vector that was delivered. */
+  latencies(): readonly LatencyStatistics[] {
+    const list: LatencyStatistics[] = [];
+    for (let vector = 0; vector < 256; vector++) {
+      if (this.latencyCount[vector] === 0) continue;
+      list.push({
+        vector,
+        deliveries: this.latencyCount[vector],
+        total: this.latencyTotal[vector],
+        maximum: this.latencyMaximum[vector],
+      });
+    }
+    return list;
+  }
+
+  /** True while `cpu` suffers a storm. */
+  storming(cpu: number): boolean {
+    return this.track(cpu).storm.active;
+  }
+
+  // --- Life ---
+
+  /** Power-on: an empty book. Observers stay. */
+  reset(): void {
+    this.store.clear();
+    this.tracks.length = 0;
+    this.nextId = 1;
+    this.nextSendId = 1;
+    this.seq = 0;
+    this.digest = 0;
+    this.latencyCount.fill(0);
+    this.latencyTotal.fill(0);
+    this.latencyMaximum.fill(0);
+  }
+
+  /** Live records, the newest of the others, and all counters. Older history stays in the ring and is not part of the state. */
+  save(): State {
+    const kept = new Set<number>();
+    for (const track of this.tracks)
+      for (const list of [track.pending, track.inService, track.latched]) for (const id of list) if (id !== 0) kept.add(id);
+    for (let id = Math.max(1, this.nextId - savedHistory); id < this.nextId; id++) kept.add(id);
+    const sparse = (list: Float64Array): State => {
+      const pairs: number[] = [];
+      for (let index = 0; index < list.length; index++) if (list[index] !== 0) pairs.push(index, list[index]);
+      return pairs;
+    };
+    return {
+      nextId: this.nextId,
+      nextSendId: this.nextSendId,
+      seq: this.seq,
+      digest: this.digest,
+      records: this.store.save([...kept].sort((a, b) => a - b)),
+      tracks: this.tracks.map((track) => ({
+        pending: sparse(track.pending),
+        inService: sparse(track.inService),
+        latched: sparse(track.latched),
+        storm: track.storm.save(),
+      })),
+      latencies: [sparse(this.latencyCount), sparse(this.latencyTotal), sparse(this.latencyMaximum)],
+    };
+  }
+
+  /** Restores; the ring keeps its older history only if the saved state is known to lie on the same course of events. */
+  restore(state: State): void {
+    const saved = state as { [key: string]: State };
+    const seq = saved["seq"] as number;
+    const known =
+      seq <= this.seq && this.seq - seq < this.digests.length && (seq === 0 || this.digests[seq % this.digests.length] === saved["digest"]);
+    const nextId = saved["nextId"] as number;
+    if (known) this.store.truncate(nextId);
+    else this.store.clear();
+    this.nextId = nextId;
+    this.nextSendId = saved["nextSendId"] as number;
+    this.seq = seq;
+    this.digest = saved["digest"] as number;
+    if (seq > 0) this.digests[seq % this.digests.length] = this.digest;
+    this.store.restore(saved["records"]);
+    const fill = (list: Float64Array, pairs: State): void => {
+      const flat = pairs as readonly number[];
+      list.fill(0);
+      for (let at = 0; at < flat.length; at += 2) list[flat[at]] = flat[at + 1];
+    };
+    this.tracks.length = 0;
+    for (const [cpu, item] of (saved["tracks"] as readonly { [key: string]: State }[]).entries()) {
+      const track = this.track(cpu);
+      fill(track.pending, item["pending"]);
+      fill(track.inService, item["inService"]);
+      fill(track.latched, item["latched"]);
+      track.storm.restore(item["storm"]);
+    }
+    const latencies = saved["latencies"] as readonly State[];
+    fill(this.latencyCount, latencies[0]);
+    fill(this.latencyTotal, latencies[1]);
+    fill(this.latencyMaximum, latencies[2]);
+  }
+
+  private track(cpu: number): CpuTrack {
+    while (this.tracks.length <= cpu) this.tracks.push(new CpuTrack(new StormWatch(this.limits)));
+    return this.tracks[cpu];
+  }
+
+  private accept(id: number, cpu: number, list: Float64Array, index: number): void {
+    const slot = this.store.slotOf(id);
+    const shared = list[index];
+    if (shared === 0) list[index] = id;
+    else if (slot >= 0) this.store.setCoalesced(slot, shared);
+    if (slot >= 0) this.mark(slot, StageCode.accept, cpu);
+  }
+
+  private request(cpu: number, id: number): void {
+    const slot = this.store.slotOf(id);
+    if (slot >= 0 && !this.store.hasStage(slot, StageCode.request)) this.mark(slot, StageCode.request, cpu);
+  }
+
+  private deliver(track: CpuTrack, cpu: number, id: number): void {
+    const slot = this.store.slotOf(id);
+    if (slot < 0) return;
+    this.mark(slot, StageCode.deliver, cpu);
+    const now = this.store.instructionAt(slot, StageCode.deliver);
+    const vector = this.store.vectorAt(slot);
+    if (this.store.hasStage(slot, StageCode.accept)) {
+      const latency = now - this.store.instructionAt(slot, StageCode.accept);
+      this.latencyCount[vector]++;
+      this.latencyTotal[vector] += latency;
+      if (latency > this.latencyMaximum[vector]) this.latencyMaximum[vector] = latency;
+    }
+    if (track.storm.note(this.stamps.instructionsOf?.(cpu) ?? now, this.store.kindAt(slot))) this.reportStorm(track, cpu, slot);
+  }
+
+  private reportStorm(track: CpuTrack, cpu: number, slot: number): void {
+    if (this.observers.length === 0) return;
+    const kind = track.storm.majority;
+    const latest = this.store.record(slot);
+    const source: InterruptSource = sources[kind >> 12];
+    const mode = modes[(kind >> 8) & 15];
+    const vector = kind & 0xff;
+    const same = this.store.kindAt(slot) === kind ? latest : this.records({ cpu, vector, limit: 1 }).at(0);
+    const storm: InterruptStorm = {
+      cpu,
+      source,
+      mode,
+      vector,
+      src: same?.src ?? -1,
+      deliveries: track.storm.deliveries,
+      instructions: this.limits.instructions,
+      record: same ?? latest,
+    };
+    for (const observer of [...this.observers]) observer.interruptStorm?.(storm);
+  }
+
+  private unannounced(cpu: number, mode: DeliveryMode, vector: number): number {
+    const info: SendInfo = { source: "debugger", mode, vector, trigger: "edge", shorthand: "none", src: -1, senderCpu: -1 };
+    return this.sent(this.newSend(), info, -1, cpu);
+  }
+
+  private concerns(slot: number, stage: StageCode): number {
+    const sender = this.store.senderAt(slot);
+    const target = this.store.targetAt(slot);
+    return (stage === StageCode.send && sender >= 0) || target < 0 ? sender : target;
+  }
+
+  private mark(slot: number, stage: StageCode, cpu: number): void {
+    this.seq++;
+    this.store.stamp(slot, stage, this.seq, this.stamps);
+    const mixed = (this.store.instructionAt(slot, stage) ^ (this.store.idAt(slot) << 3) ^ stage) >>> 0;
+    this.digest = Math.imul((this.digest << 5) ^ (this.digest >>> 27) ^ mixed, 0x9e3779b1) >>> 0;
+    this.digests[this.seq % this.digests.length] = this.digest;
+    if (this.observers.length === 0) return;
+    const event: InterruptEvent = { stage: stages[stage], record: this.store.record(slot, stage), cpu };
+    // An observer may take itself off the list while it is told.
+    for (const observer of [...this.observers]) observer.interruptEvent(event);
+  }
+}
