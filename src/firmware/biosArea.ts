@@ -1,0 +1,50 @@
+import { checksum } from "./bytes";
+import { ByteWriter } from "./bytes";
+import { BIOS_BASE, EBDA_BASE } from "./ram";
+import { BOOT_GDT } from "./state";
+import type { BootMemory } from "./types";
+import { UART1_PORT, UART2_PORT, RESET_PORT, RESET_VALUE } from "../devices/board";
+
+/** Guest-physical addresses inside the BIOS segment. RSDP and MP floating pointer stand on 16-byte boundaries, as their searchers demand. */
+export const RSDP_ADDRESS = BIOS_BASE;
+export const MP_POINTER_ADDRESS = BIOS_BASE + 0x30;
+export const BOOT_GDT_ADDRESS = BIOS_BASE + 0x80;
+export const MP_TABLE_ADDRESS = BIOS_BASE + 0x100;
+export const MP_TABLE_LIMIT = BIOS_BASE + 0xe000;
+/** Every real-mode vector leads here, to an IRET. */
+const IRET_OFFSET = 0xff53;
+const RESET_OFFSET = 0xfff0;
+
+/**
+ * What a PC's firmware leaves below 1 MiB, as far as guests without BIOS calls look at it: interrupt vectors that lead to an IRET, the BIOS
+ * data area, the extended one, the boot GDT, and code at the reset vector that resets the machine (a jump to ffff:0 is an old way to reboot).
+ */
+export function writeBiosArea(memory: BootMemory): void {
+  const vectors = new ByteWriter();
+  for (let vector = 0; vector < 256; vector++) vectors.u16(IRET_OFFSET, BIOS_BASE >> 4);
+  memory.write(0, vectors.finish());
+
+  const bda = new ByteWriter().zeros(0x100);
+  bda.patch16(0x00, UART1_PORT).patch16(0x02, UART2_PORT);
+  bda.patch16(0x0e, EBDA_BASE >> 4);
+  // Equipment: FPU (bit 1), 80x25 colour text (bits 4-5), two serial ports (bits 9-11).
+  bda.patch16(0x10, 0x0422);
+  bda.patch16(0x13, EBDA_BASE >> 10);
+  // The keyboard buffer is empty: head and tail at its start.
+  bda.patch16(0x1a, 0x1e).patch16(0x1c, 0x1e).patch16(0x80, 0x1e).patch16(0x82, 0x3e);
+  // Video: mode 3, 80 columns, one page of 4000 bytes (4096), CRTC at 0x3d4, 25 rows of 16 lines.
+  bda.patch8(0x49, 3).patch16(0x4a, 80).patch16(0x4c, 0x1000).patch16(0x60, 0x0607).patch16(0x63, 0x3d4).patch8(0x84, 24).patch16(0x85, 16);
+  memory.write(0x400, bda.finish());
+
+  memory.write(EBDA_BASE, new ByteWriter().u8(1).zeros(0x3ff).finish());
+
+  memory.write(BOOT_GDT_ADDRESS, new ByteWriter().u64(...BOOT_GDT).finish());
+  memory.write(BIOS_BASE + IRET_OFFSET, new Uint8Array([0xcf]));
+  // mov dx, RESET_PORT; mov al, RESET_VALUE; out dx, al; hlt; jmp to the hlt
+  const reset = [0xba, RESET_PORT & 0xff, RESET_PORT >> 8, 0xb0, RESET_VALUE, 0xee, 0xf4, 0xeb, 0xfd];
+  memory.write(BIOS_BASE + RESET_OFFSET, new Uint8Array(reset));
+  // The model byte, AT, and the checksum byte that no one reads.
+  const model = new Uint8Array([0xfc, 0]);
+  model[1] = checksum(model);
+  memory.write(BIOS_BASE + 0xfffe, model);
+}
