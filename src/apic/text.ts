@@ -1,0 +1,61 @@
+import type { InterruptEvent, InterruptRecord, InterruptSource, InterruptStorm, Stage } from "./events";
+import { hex, modeText } from "./registerViews";
+
+const sourceTexts: Readonly<Record<InterruptSource, string>> = {
+  ipi: "IPI",
+  ioapic: "I/O APIC",
+  msi: "MSI",
+  timer: "APIC timer",
+  lint0: "LINT0",
+  lint1: "LINT1",
+  error: "APIC error",
+  thermal: "Thermal",
+  pmc: "Performance counter",
+  cmci: "CMCI",
+  pic: "8259",
+  debugger: "Debugger",
+};
+
+const stageTexts: Readonly<Record<Stage, string>> = {
+  send: "sent",
+  accept: "accepted",
+  request: "requested",
+  deliver: "delivered",
+  eoi: "ended",
+  drop: "dropped",
+};
+
+/** What was sent, from where to where: "IPI vector 0xf0, APIC 0 -> APIC 1". */
+export function describeRecord(record: InterruptRecord): string {
+  const { source, mode, vector } = record;
+  const what =
+    mode === "fixed"
+      ? `vector ${hex(vector)}`
+      : mode === "lowpri"
+        ? `lowest priority, vector ${hex(vector)}`
+        : mode === "sipi"
+          ? `${modeText(mode)} at ${hex(vector * 4096, 5)}`
+          : mode === "extint" && vector !== 0
+            ? `${modeText(mode)}, vector ${hex(vector)}`
+            : modeText(mode);
+  const to = record.dst < 0 ? "nobody" : `APIC ${record.dst}`;
+  const route = record.src < 0 ? `to ${to}` : `APIC ${record.src} -> ${to}`;
+  return `${sourceTexts[source]} ${what}, ${route}`;
+}
+
+/** An event in words: "IPI vector 0xf0, APIC 0 -> APIC 1, delivered". */
+export function describeEvent(event: Pick<InterruptEvent, "stage" | "record">): string {
+  const { stage, record } = event;
+  const shared = stage === "accept" && record.coalescedInto !== undefined ? `, coalesced with interrupt ${record.coalescedInto}` : "";
+  const why = stage === "drop" && record.dropReason !== undefined ? `: ${record.dropReason}` : "";
+  return `${describeRecord(record)}, ${stageTexts[stage]}${shared}${why}`;
+}
+
+/** A storm in words. */
+export function describeStorm(storm: InterruptStorm): string {
+  const from = storm.src < 0 ? "" : ` from APIC ${storm.src}`;
+  return (
+    `Interrupt storm at CPU ${storm.cpu}: ${storm.deliveries} deliveries within ${storm.instructions} instructions, ` +
+    `most of them ${sourceTexts[storm.source]} ${modeText(storm.mode)} vector ${hex(storm.vector)}${from}`
+  );
+}
