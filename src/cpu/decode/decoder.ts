@@ -181,6 +181,7 @@ export class Decoder {
   private decodeOperands(row: OpcodeRow, modrm: number): number {
     this.opcodeRegister = (this.opcode & 7) | ((this.rexBits & 1) << 3);
     this.memory = false;
+    this.segment = this.segmentOverride >= 0 ? this.segmentOverride : 3;
     if (row.modrm) this.decodeModrm(modrm, row.modIsRegister);
     this.immediate = 0;
     this.immediateHigh = 0;
@@ -189,7 +190,22 @@ export class Decoder {
     for (const operand of row.operands) if (this.decodeImmediate(operand, immediates)) immediates++;
     if (this.status !== DECODE_OK) return this.status;
     if (this.lock && !(row.lockable && this.memory)) return DECODE_UNDEFINED;
-    return DECODE_OK;
+    return this.registersExist(row) ? DECODE_OK : DECODE_UNDEFINED;
+  }
+
+  /** Segment, control and debug registers: whether the one named exists and may be named here. */
+  private registersExist(row: OpcodeRow): boolean {
+    switch (row.mnemonic) {
+      case "movSeg":
+        this.reg &= 7;
+        return this.reg < 6 && !(row.operands[0].letter === "S" && this.reg === 1);
+      case "movCr":
+        return this.reg === 0 || (this.reg >= 2 && this.reg <= 4) || this.reg === 8;
+      case "movDr":
+        return this.reg < 8;
+      default:
+        return true;
+    }
   }
 
   private decodeVex(opcode: number, first: number): number {
@@ -227,8 +243,7 @@ export class Decoder {
     const opcode = this.next();
     if (map === 0 || map === 4 || map === 7) return this.undefined();
     const cell = map === 1 ? this.maps.vex0F[opcode] : map === 3 ? this.maps.vex3A[opcode] : this.maps.vex38[0];
-    const status = this.decodeCell(cell, opcode, -1, 0, false);
-    return status;
+    return this.decodeCell(cell, opcode, -1, PREFIX_NONE, false);
   }
 
   private decodeModrm(modrm: number, modIsRegister: boolean): void {
@@ -275,14 +290,19 @@ export class Decoder {
     else if (displacementBytes === 2) this.displacement = this.signed16();
     else if (displacementBytes === 4) this.displacement = this.signed32();
     const stack = this.base === 5 || (this.base === 4 && this.addressSize !== 16);
-    this.segment = this.segmentOverride >= 0 ? this.segmentOverride : stack ? 2 : 3;
+    if (stack && this.segmentOverride < 0) this.segment = 2;
   }
 
   /** Reads the immediate of an operand, if it has one. `ordinal`: immediates before it. */
   private decodeImmediate({ letter, width }: OperandKind, ordinal: number): boolean {
     switch (letter) {
       case "I":
-        this.setImmediate(this.plainImmediate(width), ordinal);
+        if (ordinal > 0) this.immediate2 = this.plainImmediate(width);
+        else {
+          this.immediate = this.plainImmediate(width);
+          const wide = width === "v" && this.operandSize === 64;
+          this.immediateHigh = wide ? this.signed32() : this.immediate >> 31;
+        }
         return true;
       case "J":
         this.immediate = width === "b" ? (this.next() << 24) >> 24 : this.operandSize === 16 ? this.signed16() : this.signed32();
@@ -298,7 +318,6 @@ export class Decoder {
         this.scale = 0;
         this.displacement = this.addressSize === 16 ? this.unsigned16() : this.signed32();
         this.displacementHigh = this.addressSize === 64 ? this.signed32() : 0;
-        this.segment = this.segmentOverride >= 0 ? this.segmentOverride : 3;
         return true;
       default:
         return false;
@@ -313,28 +332,10 @@ export class Decoder {
         return (this.next() << 24) >> 24;
       case "w":
         return this.unsigned16();
-      default: {
-        // Iz is at most 32 bits and sign-extended, Iv all of the operand size.
-        if (this.operandSize === 16) return this.signed16();
-        const low = this.signed32();
-        if (width === "v" && this.operandSize === 64) {
-          this.immediateHigh = this.signed32();
-          this.wideImmediate = true;
-        }
-        return low;
-      }
+      default:
+        // Iz is at most 32 bits and sign-extended; of a 64-bit Iv this is the low half.
+        return this.operandSize === 16 ? this.signed16() : this.signed32();
     }
-  }
-
-  private wideImmediate = false;
-
-  private setImmediate(value: number, ordinal: number): void {
-    if (ordinal > 0) this.immediate2 = value;
-    else {
-      this.immediate = value;
-      if (!this.wideImmediate) this.immediateHigh = value < 0 ? -1 : 0;
-    }
-    this.wideImmediate = false;
   }
 
   /** The next byte; once one cannot be had, zeros (and `status` says why). */

@@ -21,8 +21,32 @@ import { type Mnemonic, mnemonics } from "./mnemonics";
  * Of an opcode's rows the first whose conditions hold is meant; none: #UD.
  */
 export type OperandLetter =
-  | "E" | "G" | "M" | "R" | "B" | "Z" | "S" | "C" | "D" | "I" | "J" | "A" | "O" | "X" | "Y"
-  | "AL" | "rAX" | "CL" | "DX" | "1" | "ES" | "CS" | "SS" | "DS" | "FS" | "GS";
+  | "E"
+  | "G"
+  | "M"
+  | "R"
+  | "B"
+  | "Z"
+  | "S"
+  | "C"
+  | "D"
+  | "I"
+  | "J"
+  | "A"
+  | "O"
+  | "X"
+  | "Y"
+  | "AL"
+  | "rAX"
+  | "CL"
+  | "DX"
+  | "1"
+  | "ES"
+  | "CS"
+  | "SS"
+  | "DS"
+  | "FS"
+  | "GS";
 export type WidthLetter = "b" | "bs" | "w" | "d" | "q" | "v" | "z" | "y" | "p" | "s" | "a" | "";
 
 export interface OperandKind {
@@ -70,7 +94,21 @@ export interface OpcodeRow {
 }
 
 const featureNames: readonly (keyof CpuFeatures)[] = [
-  "longMode", "popcnt", "lzcnt", "bmi1", "bmi2", "movbe", "adx", "crc32", "rdrand", "cmpxchg16b", "monitor", "rdtscp", "fsgsbase", "invpcid", "syscallIn32",
+  "longMode",
+  "popcnt",
+  "lzcnt",
+  "bmi1",
+  "bmi2",
+  "movbe",
+  "adx",
+  "crc32",
+  "rdrand",
+  "cmpxchg16b",
+  "monitor",
+  "rdtscp",
+  "fsgsbase",
+  "invpcid",
+  "syscallIn32",
 ];
 const fixedOperands: readonly OperandLetter[] = ["AL", "rAX", "CL", "DX", "1", "ES", "CS", "SS", "DS", "FS", "GS"];
 const letters: readonly OperandLetter[] = ["E", "G", "M", "R", "B", "Z", "S", "C", "D", "I", "J", "A", "O", "X", "Y"];
@@ -141,6 +179,8 @@ export function parseRows(text: string): OpcodeRow[] {
       if (range === null) return [parseRow(line)];
       const first = parseInt(range[1], 16);
       const last = parseInt(range[2], 16);
-      return Array.from({ length: last - first + 1 }, (_, index) => parseRow((first + index).toString(16).toUpperCase().padStart(2, "0") + range[3]));
+      return Array.from({ length: last - first + 1 }, (_, index) =>
+        parseRow((first + index).toString(16).toUpperCase().padStart(2, "0") + range[3]),
+      );
     });
 }
