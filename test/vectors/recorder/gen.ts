@@ -59,6 +59,16 @@ export interface EncodeSpec {
   readonly imm?: readonly number[];
   readonly lock?: boolean;
   readonly prefixes?: readonly number[];
+  /** A VEX prefix instead of REX and 0F escapes: opcode map, implied prefix, and the register in vvvv. */
+  readonly vex?: { readonly map: 1 | 2 | 3; readonly pp: 0 | 1 | 2 | 3; readonly v?: RegOperand };
+}
+
+/** An address in a register that the instruction implies, or in the instruction itself. */
+export interface Pointer {
+  readonly prefixes: readonly number[];
+  readonly addressWidth: 16 | 32 | 64;
+  readonly linear: number;
+  readonly offset: number;
 }
 
 const SEGMENT_PREFIX = { cs: 0x2e, ss: 0x36, ds: 0x3e, es: 0x26, fs: 0x64, gs: 0x65 } as const;
@@ -123,6 +133,49 @@ export class Gen {
     const base = SEGMENT_BASES[this.mode][segment];
     const inSegment = (this.offset(size) & -align) + (base === 0 ? DATA_START : 0);
     return { linear: base + inSegment, offset: inSegment };
+  }
+
+  /**
+   * A place for `size` bytes to be addressed with addresses of the mode's width, or of the other one if `other`;
+   * `segment` undefined allows overrides of DS, and then the prefixes hold the one chosen.
+   */
+  pointer(size: number, other: boolean, segment?: "es"): Pointer {
+    const { mode, random } = this;
+    const addressWidth = mode === 16 ? (other ? 32 : 16) : mode === 32 ? (other ? 16 : 32) : other ? 32 : 64;
+    const prefixes = other ? [0x67] : [];
+    let chosen: Segment = segment ?? "ds";
+    if (segment === undefined && (random.chance(1, 3) || (mode === 32 && other))) {
+      chosen = random.pick(mode === 32 && other ? (["fs", "gs"] as const) : (["ss", "ds", "es", "fs", "gs"] as const));
+      prefixes.push(SEGMENT_PREFIX[chosen]);
+    }
+    return { prefixes, addressWidth, ...this.place(chosen, size) };
+  }
+
+  /** Pins the low `width` bits of a register, the bits above being mixed. */
+  pinLow(register: number, width: number, value: bigint): void {
+    this.pin(register, ((this.value(64) >> BigInt(width)) << BigInt(width)) | BigInt.asUintN(width, value));
+  }
+
+  /** Pins the stack pointer with room around it and returns its linear address. */
+  stack(): number {
+    const offset = 0x2000 + this.random.below(0x5000);
+    if (this.mode === 16) this.pinLow(4, 16, BigInt(offset));
+    else this.pin(4, BigInt(0x50000 + offset));
+    return 0x50000 + offset;
+  }
+
+  /** Pins the instruction pointer to a random place in the code area. */
+  placeCode(): void {
+    this.pin(RIP, BigInt((this.mode === 16 ? 0 : AREA.codeStart) + 0x1000 + this.random.below(0xd000)));
+  }
+
+  /** A branch target in the code area, not near the instruction. */
+  target(): bigint {
+    for (;;) {
+      const target = BigInt((this.mode === 16 ? 0 : AREA.codeStart) + 0x100 + this.random.below(0xfe00));
+      const distance = target - this.rip();
+      if (distance < -16n || distance > 32n) return target;
+    }
   }
 
   /** A memory operand of `size` bytes with any addressing form of the mode. */
@@ -284,7 +337,8 @@ export class Gen {
     if (rm?.kind === "mem") {
       if (rm.addressPrefix) prefixes.push(0x67);
       if (rm.segmentPrefix !== undefined) prefixes.push(rm.segmentPrefix);
-    } else if (random.chance(1, 24)) {
+    } else if (spec.prefixes === undefined && random.chance(1, 24)) {
+      // Without a memory operand a segment prefix means nothing.
       prefixes.push(random.pick([0x26, 0x36, 0x3e, 0x64, 0x65]));
     }
     for (let i = prefixes.length - 1; i > 0; i--) {
@@ -316,7 +370,13 @@ export class Gen {
       if (spec.plus.code >= 8) rexBits |= 1;
     }
     const code = [...prefixes];
-    if (rexBits !== 0 || this.rex) code.push(0x40 | rexBits);
+    if (spec.vex) {
+      const { map, pp, v } = spec.vex;
+      const inverted = ~rexBits & 7;
+      code.push(0xc4, (inverted << 5) | map, ((rexBits & 8) << 4) | ((~(v?.code ?? 0) & 15) << 3) | pp);
+    } else if (rexBits !== 0 || this.rex) {
+      code.push(0x40 | rexBits);
+    }
     code.push(...spec.opcode.slice(0, -1), last, ...tail);
     const imm = spec.imm ?? [];
     if (rm?.kind === "mem" && rm.dispSize > 0) {

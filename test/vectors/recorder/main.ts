@@ -1,17 +1,18 @@
 /**
  * Records instruction vectors on the host's CPU, or verifies recorded files by running them there again.
  *
- *   record.sh [--inputs N] [--seed S] [--out DIRECTORY] [--only TEXT]
+ *   record.sh [--inputs N] [--seed S] [--out DIRECTORY] [--only TEXT] [--coverage FILE]
  *   record.sh --verify FILE...
  */
 import { cpus } from "node:os";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { RFLAGS, RIP, STATE_SIZE } from "../expand.js";
 import { readVectorFile, type VectorCase, type VectorForm } from "../format.js";
 import { describeCase, outcomeDifferences, type Observed } from "../replay.js";
 import { type FormSpec, prepareCases } from "./cases.js";
+import { coverageList } from "./coverage.js";
 import { encodeFile, encodeForm } from "./encode.js";
 import { FORMS } from "./forms/index.js";
 import { type Outcome, type PreparedCase, type Runnable, runNatively } from "./native.js";
@@ -145,10 +146,11 @@ const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     runner: { type: "string" },
-    inputs: { type: "string", default: "96" },
+    inputs: { type: "string", default: "240" },
     seed: { type: "string", default: "1" },
     out: { type: "string", default: "out/vectors" },
     only: { type: "string", default: "" },
+    coverage: { type: "string" },
     verify: { type: "boolean", default: false },
   },
 });
@@ -158,3 +160,7 @@ const seed = Number(values.seed);
 if (!Number.isInteger(inputs) || inputs < 1 || !Number.isInteger(seed)) throw new Error("--inputs and --seed take whole numbers.");
 if (values.verify) process.exitCode = verify(values.runner, positionals) ? 0 : 1;
 else record(values.runner, seed, inputs, values.out, values.only);
+if (values.coverage !== undefined) {
+  const files = readdirSync(values.out).filter((name) => name.endsWith(".bin.gz"));
+  writeFileSync(values.coverage, coverageList(files.sort().map((name) => [name, readVectorFile(readFileSync(join(values.out, name))).forms])));
+}

@@ -68,6 +68,9 @@ function unary(mode: Mode): FormSpec[] {
         kinds: lockable,
         mem: { avoid: [0] },
         vary(item, operands) {
+          const { rm: target } = operands;
+          // Whether a failed 32-bit compare clears the upper half of a register operand differs between makers.
+          if (mode === 64 && width === 32 && target.kind === "reg") item.set(target.index, item.read(target, 32));
           // Otherwise the comparison would hardly ever succeed.
           if (item.random.chance(1, 2)) item.setLow(0, width, item.read(operands.rm, width));
         },

@@ -43,7 +43,8 @@ export interface RmForm {
   readonly regWidth?: Width;
   /** Width of the r/m operand where it differs from `width`. */
   readonly rmWidth?: Width;
-  readonly imm?: number;
+  /** Width of a mixed immediate, or what makes one. */
+  readonly imm?: number | ((gen: Gen) => number[]);
   readonly kinds?: readonly ("reg" | "mem" | "lock")[];
   readonly encode?: Partial<EncodeSpec>;
   readonly mem?: MemOptions;
@@ -69,7 +70,7 @@ export function rmForms(spec: RmForm): FormSpec[] {
       if (width === 64 || spec.regWidth === 64) gen.rex = true;
       const reg = spec.ext ?? (spec.regWidth ? gen.reg(spec.regWidth) : undefined);
       const rm = kind === "reg" ? gen.reg(rmWidth, spec.avoidRegs) : gen.mem(rmWidth / 8, spec.mem);
-      const imm = spec.imm ? immediate(gen, spec.imm) : [];
+      const imm = typeof spec.imm === "function" ? spec.imm(gen) : spec.imm ? immediate(gen, spec.imm) : [];
       const operandWidth = width === 8 ? {} : { width };
       const code = gen.encode({
         opcode: spec.opcode,
