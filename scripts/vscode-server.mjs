@@ -15,16 +15,11 @@ const cache = join(root, ".vscode-test", "server");
 
 /** What is installed; changing a version here makes the next run install anew. */
 const pins = { node: "24.21.0", "code-server": "4.139.1", "playwright-core": "1.65.1" };
-/** Native modules of the server that its start-up loads; built here, since no prebuilt ones come with the package. */
-const natives = [
-  "@vscode/spdlog",
-  "node-pty",
-  "@vscode/native-watchdog",
-  "@parcel/watcher",
-  "@vscode/fs-copyfile",
-  "@vscode/deviceid",
-  "@vscode/sqlite3",
-];
+/**
+ * Native modules that the server loads; built here where no prebuilt ones come with the package. Left out is @vscode/sqlite3,
+ * two minutes of compiling for a part of the server that never runs here.
+ */
+const natives = ["@vscode/spdlog", "node-pty", "@vscode/native-watchdog", "@parcel/watcher", "@vscode/fs-copyfile", "@vscode/deviceid"];
 const serverDirectory = join(cache, "node_modules", "code-server", "lib", "vscode");
 const nodeBinary = join(cache, "node_modules", "node", "bin", "node");
 const stamp = join(cache, "installed.json");
