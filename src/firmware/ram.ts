@@ -58,7 +58,7 @@ export class RamPlan {
   constructor(
     readonly memory: BootMemory,
     readonly tablesStart: number,
-    private readonly imageName: string,
+    readonly imageName: string,
   ) {}
 
   /** Bytes of RAM in MiB, rounded down, for messages. */
