@@ -1,48 +1,9 @@
 import type { State } from "../common/state";
 import type { Clock, RegisterView } from "../devices/device";
 import { ApicTimer, type TscSource } from "./apicTimer";
-import { ApicBase, Lvt, Svr, lvtNames, lvtReadOnly, lvtWritable, svrWritable, timerMode, x2apicLogicalId } from "./fields";
+import { ApicBase, Lvt, Svr, lvtNames, lvtReadOnly, timerMode, x2apicLogicalId } from "./fields";
+import { Reg, lvtMask, svrMask, type ApicModel } from "./registerMap";
 import { localApicViews } from "./registerViews";
-
-/** Register numbers: MMIO offset divided by 16, and MSR 0x800 plus the same number in x2APIC mode. */
-export const Reg = {
-  id: 0x02,
-  version: 0x03,
-  tpr: 0x08,
-  apr: 0x09,
-  ppr: 0x0a,
-  eoi: 0x0b,
-  remoteRead: 0x0c,
-  ldr: 0x0d,
-  dfr: 0x0e,
-  svr: 0x0f,
-  isr: 0x10,
-  tmr: 0x18,
-  irr: 0x20,
-  esr: 0x28,
-  lvtCmci: 0x2f,
-  icrLow: 0x30,
-  icrHigh: 0x31,
-  lvtTimer: 0x32,
-  lvtError: 0x37,
-  initialCount: 0x38,
-  currentCount: 0x39,
-  divide: 0x3e,
-  selfIpi: 0x3f,
-} as const;
-
-/** What a model of processor offers. All of it, if left out, but for remote read, which the manual reserves since the Pentium 4. */
-export interface ApicModel {
-  /** MAXPHYADDR: bits of IA32_APIC_BASE from here on are reserved. */
-  readonly physicalBits?: number;
-  readonly x2apic?: boolean;
-  readonly tscDeadline?: boolean;
-  /** Whether IPIs of lowest priority can be sent; if not, sending one is a "redirectable IPI" error. */
-  readonly lowestPriorityIpi?: boolean;
-  readonly eoiSuppression?: boolean;
-  /** Delivery mode 3 of the ICR reads a register of another APIC, as on P6 processors. */
-  readonly remoteRead?: boolean;
-}
 
 export const defaultApicBase = 0xfee00000n;
 
@@ -278,7 +239,7 @@ export abstract class ApicCommon {
     const word = Number(BigInt.asUintN(32, value));
     const lvtIndex = lvtNames.findIndex((entry) => name === `LVT ${entry}`);
     if (lvtIndex >= 0) {
-      this.lvt[lvtIndex] = word & (lvtWritable[lvtIndex] | lvtReadOnly[lvtIndex]);
+      this.lvt[lvtIndex] = word & (lvtMask(lvtIndex, this.model) | lvtReadOnly[lvtIndex]);
       this.configureTimer();
     } else if (!this.pokeRegister(name, value, word)) {
       return false;
@@ -384,7 +345,7 @@ export abstract class ApicCommon {
         this.dfr = (word | 0x0fffffff) >>> 0;
         return true;
       case "SVR":
-        this.svr = word & svrWritable & (this.model.eoiSuppression === false ? ~Svr.suppressEoi : -1);
+        this.svr = word & svrMask(this.model);
         return true;
       case "ESR":
         this.esr = word & 0xf0;

@@ -1,12 +1,14 @@
 import type { State } from "../common/state";
 import type { Clock } from "../devices/device";
-import { ApicCommon, Reg, highestVector, type ApicModel } from "./apicCommon";
+import { ApicCommon, highestVector } from "./apicCommon";
 import type { TscSource } from "./apicTimer";
 import type { InterruptBus } from "./bus";
 import type { ApicCpu, InterruptSource, TriggerMode } from "./events";
-import { ApicBase, EsrBit, Lvt, LvtBit, Svr, decodeIcr, decodeLvt, lvtNames, lvtReadOnly, lvtWritable, svrWritable } from "./fields";
+import { ApicBase, EsrBit, Lvt, LvtBit, Svr, decodeIcr, decodeLvt, lvtNames, lvtReadOnly } from "./fields";
 import type { InterruptMessage } from "./message";
-import type { InterruptLedger, LatchedMode } from "./records";
+import type { InterruptLedger } from "./records";
+import { Reg, lvtMask, svrMask, x2apicMask, type ApicModel } from "./registerMap";
+import { hex } from "./registerViews";
 
 export interface LocalApicOptions {
   readonly cpu: ApicCpu;
@@ -299,7 +301,7 @@ export class LocalApic extends ApicCommon {
   /** Sets the IRR bit of `vector`, and its TMR bit for a level-triggered one. False if it is not accepted. */
   setIrq(vector: number, trigger: TriggerMode, id: number): boolean {
     if (vector < 16) {
-      this.ledger.dropped(id, `vector 0x${vector.toString(16).padStart(2, "0")} below 16`);
+      this.ledger.dropped(id, `vector ${hex(vector)} below 16`);
       this.raiseError(EsrBit.receiveIllegalVector);
       return false;
     }
@@ -373,7 +375,7 @@ export class LocalApic extends ApicCommon {
 
   private writeSvr(value: number): void {
     const was = this.softwareEnabled;
-    this.svr = value & svrWritable & (this.model.eoiSuppression === false ? ~Svr.suppressEoi : -1);
+    this.svr = value & svrMask(this.model);
     if (this.softwareEnabled) {
       if (!was) this.bus.reachabilityChanged();
       return;
@@ -384,7 +386,7 @@ export class LocalApic extends ApicCommon {
   }
 
   private writeLvt(index: number, value: number): true {
-    const entry = (value & this.lvtMask(index)) | (this.lvt[index] & lvtReadOnly[index]);
+    const entry = (value & lvtMask(index, this.model)) | (this.lvt[index] & lvtReadOnly[index]);
     this.lvt[index] = this.softwareEnabled ? entry : entry | LvtBit.mask;
     if (index === Lvt.timer) this.configureTimer();
     if (index === Lvt.lint0 || index === Lvt.lint1) {
@@ -394,10 +396,6 @@ export class LocalApic extends ApicCommon {
     }
     this.updateIrq();
     return true;
-  }
-
-  private lvtMask(index: number): number {
-    return index === Lvt.timer && this.model.tscDeadline === false ? lvtWritable[index] & ~0x40000 : lvtWritable[index];
   }
 
   private writeX2apic(register: number, value: bigint): boolean {
@@ -410,33 +408,10 @@ export class LocalApic extends ApicCommon {
     }
     if (value > 0xffffffffn) return false;
     const word = Number(value);
-    if ((word & ~this.x2apicAllowed(register)) !== 0) return false;
+    if ((word & ~x2apicMask(register, this.model)) !== 0) return false;
     if (register !== Reg.selfIpi) return this.writeShared(register, word);
     this.sendSelf(word & 0xff);
     return true;
-  }
-
-  /** Bits that may be set in a write of an x2APIC register; registers that cannot be written are left to {@link writeShared} to refuse. */
-  private x2apicAllowed(register: number): number {
-    switch (register) {
-      case Reg.tpr:
-      case Reg.selfIpi:
-        return 0xff;
-      case Reg.eoi:
-      case Reg.esr:
-        return 0;
-      case Reg.svr:
-        return this.model.eoiSuppression === false ? svrWritable & ~Svr.suppressEoi : svrWritable;
-      case Reg.divide:
-        return 0xb;
-      case Reg.lvtCmci:
-        return lvtWritable[Lvt.cmci] | lvtReadOnly[Lvt.cmci];
-      default: {
-        if (register < Reg.lvtTimer || register > Reg.lvtError) return -1;
-        const index = register - Reg.lvtTimer + Lvt.timer;
-        return this.lvtMask(index) | lvtReadOnly[index];
-      }
-    }
   }
 
   /** WRMSR of IA32_APIC_BASE (SDM vol. 3, "x2APIC State Transitions"). */
@@ -484,8 +459,7 @@ export class LocalApic extends ApicCommon {
     };
     const error = icr.mode === "fixed" || icr.mode === "lowpri" ? this.illegalSend(icr.mode, icr.vector) : 0;
     if (error !== 0) {
-      const reason =
-        error === EsrBit.redirectableIpi ? "IPIs of lowest priority are not supported" : `vector ${hexByte(icr.vector)} below 16`;
+      const reason = error === EsrBit.redirectableIpi ? "IPIs of lowest priority are not supported" : `vector ${hex(icr.vector)} below 16`;
       this.bus.reject(message, reason);
       this.raiseError(icr.shorthand === "self" && error === EsrBit.sendIllegalVector ? error | EsrBit.receiveIllegalVector : error);
       return;
@@ -516,7 +490,7 @@ export class LocalApic extends ApicCommon {
       senderCpu: this.cpuIndex,
     };
     if (vector >= 16) return this.deliver(message);
-    this.bus.reject(message, `vector ${hexByte(vector)} below 16`);
+    this.bus.reject(message, `vector ${hex(vector)} below 16`);
     this.raiseError(EsrBit.sendIllegalVector | EsrBit.receiveIllegalVector);
   }
 
@@ -635,7 +609,7 @@ export class LocalApic extends ApicCommon {
 
   /** Keeps one record for the external interrupt that is being asked for. */
   private trackExtInt(): void {
-    const pending = this.ledger.pendingLatch(this.cpuIndex, "extint" satisfies LatchedMode);
+    const pending = this.ledger.pendingLatch(this.cpuIndex, "extint");
     const line = this.extIntLine();
     if (line && pending === 0) {
       const id = this.ledger.sent(
@@ -652,8 +626,4 @@ export class LocalApic extends ApicCommon {
       this.ledger.requestedLatch(this.cpuIndex, "extint");
     }
   }
-}
-
-function hexByte(value: number): string {
-  return `0x${value.toString(16).padStart(2, "0")}`;
 }
