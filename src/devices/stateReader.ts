@@ -70,6 +70,11 @@ export class StateReader {
     return this.list(key).map((item) => (typeof item === "number" ? item : this.fail(key, "a list of numbers")));
   }
 
+  /** Whatever was saved under `key`, for an owner that reads it by itself. */
+  raw(key: string): State {
+    return this.record[key] ?? null;
+  }
+
   child(key: string): StateReader {
     return new StateReader(this.record[key] ?? null, `${this.owner}.${key}`);
   }

@@ -1,0 +1,260 @@
+import type { State } from "../common/state";
+import type { Device, DeviceContext, RegisterView } from "./device";
+import { byteHandler } from "./ports";
+import { StateReader } from "./stateReader";
+
+/** 80 by 25 text: 449 lines of 31.778 microseconds, 70.086 frames a second. */
+const LINE = 31_778;
+const LINES = 449;
+const VISIBLE_LINES = 400;
+const VISIBLE_PART = 25_422;
+const RETRACE_FIRST = 412;
+const RETRACE_LAST = 413;
+
+const SEQUENCER = 0x3c4;
+const GRAPHICS = 0x3ce;
+const CRTC = 0x3d4;
+
+/** CRTC of 80 by 25 colour text as firmware leaves it (mode 3): horizontal, vertical and cursor registers. */
+const MODE3_CRTC = [
+  0x5f, 0x4f, 0x50, 0x82, 0x55, 0x81, 0xbf, 0x1f, 0x00, 0x4f, 0x0d, 0x0e, 0x00, 0x00, 0x00, 0x00, 0x9c, 0x8e, 0x8f, 0x28, 0x1f, 0x96, 0xb9,
+  0xa3, 0xff,
+];
+
+/** A group of registers behind an index port and a data port. */
+class Indexed {
+  index = 0;
+  readonly values: Uint8Array;
+
+  constructor(
+    readonly count: number,
+    private readonly initial: readonly number[] = [],
+  ) {
+    this.values = new Uint8Array(count);
+    this.reset();
+  }
+
+  reset(): void {
+    this.index = 0;
+    this.values.fill(0);
+    this.values.set(this.initial);
+  }
+
+  get data(): number {
+    return this.index < this.count ? this.values[this.index] : 0;
+  }
+
+  set data(value: number) {
+    if (this.index < this.count) this.values[this.index] = value;
+  }
+}
+
+/**
+ * The registers of a VGA in colour text mode, at 0x3c0 to 0x3cf, 0x3d4, 0x3d5 and 0x3da: they keep what drivers write, and the
+ * retrace bits follow virtual time. The screen's cells are plain RAM at 0xb8000 and not this device's.
+ */
+export class VgaText implements Device {
+  readonly name = "vga";
+  private readonly crtc = new Indexed(0x19, MODE3_CRTC);
+  private readonly sequencer = new Indexed(5, [0x03, 0x00, 0x03, 0x00, 0x02]);
+  private readonly graphics = new Indexed(9, [0, 0, 0, 0, 0, 0x10, 0x0e, 0x0f, 0xff]);
+  private readonly attribute = new Indexed(
+    0x15,
+    [0, 1, 2, 3, 4, 5, 0x14, 7, 0x38, 0x39, 0x3a, 0x3b, 0x3c, 0x3d, 0x3e, 0x3f, 0x0c, 0, 0x0f, 8, 0],
+  );
+  private readonly palette = new Uint8Array(768);
+  /** The next write to 0x3c0 is data, not an index. */
+  private attributeData = false;
+  private misc = 0x67;
+  private feature = 0;
+  private paletteMask = 0xff;
+  /** Position in the palette's bytes, and whether 0x3c7 or 0x3c8 set it. */
+  private paletteAt = 0;
+  private paletteReading = false;
+
+  constructor(private readonly context: DeviceContext) {
+    const handler = byteHandler(
+      (port) => this.read(port),
+      (port, value) => this.write(port, value),
+    );
+    context.mapPorts("vga", 0x3c0, 16, handler);
+    context.mapPorts("vga.crtc", CRTC, 2, handler);
+    context.mapPorts("vga.status", 0x3da, 1, handler);
+  }
+
+  /** Input status 1: bit 0 display disabled (either retrace or blanking), bit 3 vertical retrace. */
+  private inputStatus(): number {
+    const inFrame = this.context.clock.now() % (LINE * LINES);
+    const line = Math.floor(inFrame / LINE);
+    const blanked = line >= VISIBLE_LINES || inFrame % LINE >= VISIBLE_PART;
+    return (blanked ? 1 : 0) | (line >= RETRACE_FIRST && line <= RETRACE_LAST ? 8 : 0);
+  }
+
+  private read(port: number): number {
+    switch (port) {
+      case 0x3c0:
+        return this.attribute.index;
+      case 0x3c1:
+        return (this.attribute.index & 0x1f) < this.attribute.count ? this.attribute.values[this.attribute.index & 0x1f] : 0;
+      case 0x3c2: // Input status 0: no interrupt pending, monitor sensed.
+        return 0x10;
+      case SEQUENCER:
+        return this.sequencer.index;
+      case SEQUENCER + 1:
+        return this.sequencer.data;
+      case 0x3c6:
+        return this.paletteMask;
+      case 0x3c7:
+        return this.paletteReading ? 3 : 0;
+      case 0x3c8:
+        return Math.floor(this.paletteAt / 3) & 0xff;
+      case 0x3c9: {
+        const value = this.palette[this.paletteAt];
+        this.paletteAt = (this.paletteAt + 1) % 768;
+        return value;
+      }
+      case 0x3ca:
+        return this.feature;
+      case 0x3cc:
+        return this.misc;
+      case GRAPHICS:
+        return this.graphics.index;
+      case GRAPHICS + 1:
+        return this.graphics.data;
+      case CRTC:
+        return this.crtc.index;
+      case CRTC + 1:
+        return this.crtc.data;
+      case 0x3da:
+        this.attributeData = false;
+        return this.inputStatus();
+      default:
+        return 0xff;
+    }
+  }
+
+  private write(port: number, value: number): void {
+    switch (port) {
+      case 0x3c0:
+        if (this.attributeData) {
+          const index = this.attribute.index & 0x1f;
+          if (index < this.attribute.count) this.attribute.values[index] = value;
+        } else {
+          this.attribute.index = value & 0x3f;
+        }
+        this.attributeData = !this.attributeData;
+        break;
+      case 0x3c2:
+        this.misc = value;
+        break;
+      case SEQUENCER:
+        this.sequencer.index = value & 7;
+        break;
+      case SEQUENCER + 1:
+        this.sequencer.data = value;
+        break;
+      case 0x3c6:
+        this.paletteMask = value;
+        break;
+      case 0x3c7:
+      case 0x3c8:
+        this.paletteAt = value * 3;
+        this.paletteReading = port === 0x3c7;
+        break;
+      case 0x3c9:
+        this.palette[this.paletteAt] = value & 0x3f;
+        this.paletteAt = (this.paletteAt + 1) % 768;
+        break;
+      case GRAPHICS:
+        this.graphics.index = value & 15;
+        break;
+      case GRAPHICS + 1:
+        this.graphics.data = value;
+        break;
+      case CRTC:
+        this.crtc.index = value & 0x3f;
+        break;
+      case CRTC + 1:
+        // Registers 0 to 7 are protected by bit 7 of register 0x11, save the line compare bit in 7.
+        if (this.crtc.values[0x11] & 0x80 && this.crtc.index < 8) {
+          if (this.crtc.index === 7) this.crtc.data = (this.crtc.data & ~0x10) | (value & 0x10);
+        } else {
+          this.crtc.data = value;
+        }
+        break;
+      case 0x3da:
+        this.feature = value & 3;
+        break;
+      default:
+        break;
+    }
+  }
+
+  /** Cell of the cursor from the start of the text, and whether it shows: for a view of the screen. */
+  cursor(): { readonly cell: number; readonly visible: boolean } {
+    const cell = (this.crtc.values[0x0e] << 8) | this.crtc.values[0x0f];
+    return { cell, visible: (this.crtc.values[0x0a] & 0x20) === 0 };
+  }
+
+  /** Cell at the screen's top left corner. */
+  startCell(): number {
+    return (this.crtc.values[0x0c] << 8) | this.crtc.values[0x0d];
+  }
+
+  reset(): void {
+    for (const group of [this.crtc, this.sequencer, this.graphics, this.attribute]) group.reset();
+    this.palette.fill(0);
+    this.attributeData = this.paletteReading = false;
+    this.misc = 0x67;
+    this.feature = 0;
+    this.paletteMask = 0xff;
+    this.paletteAt = 0;
+  }
+
+  save(): State {
+    return {
+      groups: [this.crtc, this.sequencer, this.graphics, this.attribute].map((group) => ({
+        index: group.index,
+        values: group.values.slice(),
+      })),
+      palette: this.palette.slice(),
+      attributeData: this.attributeData,
+      misc: this.misc,
+      feature: this.feature,
+      paletteMask: this.paletteMask,
+      paletteAt: this.paletteAt,
+      paletteReading: this.paletteReading,
+    };
+  }
+
+  restore(state: State): void {
+    const reader = new StateReader(state, this.name);
+    const groups = reader.list("groups");
+    [this.crtc, this.sequencer, this.graphics, this.attribute].forEach((group, index) => {
+      const saved = new StateReader(groups[index] ?? null, `${this.name}.group${index}`);
+      group.index = saved.number("index");
+      group.values.set(saved.bytes("values", group.count));
+    });
+    this.palette.set(reader.bytes("palette", 768));
+    this.attributeData = reader.boolean("attributeData");
+    this.misc = reader.number("misc");
+    this.feature = reader.number("feature");
+    this.paletteMask = reader.number("paletteMask");
+    this.paletteAt = reader.number("paletteAt") % 768;
+    this.paletteReading = reader.boolean("paletteReading");
+  }
+
+  registers(): readonly RegisterView[] {
+    const { cell, visible } = this.cursor();
+    return [
+      { name: "CRTC index", value: BigInt(this.crtc.index), bits: 8 },
+      { name: "start", value: BigInt(this.startCell()), bits: 16 },
+      {
+        name: "cursor",
+        value: BigInt(cell),
+        bits: 16,
+        text: `row ${Math.floor(cell / 80)}, column ${cell % 80}${visible ? "" : ", hidden"}`,
+      },
+    ];
+  }
+}
