@@ -1,0 +1,563 @@
+import { assert } from "../common/errors";
+import { OpBuilder } from "../tcg/builder";
+import { type Block, type CodeCache, instructionAddress, instructionIndex } from "../tcg/codeCache";
+import { JUMP_GENERATION, JUMP_MODE, JUMP_OP, JUMP_RIP, jumpIndex, type RunFunction } from "../tcg/interpreter/interpreter";
+import {
+  JUMP_ENTRY_BYTES,
+  SLOT_RIP,
+  WORD_BLOCK,
+  WORD_BUDGET,
+  WORD_JUMP_CACHE,
+  WORD_JUMP_GENERATION,
+  WORD_MODE,
+  WORD_OP,
+  WORD_REQUEST,
+  WORD_SHADOW,
+} from "../tcg/layout";
+import { EXIT_BREAK, EXIT_BUDGET, EXIT_CHAIN, EXIT_FAULT, EXIT_LEAVE, EXIT_LOOKUP, Op } from "../tcg/ops";
+import type { InterruptController, PhysicalBus } from "./bus";
+import type { Mmu } from "./mmu";
+import { MODE_16, MODE_32, MODE_64, MODE_SIZE_MASK } from "./mode";
+import { CS, type CpuState, EXC_GP, FLAG_IF, FLAG_RF, FLAG_TF } from "./state";
+import type { CpuSystem } from "./system/system";
+import type { BlockLimits, CodeSource, Translator } from "./translation";
+
+/** Why a slice ended before its budget was used up. */
+export type SliceEnd = "budget" | "idle" | "yield" | "debug";
+
+/** Opcode of `brk` written over the first op of an instruction that must not start. */
+const MAX_BLOCK_INSTRUCTIONS = 64;
+const MAX_INSTRUCTION_BYTES = 15;
+
+/** What the machine hears from its processors. */
+export interface ProcessorEvents {
+  /** True when a debugger breakpoint stands at RIP (in the current CPU's code). */
+  breakpointAt(rip: bigint): boolean;
+  /** True when any breakpoint exists: translations then ask for each instruction. */
+  readonly hasBreakpoints: boolean;
+}
+
+/**
+ * One vCPU: takes events at instruction boundaries and runs blocks on an instruction budget, so that interrupts, quanta, deadlines and breakpoints land on the
+ * exact instruction. The engine behind it (`run`) is the emitted interpreter or, in tests, the reference one.
+ */
+export class Processor {
+  private readonly words: Int32Array;
+  private readonly builder = new OpBuilder();
+  private executing = false;
+  /** Budget the running slice began with. */
+  private sliceBudget = 0;
+  /** Instructions retired by this CPU before the running slice. */
+  private retiredBefore = 0;
+  /** Index in the current block at which a patched `brk` stands, or -1. */
+  private patchIndex = -1;
+  private patchAddress = 0;
+  private patchOpcode = 0;
+  /** Set when the current instruction asked to leave after it: budget left at that point; else -1. */
+  private leaveBudget = -1;
+  /** Resume point inside a block: valid while RIP and the block are unchanged. */
+  private resume: { rip: bigint; mode: number; generation: number; block: Block; index: number } | undefined;
+  private yieldRequested = false;
+  private debugStop = false;
+  /** RIP at which the debugger resumed: its breakpoint there does not stop again before an instruction retires. */
+  private resumedFrom: bigint | undefined;
+  /** An interrupt was delivered and no instruction has retired since: none other is taken. */
+  private freshDelivery = false;
+  /** DR6 bits of traps to raise after the current instruction. */
+  private trapBits = 0;
+
+  constructor(
+    readonly state: CpuState,
+    readonly mmu: Mmu,
+    readonly system: CpuSystem,
+    private readonly code: CodeCache,
+    private readonly bus: PhysicalBus,
+    private readonly translator: Translator,
+    private readonly controller: InterruptController,
+    private readonly run: RunFunction,
+    private readonly events: ProcessorEvents,
+  ) {
+    this.words = state.words;
+    mmu.onCodeWritten = () => this.codeWritten();
+  }
+
+  /** Instructions this CPU has retired since power-on; exact inside an instruction (which does not count itself). */
+  get retired(): number {
+    return this.executing ? this.retiredBefore + this.sliceBudget - this.remaining() : this.retiredBefore;
+  }
+
+  /** RIP of the current instruction while executing, else of the next one. */
+  get currentRip(): bigint {
+    if (!this.executing) return this.state.rip;
+    const block = this.currentBlock();
+    return this.ripOf(block, instructionIndex(block, this.words[WORD_OP / 4]));
+  }
+
+  /** Something changed that the CPU must look at: leave after the current instruction, or look before the next. */
+  request(): void {
+    this.words[WORD_REQUEST / 4] = 1;
+    if (this.executing) this.leaveAfterInstruction();
+  }
+
+  /** Ends the slice after the current instruction (another CPU or a timer wants to run). */
+  yield(): void {
+    this.yieldRequested = true;
+    if (this.executing) this.leaveAfterInstruction();
+  }
+
+  /** A debugger breakpoint helper asks: true to stop here. */
+  reachedBreakpoint(rip: bigint): boolean {
+    if (this.resumedFrom === rip) return false;
+    this.debugStop = true;
+    return true;
+  }
+
+  /** The debugger resumes at the current RIP: a breakpoint there is passed once. */
+  resumeFromHere(): void {
+    this.resumedFrom = this.state.rip;
+  }
+
+  /** Adds DR6 bits for the #DB trap after the current instruction (data breakpoints, task switch). */
+  addTrap(bits: number): void {
+    this.trapBits |= bits;
+    if (this.executing) this.leaveAfterInstruction();
+  }
+
+  /** True when the CPU has something to execute or an event to take. */
+  get runnable(): boolean {
+    const { state } = this;
+    if (state.activity === "running" || state.initPending) return true;
+    if (state.activity === "shutdown" || state.activity === "wait-for-SIPI") return false;
+    return (
+      (state.intrPending && ((state.systemFlags & FLAG_IF) !== 0 || (state.activity === "mwait" && this.system.mwaitBreaksOnMasked))) ||
+      (state.nmiPending && !state.nmiBlocked) ||
+      (state.smiPending && !state.inSmm) ||
+      this.trapBits !== 0
+    );
+  }
+
+  /**
+   * Runs up to `budget` instructions (at least 1). Returns why it stopped; `retired` tells how many were retired. With "debug" the CPU stands before the
+   * instruction at a debugger's breakpoint.
+   */
+  slice(budget: number): SliceEnd {
+    let left = budget;
+    this.yieldRequested = false;
+    while (left > 0) {
+      if (!this.runnable) return "idle";
+      if (this.takeEvents()) continue;
+      if (this.state.activity !== "running") return "idle";
+      const trap = (this.state.systemFlags & FLAG_TF) !== 0;
+      const single = trap || this.freshDelivery || this.inShadow;
+      const shadowed = this.inShadow;
+      const before = this.retiredBefore;
+      this.execute(single ? 1 : left, shadowed);
+      const done = this.retiredBefore - before;
+      left -= done;
+      if (done > 0) {
+        this.freshDelivery = false;
+        this.resumedFrom = undefined;
+        if (trap && !this.faulted) this.trapBits |= 1 << 14;
+      }
+      if (this.debugStop) {
+        this.debugStop = false;
+        return "debug";
+      }
+      if (this.yieldRequested) {
+        this.yieldRequested = false;
+        // What the instruction itself caused (a trap, its own interrupt) is taken when the CPU runs next.
+        return "yield";
+      }
+    }
+    return "budget";
+  }
+
+  /** In the one-instruction shadow of STI or MOV SS. */
+  get inShadow(): boolean {
+    return this.words[WORD_SHADOW / 4] === this.words[WORD_BUDGET / 4];
+  }
+
+  /**
+   * Takes the most important event waiting at this boundary (SDM vol. 3, "Priority Among Concurrent Events"); true when one was taken. Delivery may fault; that is
+   * delivered in its turn inside `system`.
+   */
+  private takeEvents(): boolean {
+    const { state, system } = this;
+    if (state.initPending && !state.inSmm) {
+      state.initPending = false;
+      this.trapBits = 0;
+      system.init();
+      this.afterStateChange();
+      return true;
+    }
+    if (state.smiPending && !state.inSmm && state.activity !== "wait-for-SIPI") {
+      state.smiPending = false;
+      system.enterSmm();
+      this.afterStateChange();
+      return true;
+    }
+    if (this.trapBits !== 0) {
+      const bits = this.trapBits;
+      this.trapBits = 0;
+      system.debugTrap(bits);
+      this.afterStateChange();
+      return true;
+    }
+    if (this.freshDelivery || (this.inShadow && state.activity === "running")) return this.clearRequest();
+    if (state.nmiPending && !state.nmiBlocked) {
+      state.nmiPending = false;
+      system.deliverNmi();
+      this.delivered();
+      return true;
+    }
+    if (state.intrPending && (state.systemFlags & FLAG_IF) !== 0) {
+      const vector = this.controller.acknowledge();
+      system.deliverExternal(vector);
+      this.delivered();
+      return true;
+    }
+    if (state.intrPending && state.activity === "mwait" && system.mwaitBreaksOnMasked) {
+      state.activity = "running";
+      return true;
+    }
+    return this.clearRequest();
+  }
+
+  private clearRequest(): false {
+    const { state } = this;
+    const waiting = state.intrPending || state.nmiPending || state.smiPending || state.initPending;
+    this.words[WORD_REQUEST / 4] = waiting ? 1 : 0;
+    return false;
+  }
+
+  private delivered(): void {
+    this.freshDelivery = true;
+    this.afterStateChange();
+  }
+
+  private afterStateChange(): void {
+    this.state.activity = this.state.activity === "halted" || this.state.activity === "mwait" ? "running" : this.state.activity;
+    this.resume = undefined;
+    this.words[WORD_SHADOW / 4] = -1;
+  }
+
+  private faulted = false;
+
+  /** Runs until `budget` instructions retired, an event asks to be looked at, or the CPU stops. */
+  private execute(budget: number, shadowed: boolean): void {
+    const { words, state, system } = this;
+    this.faulted = false;
+    this.sliceBudget = budget;
+    words[WORD_BUDGET / 4] = budget;
+    words[WORD_SHADOW / 4] = -1;
+    words[WORD_MODE / 4] = system.computeMode();
+    this.mmu.selectIndex();
+    if (shadowed) words[WORD_REQUEST / 4] = 0;
+    let chainFrom = 0;
+    for (;;) {
+      const left = words[WORD_BUDGET / 4];
+      if (left <= 0) break;
+      let block: Block;
+      let index = 0;
+      const resumed = this.takeResume();
+      if (resumed !== undefined) {
+        block = resumed.block;
+        index = resumed.index;
+      } else {
+        const found = this.findBlock();
+        if (found === undefined) {
+          // The fetch itself faulted: the instruction was attempted and did not retire.
+          this.deliverFault();
+          break;
+        }
+        block = found;
+        if (chainFrom !== 0 && block.secondPage < 0 && !this.events.hasBreakpoints) this.code.chain(chainFrom, block);
+      }
+      chainFrom = 0;
+      let charge = block.count - index;
+      if (charge > left) {
+        charge = left;
+        this.patch(block, index + left);
+      }
+      this.executing = true;
+      words[WORD_BLOCK / 4] = block.header;
+      words[WORD_OP / 4] = instructionAddress(block, index);
+      const reason = this.run(state.base, words[WORD_OP / 4], block.header, charge);
+      this.executing = false;
+      const goOn = this.finish(reason);
+      if (reason === EXIT_CHAIN && goOn) chainFrom = words[WORD_OP / 4];
+      if (!goOn) break;
+    }
+    const retired = budget - words[WORD_BUDGET / 4];
+    this.retiredBefore += retired;
+    this.sliceBudget = words[WORD_BUDGET / 4];
+  }
+
+  /** Settles budget and RIP after generated code returned; true to go on in this slice. */
+  private finish(reason: number): boolean {
+    const { words, state } = this;
+    const left = this.leaveBudget;
+    const stopped = this.unpatch();
+    if (left >= 0) {
+      words[WORD_BUDGET / 4] = left;
+      this.leaveBudget = -1;
+    }
+    switch (reason) {
+      case EXIT_BUDGET:
+        return left < 0 && words[WORD_BUDGET / 4] > 0;
+      case EXIT_LOOKUP:
+      case EXIT_CHAIN:
+        return left < 0;
+      case EXIT_FAULT: {
+        const block = this.currentBlock();
+        const index = instructionIndex(block, words[WORD_OP / 4]);
+        const end = stopped >= 0 ? stopped : block.count;
+        words[WORD_BUDGET / 4] += left >= 0 ? 1 : end - index;
+        state.rip = this.ripOf(block, index);
+        this.deliverFault();
+        return false;
+      }
+      case EXIT_LEAVE:
+        if (this.debugStop) {
+          const block = this.currentBlock();
+          const index = instructionIndex(block, words[WORD_OP / 4]);
+          words[WORD_BUDGET / 4] += (stopped >= 0 ? stopped : block.count) - index;
+          state.rip = this.ripOf(block, index);
+          return false;
+        }
+        words[WORD_MODE / 4] = this.system.computeMode();
+        this.mmu.selectIndex();
+        return (
+          left < 0 &&
+          state.activity === "running" &&
+          words[WORD_REQUEST / 4] === 0 &&
+          (state.systemFlags & FLAG_TF) === 0 &&
+          words[WORD_SHADOW / 4] !== words[WORD_BUDGET / 4]
+        );
+      case EXIT_BREAK: {
+        const block = this.currentBlock();
+        const index = instructionIndex(block, words[WORD_OP / 4]);
+        assert(index === stopped, `stopped at instruction ${index} instead of ${stopped}`);
+        state.rip = this.ripOf(block, index);
+        this.resume = { rip: state.rip, mode: words[WORD_MODE / 4], generation: words[WORD_JUMP_GENERATION / 4], block, index };
+        return false;
+      }
+      default:
+        assert(false, `unknown exit ${reason}`);
+    }
+  }
+
+  private deliverFault(): void {
+    this.faulted = true;
+    this.resume = undefined;
+    this.words[WORD_SHADOW / 4] = -1;
+    this.system.deliverPending();
+    this.freshDelivery = false;
+  }
+
+  private takeResume(): { block: Block; index: number } | undefined {
+    const { resume } = this;
+    if (resume === undefined) return undefined;
+    this.resume = undefined;
+    const { words } = this;
+    const valid =
+      resume.block.alive &&
+      resume.rip === this.state.rip &&
+      resume.mode === words[WORD_MODE / 4] &&
+      resume.generation === words[WORD_JUMP_GENERATION / 4];
+    return valid ? resume : undefined;
+  }
+
+  /** Forgets where it was inside a block: RIP, mode or code were changed from outside. */
+  invalidateResume(): void {
+    this.resume = undefined;
+  }
+
+  /** Instructions of the running slice that have not retired, the current one among them. */
+  private remaining(): number {
+    if (this.leaveBudget >= 0) return this.leaveBudget + 1;
+    const block = this.currentBlock();
+    const index = instructionIndex(block, this.words[WORD_OP / 4]);
+    return this.words[WORD_BUDGET / 4] + (this.patchIndex >= 0 ? this.patchIndex : block.count) - index;
+  }
+
+  private currentBlock(): Block {
+    return this.code.at(this.words[WORD_BLOCK / 4]);
+  }
+
+  private ripOf(block: Block, index: number): bigint {
+    const rip = block.rip + BigInt(block.instructionOffsets[index]);
+    switch (block.mode & MODE_SIZE_MASK) {
+      case MODE_16:
+      case MODE_32:
+        return rip & 0xffff_ffffn;
+      default:
+        return BigInt.asUintN(64, rip);
+    }
+  }
+
+  /** Makes generated code stop after the current instruction; called from inside it. */
+  private leaveAfterInstruction(): void {
+    if (this.leaveBudget >= 0) return;
+    const block = this.currentBlock();
+    const index = instructionIndex(block, this.words[WORD_OP / 4]);
+    const end = this.patchIndex >= 0 ? this.patchIndex : block.count;
+    this.leaveBudget = this.words[WORD_BUDGET / 4] + end - index - 1;
+    this.words[WORD_BUDGET / 4] = 0;
+    if (index + 1 < end) {
+      this.unpatch();
+      this.patch(block, index + 1);
+    }
+  }
+
+  private codeWritten(): void {
+    if (this.executing) this.leaveAfterInstruction();
+  }
+
+  private patch(block: Block, index: number): void {
+    const { u16 } = this.state.memory;
+    this.patchIndex = index;
+    this.patchAddress = instructionAddress(block, index);
+    this.patchOpcode = u16[this.patchAddress >> 1];
+    u16[this.patchAddress >> 1] = Op.brk;
+  }
+
+  /** Restores the patched op; returns its instruction's index, or -1 when nothing was patched. */
+  private unpatch(): number {
+    const index = this.patchIndex;
+    if (index >= 0) this.state.memory.u16[this.patchAddress >> 1] = this.patchOpcode;
+    this.patchIndex = -1;
+    return index;
+  }
+
+  /** The block at the current RIP, translated if need be. undefined: the fetch faulted and the exception is recorded. */
+  private findBlock(): Block | undefined {
+    const { state, words, mmu } = this;
+    const mode = words[WORD_MODE / 4];
+    const rip = state.rip;
+    const size = mode & MODE_SIZE_MASK;
+    const limit = state.limit[CS];
+    const linear = size === MODE_64 ? rip : (state.segBase(CS) + rip) & 0xffff_ffffn;
+    if (size !== MODE_64 && rip > BigInt(limit)) {
+      state.raise(EXC_GP, 0);
+      return undefined;
+    }
+    const physical = mmu.fetch(linear);
+    if (physical < 0) return undefined;
+    const codeLimit = size === MODE_64 ? -1 : limit;
+    const offset = Number(linear & 0xfffn);
+    let block = this.code.find({ physical, rip, mode, codeLimit, secondPage: -1 });
+    if (block === undefined) {
+      if (offset > 4096 - MAX_INSTRUCTION_BYTES) {
+        const next = size === MODE_64 ? BigInt.asUintN(64, linear - BigInt(offset) + 4096n) : (linear - BigInt(offset) + 4096n) & 0xffff_ffffn;
+        const second = this.peekFetch(next);
+        if (second >= 0) {
+          const crossing = this.code.find({ physical, rip, mode, codeLimit, secondPage: Math.floor(second / 4096) });
+          if (crossing !== undefined) return crossing;
+        }
+      }
+      block = this.translate(physical, linear, rip, mode, codeLimit);
+      if (block === undefined) return undefined;
+    }
+    if (block.secondPage < 0 && !this.volatile) this.fillJump(block);
+    return block;
+  }
+
+  /** Physical address of a fetch at `linear` if it does not fault; leaves no exception behind. */
+  private peekFetch(linear: bigint): number {
+    const physical = this.mmu.fetch(linear);
+    if (physical < 0) this.state.pending = undefined;
+    return physical;
+  }
+
+  /** The code being translated is not plain memory: its block must not be found again. */
+  private volatile = false;
+
+  private translate(physical: number, linear: bigint, rip: bigint, mode: number, codeLimit: number): Block | undefined {
+    const { state, builder } = this;
+    const source = new PageSource(this.mmu, this.bus, state, physical, linear, rip, mode, codeLimit);
+    const limits: BlockLimits = {
+      maxInstructions: (mode & MODE_SIZE_MASK) > MODE_64 ? 1 : MAX_BLOCK_INSTRUCTIONS,
+      pageBytes: 4096 - Number(linear & 0xfffn),
+      breakpointAt: (at) => this.events.hasBreakpoints && this.events.breakpointAt(at),
+    };
+    builder.clear();
+    state.pending = undefined;
+    const { instructions, bytes } = this.translator.translate(source, rip, mode, limits, builder);
+    if (instructions === 0) {
+      if (state.pending === undefined) state.raise(EXC_GP, 0);
+      return undefined;
+    }
+    // A fault on a later instruction's bytes is raised when that instruction is reached.
+    state.pending = undefined;
+    this.volatile = source.volatile;
+    const secondPage = bytes > limits.pageBytes ? Math.floor(source.second / 4096) : -1;
+    return this.code.add({ physical, rip, mode, codeLimit, secondPage }, builder, bytes);
+  }
+
+  private fillJump(block: Block): void {
+    const { words, state } = this;
+    const { view } = state.memory;
+    const low = words[SLOT_RIP / 4];
+    const entry = words[WORD_JUMP_CACHE / 4] + jumpIndex(low) * JUMP_ENTRY_BYTES;
+    view.setBigUint64(entry + JUMP_RIP, block.rip, true);
+    view.setInt32(entry + JUMP_MODE, block.mode, true);
+    view.setInt32(entry + JUMP_GENERATION, words[WORD_JUMP_GENERATION / 4], true);
+    view.setInt32(entry + JUMP_OP, block.entry, true);
+  }
+
+  /** Clears RF after an instruction completes normally; called by the system when it set it for a resumed instruction. */
+  clearResumeFlag(): void {
+    this.state.systemFlags &= ~FLAG_RF;
+  }
+}
+
+/** Code bytes for the translator: the block's page and, on demand, the next one. */
+class PageSource implements CodeSource {
+  private readonly firstHost: number;
+  private readonly offset: number;
+  private secondHost = -1;
+  private secondTried = false;
+  /** Physical address of the second page, once asked for and mapped. */
+  second = -1;
+  volatile = false;
+
+  constructor(
+    private readonly mmu: Mmu,
+    private readonly bus: PhysicalBus,
+    private readonly state: CpuState,
+    private readonly physical: number,
+    private readonly linear: bigint,
+    private readonly rip: bigint,
+    private readonly mode: number,
+    private readonly codeLimit: number,
+  ) {
+    this.offset = physical % 4096;
+    this.firstHost = bus.hostPage(Math.floor(physical / 4096), false, state.index);
+    this.volatile = this.firstHost < 0;
+  }
+
+  byte(offset: number): number {
+    if (this.codeLimit >= 0 && Number(this.rip) + offset > this.codeLimit) {
+      this.state.raise(EXC_GP, 0);
+      return -1;
+    }
+    const at = this.offset + offset;
+    if (at < 4096) {
+      if (this.firstHost < 0) return Number(this.bus.read(this.physical + offset, 1, this.state.index));
+      return this.state.memory.u8[this.firstHost + at];
+    }
+    if (!this.secondTried) {
+      this.secondTried = true;
+      const page = this.linear - BigInt(this.offset) + 4096n;
+      this.second = this.mmu.fetch((this.mode & MODE_SIZE_MASK) === MODE_64 ? BigInt.asUintN(64, page) : page & 0xffff_ffffn);
+      if (this.second >= 0) this.secondHost = this.bus.hostPage(Math.floor(this.second / 4096), false, this.state.index);
+    }
+    if (this.second < 0) return -1;
+    if (this.secondHost < 0) {
+      this.volatile = true;
+      return Number(this.bus.read(this.second + at - 4096, 1, this.state.index));
+    }
+    return this.state.memory.u8[this.secondHost + at - 4096];
+  }
+}

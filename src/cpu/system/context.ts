@@ -1,0 +1,47 @@
+import type { InterruptController, PhysicalBus } from "../bus";
+import type { Mmu } from "../mmu";
+import type { CpuState } from "../state";
+import type { CpuModel } from "./cpuModel";
+import type { DescriptorTables } from "./descriptors";
+
+/** What the processor tells the outside of its exceptions and events; observers change nothing. */
+export interface SystemObserver {
+  /** An exception or interrupt is being delivered. `errorCode` -1: none. `kind` tells how it came to be. */
+  delivering(event: DeliveredEvent): void;
+  /** The CPU entered shutdown by a triple fault. */
+  tripleFault(): void;
+}
+
+export type EventKind = "exception" | "external" | "nmi" | "software" | "trap";
+
+export interface DeliveredEvent {
+  readonly vector: number;
+  readonly kind: EventKind;
+  readonly errorCode: number;
+  /** RIP that the frame returns to. */
+  readonly rip: bigint;
+  readonly cs: number;
+  /** CR2 for #PF. */
+  readonly address: bigint;
+}
+
+/** What the parts of the processor's system side share. */
+export interface SystemContext {
+  readonly state: CpuState;
+  readonly mmu: Mmu;
+  readonly bus: PhysicalBus;
+  readonly tables: DescriptorTables;
+  readonly controller: InterruptController;
+  readonly model: CpuModel;
+  readonly observer: SystemObserver;
+  /** Nanoseconds of virtual time, exact inside an instruction. */
+  now(): number;
+  /** Whatever the mode, paging or TLB depends on changed. */
+  flushAll(): void;
+}
+
+/** Records an exception; reads as `return fail(...)`. */
+export function fail(state: CpuState, vector: number, errorCode = -1): false {
+  state.raise(vector, errorCode);
+  return false;
+}
