@@ -66,7 +66,11 @@ export const maximumCpus = 64;
 /** The exception filters, all of which take a condition. Interrupt breakpoints use the same names. */
 export const exceptionFilters = [
   { filter: "interrupt.send", label: "Interrupt Sent", description: "An interrupt leaves its source: ICR write, I/O APIC pin, MSI, LVT" },
-  { filter: "interrupt.accept", label: "Interrupt Accepted", description: "A local APIC takes an interrupt in: IRR bit, or NMI, SMI, INIT latched" },
+  {
+    filter: "interrupt.accept",
+    label: "Interrupt Accepted",
+    description: "A local APIC takes an interrupt in: IRR bit, or NMI, SMI, INIT latched",
+  },
   { filter: "interrupt.deliver", label: "Interrupt Delivered", description: "A CPU starts the handler of an interrupt" },
   { filter: "interrupt.eoi", label: "End of Interrupt", description: "A handler writes EOI: the vector leaves ISR" },
   { filter: "interrupt.drop", label: "Interrupt Dropped", description: "An interrupt is lost, with the reason" },
