@@ -1,5 +1,6 @@
 // Launch configurations in VS Code: initial and dynamic ones, defaults, and errors that name the attribute.
 import { statSync } from "node:fs";
+import { dirname } from "node:path";
 import * as vscode from "vscode";
 import type { InterruptBreakpoints } from "./interruptBreakpoints";
 import { findProblem, withDefaults, type FileProbe } from "./launchConfiguration";
@@ -54,10 +55,19 @@ export class ConfigurationProvider implements vscode.DebugConfigurationProvider 
     resolved: vscode.DebugConfiguration,
   ): Promise<vscode.DebugConfiguration | undefined> {
     const problem = findProblem(resolved, files);
-    if (problem === undefined) return { ...resolved, workspaceInterruptBreakpoints: [...this.breakpoints.all] };
+    if (problem === undefined) {
+      return { ...this.withBundledSources(resolved), workspaceInterruptBreakpoints: [...this.breakpoints.all] };
+    }
     const open = "Open launch.json";
     const chosen = await vscode.window.showErrorMessage(problem.message, open);
     if (chosen === open) await vscode.commands.executeCommand("workbench.action.debug.configure");
     return undefined;
+  }
+
+  /** The bundled guest was built elsewhere: its sources are beside it. */
+  private withBundledSources(configuration: vscode.DebugConfiguration): vscode.DebugConfiguration {
+    const guest = bundledGuest(this.extension);
+    if (configuration["program"] !== guest || configuration["sourceMap"] !== undefined) return configuration;
+    return { ...configuration, sourceMap: { "guests/smp": dirname(guest) } };
   }
 }
