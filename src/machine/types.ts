@@ -1,0 +1,46 @@
+import type { InterruptEvent, InterruptRecord } from "../apic/events";
+import type { DeliveredEvent } from "../cpu/system/context";
+
+/** How a machine is made. */
+export interface MachineConfiguration {
+  /** 1 to 64. */
+  readonly cpus: number;
+  /** RAM in bytes, a multiple of 4096. */
+  readonly memory: number;
+  /** Instructions a CPU runs before the next CPU's turn; default 10,000. */
+  readonly quantum?: number;
+  /** Seed of everything random; default 0. */
+  readonly seed?: number;
+  /** "reference" is the plain op interpreter, for tests. */
+  readonly engine?: "interpreter" | "reference";
+  /** Wall-clock time at power-on, in milliseconds since 1970; default a fixed date. */
+  readonly startTime?: number;
+  /** Optional devices by name: "testdev", "msi-test". */
+  readonly devices?: readonly string[];
+}
+
+/** Why `Machine.run` returned. */
+export type RunEnd =
+  | { readonly kind: "limit" } // the instruction limit given to run
+  | { readonly kind: "stop" } // requestStop was called (by a hook, in which case the instruction that caused it has completed)
+  | { readonly kind: "breakpoint"; readonly cpu: number } // before the instruction at a code breakpoint
+  | { readonly kind: "power-off" }
+  | { readonly kind: "exit"; readonly status: number } // isa-debug-exit: status is (value << 1) | 1
+  | { readonly kind: "reset" } // the guest asked for a system reset and reset stops runs
+  | { readonly kind: "triple-fault"; readonly cpu: number }
+  | { readonly kind: "dead" }; // no CPU can ever run again: all halted with no timer armed, or with interrupts off
+
+/** What a debugger may hear; each hook may call `Machine.requestStop`. Hooks must not change guest state. */
+export interface MachineHooks {
+  interrupt?(event: InterruptEvent): void;
+  storm?(record: InterruptRecord, cpu: number): void;
+  /** An exception, trap or software interrupt is about to enter its handler (external interrupts and NMIs come as interrupt events as well). */
+  exception?(cpu: number, event: DeliveredEvent): void;
+  tripleFault?(cpu: number): void;
+  /** Bytes the guest sent through its first serial port. */
+  serial?(bytes: Uint8Array): void;
+  /** A CPU left wait-for-SIPI. */
+  cpuStarted?(cpu: number): void;
+  /** A watched linear range was accessed (see Machine.setWatchpoints). */
+  watchpoint?(cpu: number, linear: bigint, size: number, write: boolean): void;
+}
