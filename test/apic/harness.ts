@@ -6,7 +6,7 @@ import { InterruptLedger, type LedgerOptions } from "../../src/apic/records";
 import { Reg, type ApicModel } from "../../src/apic/registerMap";
 import { ApicRegion } from "../../src/apic/region";
 import type { State } from "../../src/common/state";
-import type { Clock, DeviceContext, MmioHandler, MmioRegion, Timer } from "../../src/devices/device";
+import type { Clock, DeviceContext, MmioHandler, MmioRegion, PortRegion, Timer } from "../../src/devices/device";
 
 class FakeTimer implements Timer {
   deadline: number | undefined;
@@ -147,7 +147,9 @@ export class FakeContext implements DeviceContext {
     write32: (address: number, value: number): void => this.write(address, 4, BigInt(value), -1),
   };
 
-  mapPorts(): void {}
+  mapPorts(): PortRegion {
+    throw new Error("there are no ports here");
+  }
 
   mapMmio(name: string, base: number, size: number, handler: MmioHandler, priority = 0): MmioRegion {
     const mapping: Mapping = { name, base, size, handler, priority, enabled: true };
