@@ -42,10 +42,11 @@ export function bootLinux(context: BootContext): BootState {
   const setupSectors = image.u8(0x1f1) || 4;
   const kernelOffset = (setupSectors + 1) * 512;
   // The size field leaves out what a signature appends; a file shorter than it says is cut off.
-  const declared = image.u32(0x1f4) * 16;
+  const paragraphs = image.u32(0x1f4);
   const size = image.length - kernelOffset;
-  if (size <= 0 || size < declared) {
-    throw context.bad(`the Linux image is truncated: its header asks for ${kernelOffset + declared} bytes, the file has ${image.length}.`);
+  if (size <= 0 || Math.ceil(size / 16) < paragraphs) {
+    const wanted = kernelOffset + paragraphs * 16;
+    throw context.bad(`the Linux image is truncated: its header asks for ${wanted} bytes, the file has ${image.length}.`);
   }
   plan.claim(KERNEL_ADDRESS, size, "the kernel");
   plan.memory.write(KERNEL_ADDRESS, image.slice(kernelOffset, size));

@@ -111,7 +111,7 @@ describe("ACPI tables in memory", () => {
   test("tables of many CPUs fit", () => {
     const large = new SparseMemory(64 * MIB);
     const tables = writeFirmwareTables(large, ids(1024), false);
-    assert.ok(tables.start < 64 * MIB - 0x10000);
+    assert.ok(tables.start <= 64 * MIB - 0x10000);
     assert.equal(acpiTables(large).get("APIC")?.bytes.length, 44 + 255 * 8 + 769 * 16 + 12 + 10 + 10 + 6 + 12);
   });
 
@@ -170,11 +170,11 @@ describe("AML", () => {
         assert.equal(disassembly.status, 0, output);
         assert.doesNotMatch(output, /error|warning|invalid|incorrect|should be/i, name);
         if (name === "rsdp") continue;
-        const compiled = execFileSync("iasl", ["-p", join(folder, `${name}.new`), join(folder, `${name}.dsl`)], { encoding: "utf8" });
+        const compiled = execFileSync("iasl", ["-p", join(folder, `${name}-again`), join(folder, `${name}.dsl`)], { encoding: "utf8" });
         if (name === "dsdt") {
           assert.match(compiled, /\b0 Errors, 0 Warnings/);
           // The compiler's own encoding of the same source, header apart, is this one.
-          const again = readFileSync(join(folder, `${name}.new.aml`));
+          const again = readFileSync(join(folder, `${name}-again.aml`));
           assert.deepEqual([...again.subarray(36)], [...bytes.subarray(36)]);
         }
       }

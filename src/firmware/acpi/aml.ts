@@ -2,15 +2,18 @@
  * A small assembler of AML (ACPI 6, chapter 20): functions that return the encoding of a term. Enough for a name space of devices with
  * constant resources and routing tables.
  */
-import { ByteWriter } from "../bytes";
 import { assert } from "../../common/errors";
 
 export type Aml = Uint8Array;
 
 export const join = (...parts: readonly ArrayLike<number>[]): Aml => {
-  const writer = new ByteWriter();
-  for (const part of parts) writer.bytes(part);
-  return writer.finish();
+  const whole = new Uint8Array(parts.reduce((length, part) => length + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
 };
 
 const ascii = (text: string): number[] => [...text].map((character) => character.charCodeAt(0));
@@ -47,7 +50,7 @@ export function integer(value: number): Aml {
   if (value === 1) return join([0x01]);
   if (value < 0x100) return join([0x0a, value]);
   if (value < 0x10000) return join([0x0b, value & 0xff, value >> 8]);
-  return join([0x0c], new ByteWriter().u32(value).finish());
+  return join([0x0c, value & 0xff, (value >>> 8) & 0xff, (value >>> 16) & 0xff, value >>> 24]);
 }
 
 /** A string constant. */

@@ -86,9 +86,9 @@ export function dsdtTerms(cpus: number): Aml {
     // 0 while the 8259s are in use, 1 with the I/O APIC: what the operating system says by calling _PIC.
     name("PICM", integer(0)),
     method("_PIC", 1, store(arg(0), nameString("PICM"))),
-    name("\\_S5", pack(integer(board.S5_SLEEP_TYPE), integer(board.S5_SLEEP_TYPE), integer(0), integer(0))),
+    name("_S5", pack(integer(board.S5_SLEEP_TYPE), integer(board.S5_SLEEP_TYPE), integer(0), integer(0))),
     scope(
-      "\\_SB",
+      "_SB",
       root,
       motherboard,
       clock,

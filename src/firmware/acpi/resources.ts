@@ -1,5 +1,6 @@
 /** Resource descriptors of _CRS (ACPI 6, 6.4). */
-import { ByteWriter, checksum } from "../bytes";
+import { ByteWriter } from "../bytes";
+import { join } from "./aml";
 
 /** Fixed I/O ports that the device decodes with all 16 address bits. */
 export const ioPorts = (base: number, length: number): Uint8Array =>
@@ -42,10 +43,7 @@ export const memoryRange = (first: number, last: number): Uint8Array =>
     .u32(0, first, last, 0, last - first + 1)
     .finish();
 
-/** `descriptors` and the end tag. */
+/** `descriptors` and the end tag, whose checksum 0 stands for "right" (6.4.2.9). */
 export function resourceTemplate(...descriptors: Uint8Array[]): Uint8Array {
-  const writer = new ByteWriter();
-  for (const descriptor of descriptors) writer.bytes(descriptor);
-  writer.u8(0x79, 0);
-  return writer.patch8(writer.length - 1, checksum(writer.finish())).finish();
+  return join(...descriptors, [0x79, 0]);
 }
