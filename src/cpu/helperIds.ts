@@ -116,6 +116,10 @@ export const helperNames = [
   "crc32",
   "pdep",
   "pext",
+  /** fsgsbase: lo = 0 RDFSBASE, 1 RDGSBASE (value into slot a), 2 WRFSBASE, 3 WRGSBASE (value in slot a). #UD unless CR4.FSGSBASE; writes: #GP(0) if not canonical. */
+  "fsgsbase",
+  /** setAc: EFLAGS.AC = lo (CLAC, STAC at CPL 0), and the soft TLB in use follows (SMAP). */
+  "setAc",
 ] as const;
 
 export type HelperName = (typeof helperNames)[number];

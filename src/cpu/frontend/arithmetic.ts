@@ -91,11 +91,13 @@ export function exchangeAdd(e: Emission): void {
   const width = e.width(0);
   const source = e.registerNumber(1);
   if (e.isMemory(0)) {
-    e.update((d, old) => {
-      e.emit(`addf${width}`, d, old, e.register(source, width));
-      e.load("st", d, width);
-      e.setRegister(source, width, old);
-    });
+    const old = e.temp();
+    const sum = e.temp();
+    e.addressMemory(width / 8, true);
+    e.load("ldw", old, width);
+    e.emit(`addf${width}`, sum, old, e.register(source, width));
+    e.load("st", sum, width);
+    e.setRegister(source, width, old);
     return;
   }
   const old = e.temp();
@@ -122,17 +124,10 @@ export function compareExchange(e: Emission): void {
   e.emit(`subf${width}`, e.sink, RAX, old);
   e.emit("mov", value, old);
   e.emit("movc_z", value, source);
-  if (e.isMemory(0)) e.load("st", value, width);
-  else if (width === 32) keepUnlessEqual(e, value);
-  else e.write(0, value, false);
-  // The accumulator takes the old value unless they are equal, and then has it already (but for the upper half of a 32-bit one).
+  e.write(0, value, false);
+  // The accumulator takes the old value unless they are equal.
   if (width >= 32) e.emit("movc_z", RAX, old, 1);
   else e.setRegister(0, width, old);
-}
-
-/** A 32-bit register destination: zero-extended in any case. */
-function keepUnlessEqual(e: Emission, value: number): void {
-  e.write(0, value, false);
 }
 
 /** CMPXCHG8B. Only ZF changes. */

@@ -132,6 +132,15 @@ export class Emission {
     return slotOfTemp(this.temps++);
   }
 
+  /** For instructions of many steps: temporaries taken after `mark` may be used again after `release`. */
+  mark(): number {
+    return this.temps;
+  }
+
+  release(mark: number): void {
+    this.temps = mark;
+  }
+
   /** A temporary that holds a constant. */
   constant(value: number | bigint): number {
     if (value === 0 || value === 0n) return SLOT_ZERO;
@@ -471,7 +480,8 @@ export class Emission {
     const segmentFree = (mode & MODE_FLAT) !== 0 && insn.segment < 4;
     const constantAddress = insn.base === BASE_RIP || (insn.base < 0 && insn.index < 0);
     if (constantAddress && (this.is64 || segmentFree)) {
-      const value = this.constantOffset();
+      const offset = this.constantOffset();
+      const value = this.is64 ? offset : BigInt.asIntN(32, offset);
       const fits = fits32(value);
       operand.base = fits ? SLOT_ZERO : this.constant(value);
       operand.displacement = fits ? Number(value) : 0;
@@ -599,22 +609,12 @@ export class Emission {
       stack.displacement = displacement;
       this.stackWraps = width === 32;
     } else {
-      const offset = this.stackOffset(base, displacement);
-      if ((this.mode & MODE_FLAT) !== 0) stack.base = offset;
-      else {
-        stack.base = this.temp();
-        this.emit("segment", stack.base, offset, SLOT_ZERO, SEGMENT_SS | (write ? 8 : 0) | (bytes << 8));
-        this.temps--;
-        // The offset is dead: its slot takes the linear address's place for the next access.
-      }
+      const slot = this.temp();
+      stack.base = slot;
+      this.moveStackPointer(slot, base, displacement);
+      if ((this.mode & MODE_FLAT) === 0) this.emit("segment", slot, slot, SLOT_ZERO, SEGMENT_SS | (write ? 8 : 0) | (bytes << 8));
     }
     this.checkAlignment(stack, bytes, bytes);
-  }
-
-  private stackOffset(base: number, displacement: number): number {
-    const slot = this.temp();
-    this.moveStackPointer(slot, base, displacement);
-    return slot;
   }
 
   /** slot = base + displacement, truncated to the stack's width (zeros above). */
