@@ -46,8 +46,13 @@ describe("line tables", () => {
     test(`${name}: functions, files and lines, also of inlined calls, are those of addr2line`, () => {
       const store = storeOf(name);
       const { places, lines } = golden(name);
-      // GNU addr2line 2.40 gives the first row of a version 5 table a wrong file; readelf names the right one.
-      const files = new Map(lines.map(([address, file]) => [hex(BigInt(address)), basename(file)]));
+      // The innermost line is checked against readelf's rows, the last statement of each address first: GNU addr2line 2.40 gives the
+      // first row of a version 5 table a wrong file, and takes the last row whether it is a statement or not.
+      const innermost = new Map<string, readonly [string, number, boolean]>();
+      for (const [address, file, line, statement] of lines) {
+        const key = hex(BigInt(address));
+        if (line >= 0 && (statement || innermost.get(key)?.[2] !== true)) innermost.set(key, [basename(file), line, statement]);
+      }
       let inlined = 0;
       for (const [address, expected] of Object.entries(places)) {
         const frames = store.framesAt(BigInt(address));
@@ -56,7 +61,7 @@ describe("line tables", () => {
         inlined += frames.filter((frame) => frame.inlined).length;
         assert.deepEqual(
           frames.map((frame, i) => [i === 0 ? basename(frame.file ?? "") : frame.file, frame.line]),
-          expected.map(([, file, line], i) => [i === 0 ? files.get(address) : file, line]),
+          expected.map(([, file, line], i) => (i === 0 ? innermost.get(address)?.slice(0, 2) : [file, line])),
           address,
         );
         for (const [i, [symbol]] of expected.entries())

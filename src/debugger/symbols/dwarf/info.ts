@@ -127,8 +127,15 @@ export class DwarfInfo {
     const table = unit === undefined ? undefined : this.lineTable(unit);
     if (table === undefined) return undefined;
     const { rows } = table;
-    const at = findRow(rows, address);
-    if (at < 0 || rows.lines[at] === 0) return undefined;
+    let at = findRow(rows, address);
+    if (at < 0) return undefined;
+    // Of several rows for one address the last one holds, but a statement is what a user's breakpoint was set on.
+    for (let i = at; i >= 0 && rows.addresses[i] === rows.addresses[at] && (rows.flags[i] & RowFlag.EndSequence) === 0; i--) {
+      if ((rows.flags[i] & RowFlag.Statement) === 0) continue;
+      at = i;
+      break;
+    }
+    if (rows.lines[at] === 0) return undefined;
     const file = table.header.files[rows.files[at]];
     if (file === undefined) return undefined;
     const same = (i: number): boolean =>
