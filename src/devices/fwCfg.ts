@@ -22,6 +22,8 @@ const DMA_WRITE = 0x10;
 /** Reading past an item's end gives zeros; a single transfer may ask for this many at most. */
 const ZERO_LIMIT = 16 << 20;
 const CHUNK = 0x10000;
+/** Physical addresses are 52 bits wide at most. */
+const ADDRESS_LIMIT = 2 ** 52;
 
 /**
  * The firmware configuration device (selector 0x510, data 0x511, DMA 0x514): numbered items and a directory of named files,
@@ -123,6 +125,7 @@ export class FwCfg implements Device {
 
   /** Carries out the DMA request at `address`: big-endian control, length, address. The control field is written back. */
   private transfer(address: number): void {
+    if (address > ADDRESS_LIMIT - 16) return;
     const memory = this.context.memory;
     const request = memory.read(address, 16);
     const view = new DataView(request.buffer, request.byteOffset, 16);
@@ -135,7 +138,7 @@ export class FwCfg implements Device {
     let error = false;
     if (control & DMA_READ) {
       const zeros = length - available;
-      if (zeros > ZERO_LIMIT || target > Number.MAX_SAFE_INTEGER - length) {
+      if (zeros > ZERO_LIMIT || target > ADDRESS_LIMIT - length) {
         error = true;
       } else {
         memory.write(target, item.subarray(this.offset, this.offset + available));

@@ -251,6 +251,7 @@ export class PciDevice implements Device {
     }
     if (!this.busMaster) return false;
     const address = this.get32(msi.offset + 8) * 2 ** 32 + this.get32(msi.offset + 4);
+    if (address >= ADDRESS_LIMIT) return false;
     const data = (this.get16(msi.offset + 12) & ~(allocated - 1)) | index;
     this.context.memory.write32(address, data);
     return true;

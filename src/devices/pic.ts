@@ -378,6 +378,8 @@ export class Pic implements Device {
     const line = this.slave.pending();
     if (line < 0) return this.slave.base + 7;
     this.slave.acknowledge(line);
+    // INT drops with the acknowledge: what the slave asks for next is a new edge for the master.
+    this.master.setInput(CASCADE, false);
     return this.slave.base + line;
   }
 

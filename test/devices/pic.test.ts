@@ -171,6 +171,24 @@ describe("8259 pair", () => {
     assert.equal(isr(it), 0x40, "out of special mask mode the higher level ends first");
   });
 
+  test("with automatic EOI in the slave, its second request reaches the master as well", () => {
+    const it = rig();
+    for (const [port, value] of [
+      [0xa0, 0x11],
+      [0xa1, 0x28],
+      [0xa1, 0x02],
+      [0xa1, 0x03],
+    ]) {
+      it.board.out(port, value);
+    }
+    it.pic.setIrq(8, true);
+    it.pic.setIrq(9, true);
+    assert.equal(it.pic.acknowledge(), 0x28);
+    it.board.out(0x20, 0x20);
+    assert.ok(it.intr.level);
+    assert.equal(it.pic.acknowledge(), 0x29);
+  });
+
   test("poll reads the level, acknowledges it, and reads once", () => {
     const it = rig();
     it.board.out(0x20, 0x0c);

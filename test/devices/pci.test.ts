@@ -1,0 +1,246 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import type { State } from "../../src/common/state";
+import type { Device, DeviceContext } from "../../src/devices/device";
+import { IrqFabric } from "../../src/devices/irqFabric";
+import { MsiTestDevice } from "../../src/devices/msiTestDevice";
+import { HostBridge, IsaBridge, PciBus } from "../../src/devices/pci";
+import { PciDevice } from "../../src/devices/pciDevice";
+import { StateReader } from "../../src/devices/stateReader";
+import { type Bench, continuation, type Exercise, fuzz, TestBoard } from "./testBoard";
+
+/** A function with every kind of BAR, INTA# and eight maskable messages. */
+class Sample extends PciDevice {
+  constructor(context: DeviceContext) {
+    super(context, "sample", { vendor: 0x1af4, device: 0x1000, classCode: 0x020000 });
+    this.addIoBar(0, 0x40, { read: () => 0x11, write: () => undefined });
+    this.addMemoryBar(1, 0x2000, { read: () => 0x22n, write: () => undefined });
+    this.addMemoryBar(2, 0x100000, { read: () => 0x33n, write: () => undefined }, { wide: true, prefetchable: true });
+    this.addMsi(0x60, 8, true);
+    this.setInterruptPin(1);
+  }
+}
+
+interface Rig {
+  board: TestBoard;
+  bus: PciBus;
+  sample: Sample;
+  msi: MsiTestDevice;
+  fabric: IrqFabric;
+  log: string[];
+  devices: readonly Device[];
+}
+
+function rig(): Rig {
+  const board = new TestBoard();
+  const log: string[] = [];
+  const fabric = new IrqFabric(24, (line, level) => log.push(`irq ${line} ${level}`));
+  const isa = new IsaBridge(board.context);
+  const bus = new PciBus(board.context, (line) => fabric.source(line), isa);
+  const host = new HostBridge(board.context);
+  const sample = new Sample(board.context);
+  const msi = new MsiTestDevice(board.context);
+  bus.plug(0, 0, host);
+  bus.plug(1, 0, isa);
+  bus.plug(2, 0, sample);
+  bus.plug(3, 0, msi);
+  const devices = [fabric, bus, host, isa, sample, msi];
+  for (const device of devices) device.reset();
+  return { board, bus, sample, msi, fabric, log, devices };
+}
+
+function select(board: TestBoard, slot: number, register: number): void {
+  board.out(0xcf8, (0x80000000 | (slot << 11) | (register & 0xfc)) >>> 0, 4);
+}
+
+function read(board: TestBoard, slot: number, register: number, size: 1 | 2 | 4 = 4): number {
+  select(board, slot, register);
+  return board.in(0xcfc + (register & 3), size);
+}
+
+function write(board: TestBoard, slot: number, register: number, value: number, size: 1 | 2 | 4 = 4): void {
+  select(board, slot, register);
+  board.out(0xcfc + (register & 3), value, size);
+}
+
+describe("PCI configuration mechanism 1", () => {
+  test("finds the bridges, and ones where nothing is plugged", () => {
+    const { board } = rig();
+    assert.equal(read(board, 0, 0), 0x12378086);
+    assert.equal(read(board, 0, 0x0a, 2), 0x0600);
+    assert.equal(read(board, 1, 0), 0x70008086);
+    assert.equal(read(board, 1, 0x0b, 1), 0x06);
+    assert.equal(read(board, 1, 0x0e, 1), 0x80);
+    assert.equal(read(board, 9, 0), 0xffffffff);
+    assert.equal(read(board, 9, 2, 2), 0xffff);
+    board.out(0xcf8, 0x80010000, 4);
+    assert.equal(board.in(0xcfc, 4), 0xffffffff, "bus 1");
+    board.out(0xcf8, 0, 4);
+    assert.equal(board.in(0xcfc, 4), 0xffffffff, "not enabled");
+    board.out(0xcf8, 0x80000800, 4);
+    board.out(0xcf8, 0xff, 1);
+    assert.equal(board.in(0xcf8, 4), 0x80000800, "byte writes pass by the address register");
+  });
+
+  test("read-only registers stay, the command register keeps its writable bits", () => {
+    const { board } = rig();
+    write(board, 2, 0x00, 0);
+    assert.equal(read(board, 2, 0), 0x10001af4);
+    write(board, 2, 0x04, 0xffffffff);
+    assert.equal(read(board, 2, 0x04, 2), 0x0547);
+    assert.equal(read(board, 2, 0x06, 2), 0x0010);
+    assert.equal(read(board, 2, 0x3d, 1), 1);
+    write(board, 2, 0x3c, 0x0b, 1);
+    assert.equal(read(board, 2, 0x3c, 1), 0x0b);
+  });
+
+  test("base address registers size, map, move and go away", () => {
+    const { board } = rig();
+    const sizes = [0x10, 0x14, 0x18, 0x1c].map((register) => {
+      write(board, 2, register, 0xffffffff);
+      return read(board, 2, register);
+    });
+    assert.deepEqual(sizes, [0xffffffc1, 0xffffe000, 0xfff0000c, 0xffffffff]);
+    write(board, 2, 0x10, 0xd000);
+    write(board, 2, 0x14, 0xd0000000);
+    write(board, 2, 0x18, 0x00000000);
+    write(board, 2, 0x1c, 0x00000080);
+    assert.equal(board.in(0xd000), 0xff);
+    write(board, 2, 0x04, 0x0003, 2);
+    assert.equal(board.in(0xd03f), 0x11);
+    assert.equal(board.mmio.read(0xd0001ffc, 4, 0), 0x22n);
+    assert.equal(board.mmio.read(0x80_0000_0000, 1, 0), 0x33n);
+    write(board, 2, 0x14, 0xe0000000);
+    assert.equal(board.mmio.find(0xd0000000), undefined);
+    assert.equal(board.mmio.find(0xe0000000)?.name, "sample.bar1");
+    write(board, 2, 0x14, 0xffffffff);
+    assert.equal(board.mmio.find(0xffffe000), undefined, "sizing with decoding on maps nothing");
+    write(board, 2, 0x04, 0x0000, 2);
+    assert.equal(board.in(0xd000), 0xff);
+    assert.equal(board.mmio.find(0x80_0000_0000), undefined);
+  });
+
+  test("INTx reaches its GSI, and the 8259s by the bridge's routing", () => {
+    const { board, sample, log } = rig();
+    sample.setIntx(true);
+    assert.deepEqual(log, ["irq 18 true"], "slot 2, INTA#: wire C");
+    assert.equal(read(board, 2, 0x06, 2) & 8, 8);
+    write(board, 1, 0x62, 0x0a, 1);
+    write(board, 2, 0x04, 0x0400, 2);
+    write(board, 2, 0x04, 0x0000, 2);
+    sample.setIntx(false);
+    assert.deepEqual(log.slice(1), [
+      "irq 10 true",
+      "irq 18 false",
+      "irq 10 false",
+      "irq 18 true",
+      "irq 10 true",
+      "irq 18 false",
+      "irq 10 false",
+    ]);
+  });
+
+  test("MSI: vectors, masking with pending bits, and no message without bus mastering", () => {
+    const { board, sample } = rig();
+    assert.equal(read(board, 2, 0x34, 1), 0x60);
+    assert.equal(read(board, 2, 0x60), 0x01860005);
+    write(board, 2, 0x64, 0xfee01000 | 3);
+    write(board, 2, 0x68, 0);
+    write(board, 2, 0x6c, 0x4147, 2);
+    write(board, 2, 0x62, 0x0021, 2);
+    assert.ok(!sample.raiseMsi(1), "not a bus master");
+    write(board, 2, 0x04, 0x0004, 2);
+    assert.ok(sample.raiseMsi(1));
+    assert.ok(sample.raiseMsi(6));
+    assert.deepEqual(board.memory.messages, [
+      { address: 0xfee01000, value: 0x4145 },
+      { address: 0xfee01000, value: 0x4146 },
+    ]);
+    write(board, 2, 0x70, 0x02);
+    assert.ok(!sample.raiseMsi(1));
+    assert.equal(read(board, 2, 0x74), 0x02);
+    write(board, 2, 0x70, 0x00);
+    assert.equal(read(board, 2, 0x74), 0x00);
+    assert.equal(board.memory.messages.length, 3);
+    write(board, 2, 0x62, 0, 2);
+    assert.ok(!sample.raiseMsi(0));
+  });
+
+  test("resources as firmware assigns them; reset takes them back", () => {
+    const { board, bus, devices } = rig();
+    bus.assignResources();
+    assert.equal(board.mmio.find(0xc0000000)?.name, "sample.bar2");
+    assert.equal(board.mmio.find(0xc0100000)?.name, "sample.bar1");
+    assert.equal(board.mmio.find(0xc0102000)?.name, "msi-test.bar0");
+    assert.equal(board.ports.nameAt(0xc000), "sample.bar0");
+    assert.equal(read(board, 2, 0x3c, 1), 10);
+    assert.equal(read(board, 1, 0x60), 0x0b0a0b0a);
+    for (const device of devices) device.reset();
+    assert.equal(board.mmio.find(0xc0000000), undefined);
+    assert.equal(read(board, 1, 0x60), 0x80808080);
+  });
+});
+
+describe("MSI test function", () => {
+  test("sends its message on a doorbell and counts", () => {
+    const { board, bus } = rig();
+    bus.assignResources();
+    const base = read(board, 3, 0x10);
+    assert.equal(read(board, 3, 0), 0xa51c1234);
+    assert.equal(read(board, 3, 0x08) >>> 8, 0xff0000);
+    board.mmio.write(base, 4, 1n, 0);
+    assert.equal(board.mmio.read(base + 4, 4, 0), 0n);
+    write(board, 3, 0x54, 0xfee03000);
+    write(board, 3, 0x5c, 0x55, 2);
+    write(board, 3, 0x52, 0x0001, 2);
+    board.mmio.write(base, 4, 1n, 0);
+    board.mmio.write(base, 4, 7n, 2);
+    assert.deepEqual(board.memory.messages, [
+      { address: 0xfee03000, value: 0x55 },
+      { address: 0xfee03000, value: 0x55 },
+    ]);
+    assert.equal(board.mmio.read(base + 4, 4, 0), 2n);
+  });
+});
+
+/** The whole bus as one device, for the generic tests. */
+function bench(): Bench {
+  const { board, devices, log, sample, msi } = rig();
+  const device: Device & { sample: Sample; msi: MsiTestDevice } = {
+    name: "pci bench",
+    sample,
+    msi,
+    reset: () => devices.forEach((part) => part.reset()),
+    save: (): State => ({ parts: devices.map((part) => part.save()) }),
+    restore: (state) => new StateReader(state, "bench").list("parts").forEach((part, index) => devices[index].restore(part)),
+    registers: () => devices.flatMap((part) => part.registers()),
+  };
+  board.memory.write32 = (address, value) => log.push(`message ${address} ${value}`);
+  return { board, log, device };
+}
+
+const exercise: Exercise = {
+  ports: [
+    [0xcf8, 8],
+    [0xcfc, 4],
+    [0xc000, 0x40],
+  ],
+  mmio: [
+    [0xc0000000, 0x103000],
+    [0xc0102000, 8],
+  ],
+  other: ({ board, device }, random) => {
+    const { sample } = device as Device & { sample: Sample };
+    const kind = random(4);
+    if (kind === 0) sample.setIntx(random(2) === 1);
+    else if (kind === 1) sample.raiseMsi(random(8));
+    else {
+      select(board, random(5), random(0x80));
+      if (random(2)) board.out(0xcfc, random(0x7fffffff), 4);
+      else write(board, random(4), [0x04, 0x10, 0x14, 0x18, 0x52, 0x60, 0x62, 0x70][random(8)], random(0x10000));
+    }
+  },
+};
+
+test("PCI: random use", () => fuzz(bench, exercise, 0xcf8));
+test("PCI: save and restore continue", () => continuation(bench, exercise, 0xcf8));
