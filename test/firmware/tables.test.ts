@@ -145,7 +145,7 @@ describe("AML", () => {
     assert.equal(joinAml([1], [2, 3]).length, 3);
   });
 
-  test("iasl disassembles all tables and compiles what it made of them", (context) => {
+  test("iasl disassembles all tables (it knows no RSDP) and compiles what it made of them", (context) => {
     if (spawnSync("iasl", ["-v"]).error) {
       context.skip("iasl is not installed (Debian package acpica-tools)");
       return;
@@ -159,7 +159,6 @@ describe("AML", () => {
         hpet: acpi.hpet(),
         rsdt: acpi.rsdt([0x1000, 0x2000]),
         xsdt: acpi.xsdt([0x1000, 0x2000]),
-        rsdp: acpi.rsdp(0x1000, 0x2000),
         facs: acpi.facs(),
       };
       for (const [name, bytes] of Object.entries(tables)) {
@@ -169,7 +168,6 @@ describe("AML", () => {
         const output = disassembly.stdout + disassembly.stderr;
         assert.equal(disassembly.status, 0, output);
         assert.doesNotMatch(output, /error|warning|invalid|incorrect|should be/i, name);
-        if (name === "rsdp") continue;
         const compiled = execFileSync("iasl", ["-p", join(folder, `${name}-again`), join(folder, `${name}.dsl`)], { encoding: "utf8" });
         if (name === "dsdt") {
           assert.match(compiled, /\b0 Errors, 0 Warnings/);
