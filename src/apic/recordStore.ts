@@ -154,6 +154,11 @@ export class RecordStore {
     return this.vector[slot] | (this.mode[slot] << 8) | (this.source[slot] << 12);
   }
 
+  /** What the interrupt is, from where and to where, mixed into 32 bits. */
+  fingerprint(slot: number): number {
+    return Math.imul(this.kindAt(slot), 0x85ebca6b) ^ (this.ids[slot] << 3) ^ (this.dst[slot] << 16) ^ (this.src[slot] << 22);
+  }
+
   setVector(slot: number, vector: number): void {
     this.vector[slot] = vector;
   }

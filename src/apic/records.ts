@@ -432,7 +432,7 @@ export class InterruptLedger {
   private mark(slot: number, stage: StageCode, cpu: number): void {
     this.seq++;
     this.store.stamp(slot, stage, this.seq, this.stamps);
-    const mixed = (this.store.instructionAt(slot, stage) ^ (this.store.idAt(slot) << 3) ^ stage) >>> 0;
+    const mixed = this.store.instructionAt(slot, stage) ^ this.store.fingerprint(slot) ^ stage;
     this.digest = Math.imul((this.digest << 5) ^ (this.digest >>> 27) ^ mixed, 0x9e3779b1) >>> 0;
     this.digests[this.seq % this.digests.length] = this.digest;
     if (this.observers.length === 0) return;
