@@ -1,4 +1,4 @@
-import { RTC_PORT } from "./board";
+import { RTC_PORT, UART1_PORT, UART2_PORT } from "./board";
 
 /** What receives the writes: the board's `PortSpace`. */
 export interface PortWriter {
@@ -33,13 +33,16 @@ const START_UP: readonly (readonly [number, number])[] = [
   [0x61, 0x00],
   // A20 on.
   [0x92, 0x02],
+  // Serial ports: 8 data bits, no parity, one stop bit, 9600 baud as after reset.
+  [UART1_PORT + 3, 0x03],
+  [UART2_PORT + 3, 0x03],
   // The clock's address register at rest, NMI allowed.
   [RTC_PORT, 0x0d],
 ];
 
 /**
  * Leaves the board's chips as a PC firmware hands them to a boot loader or kernel, for boots without one: the 8259s initialized
- * and fully masked, the timer at 18.2 Hz, A20 on. Serial ports stay as reset leaves them. PCI is `PciBus.assignResources`.
+ * and fully masked, the timer at 18.2 Hz, A20 on, serial ports at 9600 8N1. PCI is `PciBus.assignResources`.
  */
 export function initializeAsFirmware(ports: PortWriter): void {
   for (const [port, value] of START_UP) ports.write(port, 1, value);

@@ -1,0 +1,178 @@
+import type { State } from "../common/state";
+import { UserError } from "../common/errors";
+import { AcpiPm } from "./acpiPm";
+import * as board from "./board";
+import { DebugConsole, DebugExit, PostCode } from "./debugPorts";
+import type { Device, DeviceContext } from "./device";
+import { initializeAsFirmware, type PortWriter } from "./firmwareInit";
+import { FW_CFG_CPU_COUNT, FW_CFG_MAX_CPUS, FW_CFG_RAM_SIZE, FwCfg } from "./fwCfg";
+import { IrqFabric } from "./irqFabric";
+import { KeyboardController } from "./keyboardController";
+import { MsiTestDevice } from "./msiTestDevice";
+import { HostBridge, IsaBridge, PciBus } from "./pci";
+import { Pic } from "./pic";
+import { Pit } from "./pit";
+import { ResetControl } from "./reset";
+import { Rtc } from "./rtc";
+import { StateReader } from "./stateReader";
+import { TestDevice } from "./testdev";
+import { Uart } from "./uart";
+import { VgaText } from "./vgaText";
+
+/** Devices that are only there when asked for. */
+export const OPTIONAL_DEVICES: readonly string[] = ["testdev", "msi-test"];
+
+export interface PcBoardOptions {
+  readonly cpus: number;
+  /** Bytes of RAM below the PCI hole and from 4 GiB up. */
+  readonly memoryBelow4G: number;
+  readonly memoryAbove4G: number;
+  /** Seconds since 1970-01-01 UTC at power-on; a fixed date by default. */
+  readonly epochSeconds?: number;
+  /** Names out of {@link OPTIONAL_DEVICES}. */
+  readonly devices?: readonly string[];
+}
+
+/** What the board tells the machine. All are called from within an instruction or a timer; the machine acts at the next boundary. */
+export interface PcBoardOutputs {
+  /** INTR of the 8259 pair: LINT0 of the local APICs. `PcBoard.pic.acknowledge` gives the vector. */
+  intr(level: boolean): void;
+  /** Pin `pin` of the I/O APIC, with the override of IRQ 0 to pin 2 applied. */
+  ioApicPin(pin: number, level: boolean): void;
+  /** A byte of serial port 0 or 1. */
+  serial(port: 0 | 1, byte: number): void;
+  /** A byte of the debug console. */
+  debugConsole(byte: number): void;
+  /** isa-debug-exit: (value << 1) | 1. */
+  exit(status: number): void;
+  powerOff(): void;
+  reset(): void;
+  a20(enabled: boolean): void;
+  nmiMask(masked: boolean): void;
+}
+
+/** All devices of the board but the APICs, wired together. The interrupt lines are GSI numbers: 0 to 15 are the ISA interrupts. */
+export class PcBoard {
+  readonly fabric: IrqFabric;
+  readonly pic: Pic;
+  readonly pit: Pit;
+  readonly rtc: Rtc;
+  readonly uarts: readonly [Uart, Uart];
+  readonly acpi: AcpiPm;
+  readonly resetControl: ResetControl;
+  readonly keyboard: KeyboardController;
+  readonly fwCfg: FwCfg;
+  readonly postCode: PostCode;
+  readonly vga: VgaText;
+  readonly pci: PciBus;
+  /** Every device, in the order in which they are reset, saved and restored. Names are unique. */
+  readonly devices: readonly Device[];
+
+  /** @throws UserError for an unknown name in `options.devices`. */
+  constructor(context: DeviceContext, options: PcBoardOptions, outputs: PcBoardOutputs) {
+    const wanted = options.devices ?? [];
+    for (const name of wanted) {
+      if (OPTIONAL_DEVICES.includes(name)) continue;
+      throw new UserError(`There is no device "${name}": choose from ${OPTIONAL_DEVICES.join(" and ")}.`, "devices");
+    }
+    this.fabric = new IrqFabric(board.IOAPIC_PINS, (line, level) => {
+      if (line < 16) this.pic.setIrq(line, level);
+      // IRQ 0 and line 2 share pin 2; pin 0 is left to the machine.
+      if (line === board.PIT_IRQ || line === board.PIT_GSI) {
+        outputs.ioApicPin(board.PIT_GSI, this.fabric.level(board.PIT_IRQ) || this.fabric.level(board.PIT_GSI));
+      } else {
+        outputs.ioApicPin(line, level);
+      }
+    });
+    const source = (line: number): ((level: boolean) => void) => this.fabric.source(line);
+    const requestReset = (): void => outputs.reset();
+
+    this.pic = new Pic(context, { intr: (level) => outputs.intr(level) });
+    this.pit = new Pit(context, source(board.PIT_IRQ));
+    this.rtc = new Rtc(context, {
+      irq: source(board.RTC_IRQ),
+      memoryBelow4G: options.memoryBelow4G,
+      memoryAbove4G: options.memoryAbove4G,
+      cpus: options.cpus,
+      ...(options.epochSeconds === undefined ? {} : { epochSeconds: options.epochSeconds }),
+      onNmiMask: (masked) => outputs.nmiMask(masked),
+    });
+    this.uarts = [
+      new Uart(context, { name: "uart0", port: board.UART1_PORT, irq: source(board.UART1_IRQ), output: (byte) => outputs.serial(0, byte) }),
+      new Uart(context, { name: "uart1", port: board.UART2_PORT, irq: source(board.UART2_IRQ), output: (byte) => outputs.serial(1, byte) }),
+    ];
+    this.acpi = new AcpiPm(context, { sci: source(board.SCI_IRQ), powerOff: () => outputs.powerOff() });
+    const isa = new IsaBridge(context);
+    this.pci = new PciBus(context, source, isa);
+    // After the PCI bus: its reset port lies inside the configuration address register.
+    this.resetControl = new ResetControl(context, requestReset, (enabled) => outputs.a20(enabled));
+    this.keyboard = new KeyboardController(context, { irq: source(board.KEYBOARD_IRQ), a20: this.resetControl.a20, requestReset });
+    this.fwCfg = new FwCfg(context);
+    this.fwCfg.addNumber(FW_CFG_RAM_SIZE, options.memoryBelow4G + options.memoryAbove4G, 8);
+    this.fwCfg.addNumber(FW_CFG_CPU_COUNT, options.cpus, 2);
+    this.fwCfg.addNumber(FW_CFG_MAX_CPUS, options.cpus, 2);
+    this.postCode = new PostCode(context);
+    this.vga = new VgaText(context);
+    const host = new HostBridge(context);
+    this.pci.plug(0, 0, host);
+    this.pci.plug(1, 0, isa);
+    const extra: Device[] = [];
+    if (wanted.includes("testdev")) {
+      extra.push(
+        new TestDevice(
+          context,
+          Array.from({ length: board.IOAPIC_PINS }, (_, line) => source(line)),
+        ),
+      );
+    }
+    // After the test device, whose latches lie around the console's port.
+    const console = new DebugConsole(context, (byte) => outputs.debugConsole(byte));
+    const exit = new DebugExit(context, (status) => outputs.exit(status));
+    if (wanted.includes("msi-test")) {
+      const device = new MsiTestDevice(context);
+      this.pci.plug(3, 0, device);
+      extra.push(device);
+    }
+    this.devices = [
+      this.fabric,
+      this.pic,
+      this.pit,
+      this.rtc,
+      ...this.uarts,
+      this.acpi,
+      this.resetControl,
+      this.keyboard,
+      this.fwCfg,
+      this.postCode,
+      this.vga,
+      this.pci,
+      host,
+      isa,
+      console,
+      exit,
+      ...extra,
+    ];
+  }
+
+  /** Power-on or system reset of every device. */
+  reset(): void {
+    for (const device of this.devices) device.reset();
+  }
+
+  /** For boots without firmware, after `reset`: chips and PCI as firmware hands them over. */
+  initializeAsFirmware(ports: PortWriter): void {
+    initializeAsFirmware(ports);
+    this.pci.assignResources();
+  }
+
+  /** State of every device by name. */
+  save(): State {
+    return Object.fromEntries(this.devices.map((device) => [device.name, device.save()]));
+  }
+
+  /** @throws UserError when the state is damaged or of another board. */
+  restore(state: State): void {
+    const reader = new StateReader(state, "board");
+    for (const device of this.devices) device.restore(reader.raw(device.name));
+  }
+}
