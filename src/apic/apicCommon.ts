@@ -1,5 +1,5 @@
 import type { State } from "../common/state";
-import type { Clock, RegisterView } from "../devices/device";
+import type { Clock, Device, RegisterView } from "../devices/device";
 import { ApicTimer, type TscSource } from "./apicTimer";
 import { ApicBase, Lvt, Svr, lvtNames, lvtReadOnly, timerMode, x2apicLogicalId } from "./fields";
 import { Reg, lvtMask, svrMask, type ApicModel } from "./registerMap";
@@ -34,9 +34,12 @@ function fromBigInt(bits: Uint32Array, value: bigint): void {
  * State of a local APIC: registers, how they read, how a debugger sees and sets them, save and restore.
  * What they do is in {@link LocalApic}.
  */
-export abstract class ApicCommon {
-  /** IA32_APIC_BASE. */
-  protected base: bigint;
+export abstract class ApicCommon implements Device {
+  readonly name: string;
+  private baseValue = 0n;
+  /** What IA32_APIC_BASE says, kept apart as it is asked for at every message. */
+  private isEnabled = false;
+  private isX2apic = false;
   /** The xAPIC's ID register, bits 31:24. x2APIC mode has the initial id. */
   protected idRegister = 0;
   protected tpr = 0;
@@ -73,11 +76,14 @@ export abstract class ApicCommon {
     clock: Clock,
     tsc: TscSource,
   ) {
+    this.name = `lapic${cpuIndex}`;
     this.base = defaultApicBase | ApicBase.enable | (bootstrap ? ApicBase.bootstrap : 0n);
-    this.timer = new ApicTimer(`lapic${cpuIndex}`, clock, tsc, () => this.timerFired());
+    this.timer = new ApicTimer(this.name, clock, tsc, () => this.timerFired());
     this.clearState();
   }
 
+  /** Power-up or RESET; with `init`, INIT. */
+  abstract reset(init?: boolean): void;
   protected abstract timerFired(): void;
   /** Brings INTR in line with the registers. */
   protected abstract updateIrq(): void;
@@ -86,11 +92,22 @@ export abstract class ApicCommon {
 
   /** False while IA32_APIC_BASE disables the APIC; CPUID then hides it. */
   get enabled(): boolean {
-    return (this.base & ApicBase.enable) !== 0n;
+    return this.isEnabled;
   }
 
   get x2apicMode(): boolean {
-    return (this.base & (ApicBase.enable | ApicBase.x2apic)) === (ApicBase.enable | ApicBase.x2apic);
+    return this.isX2apic;
+  }
+
+  /** IA32_APIC_BASE. */
+  protected get base(): bigint {
+    return this.baseValue;
+  }
+
+  protected set base(value: bigint) {
+    this.baseValue = value;
+    this.isEnabled = (value & ApicBase.enable) !== 0n;
+    this.isX2apic = this.isEnabled && (value & ApicBase.x2apic) !== 0n;
   }
 
   /** SVR bit 8. */

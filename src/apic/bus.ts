@@ -43,6 +43,7 @@ export class InterruptBus {
     );
     this.arbitration.push(this.locals.length);
     this.locals.push(apic);
+    this.baseChanged();
   }
 
   attachIoApic(ioApic: EoiListener): void {

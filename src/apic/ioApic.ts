@@ -21,7 +21,7 @@ export interface IoApicOptions {
   readonly base?: number;
   /** APIC id after reset; 0 if left out. */
   readonly id?: number;
-  /** 0x20 has the EOI register; 0x11 has the arbitration register instead. */
+  /** 0x20, if left out, has an EOI register; 0x11 has none. */
   readonly version?: 0x11 | 0x20;
   /** By pin; "any" where left out. */
   readonly polarity?: readonly PinPolarity[];
@@ -125,7 +125,7 @@ export class IoApic implements Device, EoiListener {
       const pin = (index - 0x10) >> 1;
       return index & 1 ? this.high[pin] : this.low[pin];
     }
-    if (index === 0 || (index === 2 && this.version === 0x11)) return this.id << 24;
+    if (index === 0 || index === 2) return this.id << 24;
     return index === 1 ? ((pinCount - 1) << 16) | this.version : 0;
   }
 

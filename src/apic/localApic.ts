@@ -1,6 +1,6 @@
 import type { State } from "../common/state";
 import type { Clock } from "../devices/device";
-import { ApicCommon, highestVector } from "./apicCommon";
+import { ApicCommon, defaultApicBase, highestVector } from "./apicCommon";
 import type { TscSource } from "./apicTimer";
 import type { InterruptBus } from "./bus";
 import type { ApicCpu, InterruptSource, TriggerMode } from "./events";
@@ -60,12 +60,12 @@ export class LocalApic extends ApicCommon {
    * `init` false: power-up or RESET. True: INIT, which keeps the ids and IA32_APIC_BASE (SDM vol. 3, "Local APIC State After an INIT
    * Reset"). The pins keep their levels.
    */
-  reset(init: boolean): void {
+  override reset(init = false): void {
     this.ledger.lost(this.cpuIndex, init ? `lost by INIT of CPU ${this.cpuIndex}` : `lost by reset of CPU ${this.cpuIndex}`);
     this.clearState();
     if (!init) {
       this.resetId();
-      this.base = 0xfee00000n | ApicBase.enable | (this.bootstrap ? ApicBase.bootstrap : 0n);
+      this.base = defaultApicBase | ApicBase.enable | (this.bootstrap ? ApicBase.bootstrap : 0n);
       this.spurious = 0;
       this.baseChanged();
     }

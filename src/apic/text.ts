@@ -25,8 +25,10 @@ const stageTexts: Readonly<Record<Stage, string>> = {
   drop: "dropped",
 };
 
-/** What was sent, from where to where: "IPI vector 0xf0, APIC 0 -> APIC 1". */
-export function describeRecord(record: InterruptRecord): string {
+const apicName = (apicId: number): string => `APIC ${apicId}`;
+
+/** What was sent, from where to where: "IPI vector 0xf0, APIC 0 -> APIC 1". `name` says how to call an APIC id. */
+export function describeRecord(record: InterruptRecord, name: (apicId: number) => string = apicName): string {
   const { source, mode, vector } = record;
   const what =
     mode === "fixed"
@@ -38,17 +40,17 @@ export function describeRecord(record: InterruptRecord): string {
           : mode === "extint" && vector !== 0
             ? `${modeText(mode)}, vector ${hex(vector)}`
             : modeText(mode);
-  const to = record.dst < 0 ? "nobody" : `APIC ${record.dst}`;
-  const route = record.src < 0 ? `to ${to}` : `APIC ${record.src} -> ${to}`;
+  const to = record.dst < 0 ? "nobody" : name(record.dst);
+  const route = record.src < 0 ? `to ${to}` : `${name(record.src)} -> ${to}`;
   return `${sourceTexts[source]} ${what}, ${route}`;
 }
 
 /** An event in words: "IPI vector 0xf0, APIC 0 -> APIC 1, delivered". */
-export function describeEvent(event: Pick<InterruptEvent, "stage" | "record">): string {
+export function describeEvent(event: Pick<InterruptEvent, "stage" | "record">, name: (apicId: number) => string = apicName): string {
   const { stage, record } = event;
   const shared = stage === "accept" && record.coalescedInto !== undefined ? `, coalesced with interrupt ${record.coalescedInto}` : "";
   const why = stage === "drop" && record.dropReason !== undefined ? `: ${record.dropReason}` : "";
-  return `${describeRecord(record)}, ${stageTexts[stage]}${shared}${why}`;
+  return `${describeRecord(record, name)}, ${stageTexts[stage]}${shared}${why}`;
 }
 
 /** A storm in words. */

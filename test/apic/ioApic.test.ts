@@ -37,7 +37,7 @@ describe("registers", () => {
     assert.equal(board.context.read(0xfec00013, 1, 0), 0xffn);
   });
 
-  test("version 0x11 has an arbitration register and no EOI register", () => {
+  test("version 0x11 has no EOI register; the arbitration register follows the id", () => {
     const board = new Board({ ioApic: { version: 0x11, id: 2 } });
     assert.equal(board.ioApic.readRegister(1), 0x00170011);
     assert.equal(board.ioApic.readRegister(2), 0x02000000);
