@@ -152,7 +152,10 @@ export class InterruptLedger {
     this.deliver(track, cpu, id);
   }
 
-  /** `deliver` of a latched interrupt: called by the CPU core as it starts NMI, SMI, INIT or SIPI. It ends here: there is no EOI. */
+  /**
+   * `deliver` of a latched interrupt: called by the CPU core as it starts NMI, SMI, INIT or SIPI. It ends here: there is no EOI.
+   * INIT clears the latches of NMI and SMI.
+   */
   delivered(cpu: number, mode: LatchedMode): void {
     const track = this.track(cpu);
     const index = modes.indexOf(mode);
@@ -160,6 +163,8 @@ export class InterruptLedger {
     if (id === 0) return;
     track.latched[index] = 0;
     this.deliver(track, cpu, id);
+    if (mode !== "init") return;
+    for (const other of ["nmi", "smi"] as const) this.cancelled(cpu, other, `lost by INIT of CPU ${cpu}`);
   }
 
   /** `deliver` of an external interrupt, whose vector the 8259 named. */

@@ -111,6 +111,16 @@ describe("delivery modes", () => {
     assert.deepEqual(board.drops(), ["SIPI ignored: CPU 1 is not in wait-for-SIPI"]);
   });
 
+  test("an NMI that waits is lost by INIT", () => {
+    const board = new Board();
+    board.icr(0, 0x4400, 1);
+    board.icr(0, 0x4500, 1);
+    board.seen();
+    board.ledger.delivered(1, "init");
+    assert.deepEqual(board.drops(), ["lost by INIT of CPU 1"]);
+    assert.equal(board.ledger.pendingLatch(1, "nmi"), 0);
+  });
+
   test("the level flag means nothing but for INIT de-assert", () => {
     const board = new Board();
     board.icr(0, 0x0041, 1);
