@@ -1,6 +1,6 @@
 import type { CodeMode, FrameState, MemoryReader, Step } from "./frame";
 import { linear, littleEndian } from "./frame";
-import { callClobbered, callClobbered32 } from "./registers";
+import { callClobbered, callClobbered32 } from "../symbols/dwarf/registers";
 
 /** What is known besides registers when no table covers the code. */
 export interface StepContext {

@@ -3,6 +3,7 @@ import { isAssembly } from "../symbols/dwarf/functions";
 import type { LocationContext } from "../symbols/dwarf/location";
 import { evaluateLocation } from "../symbols/dwarf/location";
 import type { SymbolModule } from "../symbols/module";
+import { numberingOf } from "../symbols/program";
 import type { FrameName, SymbolStore } from "../symbols/table";
 import type { RegisterRule, UnwindRow } from "./cfi";
 import { CallFrameTable } from "./cfi";
@@ -11,8 +12,8 @@ import { linear, littleEndian } from "./frame";
 export type { CodeMode, MemoryReader } from "./frame";
 import type { StepContext } from "./heuristics";
 import { stepWithoutTables } from "./heuristics";
-import type { RegisterNumbering, RegisterValues } from "./registers";
-import { callClobbered, callClobbered32, numberingI386, numberingX8664 } from "./registers";
+import type { RegisterNumbering, RegisterValues } from "../symbols/dwarf/registers";
+import { callClobbered, callClobbered32 } from "../symbols/dwarf/registers";
 
 /** A stopped CPU. */
 export interface UnwindStart {
@@ -127,7 +128,7 @@ export class Unwinder {
   }
 
   private applyRow(start: UnwindStart, state: FrameState, module: SymbolModule, row: UnwindRow): Step | undefined {
-    const numbering = module.elf?.bits === 32 ? numberingI386 : numberingX8664;
+    const numbering = numberingOf(module);
     const context = locationContext(start, state, module, numbering);
     const cfa = frameAddress(row, context);
     if (cfa === undefined) return undefined;
