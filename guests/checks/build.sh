@@ -40,3 +40,5 @@ image() {
 wanted=$*
 image exceptions 64 exceptions.c
 image exceptions32 32 exceptions.c
+image paging 64 paging_common.c paging.c
+image paging32 32 paging_common.c paging32.c

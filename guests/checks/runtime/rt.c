@@ -17,6 +17,7 @@ void run_return(int vector) __attribute__((noreturn));
 void rt_main(void);
 void trap_dispatch(struct frame *frame);
 
+const char *check_prefix = "";
 static const char *command_line = "";
 static u32 failures, checks;
 static bool quiet;
@@ -90,9 +91,9 @@ static bool verdict(const char *name, bool good)
     checks++;
     if (!good) {
         failures++;
-        print("FAIL: %s", name);
+        print("FAIL: %s%s", check_prefix, name);
     } else if (!quiet)
-        print("ok: %s\n", name);
+        print("ok: %s%s\n", check_prefix, name);
     return good;
 }
 
@@ -108,12 +109,6 @@ bool check_value(const char *name, u64 got, u64 want)
     if (!verdict(name, got == want))
         print(": %x, expected %x\n", got, want);
     return got == want;
-}
-
-void skip(const char *what)
-{
-    if (!quiet)
-        print("skip: %s\n", what);
 }
 
 bool expect(const char *name, bool user, void (*code)(void), int vector, word error, const void *at)
@@ -249,6 +244,12 @@ static void find_command_line(void)
                 command_line = (const char *)(tag + 8);
         }
     }
+}
+
+void skip(const char *what)
+{
+    if (!quiet)
+        print("skip: %s%s\n", check_prefix, what);
 }
 
 /* Is this word on the command line? */

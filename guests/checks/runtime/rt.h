@@ -101,6 +101,7 @@ bool expect(const char *name, bool user, void (*code)(void), int vector, word er
 
 void print(const char *format, ...);
 void skip(const char *what);
+extern const char *check_prefix; /* put before the names of checks */
 bool option(const char *word);
 void finish(void) __attribute__((noreturn));
 void check_main(void); /* each guest's own */
