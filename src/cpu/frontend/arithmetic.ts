@@ -124,10 +124,10 @@ export function compareExchange(e: Emission): void {
   e.emit(`subf${width}`, e.sink, RAX, old);
   e.emit("mov", value, old);
   e.emit("movc_z", value, source);
+  // The accumulator takes the old value unless they are equal; narrow, it has it already then. The destination is written last: it may be the accumulator.
+  if (width < 32) e.setRegister(0, width, old);
   e.write(0, value, false);
-  // The accumulator takes the old value unless they are equal.
   if (width >= 32) e.emit("movc_z", RAX, old, 1);
-  else e.setRegister(0, width, old);
 }
 
 /** CMPXCHG8B. Only ZF changes. */

@@ -193,7 +193,8 @@ export class Emission {
   goto(target: bigint): void {
     const offset = target - this.blockRip;
     const samePage = offset < BigInt(this.pageBytes) && offset >= BigInt(this.pageBytes - 4096);
-    this.emit(samePage ? "goto" : "gotoFar", SLOT_ZERO, SLOT_ZERO, SLOT_ZERO, target);
+    // Operands a and b of goto hold the address of the chained block: none yet.
+    this.emit(samePage ? "goto" : "gotoFar", SLOT_ZERO, 0, 0, target);
     this.ended = true;
   }
 
@@ -571,7 +572,7 @@ export class Emission {
   /** Slot with the linear address of the prepared operand. */
   linearAddress(): number {
     const slot = this.temp();
-    this.builder.memory(this.is64 ? "lea" : "lea32", slot, this.operand);
+    this.builder.memory(this.operandWraps ? "lea32" : "lea", slot, this.operand);
     return slot;
   }
 

@@ -131,9 +131,15 @@ export function enter(e: Emission): void {
   }
   e.addressStack(RSP, -bytes, bytes, true);
   e.accessStack("st", RBP, width);
+  // The frame pointer is all of rSP after the push: a 16-bit stack keeps the upper bits.
   const frame = e.temp();
-  e.moveStackPointer(frame, RSP, -bytes);
-  e.setRegister(5, width, frame, width !== 32 || e.stackWidth === 32);
+  if (e.stackWidth === 16) {
+    const pointer = e.temp();
+    e.moveStackPointer(pointer, RSP, -bytes);
+    e.emit("mov", frame, RSP);
+    e.emit("dep16", frame, pointer);
+  } else e.moveStackPointer(frame, RSP, -bytes);
+  e.setRegister(5, width, frame, false);
   e.setStackPointer(frame, -size);
 }
 

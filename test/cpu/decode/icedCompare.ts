@@ -80,17 +80,15 @@ export function codeOf(bytes: Uint8Array): CodeSource {
 }
 
 const decoder = new Decoder(allFeatures);
-const gprBase: readonly [number, number, number][] = [
-  [Register.AX, 16, 16],
-  [Register.EAX, 32, 16],
-  [Register.RAX, 64, 16],
-];
+/** First of sixteen registers of each width. */
+const gprBases: readonly number[] = [Register.AX, Register.EAX, Register.RAX];
 
-function gprNumber(register: number): number {
+function gprNumber(register: Register): number {
   if (register === Register.None) return NO_REGISTER;
   if (register === Register.RIP || register === Register.EIP) return BASE_RIP;
-  for (const [base, , count] of gprBase) if (register >= base && register < base + count) return register - base;
-  throw new Error(`unexpected base register ${register}`);
+  const number: number = register;
+  for (const base of gprBases) if (number >= base && number < base + 16) return number - base;
+  throw new Error(`unexpected base register ${String(register)}`);
 }
 
 function memoryDifference(instruction: Instruction, bits: Bitness): string | null {
