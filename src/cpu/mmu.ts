@@ -18,6 +18,7 @@ import {
 import { STATUS_FAULT, STATUS_OK } from "../tcg/ops";
 import type { PhysicalBus } from "./bus";
 import { PageWalker } from "./pageWalk";
+import type { WriteMonitor } from "./writeMonitor";
 import { CR0_PG, CR4_SMAP, type CpuState, EXC_GP, EXC_SS, FLAG_AC } from "./state";
 
 export const ACCESS_READ = 0;
@@ -48,6 +49,8 @@ export class Mmu {
   watch: DataWatch | undefined;
   /** TLB misses that walked the page tables, since the start. */
   misses = 0;
+  /** Lines armed by MONITOR, machine-wide. */
+  monitor: WriteMonitor | undefined;
   /** Set by the owner: code at a physical address was overwritten while this CPU executes. */
   onCodeWritten: () => void = () => undefined;
 
@@ -138,7 +141,8 @@ export class Mmu {
       i32[(entry + offset + 4) >> 2] = allowed ? hi : -1;
     };
     setTag(0, walker.readable, readHost < 0 || watched === 1 ? 1 : 0);
-    setTag(8, walker.writable, writeHost < 0 || watched === 1 || this.code.hasCode(page) ? 1 : 0);
+    const slowWrite = writeHost < 0 || watched === 1 || this.code.hasCode(page) || this.monitor?.watches(page) === true;
+    setTag(8, walker.writable, slowWrite ? 1 : 0);
     setTag(16, walker.executable, 0);
     i32[(entry + TLB_ADDEND) >> 2] = (readHost - linear) | 0;
     i32[(entry + TLB_PHYSICAL_PAGE) >> 2] = page;
@@ -247,6 +251,24 @@ export class Mmu {
   }
 
   /**
+   * Address in the engine's memory of linear address `linear` for accesses with the current rights that need no slow path (plain memory, nothing watched, no code when
+   * written), filling the TLB if that does not fault; else -1, with nothing recorded.
+   */
+  plainHost(linear: bigint, write: boolean): number {
+    const lo = Number(linear & 0xffff_ffffn) | 0;
+    const hi = Number((linear >> 32n) & 0xffff_ffffn) | 0;
+    if (!canonical(hi)) return -1;
+    const index = this.dataIndex();
+    if (this.translate(lo, hi, write ? ACCESS_WRITE : ACCESS_READ, index) < 0) {
+      this.cpu.pending = undefined;
+      return -1;
+    }
+    const entry = this.tlbOf(index) + ((lo >>> 12) & (TLB_ENTRIES - 1)) * TLB_ENTRY_BYTES;
+    if ((this.i32[(entry + (write ? 8 : 0)) >> 2] & 1) !== 0) return -1;
+    return (lo + this.i32[(entry + TLB_ADDEND) >> 2]) >>> 0;
+  }
+
+  /**
    * Physical address of a linear one without side effects (no A/D bits, no TLB, no fault): for debuggers. -1 when not mapped.
    */
   inspect(linear: bigint): number {
@@ -266,6 +288,7 @@ export class Mmu {
     if (host < 0) return this.bus.write(physical, 1, BigInt(value), this.cpu.index);
     this.u8[host + (physical % 4096)] = value;
     if (this.code.written(physical, 1)) this.onCodeWritten();
+    this.monitor?.written(physical, 1);
   }
 
   private readPhysicalToSlot(physical: number, size: Size): void {
@@ -299,6 +322,7 @@ export class Mmu {
       if (size === 8) view.setUint32(at + 4, view.getUint32(valueAddress + 4, true), true);
     }
     if (this.code.hasCode(page) && this.code.written(physical, size)) this.onCodeWritten();
+    this.monitor?.written(physical, size);
   }
 }
 

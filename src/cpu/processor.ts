@@ -25,9 +25,10 @@ import type { BlockLimits, CodeSource, Translator } from "./translation";
 /** Why a slice ended before its budget was used up. */
 export type SliceEnd = "budget" | "idle" | "yield" | "debug";
 
-/** Opcode of `brk` written over the first op of an instruction that must not start. */
 const MAX_BLOCK_INSTRUCTIONS = 64;
 const MAX_INSTRUCTION_BYTES = 15;
+/** DR6.BS: single step. */
+const DR6_BS = 1 << 14;
 
 /** What the machine hears from its processors. */
 export interface ProcessorEvents {
@@ -136,6 +137,13 @@ export class Processor {
     );
   }
 
+  /** Stopped for good as far as timers and devices go: only INIT, SIPI, NMI or SMI could start it again. */
+  get hopeless(): boolean {
+    const { state } = this;
+    if (state.activity === "wait-for-SIPI" || state.activity === "shutdown") return true;
+    return state.activity === "halted" && (state.systemFlags & FLAG_IF) === 0 && !this.runnable;
+  }
+
   /**
    * Runs up to `budget` instructions (at least 1). Returns why it stopped; `retired` tells how many were retired. With "debug" the CPU stands before the
    * instruction at a debugger's breakpoint.
@@ -145,19 +153,29 @@ export class Processor {
     this.yieldRequested = false;
     while (left > 0) {
       if (!this.runnable) return "idle";
-      if (this.takeEvents()) continue;
+      if (this.takeEvents()) {
+        // An observer of the delivery wants to look at the handler's first instruction.
+        if (this.yieldRequested) return "yield";
+        continue;
+      }
       if (this.state.activity !== "running") return "idle";
       const trap = (this.state.systemFlags & FLAG_TF) !== 0;
-      const single = trap || this.freshDelivery || this.inShadow;
+      const resumed = (this.state.systemFlags & FLAG_RF) !== 0;
       const shadowed = this.inShadow;
+      const single = trap || resumed || this.freshDelivery || shadowed;
+      this.system.trapSuppressed = false;
+      this.system.resumeFlagLoaded = false;
       const before = this.retiredBefore;
       this.execute(single ? 1 : left, shadowed);
       const done = this.retiredBefore - before;
-      left -= done;
+      // A faulting instruction does not retire, but its delivery takes a turn: a guest that only faults cannot hold the host.
+      left -= Math.max(done, 1);
       if (done > 0) {
+        // RF covers one instruction (SDM vol. 3, "Instruction-Breakpoint Exception Condition").
+        if (resumed && !this.faulted && !this.system.resumeFlagLoaded) this.state.systemFlags &= ~FLAG_RF;
         this.freshDelivery = false;
         this.resumedFrom = undefined;
-        if (trap && !this.faulted) this.trapBits |= 1 << 14;
+        if (trap && !this.faulted && !this.system.trapSuppressed) this.trapBits |= DR6_BS;
       }
       if (this.debugStop) {
         this.debugStop = false;
@@ -271,7 +289,7 @@ export class Processor {
           break;
         }
         block = found;
-        if (chainFrom !== 0 && block.secondPage < 0 && !this.events.hasBreakpoints) this.code.chain(chainFrom, block);
+        if (chainFrom !== 0 && block.secondPage < 0 && !this.volatile) this.code.chain(chainFrom, block);
       }
       chainFrom = 0;
       let charge = block.count - index;
@@ -352,7 +370,6 @@ export class Processor {
     this.resume = undefined;
     this.words[WORD_SHADOW / 4] = -1;
     this.system.deliverPending();
-    this.freshDelivery = false;
   }
 
   private takeResume(): { block: Block; index: number } | undefined {
@@ -446,6 +463,9 @@ export class Processor {
     if (physical < 0) return undefined;
     const codeLimit = size === MODE_64 ? -1 : limit;
     const offset = Number(linear & 0xfffn);
+    // Code outside plain memory may change without a write: it is translated anew each time.
+    this.volatile = this.bus.hostPage(Math.floor(physical / 4096), false, state.index) < 0;
+    if (this.volatile) this.code.dropPage(Math.floor(physical / 4096));
     let block = this.code.find({ physical, rip, mode, codeLimit, secondPage: -1 });
     if (block === undefined) {
       if (offset > 4096 - MAX_INSTRUCTION_BYTES) {
@@ -477,7 +497,7 @@ export class Processor {
     const { state, builder } = this;
     const source = new PageSource(this.mmu, this.bus, state, physical, linear, rip, mode, codeLimit);
     const limits: BlockLimits = {
-      maxInstructions: (mode & MODE_SIZE_MASK) > MODE_64 ? 1 : MAX_BLOCK_INSTRUCTIONS,
+      maxInstructions: MAX_BLOCK_INSTRUCTIONS,
       pageBytes: 4096 - Number(linear & 0xfffn),
       breakpointAt: (at) => this.events.hasBreakpoints && this.events.breakpointAt(at),
     };
@@ -490,7 +510,7 @@ export class Processor {
     }
     // A fault on a later instruction's bytes is raised when that instruction is reached.
     state.pending = undefined;
-    this.volatile = source.volatile;
+    this.volatile ||= source.volatile;
     const secondPage = bytes > limits.pageBytes ? Math.floor(source.second / 4096) : -1;
     return this.code.add({ physical, rip, mode, codeLimit, secondPage }, builder, bytes);
   }
@@ -504,11 +524,6 @@ export class Processor {
     view.setInt32(entry + JUMP_MODE, block.mode, true);
     view.setInt32(entry + JUMP_GENERATION, words[WORD_JUMP_GENERATION / 4], true);
     view.setInt32(entry + JUMP_OP, block.entry, true);
-  }
-
-  /** Clears RF after an instruction completes normally; called by the system when it set it for a resumed instruction. */
-  clearResumeFlag(): void {
-    this.state.systemFlags &= ~FLAG_RF;
   }
 }
 

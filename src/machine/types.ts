@@ -1,4 +1,4 @@
-import type { InterruptEvent, InterruptRecord } from "../apic/events";
+import type { InterruptEvent, InterruptStorm } from "../apic/events";
 import type { DeliveredEvent } from "../cpu/system/context";
 
 /** How a machine is made. */
@@ -33,7 +33,7 @@ export type RunEnd =
 /** What a debugger may hear; each hook may call `Machine.requestStop`. Hooks must not change guest state. */
 export interface MachineHooks {
   interrupt?(event: InterruptEvent): void;
-  storm?(record: InterruptRecord, cpu: number): void;
+  storm?(storm: InterruptStorm): void;
   /** An exception, trap or software interrupt is about to enter its handler (external interrupts and NMIs come as interrupt events as well). */
   exception?(cpu: number, event: DeliveredEvent): void;
   tripleFault?(cpu: number): void;

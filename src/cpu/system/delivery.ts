@@ -107,6 +107,15 @@ export class Delivery {
     }
   }
 
+  /** A software interrupt: one attempt, whose failure is the instruction's own fault (recorded). */
+  attempt(event: Event): boolean {
+    const { state, observer } = this.c;
+    const told = { vector: event.vector, kind: event.kind, errorCode: -1, rip: state.rip, cs: state.selector[CS], address: 0n };
+    if (!this.enter(event)) return false;
+    observer.delivering(told);
+    return true;
+  }
+
   private enter(event: Event): boolean {
     const { state } = this.c;
     if (!state.protectedMode) return this.enterReal(event);

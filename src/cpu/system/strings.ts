@@ -1,0 +1,228 @@
+import { SLOT_RIP, WORD_BUDGET } from "../../tcg/layout";
+import { STATUS_FAULT, STATUS_LEAVE, STATUS_OK } from "../../tcg/ops";
+import { MODE_FLAT } from "../mode";
+import { ES, FLAG_DF, FS, type CpuState } from "../state";
+import type { SystemContext } from "./context";
+import type { Ports } from "./ports";
+import type { Segments } from "./segments";
+
+const MOVS = 0;
+const CMPS = 1;
+const STOS = 2;
+const LODS = 3;
+const SCAS = 4;
+const INS = 5;
+const OUTS = 6;
+
+const RAX = 0;
+const RCX = 1;
+const RDX = 2;
+const RSI = 6;
+const RDI = 7;
+
+type Size = 1 | 2 | 4 | 8;
+
+/**
+ * The string instructions (SDM vol. 2, "REP/REPE/REPZ/REPNE/REPNZ"). Each iteration counts as one retired instruction and is an instruction boundary: interrupts are
+ * taken between iterations with RIP at the instruction.
+ */
+export class Strings {
+  private readonly state: CpuState;
+
+  constructor(
+    private readonly c: SystemContext,
+    private readonly segments: Segments,
+    private readonly ports: Ports,
+  ) {
+    this.state = c.state;
+  }
+
+  /** The `string` helper: `selfSlot` holds the instruction's own RIP; `lo` is the operation (helperIds.ts). */
+  run(selfSlot: number, lo: number): number {
+    const { state } = this;
+    const words = state.words;
+    const kind = lo & 7;
+    const size = ((lo >> 4) & 0xf) as Size;
+    const addressBits = ((lo >> 8) & 0xf) * 8;
+    const repeat = (lo >> 12) & 3;
+    const segment = (lo >> 16) & 7;
+    const addressMask = (1n << BigInt(addressBits)) - 1n;
+    const compares = kind === CMPS || kind === SCAS;
+    const port = Number(state.gpr(RDX) & 0xffffn);
+    if ((kind === INS || kind === OUTS) && !(repeat !== 0 && (state.gpr(RCX) & addressMask) === 0n) && !this.ports.allowed(port, size)) return STATUS_FAULT;
+    if (repeat === 0) return this.once(kind, size, addressMask, segment, port) ? STATUS_OK : STATUS_FAULT;
+    // One iteration is paid for by the instruction itself; each further one takes from the budget.
+    for (let paid = true; ; paid = false) {
+      const count = state.gpr(RCX) & addressMask;
+      if (count === 0n) {
+        // A loop that ran out on its own condition retires with its last iteration.
+        return STATUS_OK;
+      }
+      if (!paid) {
+        if (words[WORD_BUDGET / 4] <= 0) {
+          words[SLOT_RIP / 4] = words[selfSlot / 4];
+          words[SLOT_RIP / 4 + 1] = words[selfSlot / 4 + 1];
+          return STATUS_LEAVE;
+        }
+        words[WORD_BUDGET / 4]--;
+      }
+      const bulk = kind === MOVS || kind === STOS ? this.bulk(kind, size, addressMask, segment, count) : 0;
+      if (bulk === 0) {
+        if (!this.once(kind, size, addressMask, segment, port)) return STATUS_FAULT;
+        this.addTo(RCX, -1n, addressMask);
+      }
+      if (compares && state.flags.zf !== (repeat === 1)) return STATUS_OK;
+    }
+  }
+
+  /** One iteration. false: fault recorded, nothing changed. */
+  private once(kind: number, size: Size, mask: bigint, segment: number, port: number): boolean {
+    const { state } = this;
+    const step = (state.systemFlags & FLAG_DF) !== 0 ? BigInt(-size) : BigInt(size);
+    const source = (): bigint | undefined => this.load(segment, state.gpr(RSI) & mask, size);
+    const destination = (): bigint | undefined => this.load(ES, state.gpr(RDI) & mask, size);
+    switch (kind) {
+      case MOVS: {
+        const value = source();
+        if (value === undefined || !this.store(state.gpr(RDI) & mask, size, value)) return false;
+        this.addTo(RSI, step, mask);
+        this.addTo(RDI, step, mask);
+        return true;
+      }
+      case CMPS: {
+        const first = source();
+        if (first === undefined) return false;
+        const second = destination();
+        if (second === undefined) return false;
+        this.compare(first, second, size);
+        this.addTo(RSI, step, mask);
+        this.addTo(RDI, step, mask);
+        return true;
+      }
+      case STOS:
+        if (!this.store(state.gpr(RDI) & mask, size, state.gpr(RAX))) return false;
+        this.addTo(RDI, step, mask);
+        return true;
+      case LODS: {
+        const value = source();
+        if (value === undefined) return false;
+        this.setAccumulator(value, size);
+        this.addTo(RSI, step, mask);
+        return true;
+      }
+      case SCAS: {
+        const value = destination();
+        if (value === undefined) return false;
+        this.compare(BigInt.asUintN(size * 8, state.gpr(RAX)), value, size);
+        this.addTo(RDI, step, mask);
+        return true;
+      }
+      case INS: {
+        // The write is checked before the port is read: reading may have side effects.
+        const linear = this.linear(ES, state.gpr(RDI) & mask, size, true);
+        if (linear === undefined || !this.c.mmu.probeWrite(linear, size, true)) return false;
+        const value = BigInt(this.ports.in(port, size as 1 | 2 | 4));
+        if (!this.c.mmu.write(linear, size, value, true)) return false;
+        this.addTo(RDI, step, mask);
+        return true;
+      }
+      default: {
+        const value = source();
+        if (value === undefined) return false;
+        // The pointer moves first: the write may end the machine's run after this instruction.
+        this.addTo(RSI, step, mask);
+        this.ports.out(port, size as 1 | 2 | 4, Number(value & 0xffff_ffffn));
+        return true;
+      }
+    }
+  }
+
+  /**
+   * As many further iterations of a forward MOVS or STOS as lie in one page of plain memory on both sides, at most what the budget pays; the current
+   * iteration is paid. Returns how many were done (0: none, do one by one).
+   */
+  private bulk(kind: number, size: Size, mask: bigint, segment: number, count: bigint): number {
+    const { state, c } = this;
+    if ((state.systemFlags & FLAG_DF) !== 0 || (state.mode & MODE_FLAT) === 0 || segment >= FS) return 0;
+    const { mmu } = c;
+    const to = state.gpr(RDI) & mask;
+    const toHost = mmu.plainHost(to, true);
+    if (toHost < 0) return 0;
+    const room = (at: bigint): number => Math.floor((4096 - Number(at & 0xfffn)) / size);
+    let n = Math.min(room(to), count > 4096n ? 4096 : Number(count), 1 + state.words[WORD_BUDGET / 4]);
+    const { u8 } = state.memory;
+    if (kind === MOVS) {
+      const from = state.gpr(RSI) & mask;
+      const fromHost = mmu.plainHost(from, false);
+      if (fromHost < 0) return 0;
+      n = Math.min(n, room(from));
+      // A destination inside the source's range ahead of it repeats what was just written: not a memmove.
+      if (n <= 0 || (toHost > fromHost && toHost < fromHost + n * size)) return 0;
+      u8.copyWithin(toHost, fromHost, fromHost + n * size);
+      this.addTo(RSI, BigInt(n * size), mask);
+    } else {
+      if (n <= 0) return 0;
+      const value = state.gpr(RAX);
+      for (let i = 0; i < size; i++) u8[toHost + i] = Number((value >> BigInt(8 * i)) & 0xffn);
+      for (let done = size; done < n * size; done *= 2) u8.copyWithin(toHost + done, toHost, toHost + Math.min(done, n * size - done));
+    }
+    this.addTo(RDI, BigInt(n * size), mask);
+    this.addTo(RCX, BigInt(-n), mask);
+    state.words[WORD_BUDGET / 4] -= n - 1;
+    return n;
+  }
+
+  private linear(segment: number, offset: bigint, size: number, write: boolean): bigint | undefined {
+    const { state } = this;
+    if (state.code64) return segment >= FS ? BigInt.asUintN(64, state.segBase(segment) + offset) : offset;
+    if (!this.segments.checkOffset(segment, Number(offset), size, write)) return undefined;
+    return (state.segBase(segment) + offset) & 0xffff_ffffn;
+  }
+
+  private load(segment: number, offset: bigint, size: Size): bigint | undefined {
+    const linear = this.linear(segment, offset, size, false);
+    return linear === undefined ? undefined : this.c.mmu.read(linear, size, true);
+  }
+
+  private store(offset: bigint, size: Size, value: bigint): boolean {
+    const linear = this.linear(ES, offset, size, true);
+    return linear !== undefined && this.c.mmu.write(linear, size, value, true);
+  }
+
+  /** Adds to a register in the address size: 16-bit keeps the rest, 32-bit clears the upper half. */
+  private addTo(register: number, delta: bigint, mask: bigint): void {
+    const { state } = this;
+    const old = state.gpr(register);
+    const sum = (old + delta) & mask;
+    state.setGpr(register, mask === 0xffffn ? (old & ~0xffffn & 0xffff_ffff_ffff_ffffn) | sum : sum);
+  }
+
+  private setAccumulator(value: bigint, size: Size): void {
+    const { state } = this;
+    if (size >= 4) state.setGpr(RAX, value);
+    else {
+      const mask = size === 1 ? 0xffn : 0xffffn;
+      state.setGpr(RAX, (state.gpr(RAX) & ~mask & 0xffff_ffff_ffff_ffffn) | value);
+    }
+  }
+
+  /** Status flags of a - b. */
+  private compare(a: bigint, b: bigint, size: Size): void {
+    const bits = size * 8;
+    const result = BigInt.asUintN(bits, a - b);
+    const signed = BigInt.asIntN(bits, a) - BigInt.asIntN(bits, b);
+    let low = Number(result & 0xffn);
+    low ^= low >> 4;
+    low ^= low >> 2;
+    low ^= low >> 1;
+    this.state.flags = {
+      cf: a < b,
+      zf: result === 0n,
+      sf: BigInt.asIntN(bits, result) < 0n,
+      of: signed !== BigInt.asIntN(bits, result),
+      af: (a & 15n) < (b & 15n),
+      pf: (low & 1) === 0,
+    };
+  }
+}
+

@@ -1,0 +1,327 @@
+
+import {
+  MODE_16,
+  MODE_32,
+  MODE_64,
+  MODE_ALIGN,
+  MODE_CPL_SHIFT,
+  MODE_CS_LIMIT,
+  MODE_FLAT,
+  MODE_FPU_EM,
+  MODE_FPU_MP,
+  MODE_FPU_TS,
+  MODE_GUEST_BREAKPOINTS,
+  MODE_IOPL_SHIFT,
+  MODE_LONG,
+  MODE_OSFXSR,
+  MODE_PROTECTED,
+  MODE_STACK32,
+  MODE_UMIP,
+  MODE_VM86,
+} from "../mode";
+import type { Mmu } from "../mmu";
+import type { InterruptController, PhysicalBus } from "../bus";
+import {
+  AR_DB,
+  AR_UNUSABLE,
+  CR0_AM,
+  CR0_CD,
+  CR0_EM,
+  CR0_ET,
+  CR0_MP,
+  CR0_NW,
+  CR0_PE,
+  CR0_TS,
+  CR4_OSFXSR,
+  CR4_UMIP,
+  CS,
+  type CpuState,
+  DS,
+  ES,
+  EXC_AC,
+  EXC_DE,
+  EXC_GP,
+  FLAG_AC,
+  FLAG_VM,
+  FS,
+  GS,
+  LDTR,
+  SS,
+  TR,
+} from "../state";
+import { STATUS_FAULT, STATUS_OK } from "../../tcg/ops";
+import { OP_A, OP_B, OP_D, OP_IMM, SLOT_MEM_VALUE, slotOfSegBase } from "../../tcg/layout";
+import { FAULT_ALIGNMENT, FAULT_DIVIDE } from "../../tcg/interpreter/interpreter";
+import { Op } from "../../tcg/ops";
+import type { WriteMonitor } from "../writeMonitor";
+import type { SystemContext, SystemObserver } from "./context";
+import { ControlRegisters } from "./controlRegisters";
+import type { CpuModel } from "./cpuModel";
+import { DebugRegisters } from "./debugRegisters";
+import { Delivery, externalEvent, nmiEvent, trapEvent } from "./delivery";
+import { DescriptorTables } from "./descriptors";
+import { FarTransfer } from "./farTransfer";
+import { FastCalls } from "./fastCalls";
+import { buildHelpers, type HelperFunction } from "./helperTable";
+import { Msrs } from "./msrs";
+import { Ports } from "./ports";
+import { Segments } from "./segments";
+import { SelectorChecks } from "./selectorChecks";
+import { Smm } from "./smm";
+import { Strings } from "./strings";
+import { TaskSwitcher } from "./taskSwitch";
+
+/** What the system side asks of the machine around the processor. */
+export interface SystemHost {
+  now(): number;
+  /** Ends the slice after the current instruction: this CPU spins. */
+  pause(cpu: number): void;
+  /** Adds DR6 bits for a #DB trap after the current instruction. */
+  trap(cpu: number, bits: number): void;
+  /** A debugger breakpoint at RIP; true to stop before the instruction. */
+  breakpoint(cpu: number, rip: bigint): boolean;
+  /** The CPU takes a latched event now: NMI, SMI or INIT. */
+  eventTaken(cpu: number, kind: "nmi" | "smi" | "init"): void;
+  /** Watched data pages of this CPU changed. */
+  watchChanged(cpu: number): void;
+  readonly monitor: WriteMonitor;
+}
+
+/** The system side of one processor: everything that ops do not express. */
+export class CpuSystem implements SystemContext {
+  readonly tables: DescriptorTables;
+  readonly segments: Segments;
+  readonly delivery: Delivery;
+  readonly tasks: TaskSwitcher;
+  readonly far: FarTransfer;
+  readonly fastCalls: FastCalls;
+  readonly control: ControlRegisters;
+  readonly msrs: Msrs;
+  readonly debug: DebugRegisters;
+  readonly ports: Ports;
+  readonly strings: Strings;
+  readonly checks: SelectorChecks;
+  readonly smm: Smm;
+  /** MWAIT was executed with ECX bit 0: a masked interrupt ends the wait. */
+  mwaitBreaksOnMasked = false;
+  /** The instruction just executed suppresses the single-step trap (software interrupts, SYSCALL). */
+  trapSuppressed = false;
+  /** The instruction just executed loaded RF (IRET): it holds for the next one. */
+  resumeFlagLoaded = false;
+  private readonly helpers: readonly HelperFunction[];
+
+  constructor(
+    readonly state: CpuState,
+    readonly mmu: Mmu,
+    readonly bus: PhysicalBus,
+    readonly controller: InterruptController,
+    readonly model: CpuModel,
+    readonly observer: SystemObserver,
+    readonly host: SystemHost,
+  ) {
+    this.tables = new DescriptorTables(state, mmu);
+    this.segments = new Segments(this);
+    this.control = new ControlRegisters(this);
+    this.tasks = new TaskSwitcher(this, this.segments, (cr3) => this.control.loadCr3(cr3));
+    this.tasks.onDebugTrap = () => host.trap(state.index, 1 << 15);
+    this.delivery = new Delivery(this, this.segments, this.tasks);
+    this.far = new FarTransfer(this, this.segments, this.delivery, this.tasks);
+    this.fastCalls = new FastCalls(this);
+    this.msrs = new Msrs(this);
+    this.debug = new DebugRegisters(
+      this,
+      (bits) => host.trap(state.index, bits),
+      () => host.watchChanged(state.index),
+    );
+    this.ports = new Ports(this, this.debug);
+    this.strings = new Strings(this, this.segments, this.ports);
+    this.checks = new SelectorChecks(this, this.segments);
+    this.smm = new Smm(this);
+    this.helpers = buildHelpers(this);
+  }
+
+  now(): number {
+    return this.host.now();
+  }
+
+  flushAll(): void {
+    this.mmu.flush();
+    this.mmu.selectIndex();
+  }
+
+  /** EngineHost.helper for this CPU. */
+  helper(id: number, a: number, b: number, lo: number, hi: number): number {
+    return this.helpers[id](a, b, lo, hi);
+  }
+
+  /** EngineHost.fault for this CPU. */
+  fault(code: number): number {
+    if (code === FAULT_DIVIDE) this.state.raise(EXC_DE);
+    else this.state.raise(code === FAULT_ALIGNMENT ? EXC_AC : EXC_GP, 0);
+    return STATUS_FAULT;
+  }
+
+  /** EngineHost.divide: DIV and IDIV of a 128-bit dividend (SDM vol. 2). */
+  divide(op: number): number {
+    const { state } = this;
+    const { view } = state.memory;
+    const slot = (field: number): number => view.getUint16(op + field, true) / 8;
+    const signed = view.getUint16(op, true) === Op.idiv64;
+    const joined = (state.slots[slot(OP_B)] << 64n) | state.slots[slot(OP_D)];
+    const raw = state.slots[slot(OP_A)];
+    const dividend = signed ? BigInt.asIntN(128, joined) : joined;
+    const divisor = signed ? BigInt.asIntN(64, raw) : raw;
+    const quotient = dividend / divisor;
+    if (quotient !== (signed ? BigInt.asIntN(64, quotient) : BigInt.asUintN(64, quotient))) return this.fault(FAULT_DIVIDE);
+    state.slots[slot(OP_D)] = BigInt.asUintN(64, quotient);
+    state.slots[slot(OP_B)] = BigInt.asUintN(64, dividend % divisor);
+    return STATUS_OK;
+  }
+
+  /** EngineHost.segment: the exact segment check of the `segment` op at `op`. */
+  segment(op: number): number {
+    const { state } = this;
+    const { view } = state.memory;
+    const imm = view.getUint16(op + OP_IMM, true);
+    const segment = imm & 7;
+    const offset = state.slots[view.getUint16(op + OP_A, true) / 8];
+    if (state.code64) {
+      state.slots[SLOT_MEM_VALUE / 8] = BigInt.asUintN(64, state.slots[slotOfSegBase(segment) / 8] + offset);
+      return STATUS_OK;
+    }
+    if (!this.segments.checkOffset(segment, Number(offset), imm >> 8, (imm & 8) !== 0)) return STATUS_FAULT;
+    state.slots[SLOT_MEM_VALUE / 8] = (state.slots[slotOfSegBase(segment) / 8] + offset) & 0xffff_ffffn;
+    return STATUS_OK;
+  }
+
+  /** Delivers the recorded exception of the instruction at SLOT_RIP. */
+  deliverPending(): void {
+    const { pending } = this.state;
+    if (pending === undefined) return;
+    this.state.pending = undefined;
+    this.delivery.deliver({ ...pending, kind: "exception" });
+  }
+
+  deliverExternal(vector: number): void {
+    this.delivery.deliver(externalEvent(vector));
+  }
+
+  /** NMI: others are blocked until IRET (SDM vol. 3, "Handling Multiple NMIs"). */
+  deliverNmi(): void {
+    this.state.nmiBlocked = true;
+    this.delivery.deliver(nmiEvent);
+    this.host.eventTaken(this.state.index, "nmi");
+  }
+
+  debugTrap(bits: number): void {
+    this.delivery.deliver(trapEvent(bits));
+  }
+
+  enterSmm(): void {
+    this.smm.enter();
+    this.host.eventTaken(this.state.index, "smi");
+  }
+
+  /** INIT (SDM vol. 3, "Processor State After Reset", column INIT): the BSP restarts at its reset vector, an AP waits for a SIPI. */
+  init(): void {
+    const cache = this.state.cr0 & (CR0_CD | CR0_NW);
+    this.resetRegisters();
+    this.state.cr0 = (cache | CR0_ET) >>> 0;
+    this.state.activity = this.state.bootstrap ? "running" : "wait-for-SIPI";
+    this.host.eventTaken(this.state.index, "init");
+  }
+
+  /** Power-on or system reset: INIT and the registers that INIT leaves alone. */
+  powerOn(): void {
+    const { state } = this;
+    this.resetRegisters();
+    state.cr0 = (CR0_CD | CR0_NW | CR0_ET) >>> 0;
+    state.star = state.lstar = state.cstar = state.sfmask = state.kernelGsBase = 0n;
+    state.sysenterCs = state.sysenterEsp = state.sysenterEip = state.tscAux = state.tscOffset = 0n;
+    state.pat = 0x0007040600070406n;
+    state.miscEnable = 1n;
+    state.mtrrDefType = 0n;
+    state.smbase = 0x30000;
+    state.plainMsrs.clear();
+    state.nmiPending = state.smiPending = state.initPending = state.intrPending = false;
+    state.inSmm = false;
+    state.activity = state.bootstrap ? "running" : "wait-for-SIPI";
+  }
+
+  /** SIPI: real mode at page * 4096 (SDM vol. 3, "MP Initialization Protocol"). false: not waiting for it. */
+  startup(page: number): boolean {
+    const { state } = this;
+    if (state.activity !== "wait-for-SIPI") return false;
+    state.setSegment(CS, page << 8, BigInt(page << 12), 0xffff, 0x9b);
+    state.rip = 0n;
+    state.activity = "running";
+    return true;
+  }
+
+  private resetRegisters(): void {
+    const { state } = this;
+    for (let i = 0; i < 16; i++) state.setGpr(i, 0n);
+    state.setGpr(2, 0x306a9n);
+    state.rflags = 2;
+    state.rip = 0xfff0n;
+    state.cr2 = 0n;
+    state.cr3 = 0;
+    state.cr4 = 0;
+    state.efer = 0;
+    state.xcr0 = 1;
+    state.cpl = 0;
+    state.setSegment(CS, 0xf000, 0xffff0000n, 0xffff, 0x9b);
+    for (const segment of [ES, SS, DS, FS, GS]) state.setSegment(segment, 0, 0n, 0xffff, 0x93);
+    state.setSegment(LDTR, 0, 0n, 0xffff, 0x82);
+    state.setSegment(TR, 0, 0n, 0xffff, 0x8b);
+    state.gdtrBase = state.idtrBase = 0n;
+    state.gdtrLimit = state.idtrLimit = 0xffff;
+    for (let i = 0; i < 4; i++) state.dr[i] = 0n;
+    state.dr6 = 0xffff0ff0;
+    state.dr7 = 0x400;
+    state.nmiBlocked = false;
+    state.monitorLine = -1;
+    state.pending = undefined;
+    this.host.monitor.disarm(state.index);
+    this.debug.update();
+    this.flushAll();
+  }
+
+  /** The mode word for the current state (mode.ts). */
+  computeMode(): number {
+    const { state } = this;
+    const flags = state.systemFlags;
+    const { access } = state;
+    let mode = (state.cpl << MODE_CPL_SHIFT) | (((flags >> 12) & 3) << MODE_IOPL_SHIFT);
+    if (state.code64) mode |= MODE_64 | MODE_FLAT;
+    else {
+      mode |= (access[CS] & AR_DB) !== 0 ? MODE_32 : MODE_16;
+      if ((access[SS] & AR_DB) !== 0) mode |= MODE_STACK32;
+      if (this.flat()) mode |= MODE_FLAT;
+      if (state.limit[CS] !== 0xffffffff) mode |= MODE_CS_LIMIT;
+    }
+    if ((state.cr0 & CR0_PE) !== 0) mode |= MODE_PROTECTED;
+    if ((flags & FLAG_VM) !== 0) mode |= MODE_VM86;
+    if (state.longMode) mode |= MODE_LONG;
+    if ((state.cr0 & CR0_AM) !== 0 && (flags & FLAG_AC) !== 0 && state.cpl === 3) mode |= MODE_ALIGN;
+    if (this.debug.hasInstructionBreakpoints) mode |= MODE_GUEST_BREAKPOINTS;
+    if ((state.cr0 & CR0_EM) !== 0) mode |= MODE_FPU_EM;
+    if ((state.cr0 & CR0_TS) !== 0) mode |= MODE_FPU_TS;
+    if ((state.cr0 & CR0_MP) !== 0) mode |= MODE_FPU_MP;
+    if ((state.cr4 & CR4_OSFXSR) !== 0) mode |= MODE_OSFXSR;
+    if ((state.cr4 & CR4_UMIP) !== 0 && state.cpl > 0) mode |= MODE_UMIP;
+    return mode;
+  }
+
+  private flat(): boolean {
+    const { state } = this;
+    for (const segment of [ES, CS, SS, DS]) {
+      const access = state.access[segment];
+      if (state.limit[segment] !== 0xffffffff || state.segBase(segment) !== 0n || (access & AR_UNUSABLE) !== 0) return false;
+      // Readable code for CS, expand-up writable data for the others.
+      if (segment === CS ? (access & 0x9a) !== 0x9a : (access & 0x9e) !== 0x92) return false;
+    }
+    return true;
+  }
+}
+

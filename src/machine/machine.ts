@@ -1,0 +1,583 @@
+import { InterruptBus } from "../apic/bus";
+import type { StampSource } from "../apic/events";
+import { IoApic } from "../apic/ioApic";
+import { LocalApic } from "../apic/localApic";
+import { InterruptLedger } from "../apic/records";
+import { ApicRegion } from "../apic/region";
+import { UserError } from "../common/errors";
+import { StateHash } from "../common/hash";
+import { encodeState, type State } from "../common/state";
+import { X86Translator } from "../cpu/frontend/translator";
+import { Mmu } from "../cpu/mmu";
+import { Processor } from "../cpu/processor";
+import { CpuState } from "../cpu/state";
+import { CpuModel } from "../cpu/system/cpuModel";
+import { CpuSystem } from "../cpu/system/system";
+import { WriteMonitor } from "../cpu/writeMonitor";
+import { IOAPIC_ID, IOAPIC_PINS, PCI_HOLE_BASE } from "../devices/board";
+import { DeviceBus } from "../devices/bus";
+import { VirtualClock } from "../devices/clock";
+import type { Device } from "../devices/device";
+import { MmioSpace } from "../devices/mmio";
+import { PcBoard } from "../devices/pcBoard";
+import { PortSpace } from "../devices/ports";
+import { bootImage, type BootRequest, type BootState } from "../firmware/boot";
+import { CodeCache } from "../tcg/codeCache";
+import { assembleInterpreter, type EngineHost, type RunFunction } from "../tcg/interpreter/interpreter";
+import { CPU_STATE_BYTES, MMU_INDEXES, TLB_ENTRIES, TLB_ENTRY_BYTES, WORD_JUMP_CACHE } from "../tcg/layout";
+import { EngineMemory } from "../tcg/memory";
+import { ReferenceInterpreter } from "../tcg/reference";
+import { applyBootState } from "./bootState";
+import { DebugPoints } from "./debugPoints";
+import { PhysicalMemory } from "./physicalMemory";
+import type { MachineConfiguration, MachineHooks, RunEnd } from "./types";
+import { Vcpu } from "./vcpu";
+
+/** Guest instructions a CPU runs before the next one's turn. */
+export const DEFAULT_QUANTUM = 10_000;
+const CODE_ARENA = 64 << 20;
+/** Nanoseconds of idle virtual time, with nothing but timers going by, after which a machine counts as dead. */
+const IDLE_LIMIT = 30e9;
+/** Bound of one slice: a host gets control back at least so often (instructions). */
+const MAX_SLICE = 100_000;
+
+export const MAX_CPUS = 64;
+
+/** What the guest is booted from. */
+export type BootInput = Pick<BootRequest, "image" | "imageName" | "cmdline" | "initrd">;
+
+export interface MachineStats {
+  readonly instructions: number;
+  readonly virtualTime: number;
+  readonly blocksTranslated: number;
+  readonly blocksAlive: number;
+  readonly codeBytes: number;
+  readonly codeFlushes: number;
+  readonly tlbMisses: number;
+  readonly slices: number;
+}
+
+/**
+ * The whole machine: CPUs, board, clock and scheduler. Deterministic: the same configuration, image and input give the same run to the instruction.
+ * CPUs take turns; virtual time is the number of instructions retired by all of them plus what was skipped while all were idle, in nanoseconds.
+ */
+export class Machine implements StampSource {
+  readonly cpus: readonly Vcpu[];
+  readonly ledger: InterruptLedger;
+  readonly bus: InterruptBus;
+  readonly ioApic: IoApic;
+  readonly board: PcBoard;
+  readonly memory: PhysicalMemory;
+  readonly code: CodeCache;
+  readonly debugPoints: DebugPoints;
+  hooks: MachineHooks = {};
+
+  private readonly engineMemory: EngineMemory;
+  private readonly ports = new PortSpace();
+  private readonly mmio: MmioSpace;
+  private readonly clock: VirtualClock;
+  private readonly deviceBus: DeviceBus;
+  private readonly monitor: WriteMonitor;
+  private readonly quantum: number;
+  private booted: BootInput | undefined;
+  private bootState: BootState | undefined;
+
+  private retiredBase = 0;
+  private idleNanoseconds = 0;
+  /** CPU executing now, and what it had retired when its slice began. */
+  private current: Vcpu | undefined;
+  private currentStart = 0;
+  private turn = 0;
+  private turnLeft: number;
+  private sliceEnd = Infinity;
+  private stopRequested = false;
+  private end: RunEnd | undefined;
+  private resetRequested = false;
+  private slices = 0;
+  private idleSince = -1;
+  private serialBytes: number[] = [];
+
+  /** @throws UserError naming the attribute that does not fit. */
+  static create(configuration: MachineConfiguration): Machine {
+    const { cpus, memory } = configuration;
+    if (!Number.isInteger(cpus) || cpus < 1 || cpus > MAX_CPUS) throw new UserError(`\`cpus\` is ${cpus}: choose 1 to ${MAX_CPUS}.`, "cpus");
+    if (!Number.isInteger(memory / 4096) || memory < 1 << 20) throw new UserError("`memory` must be at least 1 MiB.", "memory");
+    if (memory > 3584 * 2 ** 20) throw new UserError(`\`memory\` is ${Math.round(memory / 2 ** 20)} MiB: at most 3584 MiB fit the emulator.`, "memory");
+    const { quantum } = configuration;
+    if (quantum !== undefined && (!Number.isInteger(quantum) || quantum < 1)) {
+      throw new UserError(`\`quantum\` is ${quantum}: it is a number of instructions, at least 1.`, "quantum");
+    }
+    return new Machine(configuration);
+  }
+
+  private constructor(configuration: MachineConfiguration) {
+    this.quantum = configuration.quantum ?? DEFAULT_QUANTUM;
+    this.turnLeft = this.quantum;
+    const ram = configuration.memory;
+    this.engineMemory = new EngineMemory({ cpus: configuration.cpus, ram, codeArena: CODE_ARENA });
+    this.mmio = new MmioSpace(() => this.mapChanged());
+    this.memory = new PhysicalMemory(this.engineMemory, this.ports, this.mmio, (address, length) => this.outsideWrite(address, length));
+    this.clock = new VirtualClock(
+      () => this.now(),
+      (deadline) => this.deadlineMoved(deadline),
+    );
+    this.ledger = new InterruptLedger(this);
+    this.ledger.observe({
+      interruptEvent: (event) => this.hooks.interrupt?.(event),
+      interruptStorm: (storm) => this.hooks.storm?.(storm),
+    });
+    this.bus = new InterruptBus(this.ledger);
+    this.deviceBus = new DeviceBus(this.clock, this.ports, this.mmio, this.memory);
+    this.code = new CodeCache(
+      this.engineMemory,
+      (page) => this.forgetPage(page),
+      (page) => this.forgetPage(page),
+      () => this.forgetBlocks(),
+    );
+    this.monitor = new WriteMonitor(
+      (page) => this.forgetPage(page),
+      (cpu) => this.monitorTriggered(cpu),
+    );
+    const apicIds = Array.from({ length: configuration.cpus }, (_, index) => index);
+    const model = new CpuModel({ cpus: configuration.cpus, apicIds });
+    const translator = new X86Translator(model.features);
+    const run = this.makeEngine(configuration.engine ?? "interpreter");
+    this.debugPoints = new DebugPoints(() => this.pointsChanged());
+    this.cpus = apicIds.map((apicId, index) => this.makeCpu(index, apicId, model, translator, run));
+    this.ioApic = new IoApic(this.deviceBus, this.bus, { id: IOAPIC_ID });
+    const pins = Array.from({ length: IOAPIC_PINS }, (_, pin) => this.ioApic.line(pin, `gsi ${pin}`));
+    const below = Math.min(ram, PCI_HOLE_BASE);
+    this.board = new PcBoard(
+      this.deviceBus,
+      {
+        cpus: configuration.cpus,
+        memoryBelow4G: below,
+        memoryAbove4G: ram - below,
+        ...(configuration.startTime === undefined ? {} : { epochSeconds: Math.floor(configuration.startTime / 1000) }),
+        devices: configuration.devices ?? [],
+      },
+      {
+        intr: (level) => {
+          for (const apic of this.bus.apics) apic.setLint(0, level);
+          pins[0](level);
+        },
+        ioApicPin: (pin, level) => {
+          if (pin !== 0) pins[pin](level);
+        },
+        serial: (port, byte) => {
+          if (port === 0) this.serialBytes.push(byte);
+        },
+        debugConsole: (byte) => void this.serialBytes.push(byte),
+        exit: (status) => this.finish({ kind: "exit", status }),
+        powerOff: () => this.finish({ kind: "power-off" }),
+        reset: () => {
+          this.resetRequested = true;
+          this.requestStop();
+        },
+        // A20 is always open, as on processors without the pin.
+        a20: () => undefined,
+        nmiMask: () => undefined,
+      },
+    );
+    this.bus.connectPic(() => this.board.pic.acknowledge());
+    this.apicRegion = new ApicRegion(this.deviceBus, this.bus);
+    this.mapChanged();
+    this.powerOn();
+  }
+
+  /** Where the local APICs' register pages are mapped. */
+  readonly apicRegion: ApicRegion;
+
+  private makeCpu(index: number, apicId: number, model: CpuModel, translator: X86Translator, run: RunFunction): Vcpu {
+    const state = new CpuState(this.engineMemory, index, index === 0);
+    const tlbs = MMU_INDEXES * TLB_ENTRIES * TLB_ENTRY_BYTES;
+    state.words[WORD_JUMP_CACHE / 4] = state.base + CPU_STATE_BYTES + tlbs;
+    const mmu = new Mmu(state, this.memory, this.code);
+    mmu.monitor = this.monitor;
+    const vcpu = new Vcpu(state, mmu, this.memory, {
+      kicked: (kicked) => this.kicked(kicked),
+      started: (started) => {
+        this.ledger.delivered(started.index, "sipi");
+        this.hooks.cpuStarted?.(started.index);
+      },
+    });
+    const apic = new LocalApic({
+      cpu: vcpu,
+      bus: this.bus,
+      clock: this.clock,
+      apicId,
+      tsc: { read: () => BigInt.asUintN(64, BigInt(this.now()) + state.tscOffset), ticksPerNanosecond: 1 },
+    });
+    const observer = {
+      delivering: (event: Parameters<NonNullable<MachineHooks["exception"]>>[1]): void => this.hooks.exception?.(index, event),
+      tripleFault: (): void => {
+        this.hooks.tripleFault?.(index);
+        this.finish({ kind: "triple-fault", cpu: index });
+      },
+    };
+    const system: CpuSystem = new CpuSystem(state, mmu, this.memory, apic, model, observer, {
+      now: () => this.now(),
+      pause: () => this.paused(vcpu),
+      trap: (_cpu, bits) => vcpu.processor.addTrap(bits),
+      breakpoint: (_cpu, rip) => vcpu.processor.reachedBreakpoint(rip),
+      eventTaken: (_cpu, kind) => this.ledger.delivered(index, kind),
+      watchChanged: () => this.watchChanged(vcpu),
+      monitor: this.monitor,
+    });
+    const processor = new Processor(state, mmu, system, this.code, this.memory, translator, apic, run, this.debugPoints.forCpu(vcpu));
+    vcpu.attach({ processor, system, apic });
+    return vcpu;
+  }
+
+  /** Instantiates the engine: the emitted interpreter, or the reference one for tests. Calls out go to the CPU that is executing. */
+  private makeEngine(engine: "interpreter" | "reference"): RunFunction {
+    const executing = (): Vcpu => {
+      if (this.current === undefined) throw new Error("generated code called out while no CPU executes");
+      return this.current;
+    };
+    const host: EngineHost = {
+      helper: (id, a, b, lo, hi) => executing().system.helper(id, a, b, lo, hi),
+      load: (kind, lo, hi) => executing().mmu.load(kind, lo, hi),
+      store: (kind, lo, hi) => executing().mmu.store(kind, lo, hi),
+      segment: (op) => executing().system.segment(op),
+      fault: (code) => executing().system.fault(code),
+      divide: (op) => executing().system.divide(op),
+    };
+    if (engine === "reference") return new ReferenceInterpreter(this.engineMemory, host).run;
+    const module = new WebAssembly.Module(assembleInterpreter(this.engineMemory.pages));
+    const instance = new WebAssembly.Instance(module, { env: { memory: this.engineMemory.memory, ...host } });
+    return instance.exports["run"] as RunFunction;
+  }
+
+  /** Loads an image and sets the bootstrap processor to its entry. @throws UserError when the image or memory does not fit. */
+  boot(input: BootInput): BootState {
+    this.booted = input;
+    const state = bootImage(
+      { ...input, cpus: this.cpus.length, apicIds: this.cpus.map((cpu) => cpu.apicId), memory: this.memory.size, hpet: false },
+      this.memory,
+    );
+    applyBootState(this.cpus[0], state);
+    this.bootState = state;
+    return state;
+  }
+
+  /** What was booted, once it was. */
+  get bootInformation(): BootState | undefined {
+    return this.bootState;
+  }
+
+  /** A system reset: everything as at power-on, memory cleared, the image loaded anew. Time and instruction counts go on. */
+  reset(): void {
+    this.engineMemory.u8.fill(0, this.engineMemory.ramBase, this.engineMemory.ramBase + this.engineMemory.ramBytes);
+    this.powerOn();
+    if (this.booted !== undefined) this.boot(this.booted);
+  }
+
+  private powerOn(): void {
+    this.code.flush();
+    this.end = undefined;
+    this.resetRequested = false;
+    this.turn = 0;
+    this.turnLeft = this.quantum;
+    for (const vcpu of this.cpus) {
+      vcpu.system.powerOn();
+      vcpu.apic.reset(false);
+      vcpu.changed();
+    }
+    this.bus.reset();
+    this.ioApic.reset();
+    this.board.reset();
+    this.board.initializeAsFirmware(this.ports);
+  }
+
+  /** Instructions retired by all CPUs since the machine was made; exact inside an instruction, which does not count itself. */
+  instructions(): number {
+    return this.current === undefined ? this.retiredBase : this.retiredBase + this.current.retired - this.currentStart;
+  }
+
+  /** Nanoseconds of virtual time. */
+  now(): number {
+    return this.instructions() + this.idleNanoseconds;
+  }
+
+  instructionsOf(cpu: number): number {
+    return this.cpus[cpu].retired;
+  }
+
+  currentCpu(): number {
+    return this.current?.index ?? -1;
+  }
+
+  currentRip(): bigint {
+    return this.current?.processor.currentRip ?? 0n;
+  }
+
+  /** Stops the run after the current instruction (from a hook), or before the next slice. */
+  requestStop(): void {
+    this.stopRequested = true;
+    this.current?.processor.yield();
+  }
+
+  /**
+   * Runs until `maxInstructions` more have retired or something ends the run. CPUs take turns of a quantum; one that waits for another yields.
+   */
+  run(maxInstructions: number): RunEnd {
+    return this.runCpus(maxInstructions, undefined);
+  }
+
+  /** Runs only CPU `cpu`, the others held; timers and devices go on. */
+  runCpu(cpu: number, instructions: number): RunEnd {
+    return this.runCpus(instructions, cpu);
+  }
+
+  private runCpus(maxInstructions: number, only: number | undefined): RunEnd {
+    const stopAt = this.retiredBase + maxInstructions;
+    try {
+      for (;;) {
+        if (this.clock.nextDeadline() <= this.now()) this.clock.runDue(this.now());
+        const ended = this.takeEnd();
+        if (ended !== undefined) return ended;
+        if (this.retiredBase >= stopAt) return { kind: "limit" };
+        const vcpu = this.pick(only);
+        if (vcpu === undefined) {
+          if (!this.skipIdle(only)) return { kind: "dead" };
+          continue;
+        }
+        const until = this.clock.nextDeadline() - this.now();
+        const budget = Math.min(this.turnLeft, stopAt - this.retiredBase, Math.max(1, until), MAX_SLICE);
+        const why = this.slice(vcpu, budget);
+        if (why === "debug" && this.end === undefined) {
+          this.stopRequested = false;
+          return { kind: "breakpoint", cpu: vcpu.index };
+        }
+      }
+    } finally {
+      this.flushSerial();
+    }
+  }
+
+  private slice(vcpu: Vcpu, budget: number): string {
+    this.current = vcpu;
+    this.currentStart = vcpu.retired;
+    this.sliceEnd = this.now() + budget;
+    this.slices++;
+    let why = "error";
+    try {
+      why = vcpu.processor.slice(budget);
+    } finally {
+      const done = vcpu.retired - this.currentStart;
+      this.current = undefined;
+      this.retiredBase += done;
+      this.turnLeft -= Math.max(done, why === "budget" ? 1 : 0);
+      if (done > 0) this.idleSince = -1;
+      this.sliceEnd = Infinity;
+    }
+    if (this.turnLeft <= 0 || why === "idle" || why === "yield") this.endTurn(vcpu, why);
+    if (this.serialBytes.length > 0) this.flushSerial();
+    return why;
+  }
+
+  private nextTurn = -1;
+
+  /** Passes the turn on: to a CPU that was just kicked, else to the next in order. A CPU that yielded to nobody keeps its turn. */
+  private endTurn(vcpu: Vcpu, why: string): void {
+    if (why === "yield" && this.nextTurn < 0 && this.turnLeft > 0 && !this.passOn) return;
+    this.turn = this.nextTurn >= 0 ? this.nextTurn : (vcpu.index + 1) % this.cpus.length;
+    this.nextTurn = -1;
+    this.passOn = false;
+    this.turnLeft = this.quantum;
+  }
+
+  /** The running CPU spins (PAUSE): its turn ends with its slice. */
+  private passOn = false;
+
+  /** The CPU whose turn it is, or the next runnable one after it. */
+  private pick(only: number | undefined): Vcpu | undefined {
+    if (only !== undefined) {
+      const vcpu = this.cpus[only];
+      return vcpu.processor.runnable ? vcpu : undefined;
+    }
+    const count = this.cpus.length;
+    for (let i = 0; i < count; i++) {
+      const vcpu = this.cpus[(this.turn + i) % count];
+      if (vcpu.held || !vcpu.processor.runnable) continue;
+      if (i > 0) {
+        this.turn = vcpu.index;
+        this.turnLeft = this.quantum;
+      }
+      return vcpu;
+    }
+    return undefined;
+  }
+
+  /** Nobody can run: virtual time jumps to the next deadline. false: none will ever come, or nothing has happened for too long. */
+  private skipIdle(only: number | undefined): boolean {
+    const deadline = this.clock.nextDeadline();
+    if (deadline === Infinity) return false;
+    const considered = only === undefined ? this.cpus.filter((cpu) => !cpu.held) : [this.cpus[only]];
+    if (considered.every((cpu) => cpu.processor.hopeless)) return false;
+    const now = this.now();
+    if (this.idleSince < 0) this.idleSince = now;
+    else if (now - this.idleSince > IDLE_LIMIT) {
+      this.idleSince = -1;
+      return false;
+    }
+    this.idleNanoseconds += Math.max(0, deadline - now);
+    return true;
+  }
+
+  private takeEnd(): RunEnd | undefined {
+    if (this.end !== undefined) {
+      this.stopRequested = false;
+      return this.end;
+    }
+    if (this.resetRequested) {
+      this.resetRequested = false;
+      this.stopRequested = false;
+      return { kind: "reset" };
+    }
+    if (!this.stopRequested) return undefined;
+    this.stopRequested = false;
+    return { kind: "stop" };
+  }
+
+  private finish(end: RunEnd): void {
+    this.end = end;
+    this.requestStop();
+  }
+
+  private kicked(vcpu: Vcpu): void {
+    if (this.current === undefined || this.current === vcpu || vcpu.held || !vcpu.processor.runnable) return;
+    // An interrupt for another CPU: it runs next, so that it takes it within instructions, not quanta.
+    this.nextTurn = vcpu.index;
+    this.current.processor.yield();
+  }
+
+  private paused(vcpu: Vcpu): void {
+    if (!this.cpus.some((other) => other !== vcpu && !other.held && other.processor.runnable)) return;
+    this.passOn = true;
+    vcpu.processor.yield();
+  }
+
+  private deadlineMoved(deadline: number): void {
+    if (this.current !== undefined && deadline < this.sliceEnd) this.current.processor.yield();
+  }
+
+  private monitorTriggered(cpu: number): void {
+    const vcpu = this.cpus[cpu];
+    if (vcpu.state.activity !== "mwait") return;
+    vcpu.state.activity = "running";
+    this.kicked(vcpu);
+  }
+
+  private forgetPage(page: number): void {
+    for (const vcpu of this.cpus ?? []) vcpu.mmu.forgetPhysical(page);
+  }
+
+  private forgetBlocks(): void {
+    for (const vcpu of this.cpus ?? []) {
+      vcpu.processor.invalidateResume();
+      vcpu.mmu.flushJumps();
+    }
+  }
+
+  private mapChanged(): void {
+    if (this.memory === undefined) return;
+    this.memory.mapChanged();
+    for (const vcpu of this.cpus ?? []) vcpu.mmu.flush();
+  }
+
+  private outsideWrite(address: number, length: number): void {
+    for (let at = address; at < address + length; at = at - (at % 4096) + 4096) {
+      const chunk = Math.min(address + length, at - (at % 4096) + 4096) - at;
+      if (this.code.hasCode(Math.floor(at / 4096)) && this.code.written(at, chunk)) this.current?.processor.request();
+      this.monitor.written(at, chunk);
+    }
+  }
+
+  /** Breakpoints or watchpoints changed: translations and TLBs are made anew. */
+  private pointsChanged(): void {
+    this.code.flush();
+    for (const vcpu of this.cpus) this.watchChanged(vcpu);
+  }
+
+  private watchChanged(vcpu: Vcpu): void {
+    vcpu.mmu.watch = this.debugPoints.watchFor(vcpu, this.hooksForWatch);
+    vcpu.mmu.flush();
+  }
+
+  private readonly hooksForWatch = (cpu: number, linear: bigint, size: number, write: boolean): void =>
+    this.hooks.watchpoint?.(cpu, linear, size, write);
+
+  /** Code breakpoints by linear address, for all CPUs; they stop the run before the instruction. */
+  setBreakpoints(linear: ReadonlySet<bigint>): void {
+    this.debugPoints.setBreakpoints(linear);
+  }
+
+  /** Lets CPU `cpu` pass the breakpoint it stands at once. */
+  resumeFrom(cpu: number): void {
+    this.cpus[cpu].processor.resumeFromHere();
+  }
+
+  /** Ranges whose accesses are reported through hooks.watchpoint. */
+  setWatchpoints(ranges: readonly { linear: bigint; size: number; read: boolean; write: boolean }[]): void {
+    this.debugPoints.setWatchpoints(ranges);
+  }
+
+  setHeld(cpu: number, held: boolean): void {
+    this.cpus[cpu].held = held;
+  }
+
+  /** Bytes arrive at the first serial port. */
+  serialInput(bytes: Uint8Array): void {
+    this.board.uarts[0].receive(bytes);
+    this.idleSince = -1;
+  }
+
+  private flushSerial(): void {
+    if (this.serialBytes.length === 0) return;
+    const bytes = Uint8Array.from(this.serialBytes);
+    this.serialBytes = [];
+    this.hooks.serial?.(bytes);
+  }
+
+  /** Every device, the I/O APIC among them; local APICs are with their CPUs. */
+  get devices(): readonly Device[] {
+    return [...this.board.devices, this.ioApic];
+  }
+
+  /** State of everything but RAM, canonical. */
+  saveState(): State {
+    return {
+      cpus: this.cpus.map((cpu) => cpu.state.save()),
+      apics: this.cpus.map((cpu) => cpu.apic.save()),
+      bus: this.bus.save(),
+      ledger: this.ledger.save(),
+      devices: this.devices.map((device) => device.save()),
+      time: [this.retiredBase, this.idleNanoseconds, this.turn, this.turnLeft],
+      monitor: this.monitor.save().map(([cpu, line]) => [cpu, line]),
+    };
+  }
+
+  /** Hash of the whole state, RAM included; at instruction boundaries only. */
+  stateHash(): string {
+    const hash = new StateHash();
+    hash.update(this.engineMemory.u8.subarray(this.engineMemory.ramBase, this.engineMemory.ramBase + this.engineMemory.ramBytes));
+    encodeState(this.saveState(), (bytes) => hash.update(bytes));
+    return hash.digest();
+  }
+
+  stats(): MachineStats {
+    const usage = this.code.usage;
+    return {
+      instructions: this.retiredBase,
+      virtualTime: this.now(),
+      blocksTranslated: this.code.translated,
+      blocksAlive: usage.blocks,
+      codeBytes: usage.bytes,
+      codeFlushes: this.code.flushes,
+      tlbMisses: this.cpus.reduce((sum, cpu) => sum + cpu.mmu.misses, 0),
+      slices: this.slices,
+    };
+  }
+}

@@ -1,0 +1,169 @@
+import type { ApicCpu } from "../apic/events";
+import type { LocalApic } from "../apic/localApic";
+import type { Mmu } from "../cpu/mmu";
+import { MODE_16, MODE_32, MODE_SIZE_MASK } from "../cpu/mode";
+import type { Processor } from "../cpu/processor";
+import { type Activity, CS, type CpuState } from "../cpu/state";
+import type { CpuSystem } from "../cpu/system/system";
+import type { PhysicalMemory } from "./physicalMemory";
+
+/** What a vCPU asks of its machine. */
+export interface VcpuHost {
+  /** An event waits at this CPU: it should run soon. */
+  kicked(vcpu: Vcpu): void;
+  /** The CPU left wait-for-SIPI. */
+  started(vcpu: Vcpu): void;
+}
+
+/** One virtual CPU with its local APIC, as the machine schedules it and a debugger looks at it. */
+export class Vcpu implements ApicCpu {
+  /** Frozen by the debugger: not scheduled. */
+  held = false;
+  private attached: { processor: Processor; system: CpuSystem; apic: LocalApic } | undefined;
+
+  constructor(
+    readonly state: CpuState,
+    readonly mmu: Mmu,
+    private readonly memory: PhysicalMemory,
+    private readonly host: VcpuHost,
+  ) {}
+
+  /** Completes construction: these refer back to the vCPU. */
+  attach(parts: { processor: Processor; system: CpuSystem; apic: LocalApic }): void {
+    this.attached = parts;
+  }
+
+  private get parts(): { processor: Processor; system: CpuSystem; apic: LocalApic } {
+    if (this.attached === undefined) throw new Error("vCPU used before it was attached");
+    return this.attached;
+  }
+
+  get processor(): Processor {
+    return this.parts.processor;
+  }
+
+  get system(): CpuSystem {
+    return this.parts.system;
+  }
+
+  get apic(): LocalApic {
+    return this.parts.apic;
+  }
+
+  get index(): number {
+    return this.state.index;
+  }
+
+  get bootstrap(): boolean {
+    return this.state.bootstrap;
+  }
+
+  get apicId(): number {
+    return this.apic.apicId;
+  }
+
+  get activity(): Activity {
+    return this.state.activity;
+  }
+
+  /** Instructions retired by this CPU. */
+  get retired(): number {
+    return this.processor.retired;
+  }
+
+  setInterruptRequest(pending: boolean): void {
+    this.state.intrPending = pending;
+    if (pending) this.kick();
+  }
+
+  raiseNmi(): void {
+    this.state.nmiPending = true;
+    this.kick();
+  }
+
+  raiseSmi(): void {
+    this.state.smiPending = true;
+    this.kick();
+  }
+
+  raiseInit(): void {
+    this.state.initPending = true;
+    this.kick();
+  }
+
+  startup(page: number): boolean {
+    // An INIT that this CPU has not had a turn to take comes first.
+    if (this.state.initPending) {
+      this.state.initPending = false;
+      this.system.init();
+    }
+    if (!this.system.startup(page)) return false;
+    this.changed();
+    this.host.started(this);
+    return true;
+  }
+
+  get waitingForSipi(): boolean {
+    return this.state.activity === "wait-for-SIPI";
+  }
+
+  private kick(): void {
+    this.processor.request();
+    this.host.kicked(this);
+  }
+
+  /** State was changed from outside: cached positions and modes are dropped. */
+  changed(): void {
+    this.processor.invalidateResume();
+    this.mmu.selectIndex();
+    this.mmu.flushJumps();
+  }
+
+  /** Width of the code that runs now. */
+  codeBits(): 16 | 32 | 64 {
+    const size = this.system.computeMode() & MODE_SIZE_MASK;
+    return size === MODE_16 ? 16 : size === MODE_32 ? 32 : 64;
+  }
+
+  /** Linear address of the next instruction (of the current one inside a hook). */
+  linearRip(): bigint {
+    const rip = this.processor.currentRip;
+    return this.state.code64 ? rip : (this.state.segBase(CS) + rip) & 0xffff_ffffn;
+  }
+
+  setRip(value: bigint): void {
+    this.state.rip = BigInt.asUintN(64, value);
+    this.changed();
+  }
+
+  /** Up to `length` bytes at linear address `linear` without side effects, fewer when a page is not mapped to memory; undefined when the first is not. */
+  readMemory(linear: bigint, length: number): Uint8Array | undefined {
+    const bytes = new Uint8Array(length);
+    let done = 0;
+    while (done < length) {
+      const at = BigInt.asUintN(64, linear + BigInt(done));
+      const chunk = Math.min(length - done, 4096 - Number(at & 0xfffn));
+      const physical = this.mmu.inspect(at);
+      if (physical < 0 || this.memory.hostPage(Math.floor(physical / 4096), false, this.index) < 0) break;
+      bytes.set(this.memory.read(physical, chunk), done);
+      done += chunk;
+    }
+    return done === 0 && length > 0 ? undefined : bytes.subarray(0, done);
+  }
+
+  /** Writes bytes at linear address `linear` whatever the page's rights; returns how many, fewer when a page is not mapped to memory. */
+  writeMemory(linear: bigint, bytes: Uint8Array): number {
+    let done = 0;
+    while (done < bytes.length) {
+      const at = BigInt.asUintN(64, linear + BigInt(done));
+      const chunk = Math.min(bytes.length - done, 4096 - Number(at & 0xfffn));
+      const physical = this.mmu.inspect(at);
+      if (physical < 0 || this.memory.hostPage(Math.floor(physical / 4096), true, this.index) < 0) break;
+      this.memory.write(physical, bytes.subarray(done, done + chunk));
+      done += chunk;
+    }
+    if (done > 0) this.processor.invalidateResume();
+    return done;
+  }
+
+}
