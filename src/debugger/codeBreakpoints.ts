@@ -1,0 +1,219 @@
+import { UserError } from "../machine/errors";
+import type { CompiledExpression, Scope, Template } from "./expr";
+import { checkExpression, compile, parseExpression, parseTemplate } from "./expr";
+import { parseHitCondition, type HitTest } from "./hitCondition";
+import { hex, parseAddress } from "./numbers";
+import { extraRegisters } from "./registerAccess";
+import type { SymbolStore } from "./symbols/table";
+
+/** When a code breakpoint stops and what it says. */
+export interface BreakpointOptions {
+  readonly condition?: string | undefined;
+  readonly hitCondition?: string | undefined;
+  /** With it, the breakpoint writes this and does not stop. */
+  readonly logMessage?: string | undefined;
+}
+
+export interface LineRequest extends BreakpointOptions {
+  readonly line: number;
+}
+
+export interface FunctionRequest extends BreakpointOptions {
+  readonly name: string;
+}
+
+export interface InstructionRequest extends BreakpointOptions {
+  readonly address: bigint;
+}
+
+/** What became of a breakpoint; in words when it stands nowhere. */
+export interface CodeBreakpointStatus {
+  readonly id: number;
+  readonly verified: boolean;
+  readonly message?: string;
+  /** The line that it really stands on. */
+  readonly line?: number;
+  readonly file?: string;
+  readonly addresses: readonly bigint[];
+}
+
+export type BreakpointKind = "line" | "function" | "instruction";
+
+interface CodeBreakpoint {
+  readonly id: number;
+  readonly kind: BreakpointKind;
+  readonly addresses: readonly bigint[];
+  readonly condition: CompiledExpression | undefined;
+  readonly hitTest: HitTest;
+  readonly log: Template | undefined;
+  hits: number;
+  warned: boolean;
+}
+
+/** What reaching an address comes to. */
+export interface Reached {
+  /** Breakpoints that say to stop; empty to go on. */
+  readonly ids: readonly number[];
+  readonly kind: BreakpointKind | undefined;
+  /** Log messages to write. */
+  readonly logs: readonly string[];
+}
+
+/**
+ * Breakpoints on code, by linear address: pages need not be mapped yet. Each set replaces the former one of its kind (and, for lines, of
+ * its file).
+ */
+export class CodeBreakpoints {
+  private nextId = 1;
+  private readonly lines = new Map<string, readonly CodeBreakpoint[]>();
+  private functions: readonly CodeBreakpoint[] = [];
+  private instructions: readonly CodeBreakpoint[] = [];
+  private byAddress = new Map<bigint, CodeBreakpoint[]>();
+
+  constructor(
+    private readonly symbols: SymbolStore,
+    private readonly fields: readonly string[],
+    private readonly changed: () => void,
+    private readonly warn: (message: string) => void,
+  ) {}
+
+  setLines(path: string, requests: readonly LineRequest[]): CodeBreakpointStatus[] {
+    const list: CodeBreakpoint[] = [];
+    const statuses = requests.map((request) =>
+      this.set(list, "line", request, () => {
+        const places = this.symbols.lineBreakpoints(path, request.line);
+        if (places === undefined || places.addresses.length === 0) throw new UserError(this.whyNoCode(path, request.line));
+        return { addresses: places.addresses, line: places.line, file: path };
+      }),
+    );
+    this.lines.set(path, list);
+    this.rebuild();
+    return statuses;
+  }
+
+  private whyNoCode(path: string, line: number): string {
+    if (this.symbols.codeLines(path).length > 0) return `There is no code on or after line ${line} of ${path}.`;
+    return `The debug information names no file ${path}; set "sourceMap" if it was built elsewhere.`;
+  }
+
+  setFunctions(requests: readonly FunctionRequest[]): CodeBreakpointStatus[] {
+    const list: CodeBreakpoint[] = [];
+    const statuses = requests.map((request) =>
+      this.set(list, "function", request, () => {
+        const addresses = this.functionAddresses(request.name.trim());
+        if (addresses.length === 0) throw new UserError(`There is no function or label '${request.name}' in the symbols.`);
+        const place = this.symbols.lineAt(addresses[0]);
+        return { addresses, ...(place === undefined ? {} : { line: place.line, file: place.file }) };
+      }),
+    );
+    this.functions = list;
+    this.rebuild();
+    return statuses;
+  }
+
+  /** Addresses of `name`, `name+0x10` or, written `*0x1000` or `0x1000`, an address. */
+  private functionAddresses(name: string): readonly bigint[] {
+    const address = /^\*?\s*(0x[0-9a-f]+)$/i.exec(name);
+    if (address !== null) return [parseAddress(address[1], "address")];
+    const offset = /^(.+?)\s*\+\s*(0x[0-9a-f]+|\d+)$/i.exec(name);
+    if (offset !== null) return this.symbols.addressesOf(offset[1]).map((base) => BigInt.asUintN(64, base + BigInt(offset[2])));
+    return this.symbols.functionBreakpoints(name);
+  }
+
+  setInstructions(requests: readonly InstructionRequest[]): CodeBreakpointStatus[] {
+    const list: CodeBreakpoint[] = [];
+    const statuses = requests.map((request) => this.set(list, "instruction", request, () => ({ addresses: [request.address] })));
+    this.instructions = list;
+    this.rebuild();
+    return statuses;
+  }
+
+  private set(
+    list: CodeBreakpoint[],
+    kind: BreakpointKind,
+    options: BreakpointOptions,
+    resolve: () => { addresses: readonly bigint[]; line?: number; file?: string },
+  ): CodeBreakpointStatus {
+    const id = this.nextId++;
+    try {
+      const place = resolve();
+      const breakpoint: CodeBreakpoint = {
+        id,
+        kind,
+        addresses: place.addresses,
+        condition: this.compileCondition(options.condition),
+        hitTest: parseHitCondition(options.hitCondition),
+        log: options.logMessage === undefined || options.logMessage === "" ? undefined : parseTemplate(options.logMessage),
+        hits: 0,
+        warned: false,
+      };
+      list.push(breakpoint);
+      return { id, verified: true, ...place };
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+      return { id, verified: false, message: error.message, addresses: [] };
+    }
+  }
+
+  private compileCondition(text: string | undefined): CompiledExpression | undefined {
+    if (text === undefined || text.trim() === "") return undefined;
+    const expression = parseExpression(text);
+    // Any name may be a local variable of the place, which is known only there; what is no name at all is caught here.
+    checkExpression(expression, { names: [...this.fields, ...extraRegisters], isKnown: (name) => /^[\w.$:]+$/.test(name) });
+    return compile(expression);
+  }
+
+  private rebuild(): void {
+    this.byAddress = new Map();
+    for (const breakpoint of [...[...this.lines.values()].flat(), ...this.functions, ...this.instructions])
+      for (const address of breakpoint.addresses) this.byAddress.set(address, [...(this.byAddress.get(address) ?? []), breakpoint]);
+    this.changed();
+  }
+
+  get addresses(): Iterable<bigint> {
+    return this.byAddress.keys();
+  }
+
+  has(address: bigint): boolean {
+    return this.byAddress.has(address);
+  }
+
+  /** Counts the arrival of a CPU at `address` and tells whether it stops there. */
+  reach(address: bigint, scope: Scope): Reached {
+    const ids: number[] = [];
+    const logs: string[] = [];
+    let kind: BreakpointKind | undefined;
+    for (const breakpoint of this.byAddress.get(address) ?? []) {
+      if (!this.holds(breakpoint, scope)) continue;
+      breakpoint.hits++;
+      if (!breakpoint.hitTest(breakpoint.hits)) continue;
+      if (breakpoint.log !== undefined) logs.push(breakpoint.log.render(scope));
+      else {
+        ids.push(breakpoint.id);
+        kind ??= breakpoint.kind;
+      }
+    }
+    return { ids, kind, logs };
+  }
+
+  private holds(breakpoint: CodeBreakpoint, scope: Scope): boolean {
+    const { condition } = breakpoint;
+    if (condition === undefined) return true;
+    try {
+      return condition.test(scope);
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+      if (!breakpoint.warned) {
+        breakpoint.warned = true;
+        this.warn(
+          `The condition "${condition.expression.text}" of the breakpoint at ${hex(breakpoint.addresses[0])} could not be evaluated and counts as false: ${error.message}`,
+        );
+      }
+      return false;
+    }
+  }
+
+  resetHits(): void {
+    for (const list of this.byAddress.values()) for (const breakpoint of list) breakpoint.hits = 0;
+  }
+}

@@ -1,0 +1,78 @@
+import type { Scope, TypedValue } from "./expr";
+import { readRegister } from "./registerAccess";
+import type { SymbolStore } from "./symbols/table";
+import type { DebugCpu } from "./target";
+
+/** Fields of an interrupt or exception that a condition may ask for. */
+export type Fields = Readonly<Record<string, bigint | string>>;
+
+/** What `lapic.NAME` gives: registers of the CPU's local APIC, by their public names in lower case with `_` for blanks. */
+function apicRegister(cpu: DebugCpu, name: string): bigint | undefined {
+  const wanted = name.toLowerCase();
+  return cpu.apic.registers().find((view) => view.name.toLowerCase().replaceAll(" ", "_") === wanted)?.value;
+}
+
+/** Names that `lapic.` may be followed by. */
+export function apicNames(cpu: DebugCpu): string[] {
+  return cpu.apic.registers().map((view) => `lapic.${view.name.toLowerCase().replaceAll(" ", "_")}`);
+}
+
+export interface CpuScopeOptions {
+  readonly cpus: readonly DebugCpu[];
+  readonly symbols: SymbolStore;
+  /** Asked first. */
+  readonly fields?: Fields | undefined;
+  /** Registers of a caller's frame; a register that is missing there is unknown. */
+  readonly frame?: ReadonlyMap<string, bigint> | undefined;
+  /** RIP of the instruction being executed, where the CPU's own is not up to date. */
+  readonly rip?: bigint | undefined;
+  readonly variable?: ((name: string) => TypedValue | undefined) | undefined;
+  readonly pointerTo?: Scope["pointerTo"] | undefined;
+}
+
+/** Expressions as seen from one CPU: its registers, `cpuN.` registers of others, `lapic.` registers, fields, then symbols' addresses. */
+export class CpuScope implements Scope {
+  constructor(
+    private readonly cpu: DebugCpu,
+    private readonly options: CpuScopeOptions,
+  ) {}
+
+  lookup(name: string): bigint | string | undefined {
+    const { fields, frame, cpus, rip, symbols } = this.options;
+    if (fields !== undefined && Object.hasOwn(fields, name)) return fields[name];
+    const dot = name.indexOf(".");
+    if (dot > 0) {
+      const prefix = name.slice(0, dot);
+      const rest = name.slice(dot + 1);
+      const other = /^cpu(\d{1,2})$/.exec(prefix);
+      if (other !== null) {
+        const cpu = cpus.find((candidate) => candidate.index === Number(other[1]));
+        return cpu === undefined ? undefined : readRegister(cpu, rest.toLowerCase());
+      }
+      if (prefix === "lapic") return apicRegister(this.cpu, rest);
+    }
+    const lower = name.toLowerCase();
+    if (lower === "rip" && rip !== undefined) return rip;
+    const own = readRegister(this.cpu, lower);
+    if (own !== undefined) return frame === undefined || isSystemRegister(lower) ? own : frame.get(lower);
+    return symbols.addressesOf(name)[0];
+  }
+
+  readMemory(address: bigint, size: number): Uint8Array | undefined {
+    const bytes = this.cpu.readMemory(address, size);
+    return bytes !== undefined && bytes.length === size ? bytes : undefined;
+  }
+
+  variable(name: string): TypedValue | undefined {
+    return this.options.variable?.(name);
+  }
+
+  pointerTo(type: string, stars: number, address: bigint): TypedValue | undefined {
+    return this.options.pointerTo?.(type, stars, address);
+  }
+}
+
+/** Registers that belong to the CPU and not to a frame. */
+function isSystemRegister(name: string): boolean {
+  return /^(cr\d|dr\d|efer|cpl|ldtr|tr|kernel_gs_base)$/.test(name);
+}

@@ -1,0 +1,402 @@
+import type { InterruptEvent, InterruptStorm } from "../apic/events";
+import { CS, FLAG_IF } from "../cpu/state";
+import type { DeliveredEvent } from "../cpu/system/context";
+import { UserError } from "../machine/errors";
+import type { RunEnd } from "../machine/types";
+import { CodeBreakpoints } from "./codeBreakpoints";
+import { CpuScope, type Fields } from "./cpuScope";
+import { EventFilters, exceptionFields, filtersOf, interruptFields, type FilterName } from "./eventFilters";
+import { EventCounts } from "./eventCounts";
+import { ExceptionLog, describeException, isException } from "./exceptionLog";
+import { guestReport, spinsForEver } from "./guestReport";
+import { currentInstruction, type Disassembler } from "./instructions";
+import { StackWalker } from "./stack";
+import { Stepper, type Outcome, type StepHost, type StepRequest } from "./stepper";
+import { causeLines, type EventCause, type GuestEnd, type Stop } from "./stops";
+import type { SymbolStore } from "./symbols/table";
+import type { DebugCpu, DebugMachine } from "./target";
+import { CpuNames } from "./words";
+
+/** What a debugger tells its owner while the machine runs. */
+export interface DebuggerSink {
+  /** Words for the person: log messages, warnings, how the guest ended. */
+  output(text: string, kind: "console" | "important"): void;
+  serial(bytes: Uint8Array): void;
+  cpuStarted(cpu: number): void;
+  /** A CPU was put back to wait-for-SIPI. */
+  cpuReset(cpu: number): void;
+}
+
+export interface DebuggerOptions {
+  readonly machine: DebugMachine;
+  readonly symbols: SymbolStore;
+  readonly disassembler: Disassembler;
+  readonly sink: DebuggerSink;
+}
+
+/** Stops that wait to be told: events of one instruction are told one after the other. */
+const maximumPending = 64;
+
+/**
+ * A debugger over a machine: breakpoints on code and on events, steps, stops. Synchronous: {@link advance} runs a portion, and between
+ * portions the owner may ask or change anything.
+ */
+export class Debugger implements StepHost {
+  readonly machine: DebugMachine;
+  readonly symbols: SymbolStore;
+  readonly disassembler: Disassembler;
+  readonly names: CpuNames;
+  readonly breakpoints: CodeBreakpoints;
+  readonly filters: EventFilters;
+  readonly stack: StackWalker;
+  readonly exceptions: ExceptionLog;
+  /** The stop that the machine stands at; undefined while it runs. */
+  stop: Stop | undefined;
+  /** Counts the stops. */
+  stopSequence = 0;
+  /** Set once the guest has ended. */
+  end: GuestEnd | undefined;
+
+  private readonly sink: DebuggerSink;
+  private readonly counts: EventCounts;
+  private readonly pending: Stop[] = [];
+  private readonly held = new Set<number>();
+  /** Where each CPU stood when a breakpoint there was told: it is passed when the CPU goes on. */
+  private readonly told = new Map<number, { readonly rip: bigint; readonly retired: number }>();
+  private running = false;
+  private pauseWanted: number | undefined;
+  private stepper: Stepper | undefined;
+  private only: number | undefined;
+  private temporary: bigint | undefined;
+  /** Instruction count at which a fatal state was told. */
+  private fatalAt = -1;
+
+  constructor(options: DebuggerOptions) {
+    const { machine, symbols, disassembler, sink } = options;
+    this.machine = machine;
+    this.symbols = symbols;
+    this.disassembler = disassembler;
+    this.sink = sink;
+    this.names = new CpuNames(machine.cpus);
+    const warn = (message: string): void => sink.output(`${message}\n`, "important");
+    this.breakpoints = new CodeBreakpoints(symbols, codeFields, () => this.applyBreakpoints(), warn);
+    this.filters = new EventFilters(symbols, machine.cpus, warn);
+    this.stack = new StackWalker(symbols);
+    this.exceptions = new ExceptionLog(machine.cpus.length);
+    this.counts = new EventCounts(machine.cpus.length);
+    machine.hooks = {
+      interrupt: (event) => this.interrupt(event),
+      storm: (storm) => this.storm(storm),
+      exception: (cpu, event) => this.exception(cpu, event),
+      tripleFault: (cpu) => this.tripleFault(cpu),
+      serial: (bytes) => sink.serial(bytes),
+      cpuStarted: (cpu) => {
+        sink.cpuStarted(cpu);
+        if (this.stepper?.request.cpu === cpu) this.stepper.cpuStarted();
+      },
+    };
+  }
+
+  get isRunning(): boolean {
+    return this.running;
+  }
+
+  /** The CPU with this index. Throws a {@link UserError} if there is none. */
+  cpu(index: number): DebugCpu {
+    const cpu = this.machine.cpus[index] as DebugCpu | undefined;
+    if (cpu === undefined) throw new UserError(`There is no CPU ${index}; the machine has ${this.machine.cpus.length}.`);
+    return cpu;
+  }
+
+  readonly symbolOf = (address: bigint): string | undefined => this.symbols.describe(address);
+
+  // Running
+
+  /** Lets all CPUs run, or only one of them. */
+  resume(only?: number): void {
+    this.start();
+    this.only = only;
+    for (const [cpu, at] of this.told) {
+      const { state, retired } = this.cpu(cpu);
+      if (state.rip === at.rip && retired === at.retired) this.machine.resumeFrom(cpu);
+    }
+    this.told.clear();
+  }
+
+  /** Begins a step. Throws a {@link UserError} when a step out has nowhere to go. */
+  step(request: StepRequest): void {
+    const cpu = this.cpu(request.cpu);
+    if (request.kind === "out" && this.caller(cpu) === undefined)
+      throw new UserError(`CPU ${cpu.index} has no caller to step out to: its stack cannot be followed further.`);
+    this.start();
+    this.stepper = new Stepper(this, request);
+    this.told.clear();
+  }
+
+  private start(): void {
+    if (this.end !== undefined) throw new UserError("The guest has ended.");
+    if (this.running) throw new UserError("The machine is running already.");
+    this.running = true;
+    this.stop = undefined;
+    this.pauseWanted = undefined;
+    this.only = undefined;
+  }
+
+  /** Asks for a stop as soon as possible, at this CPU. */
+  pause(cpu: number): void {
+    this.cpu(cpu);
+    this.pauseWanted = cpu;
+  }
+
+  /** Marks the machine as stopped without having run: at its first instruction, or after RIP was set. */
+  stopHere(kind: "entry" | "goto", cpu: number, text: string): Stop {
+    return this.stopAt({ kind, cpu, text });
+  }
+
+  /** Runs up to `budget` instructions. Returns a stop or the guest's end; undefined when there is more to run. */
+  advance(budget: number): Stop | GuestEnd | undefined {
+    if (!this.running) return undefined;
+    const outcome = this.portion(budget);
+    if (outcome === undefined) return undefined;
+    return outcome.kind === "stop" ? this.stopAt(outcome.stop) : this.ended(outcome.end);
+  }
+
+  private portion(budget: number): Outcome {
+    const early = this.takePending() ?? this.takePause();
+    if (early !== undefined) return early;
+    const { stepper } = this;
+    if (stepper === undefined) {
+      const end = this.only === undefined ? this.machine.run(budget) : this.machine.runCpu(this.only, budget);
+      return end.kind === "breakpoint" ? this.arrive(end.cpu) : this.settle(end);
+    }
+    const result = stepper.advance(budget);
+    if (result !== "done") return result;
+    const { cpu } = stepper.request;
+    return stepper.runOthers() ?? { kind: "stop", stop: { kind: "step", cpu, text: `CPU ${cpu} stepped` } };
+  }
+
+  private takePending(): Outcome {
+    const stop = this.pending.shift();
+    return stop === undefined ? undefined : { kind: "stop", stop };
+  }
+
+  private takePause(): Outcome {
+    const cpu = this.pauseWanted;
+    return cpu === undefined ? undefined : { kind: "stop", stop: { kind: "pause", cpu, text: "Paused" } };
+  }
+
+  private stopAt(stop: Stop): Stop {
+    this.idle();
+    this.stop = stop;
+    this.stopSequence++;
+    const cpu = this.cpu(stop.cpu);
+    this.told.set(stop.cpu, { rip: cpu.state.rip, retired: cpu.retired });
+    return stop;
+  }
+
+  private ended(end: GuestEnd): GuestEnd {
+    this.idle();
+    this.end = end;
+    return end;
+  }
+
+  private idle(): void {
+    this.running = false;
+    this.stepper?.dispose();
+    this.stepper = undefined;
+    this.pauseWanted = undefined;
+  }
+
+  arrive(index: number): Outcome {
+    const cpu = this.cpu(index);
+    const reached = this.breakpoints.reach(cpu.linearRip(), this.scope(cpu, this.codeFieldsOf(cpu)));
+    for (const line of reached.logs) this.sink.output(`${line}\n`, "console");
+    if (reached.kind === undefined) {
+      this.machine.resumeFrom(index);
+      return undefined;
+    }
+    const text = `CPU ${index} reached a ${reached.kind} breakpoint`;
+    return { kind: "stop", stop: { kind: "breakpoint", cpu: index, text, breakpoints: reached.ids, by: reached.kind } };
+  }
+
+  settle(end: RunEnd): Outcome {
+    const pending = this.takePending();
+    if (pending !== undefined) return pending;
+    switch (end.kind) {
+      case "limit":
+        return this.machine.cpus.every(spinsForEver) ? this.stuck() : undefined;
+      case "stop":
+      case "breakpoint":
+        return undefined;
+      case "power-off":
+        return { kind: "end", end: { exitCode: 0, text: "The guest powered the machine off." } };
+      case "exit":
+        return { kind: "end", end: { exitCode: end.status, text: `The guest ended with exit status ${end.status}.` } };
+      case "reset":
+        return { kind: "end", end: { exitCode: 0, text: "The guest asked for a reset of the machine." } };
+      case "triple-fault": {
+        const text = `CPU ${end.cpu} shut down by a triple fault.`;
+        // With the filter set, the stop was told by the hook; going on from there ends the session.
+        return { kind: "end", end: { exitCode: 3, text: `${text}\n${this.report()}` } };
+      }
+      case "dead":
+        return this.only === undefined ? this.stuck() : this.aloneAndIdle(this.only);
+    }
+  }
+
+  /** The only CPU that was let run waits for something that cannot come while the others stand still. */
+  private aloneAndIdle(cpu: number): Outcome {
+    return { kind: "stop", stop: { kind: "pause", cpu, text: `CPU ${cpu} is halted, and nothing can wake it while the others are held` } };
+  }
+
+  private stuck(): Outcome {
+    const text = "The guest is stuck: no CPU can ever run again.";
+    const report = this.report();
+    const now = this.machine.instructions();
+    const count = this.counts.guest("guest.stuck");
+    const cpu = this.machine.cpus.find((candidate) => candidate.activity !== "wait-for-SIPI") ?? this.machine.cpus[0];
+    const scope = (): CpuScope => this.scope(cpu, this.guestFields(cpu.index, count));
+    if (this.fatalAt === now || !this.filters.matches("guest.stuck", scope))
+      return { kind: "end", end: { exitCode: 3, text: `${text}\n${report}` } };
+    this.fatalAt = now;
+    this.sink.output(`${text}\n${report}\n`, "important");
+    return { kind: "stop", stop: { kind: "event", filter: "guest.stuck", cpu: cpu.index, text, cause: { kind: "guest", report } } };
+  }
+
+  /** What state each CPU is in, and its last exceptions. */
+  report(): string {
+    return guestReport(this.machine.cpus, this.exceptions, this.symbolOf);
+  }
+
+  // Events
+
+  private interrupt(event: InterruptEvent): void {
+    const { record, stage } = event;
+    const count = this.counts.interrupt(event);
+    const stamp = record.stages.at(-1);
+    if (stage === "deliver" && record.mode === "init") this.sink.cpuReset(event.cpu);
+    for (const filter of filtersOf(event)) {
+      if (!this.filters.has(filter)) continue;
+      const cpu = event.cpu >= 0 ? event.cpu : (stamp?.cpu ?? -1);
+      const focus = this.cpu(Math.max(cpu, 0));
+      const rip = stamp?.cpu === focus.index ? stamp.rip : undefined;
+      if (!this.filters.matches(filter, () => this.scope(focus, interruptFields(event, count, this.machine.now()), rip))) continue;
+      this.request({ kind: "event", filter, cpu: focus.index, text: this.names.event(event), cause: { kind: "interrupt", record } });
+      return;
+    }
+  }
+
+  private storm(storm: InterruptStorm): void {
+    const { record, cpu } = storm;
+    const count = this.counts.guest("interrupt.storm");
+    const event: InterruptEvent = { stage: "deliver", record, cpu };
+    const focus = this.cpu(cpu);
+    const text = this.names.storm(storm);
+    this.sink.output(`${text}\n`, "important");
+    if (!this.filters.matches("interrupt.storm", () => this.scope(focus, interruptFields(event, count, this.machine.now())))) return;
+    this.request({ kind: "event", filter: "interrupt.storm", cpu, text, cause: { kind: "interrupt", record } });
+  }
+
+  private exception(index: number, event: DeliveredEvent): void {
+    const cpu = this.cpu(index);
+    if (this.stepper?.request.cpu === index) {
+      const base = cpu.state.code64 ? 0n : cpu.state.segBase(CS);
+      if (this.stepper.entering(event.kind, BigInt.asUintN(64, base + event.rip))) this.machine.requestStop();
+    }
+    if (!isException(event)) return;
+    this.exceptions.add(index, event, this.machine.instructions());
+    const count = this.counts.exception(index, event.vector);
+    if (!this.filters.has("cpu.exception")) return;
+    const scope = (): CpuScope => this.scope(cpu, exceptionFields(index, event, count, this.machine.now()), event.rip);
+    if (!this.filters.matches("cpu.exception", scope)) return;
+    const text = `CPU ${index}: ${describeException(event, this.symbolOf)}`;
+    this.request({ kind: "event", filter: "cpu.exception", cpu: index, text, cause: { kind: "exception", event } });
+  }
+
+  private tripleFault(index: number): void {
+    const text = `CPU ${index} shut down by a triple fault.`;
+    const report = this.report();
+    const count = this.counts.guest("cpu.tripleFault");
+    const cpu = this.cpu(index);
+    if (!this.filters.matches("cpu.tripleFault", () => this.scope(cpu, this.guestFields(index, count)))) return;
+    this.sink.output(`${text}\n${report}\n`, "important");
+    this.request({ kind: "event", filter: "cpu.tripleFault", cpu: index, text, cause: { kind: "guest", report } });
+  }
+
+  private request(stop: Stop): void {
+    if (this.pending.length < maximumPending) this.pending.push(stop);
+    this.machine.requestStop();
+  }
+
+  /** What an event stop is about, as of now: an interrupt may have come further since. */
+  describeCause(cause: EventCause): string[] {
+    const current: EventCause =
+      cause.kind === "interrupt" ? { kind: "interrupt", record: this.machine.ledger.record(cause.record.id) ?? cause.record } : cause;
+    return causeLines(current, this.symbolOf);
+  }
+
+  // Expressions
+
+  scope(cpu: DebugCpu, fields?: Fields, rip?: bigint): CpuScope {
+    return new CpuScope(cpu, { cpus: this.machine.cpus, symbols: this.symbols, fields, rip });
+  }
+
+  private guestFields(cpu: number, count: number): Fields {
+    return { cpu: BigInt(cpu), count: BigInt(count), time: BigInt(Math.floor(this.machine.now())) };
+  }
+
+  private codeFieldsOf(cpu: DebugCpu): Fields {
+    return { cpu: BigInt(cpu.index), time: BigInt(Math.floor(this.machine.now())) };
+  }
+
+  // What steps need
+
+  instruction(cpu: DebugCpu): ReturnType<StepHost["instruction"]> {
+    return currentInstruction(cpu, this.disassembler);
+  }
+
+  caller(cpu: DebugCpu): { pc: bigint; sp: bigint } | undefined {
+    return this.stack.caller(cpu);
+  }
+
+  setTemporary(address: bigint | undefined): void {
+    if (this.temporary === address) return;
+    this.temporary = address;
+    this.applyBreakpoints();
+  }
+
+  hasBreakpoint(address: bigint): boolean {
+    return this.breakpoints.has(address);
+  }
+
+  isHeld(cpu: number): boolean {
+    return this.held.has(cpu);
+  }
+
+  /** Freezes a CPU, or lets it run again with the others. */
+  setHeld(cpu: number, held: boolean): void {
+    this.cpu(cpu);
+    if (held) this.held.add(cpu);
+    else this.held.delete(cpu);
+    this.machine.setHeld(cpu, held);
+  }
+
+  private applyBreakpoints(): void {
+    const all = new Set(this.breakpoints.addresses);
+    if (this.temporary !== undefined) all.add(this.temporary);
+    this.machine.setBreakpoints(all);
+  }
+
+  /** True when somebody wants to hear of `filter`. */
+  wants(filter: FilterName): boolean {
+    return this.filters.has(filter);
+  }
+
+  /** Whether interrupts are enabled at a CPU. */
+  static interruptsEnabled(cpu: DebugCpu): boolean {
+    return (cpu.state.systemFlags & FLAG_IF) !== 0;
+  }
+}
+
+/** Fields that conditions of code breakpoints may use beside registers and symbols. */
+const codeFields = ["cpu", "time"] as const;

@@ -1,0 +1,281 @@
+import type { InterruptEvent } from "../apic/events";
+import type { DeliveredEvent } from "../cpu/system/context";
+import { UserError } from "../machine/errors";
+import type { Fields } from "./cpuScope";
+import { apicNames } from "./cpuScope";
+import type { CompiledExpression, Scope } from "./expr";
+import { checkExpression, compile, parseExpression } from "./expr";
+import { parseHitCondition, type HitTest } from "./hitCondition";
+import { extraRegisters } from "./registerAccess";
+import type { SymbolStore } from "./symbols/table";
+import type { DebugCpu } from "./target";
+
+/** Events of the machine that a session can stop on. */
+export const filterNames = [
+  "interrupt.send",
+  "interrupt.accept",
+  "interrupt.deliver",
+  "interrupt.eoi",
+  "interrupt.drop",
+  "interrupt.storm",
+  "nmi",
+  "smi",
+  "init",
+  "sipi",
+  "cpu.exception",
+  "cpu.tripleFault",
+  "guest.stuck",
+] as const;
+export type FilterName = (typeof filterNames)[number];
+
+const interruptFieldNames = ["vector", "mode", "src", "dst", "cpu", "trigger", "source", "shorthand", "count", "time"] as const;
+const exceptionFieldNames = ["vector", "errorCode", "cr2", "rip", "cpu", "count", "time"] as const;
+const guestFieldNames = ["cpu", "count", "time"] as const;
+
+const fieldTexts: Readonly<Record<string, readonly string[]>> = {
+  mode: ["fixed", "lowpri", "smi", "nmi", "init", "sipi", "extint"],
+  trigger: ["edge", "level"],
+  source: ["ipi", "ioapic", "msi", "timer", "lint0", "lint1", "error", "thermal", "pmc", "cmci", "pic", "debugger"],
+  shorthand: ["none", "self", "all", "others"],
+};
+
+/** The fields that conditions of `filter` may use. */
+export function fieldsOf(filter: FilterName): readonly string[] {
+  switch (filter) {
+    case "cpu.exception":
+      return exceptionFieldNames;
+    case "cpu.tripleFault":
+    case "guest.stuck":
+      return guestFieldNames;
+    case "interrupt.send":
+    case "interrupt.accept":
+    case "interrupt.deliver":
+    case "interrupt.eoi":
+    case "interrupt.drop":
+    case "interrupt.storm":
+    case "nmi":
+    case "smi":
+    case "init":
+    case "sipi":
+      return interruptFieldNames;
+  }
+}
+
+/** The filters that an interrupt's event may stop. */
+export function filtersOf(event: InterruptEvent): readonly FilterName[] {
+  switch (event.stage) {
+    case "send":
+      return ["interrupt.send"];
+    case "accept":
+      return ["interrupt.accept"];
+    case "request":
+      return [];
+    case "eoi":
+      return ["interrupt.eoi"];
+    case "drop":
+      return ["interrupt.drop"];
+    case "deliver":
+      switch (event.record.mode) {
+        case "nmi":
+        case "smi":
+        case "init":
+        case "sipi":
+          return [event.record.mode, "interrupt.deliver"];
+        case "fixed":
+        case "lowpri":
+        case "extint":
+          return ["interrupt.deliver"];
+      }
+  }
+}
+
+/** `count` is the how-manieth event of this kind, vector and CPU it is; `time` nanoseconds of virtual time. */
+export function interruptFields(event: InterruptEvent, count: number, time: number): Fields {
+  const { record, cpu } = event;
+  return {
+    vector: BigInt(record.vector),
+    mode: record.mode,
+    src: BigInt(record.src),
+    dst: BigInt(record.dst),
+    cpu: BigInt(cpu),
+    trigger: record.trigger,
+    source: record.source,
+    shorthand: record.shorthand,
+    count: BigInt(count),
+    time: BigInt(Math.floor(time)),
+  };
+}
+
+export function exceptionFields(cpu: number, event: DeliveredEvent, count: number, time: number): Fields {
+  return {
+    vector: BigInt(event.vector),
+    errorCode: BigInt(event.errorCode),
+    cr2: event.address,
+    rip: event.rip,
+    cpu: BigInt(cpu),
+    count: BigInt(count),
+    time: BigInt(Math.floor(time)),
+  };
+}
+
+/** A breakpoint on events as its owner wrote it. */
+export interface FilterSpec {
+  /** The owner's own name for it. */
+  readonly id: string;
+  readonly filter: string;
+  readonly condition?: string | undefined;
+  readonly hitCondition?: string | undefined;
+  readonly enabled?: boolean | undefined;
+}
+
+export interface FilterStatus {
+  readonly id: string;
+  readonly verified: boolean;
+  readonly message?: string;
+  readonly hits: number;
+}
+
+/** Who set a breakpoint: each owner replaces its own only. */
+export type FilterOwner = "client" | "launch" | "workspace";
+
+interface ArmedFilter {
+  readonly spec: FilterSpec;
+  readonly filter: FilterName;
+  readonly condition: CompiledExpression | undefined;
+  readonly hitTest: HitTest;
+  hits: number;
+  warned: boolean;
+}
+
+export function isFilterName(name: string): name is FilterName {
+  return filterNames.some((known) => known === name);
+}
+
+/** Checks the name of a filter. Throws a {@link UserError} that lists the valid ones. */
+export function filterName(name: string): FilterName {
+  if (!isFilterName(name)) throw new UserError(`There is no filter '${name}'; the filters are ${filterNames.join(", ")}.`, "filter");
+  return name;
+}
+
+/** All breakpoints on events, by filter: an event that nobody asked for costs one look-up. */
+export class EventFilters {
+  private readonly owners = new Map<FilterOwner, readonly ArmedFilter[]>();
+  private readonly armed = new Map<FilterName, ArmedFilter[]>();
+  private changedHits = new Set<ArmedFilter>();
+
+  constructor(
+    private readonly symbols: SymbolStore,
+    private readonly cpus: readonly DebugCpu[],
+    /** Told once for each condition that cannot be evaluated. */
+    private readonly warn: (message: string) => void,
+  ) {}
+
+  /** Makes one breakpoint ready. Throws a {@link UserError} for an unknown filter or field or a wrong condition. */
+  private arm(spec: FilterSpec): ArmedFilter {
+    const filter = filterName(spec.filter);
+    const hitTest = parseHitCondition(spec.hitCondition);
+    const text = spec.condition?.trim() ?? "";
+    if (text === "") return { spec, filter, condition: undefined, hitTest, hits: 0, warned: false };
+    try {
+      const expression = parseExpression(text);
+      const lapic = new Set(apicNames(this.cpus[0]));
+      checkExpression(expression, {
+        names: fieldsOf(filter),
+        values: filterTexts(filter),
+        isKnown: (name) =>
+          lapic.has(name.toLowerCase()) || extraRegisters.includes(name.toLowerCase()) || this.symbols.addressesOf(name).length > 0,
+      });
+      return { spec, filter, condition: compile(expression), hitTest, hits: 0, warned: false };
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+      throw new UserError(`The condition "${text}" of ${filter} is wrong: ${error.message}`, "condition");
+    }
+  }
+
+  /** Checks without setting. Throws a {@link UserError} for the first wrong one. */
+  check(specs: readonly FilterSpec[]): void {
+    for (const spec of specs) this.arm(spec);
+  }
+
+  /** Replaces an owner's breakpoints. Those that stay as they were keep their hits; wrong ones are told of and left out. */
+  replace(owner: FilterOwner, specs: readonly FilterSpec[]): FilterStatus[] {
+    const old = new Map((this.owners.get(owner) ?? []).map((armed) => [JSON.stringify(keyOf(armed.spec)), armed]));
+    const list: ArmedFilter[] = [];
+    const statuses = specs.map((spec): FilterStatus => {
+      try {
+        const kept = old.get(JSON.stringify(keyOf(spec)));
+        const armed = kept === undefined ? this.arm(spec) : { ...kept, spec };
+        list.push(armed);
+        return { id: spec.id, verified: true, hits: armed.hits };
+      } catch (error) {
+        if (!(error instanceof UserError)) throw error;
+        return { id: spec.id, verified: false, message: error.message, hits: 0 };
+      }
+    });
+    this.owners.set(owner, list);
+    this.armed.clear();
+    for (const armed of [...this.owners.values()].flat())
+      if (armed.spec.enabled !== false) this.armed.set(armed.filter, [...(this.armed.get(armed.filter) ?? []), armed]);
+    return statuses;
+  }
+
+  /** Whether anybody asked for `filter`. */
+  has(filter: FilterName): boolean {
+    return this.armed.has(filter);
+  }
+
+  /** Counts an event against all breakpoints of `filter`; true when one of them says to stop. `scope` is made only if needed. */
+  matches(filter: FilterName, scope: () => Scope): boolean {
+    const list = this.armed.get(filter);
+    if (list === undefined) return false;
+    let stop = false;
+    let made: Scope | undefined;
+    for (const armed of list) {
+      if (armed.condition !== undefined) {
+        made ??= scope();
+        if (!this.holds(armed, armed.condition, made)) continue;
+      }
+      armed.hits++;
+      this.changedHits.add(armed);
+      if (armed.hitTest(armed.hits)) stop = true;
+    }
+    return stop;
+  }
+
+  private holds(armed: ArmedFilter, condition: CompiledExpression, scope: Scope): boolean {
+    try {
+      return condition.test(scope);
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+      if (!armed.warned) {
+        armed.warned = true;
+        this.warn(
+          `The condition "${armed.spec.condition ?? ""}" of ${armed.filter} could not be evaluated and counts as false: ${error.message}`,
+        );
+      }
+      return false;
+    }
+  }
+
+  /** Hits of the owner's breakpoints that changed since the last call. */
+  takeChangedHits(owner: FilterOwner): { id: string; hits: number }[] {
+    const own = new Set(this.owners.get(owner) ?? []);
+    const changed = [...this.changedHits].filter((armed) => own.has(armed)).map(({ spec, hits }) => ({ id: spec.id, hits }));
+    this.changedHits = new Set();
+    return changed;
+  }
+
+  /** Begins to count anew: the guest was started again. */
+  resetHits(): void {
+    for (const armed of [...this.owners.values()].flat()) armed.hits = 0;
+  }
+}
+
+function keyOf(spec: FilterSpec): readonly (string | undefined)[] {
+  return [spec.id, spec.filter, spec.condition, spec.hitCondition];
+}
+
+/** The texts that the fields of `filter` take. */
+function filterTexts(filter: FilterName): Readonly<Record<string, readonly string[]>> {
+  return fieldsOf(filter) === interruptFieldNames ? fieldTexts : {};
+}

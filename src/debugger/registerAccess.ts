@@ -1,0 +1,184 @@
+import { CS, DS, ES, FS, GS, LDTR, SS, TR } from "../cpu/state";
+import { UserError } from "../machine/errors";
+import { registerPart } from "./expr";
+import { hex } from "./numbers";
+import type { DebugCpu } from "./target";
+
+/** The sixteen general registers in the order that people read them, and their numbers in instructions. */
+export const generalRegisters: readonly (readonly [name: string, number: number])[] = [
+  ["rax", 0],
+  ["rbx", 3],
+  ["rcx", 1],
+  ["rdx", 2],
+  ["rsi", 6],
+  ["rdi", 7],
+  ["rbp", 5],
+  ["rsp", 4],
+  ["r8", 8],
+  ["r9", 9],
+  ["r10", 10],
+  ["r11", 11],
+  ["r12", 12],
+  ["r13", 13],
+  ["r14", 14],
+  ["r15", 15],
+];
+const generalNumbers = new Map(generalRegisters);
+
+/** Segment registers and their numbers in the CPU's state. */
+export const segmentRegisters: readonly (readonly [name: string, number: number])[] = [
+  ["cs", CS],
+  ["ss", SS],
+  ["ds", DS],
+  ["es", ES],
+  ["fs", FS],
+  ["gs", GS],
+];
+const segmentNumbers = new Map(segmentRegisters);
+
+/** The value of whole register `name` (lower case, 64-bit names); undefined for names that are no registers. */
+export function readRegister(cpu: DebugCpu, name: string): bigint | undefined {
+  const { state } = cpu;
+  const general = generalNumbers.get(name);
+  if (general !== undefined) return state.gpr(general);
+  const segment = segmentNumbers.get(name);
+  if (segment !== undefined) return BigInt(state.selector[segment]);
+  switch (name) {
+    case "rip":
+      return state.rip;
+    case "rflags":
+      return BigInt(state.rflags);
+    case "fs_base":
+      return state.segBase(FS);
+    case "gs_base":
+      return state.segBase(GS);
+    case "kernel_gs_base":
+      return state.kernelGsBase;
+    case "ldtr":
+      return BigInt(state.selector[LDTR]);
+    case "tr":
+      return BigInt(state.selector[TR]);
+    case "cr0":
+      return BigInt(state.cr0 >>> 0);
+    case "cr2":
+      return state.cr2;
+    case "cr3":
+      return BigInt(state.cr3);
+    case "cr4":
+      return BigInt(state.cr4 >>> 0);
+    case "cr8":
+      return BigInt(cpu.apic.cr8);
+    case "efer":
+      return BigInt(state.efer >>> 0);
+    case "dr0":
+    case "dr1":
+    case "dr2":
+    case "dr3":
+      return state.dr[Number(name[2])];
+    case "dr6":
+      return BigInt(state.dr6 >>> 0);
+    case "dr7":
+      return BigInt(state.dr7 >>> 0);
+    case "cpl":
+      return BigInt(state.cpl);
+    default:
+      return undefined;
+  }
+}
+
+/** Registers beside those of the expression language that {@link readRegister} knows. */
+export const extraRegisters: readonly string[] = ["fs_base", "gs_base", "kernel_gs_base", "ldtr", "tr", "efer", "cpl"];
+
+function narrow(name: string, value: bigint, bits: number): bigint {
+  if (value < -(1n << BigInt(bits - 1)) || value >= 1n << BigInt(bits))
+    throw new UserError(`${hex(value)} does not fit in the ${bits} bits of ${name}.`);
+  return BigInt.asUintN(bits, value);
+}
+
+/**
+ * Puts `value` into a register or a part of one (`eax`, `al`), as a debugger does: no fault, no descriptor is loaded, nothing is
+ * signalled. Throws a {@link UserError} for unknown or read-only registers and values that do not fit.
+ */
+export function writeRegister(cpu: DebugCpu, given: string, value: bigint): void {
+  const name = given.toLowerCase();
+  const part = registerPart(name);
+  if (part === undefined) return writeWhole(cpu, name, narrow(given, value, 64));
+  const old = readRegister(cpu, part.whole);
+  if (old === undefined) throw new UserError(`There is no register '${given}'.`);
+  const fitting = narrow(given, value, part.bits);
+  if (part.bits === 64 || (part.bits === 16 && part.whole === name)) return writeWhole(cpu, part.whole, fitting);
+  // A 32-bit part clears the upper half, as an instruction that writes it would.
+  const kept = part.bits === 32 ? 0n : old & ~(((1n << BigInt(part.bits)) - 1n) << part.shift);
+  writeWhole(cpu, part.whole, kept | (fitting << part.shift));
+}
+
+function writeWhole(cpu: DebugCpu, name: string, value: bigint): void {
+  const { state } = cpu;
+  const word = (): number => Number(narrow(name, value, 32)) | 0;
+  const general = generalNumbers.get(name);
+  const segment = segmentNumbers.get(name);
+  if (general !== undefined) state.setGpr(general, value);
+  else if (segment !== undefined) writeSelector(cpu, segment, Number(narrow(name, value, 16)));
+  else
+    switch (name) {
+      case "rip":
+        return cpu.setRip(cpu.codeBits() === 64 ? value : narrow(name, value, 32));
+      case "rflags":
+        state.rflags = word();
+        break;
+      case "fs_base":
+        state.setSegment(FS, state.selector[FS], value, state.limit[FS], state.access[FS]);
+        break;
+      case "gs_base":
+        state.setSegment(GS, state.selector[GS], value, state.limit[GS], state.access[GS]);
+        break;
+      case "kernel_gs_base":
+        state.kernelGsBase = value;
+        break;
+      case "cr0":
+        state.cr0 = word();
+        break;
+      case "cr2":
+        state.cr2 = value;
+        break;
+      case "cr3":
+        state.cr3 = Number(narrow(name, value, 52));
+        break;
+      case "cr4":
+        state.cr4 = word();
+        break;
+      case "cr8":
+        if (value > 15n) throw new UserError("CR8 holds 0 to 15.");
+        cpu.apic.poke("TPR", value << 4n);
+        break;
+      case "efer":
+        state.efer = word();
+        break;
+      case "dr0":
+      case "dr1":
+      case "dr2":
+      case "dr3":
+        state.dr[Number(name[2])] = value;
+        break;
+      case "dr6":
+        state.dr6 = word();
+        break;
+      case "dr7":
+        state.dr7 = word();
+        break;
+      case "cpl":
+      case "ldtr":
+      case "tr":
+        throw new UserError(`${name} cannot be set.`);
+      default:
+        throw new UserError(`There is no register '${name}'.`);
+    }
+  cpu.changed();
+}
+
+/** In real and virtual 8086 mode the base follows the selector; elsewhere only a load by the guest reads a descriptor. */
+function writeSelector(cpu: DebugCpu, segment: number, selector: number): void {
+  const { state } = cpu;
+  const base = !state.protectedMode || state.vm86 ? BigInt(selector) << 4n : state.segBase(segment);
+  state.setSegment(segment, selector, base, state.limit[segment], state.access[segment]);
+}

@@ -1,0 +1,69 @@
+import type { InterruptRecord, StageStamp } from "../apic/events";
+import type { DeliveredEvent } from "../cpu/system/context";
+import type { BreakpointKind } from "./codeBreakpoints";
+import type { FilterName } from "./eventFilters";
+import { describeException } from "./exceptionLog";
+import { hex, hex64 } from "./numbers";
+
+/** Why the machine stands still, and at which CPU to look. */
+export type Stop = {
+  /** Index of the CPU it concerns. */
+  readonly cpu: number;
+  /** In words, for people. */
+  readonly text: string;
+} & (
+  | { readonly kind: "entry" | "pause" | "step" | "goto" }
+  | { readonly kind: "breakpoint"; readonly breakpoints: readonly number[]; readonly by: BreakpointKind }
+  | { readonly kind: "event"; readonly filter: FilterName; readonly cause: EventCause }
+);
+
+/** What an event stop is about. */
+export type EventCause =
+  | { readonly kind: "interrupt"; readonly record: InterruptRecord }
+  | { readonly kind: "exception"; readonly event: DeliveredEvent }
+  | { readonly kind: "guest"; readonly report: string };
+
+/** How the guest ended. */
+export interface GuestEnd {
+  /** What a run from the command line would exit with. */
+  readonly exitCode: number;
+  readonly text: string;
+}
+
+type SymbolOf = (address: bigint) => string | undefined;
+
+function milliseconds(nanoseconds: number): string {
+  return `${(nanoseconds / 1e6).toFixed(6)} ms`;
+}
+
+function stageLine(stamp: StageStamp, symbolOf: SymbolOf): string {
+  const symbol = stamp.cpu < 0 ? undefined : symbolOf(stamp.rip);
+  const where =
+    stamp.cpu < 0 ? "by a device or timer" : `by CPU ${stamp.cpu} at ${hex64(stamp.rip)}${symbol === undefined ? "" : ` <${symbol}>`}`;
+  return `${stamp.stage.padEnd(8)} instruction ${String(stamp.instruction).padStart(12)}  ${milliseconds(stamp.time).padStart(16)}  ${where}`;
+}
+
+/** The whole record of an interrupt: what it is, then one line for each stage so far. */
+export function recordLines(record: InterruptRecord, symbolOf: SymbolOf): string[] {
+  const shorthand = record.shorthand === "none" ? "" : `, shorthand ${record.shorthand}`;
+  const lines = [
+    `id ${record.id} (send ${record.sendId}), source ${record.source}, mode ${record.mode}, vector ${hex(record.vector, 2)}, ` +
+      `src ${record.src}, dst ${record.dst}, trigger ${record.trigger}${shorthand}`,
+    ...record.stages.map((stamp) => stageLine(stamp, symbolOf)),
+  ];
+  if (record.coalescedInto !== undefined) lines.push(`coalesced with interrupt ${record.coalescedInto}, which was already pending`);
+  if (record.dropReason !== undefined) lines.push(`dropped: ${record.dropReason}`);
+  return lines;
+}
+
+/** Everything known about a stop on an event, for people. */
+export function causeLines(cause: EventCause, symbolOf: SymbolOf): string[] {
+  switch (cause.kind) {
+    case "interrupt":
+      return recordLines(cause.record, symbolOf);
+    case "exception":
+      return [describeException(cause.event, symbolOf)];
+    case "guest":
+      return cause.report.split("\n");
+  }
+}

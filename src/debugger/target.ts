@@ -1,0 +1,57 @@
+import type { InterruptEvent, InterruptRecord } from "../apic/events";
+import type { IoApic } from "../apic/ioApic";
+import type { LocalApic } from "../apic/localApic";
+import type { Activity, CpuState } from "../cpu/state";
+import type { Device } from "../devices/device";
+import type { MachineHooks, RunEnd } from "../machine/types";
+
+/** A vCPU as the debugger uses it; `machine/` provides it. Addresses are linear unless they say physical. */
+export interface DebugCpu {
+  readonly index: number;
+  readonly apicId: number;
+  readonly state: CpuState;
+  readonly apic: LocalApic;
+  readonly activity: Activity;
+  /** Instructions this CPU has retired. */
+  readonly retired: number;
+  readonly mmu: {
+    /** Physical address of a linear one, without side effects; -1 where nothing is mapped. */
+    inspect(linear: bigint): number;
+  };
+  linearRip(): bigint;
+  setRip(value: bigint): void;
+  codeBits(): 16 | 32 | 64;
+  /** The readable bytes from `linear` on, at most `length`; undefined when there are none. Devices are not read. */
+  readMemory(linear: bigint, length: number): Uint8Array | undefined;
+  /** Writes plain memory and returns how many bytes were written. */
+  writeMemory(linear: bigint, bytes: Uint8Array): number;
+  /** To be called after `state` was changed from outside. */
+  changed(): void;
+}
+
+/** What the debugger asks of the interrupts' book. */
+export interface DebugLedger {
+  record(id: number): InterruptRecord | undefined;
+  lastEvents(cpu: number, count: number): readonly InterruptEvent[];
+  inService(cpu: number): readonly InterruptRecord[];
+}
+
+/** The machine as the debugger uses it. */
+export interface DebugMachine {
+  hooks: MachineHooks;
+  readonly cpus: readonly DebugCpu[];
+  readonly ledger: DebugLedger;
+  readonly ioApic: IoApic;
+  readonly devices: readonly Device[];
+  instructions(): number;
+  now(): number;
+  run(maxInstructions: number): RunEnd;
+  /** Runs one CPU while the others stand still. */
+  runCpu(cpu: number, instructions: number): RunEnd;
+  requestStop(): void;
+  setBreakpoints(linear: ReadonlySet<bigint>): void;
+  /** Passes the breakpoint at this CPU's RIP once. */
+  resumeFrom(cpu: number): void;
+  setHeld(cpu: number, held: boolean): void;
+  serialInput(bytes: Uint8Array): void;
+}
