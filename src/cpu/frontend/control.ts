@@ -62,7 +62,7 @@ export function jump(e: Emission): void {
     e.goto(target);
     return;
   }
-  e.jump(e.checkTargetSlot(e.read(0)));
+  e.jump(e.checkTargetSlot(e.read(0), e.isMemory(0)));
 }
 
 export function call(e: Emission): void {
@@ -75,12 +75,12 @@ export function call(e: Emission): void {
     return;
   }
   let target = e.read(0);
-  if (e.is64 && target === RSP) {
+  if (target === RSP) {
     // The push changes it before the jump.
     target = e.temp();
     e.emit("mov", target, RSP);
   }
-  target = e.checkTargetSlot(target);
+  target = e.checkTargetSlot(target, e.isMemory(0));
   e.push(e.constant(e.next), width);
   e.jump(target);
 }
@@ -90,7 +90,7 @@ export function ret(e: Emission): void {
   const width = e.insn.operandSize;
   const value = e.temp();
   e.peek(value, width);
-  const target = e.checkTargetSlot(value);
+  const target = e.checkTargetSlot(value, true);
   e.adjustStack(width / 8 + (e.insn.row.operands.length > 0 ? e.insn.immediate : 0));
   e.jump(target);
 }

@@ -231,15 +231,18 @@ export class Emission {
     else if (this.is64 && BigInt.asUintN(64, BigInt.asIntN(48, target)) !== target) this.emit("canon", SLOT_ZERO, this.constant(target));
   }
 
-  /** The same for a target in a slot, which is truncated to the operand size first; returns the slot of the result. */
-  checkTargetSlot(slot: number): number {
+  /** The same for a target in a slot, which is truncated to the operand size first unless it is `clean`; returns the slot of the result. */
+  checkTargetSlot(slot: number, clean: boolean): number {
     const { operandSize } = this.insn;
     if (this.is64) {
       this.emit("canon", SLOT_ZERO, slot);
       return slot;
     }
-    const target = this.temp();
-    this.emit(operandSize === 16 ? "zx16" : "zx32", target, slot);
+    let target = slot;
+    if (!clean) {
+      target = this.temp();
+      this.emit(operandSize === 16 ? "zx16" : "zx32", target, slot);
+    }
     if ((this.mode & MODE_CS_LIMIT) !== 0) this.helper("checkCsLimit", target);
     return target;
   }
@@ -436,18 +439,19 @@ export class Emission {
     return addressSize === 64 ? "lea" : addressSize === 32 ? "lea32" : "lea16";
   }
 
-  /** The offset of the memory operand in its segment, truncated to the address size; into `slot` if given. */
-  offset(slot?: number): number {
+  /** The offset of the memory operand in its segment, truncated to the address size, or to 32 bits at most if `narrow`; into `slot` if given. */
+  offset(slot?: number, narrow = false): number {
     const { insn } = this;
     if (insn.base === BASE_RIP || (insn.base < 0 && insn.index < 0)) {
-      const value = this.constantOffset();
+      const value = narrow ? BigInt.asUintN(32, this.constantOffset()) : this.constantOffset();
       if (slot === undefined) return this.constant(value);
       this.emit("movi", slot, SLOT_ZERO, SLOT_ZERO, value);
       return slot;
     }
     const result = slot ?? this.temp();
+    const name = this.lea();
     this.setScratch();
-    this.builder.memory(this.lea(), result, this.scratch);
+    this.builder.memory(narrow && name === "lea" ? "lea32" : name, result, this.scratch);
     return result;
   }
 
@@ -515,7 +519,13 @@ export class Emission {
     this.hasOperand = true;
   }
 
-  /** As `addressMemory`, for the byte at a given distance (a slot) from the operand: bit strings, XLAT. */
+  /** As `addressRegister`, for the byte at a distance (a slot) from the register: XLAT. */
+  addressRegisterAt(register: number, distance: number, bytes: number, write: boolean): void {
+    this.overrideOperand(register, this.insn.segment);
+    this.addressMemoryAt(distance, bytes, write);
+  }
+
+  /** As `addressMemory`, for the byte at a given distance (a slot) from the operand: bit strings. */
   addressMemoryAt(distance: number, bytes: number, write: boolean): void {
     const offset = this.temp();
     this.scratch.base = this.offset();
@@ -525,6 +535,35 @@ export class Emission {
     this.scratch.flags = 0;
     this.builder.memory(this.lea(), offset, this.scratch);
     this.addressOffset(offset, bytes, write, bytes);
+  }
+
+  /** As `addressMemory`, for a register by itself in a given segment: string instructions, XLAT, MONITOR. Overwrites the decoded memory operand. */
+  addressRegister(register: number, segment: number, bytes: number, write: boolean): void {
+    this.overrideOperand(register, segment);
+    this.addressMemory(bytes, write);
+  }
+
+  private overrideOperand(register: number, segment: number): void {
+    const { insn } = this;
+    insn.base = register;
+    insn.index = -1;
+    insn.scale = 0;
+    insn.displacement = 0;
+    insn.segment = segment;
+  }
+
+  /** register += slot, in the address size. */
+  advanceRegister(register: number, step: number): void {
+    const { scratch } = this;
+    const { addressSize } = this.insn;
+    scratch.base = slotOfGpr(register);
+    scratch.index = step;
+    scratch.scale = 0;
+    scratch.displacement = 0;
+    scratch.flags = 0;
+    const result = this.target(register, addressSize);
+    this.builder.memory(this.lea(), result, scratch);
+    this.setRegister(register, addressSize, result);
   }
 
   /** Prepares the access at an offset in the operand's segment. */

@@ -29,12 +29,11 @@ export function moveNonTemporal(e: Emission): void {
 }
 
 export function loadAddress(e: Emission): void {
-  const { operandSize, addressSize } = e.insn;
+  const { operandSize } = e.insn;
   const index = e.registerNumber(0);
   const target = e.target(index, operandSize);
-  e.offset(target);
-  if (operandSize === 32 && addressSize === 64) e.emit("zx32", target, target);
-  else if (operandSize === 16) e.setRegister(index, 16, target);
+  e.offset(target, operandSize === 32);
+  if (operandSize === 16) e.setRegister(index, 16, target);
 }
 
 /** XCHG: with memory always locked. 90 is NOP: it does not cut RAX. */
@@ -120,15 +119,10 @@ export function setOnCondition(e: Emission): void {
 
 /** XLAT: AL from the table at rBX. */
 export function translateByte(e: Emission): void {
-  const { insn } = e;
-  insn.base = 3;
-  insn.index = -1;
-  insn.scale = 0;
-  insn.displacement = 0;
   const distance = e.temp();
   const value = e.temp();
   e.emit("zx8", distance, RAX);
-  e.addressMemoryAt(distance, 1, false);
+  e.addressRegisterAt(3, distance, 1, false);
   e.load("ld", value, 8);
   e.setRegister(0, 8, value);
 }

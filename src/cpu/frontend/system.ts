@@ -49,12 +49,7 @@ export function monitor(e: Emission): void {
     e.undefined();
     return;
   }
-  const { insn } = e;
-  insn.base = 0;
-  insn.index = -1;
-  insn.scale = 0;
-  insn.displacement = 0;
-  e.addressMemory(1, false);
+  e.addressRegister(0, e.insn.segment, 1, false);
   e.helper("monitor", e.linearAddress());
 }
 
