@@ -195,8 +195,6 @@ export class CpuState {
   initPending = false;
   nmiBlocked = false;
   inSmm = false;
-  /** Armed MONITOR address (physical, 64-byte line), -1 when not armed. */
-  monitorLine = -1;
   /** Exception raised by the instruction that just faulted, to be delivered; or undefined. */
   pending: PendingException | undefined;
 
@@ -349,39 +347,80 @@ export class CpuState {
     this.pending = { vector, errorCode, address, dr6 };
   }
 
-  /** Everything but the engine's caches. */
+  /** Everything architectural, canonical: the same on every engine. At instruction boundaries only. */
   save(): State {
-    const words = (values: Iterable<number>): State => [...values];
     return {
-      slots: this.slots.slice(0, SLOT_SEG_BASE / 8 + 6).join(" "),
+      gprs: [...this.slots.slice(0, 16)],
+      rip: this.rip,
       flags: this.rflags,
-      selector: words(this.selector),
-      limit: words(this.limit),
-      access: words(this.access),
-      tables: [this.ldtrBase, this.trBase, this.gdtrBase, this.gdtrLimit, this.idtrBase, this.idtrLimit],
+      segments: [...this.selector.keys()].map((i) => [this.selector[i], this.segBase(i), this.limit[i], this.access[i]]),
+      tables: [this.gdtrBase, this.gdtrLimit, this.idtrBase, this.idtrLimit],
       control: [this.cr0, this.cr2, this.cr3, this.cr4, this.efer, this.xcr0, this.cpl],
       debug: [...this.dr, this.dr6, this.dr7],
       pdptes: [...this.pdptes],
-      msrs: [
-        this.star,
-        this.lstar,
-        this.cstar,
-        this.sfmask,
-        this.kernelGsBase,
-        this.sysenterCs,
-        this.sysenterEsp,
-        this.sysenterEip,
-        this.tscAux,
-        this.tscOffset,
-        this.pat,
-        this.miscEnable,
-        this.mtrrDefType,
-        this.smbase,
-      ],
+      msrs: msrFields.map((field) => this[field]),
+      smbase: this.smbase,
       plain: [...this.plainMsrs].sort((a, b) => a[0] - b[0]).map(([index, value]) => [index, value]),
       activity: this.activity,
-      events: [this.intrPending, this.nmiPending, this.smiPending, this.initPending, this.nmiBlocked, this.inSmm, this.monitorLine],
-      shadow: this.words[WORD_SHADOW / 4] >= 0 && this.words[WORD_SHADOW / 4] === this.budget,
+      events: [this.intrPending, this.nmiPending, this.smiPending, this.initPending, this.nmiBlocked, this.inSmm],
+      shadow: this.words[WORD_SHADOW / 4] === this.budget,
     };
   }
+
+  /** Takes over what `save` gave. The caller drops caches that depend on it (TLB, jump cache, mode). */
+  restore(state: State): void {
+    const saved = state as unknown as {
+      gprs: bigint[];
+      rip: bigint;
+      flags: number;
+      segments: [number, bigint, number, number][];
+      tables: [bigint, number, bigint, number];
+      control: [number, bigint, number, number, number, number, number];
+      debug: [bigint, bigint, bigint, bigint, number, number];
+      pdptes: bigint[];
+      msrs: bigint[];
+      smbase: number;
+      plain: [number, bigint][];
+      activity: Activity;
+      events: boolean[];
+      shadow: boolean;
+    };
+    saved.gprs.forEach((value, i) => this.setGpr(i, value));
+    this.rip = saved.rip;
+    this.rflags = saved.flags;
+    saved.segments.forEach(([selector, base, limit, access], i) => this.setSegment(i, selector, base, limit, access));
+    [this.gdtrBase, this.gdtrLimit, this.idtrBase, this.idtrLimit] = saved.tables;
+    [this.cr0, this.cr2, this.cr3, this.cr4, this.efer, this.xcr0, this.cpl] = saved.control;
+    for (let i = 0; i < 4; i++) {
+      this.dr[i] = saved.debug[i] as bigint;
+      this.pdptes[i] = saved.pdptes[i];
+    }
+    this.dr6 = saved.debug[4];
+    this.dr7 = saved.debug[5];
+    msrFields.forEach((field, i) => (this[field] = saved.msrs[i]));
+    this.smbase = saved.smbase;
+    this.plainMsrs.clear();
+    for (const [index, value] of saved.plain) this.plainMsrs.set(index, value);
+    this.activity = saved.activity;
+    [this.intrPending, this.nmiPending, this.smiPending, this.initPending, this.nmiBlocked, this.inSmm] = saved.events;
+    this.words[WORD_BUDGET / 4] = 0;
+    this.words[WORD_SHADOW / 4] = saved.shadow ? 0 : -1;
+    this.pending = undefined;
+  }
 }
+
+const msrFields = [
+  "star",
+  "lstar",
+  "cstar",
+  "sfmask",
+  "kernelGsBase",
+  "sysenterCs",
+  "sysenterEsp",
+  "sysenterEip",
+  "tscAux",
+  "tscOffset",
+  "pat",
+  "miscEnable",
+  "mtrrDefType",
+] as const;

@@ -280,7 +280,6 @@ export class CpuSystem implements SystemContext {
     state.dr6 = 0xffff0ff0;
     state.dr7 = 0x400;
     state.nmiBlocked = false;
-    state.monitorLine = -1;
     state.pending = undefined;
     this.host.monitor.disarm(state.index);
     this.debug.update();
