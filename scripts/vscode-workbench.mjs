@@ -55,9 +55,18 @@ export class Workbench {
 
   /** Opens a row that is closed. */
   async expand(text) {
+    await this.setExpanded(text, true);
+  }
+
+  /** Closes a row that is open. */
+  async collapse(text) {
+    await this.setExpanded(text, false);
+  }
+
+  async setExpanded(text, expanded) {
     const row = this.row(text);
     await row.waitFor();
-    if ((await row.getAttribute("aria-expanded")) === "false") await row.locator(".monaco-tl-twistie").click();
+    if ((await row.getAttribute("aria-expanded")) === String(!expanded)) await row.locator(".monaco-tl-twistie").click();
     await this.page.waitForTimeout(200);
   }
 
