@@ -1,7 +1,9 @@
 // Bundles the entry points: dist/extension.js for VS Code, dist/cli.js for the command line and the DAP server,
 // dist/worker.js for the engine's worker thread. `--watch` rebuilds on change.
 import { build, context } from "esbuild";
-import { cpSync, existsSync, mkdirSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readFileSync } from "node:fs";
+
+const { version } = JSON.parse(readFileSync("package.json", "utf8"));
 
 const common = {
   bundle: true,
@@ -11,6 +13,7 @@ const common = {
   sourcemap: true,
   outdir: "dist",
   external: ["vscode"],
+  define: { VERSION: JSON.stringify(version) },
   logLevel: "warning",
 };
 const options = {

@@ -1,0 +1,62 @@
+import { UserError } from "../common/errors";
+import { runCommand, STATUS_BAD_ARGUMENTS } from "./run";
+import { runUsage } from "./runOptions";
+
+const usage = `APICScope: an x86 machine with a local APIC per CPU, and a debugger for its interrupts.
+
+  apicscope run IMAGE [options]      run a guest with its serial port on standard output ("apicscope run --help")
+  apicscope dap [--port N]           the debug adapter on standard input and output, or on a TCP port
+  apicscope session [IMAGE]          a debug session in the terminal: stops on an inter-processor interrupt and shows both sides
+`;
+
+async function main(args: readonly string[]): Promise<number> {
+  const [command, ...rest] = args;
+  const wantsHelp = rest.includes("--help") || rest.includes("-h");
+  switch (command) {
+    case "run":
+      if (wantsHelp) {
+        process.stdout.write(runUsage);
+        return 0;
+      }
+      return runCommand(rest);
+    case "dap":
+      return (await import("./dap")).runDapServer(rest);
+    case "session":
+      return (await import("./session")).sessionCommand(rest);
+    case "--help":
+    case "-h":
+    case "help":
+      process.stdout.write(usage);
+      return 0;
+    case "--version":
+      process.stdout.write(`${VERSION}\n`);
+      return 0;
+    case undefined:
+      process.stderr.write(usage);
+      return STATUS_BAD_ARGUMENTS;
+    default:
+      process.stderr.write(`apicscope: there is no command "${command}".\n\n${usage}`);
+      return STATUS_BAD_ARGUMENTS;
+  }
+}
+
+/** Set by the bundler from package.json. */
+declare const VERSION: string;
+
+main(process.argv.slice(2)).then(
+  (status) => {
+    process.exitCode = status;
+    // Standard input keeps the process alive once it was read.
+    process.stdin.unref?.();
+  },
+  (error: unknown) => {
+    if (error instanceof UserError) {
+      process.stderr.write(`apicscope: ${error.message}\n`);
+      process.exitCode = STATUS_BAD_ARGUMENTS;
+    } else {
+      process.stderr.write(`apicscope: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+      process.exitCode = 70;
+    }
+    process.stdin.unref?.();
+  },
+);

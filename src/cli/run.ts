@@ -1,0 +1,226 @@
+import { createWriteStream, closeSync, openSync, readFileSync, writeSync } from "node:fs";
+import { basename } from "node:path";
+import type { InterruptEvent } from "../apic/events";
+import { describeEvent } from "../apic/text";
+import { UserError } from "../common/errors";
+import { Machine } from "../machine/machine";
+import type { RunEnd } from "../machine/types";
+import { parseRunOptions } from "./runOptions";
+
+export const STATUS_BAD_ARGUMENTS = 2;
+export const STATUS_DEAD = 3;
+export const STATUS_LIMIT = 124;
+
+/** Guest instructions between two looks at standard input and the time limit. */
+const SLICE = 2_000_000;
+/** Exceptions of each CPU remembered for the report on a dead guest. */
+const REMEMBERED = 4;
+
+/** `apicscope run`: runs a guest to its end with its serial port on standard output. Returns the exit status. @throws UserError for bad arguments. */
+export async function runCommand(args: readonly string[]): Promise<number> {
+  const options = parseRunOptions(args);
+  const image = readInput(options.image, "image");
+  const initrd = options.initrd === undefined ? undefined : { bytes: readInput(options.initrd, "initrd"), name: basename(options.initrd) };
+  const machine = Machine.create({
+    cpus: options.cpus,
+    memory: options.memory * 2 ** 20,
+    devices: options.devices,
+    seed: options.seed,
+    ...(options.quantum === undefined ? {} : { quantum: options.quantum }),
+  });
+  const serial = openSerial(options.serial);
+  const trace = options.trace === undefined ? undefined : createWriteStream(options.trace);
+  const exceptions: string[][] = machine.cpus.map(() => []);
+  machine.hooks = {
+    serial: (bytes) => serial.write(bytes),
+    exception: (cpu, event) => {
+      const list = exceptions[cpu];
+      const code = event.errorCode >= 0 ? ` error code 0x${event.errorCode.toString(16)}` : "";
+      const address = event.vector === 14 ? ` address 0x${event.address.toString(16)}` : "";
+      if (list.push(`vector ${event.vector} (${event.kind}) at RIP 0x${event.rip.toString(16)}${code}${address}`) > REMEMBERED) list.shift();
+    },
+    ...(trace === undefined ? {} : { interrupt: (event: InterruptEvent) => void trace.write(traceLine(event)) }),
+  };
+  const boot = machine.boot({ image, imageName: basename(options.image), cmdline: options.cmdline, ...(initrd === undefined ? {} : { initrd }) });
+  if (options.stats) process.stderr.write(`apicscope: ${basename(options.image)}: ${boot.entryName}\n`);
+  const input = options.serial === "stdio" ? new StandardInput(machine) : undefined;
+  const started = performance.now();
+  let end: RunEnd;
+  let resets = 0;
+  for (;;) {
+    const left = options.maxInstructions - machine.instructions();
+    end = left <= 0 ? { kind: "limit" } : machine.run(Math.min(SLICE, left));
+    const elapsed = (performance.now() - started) / 1000;
+    const overTime = options.timeout !== undefined && elapsed >= options.timeout;
+    if (end.kind === "reset" && options.reboot && resets++ < 1000) machine.reset();
+    else if (end.kind === "dead" && input !== undefined && !overTime && (await input.wait(options.timeout, started))) continue;
+    else if (end.kind !== "limit" || left <= SLICE || overTime) break;
+    // Lets input and signals in.
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  input?.close();
+  await serial.close();
+  await new Promise<void>((resolve) => (trace === undefined ? resolve() : trace.end(resolve)));
+  if (options.stats) printStats(machine, performance.now() - started);
+  return report(end, machine, exceptions);
+}
+
+function readInput(file: string, subject: string): Uint8Array {
+  try {
+    return readFileSync(file);
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? String(error.code) : "";
+    const why = code === "ENOENT" ? "there is no such file" : code === "EISDIR" ? "it is a folder" : code === "EACCES" ? "it may not be read" : String(error);
+    throw new UserError(`${file}: ${why}.`, subject);
+  }
+}
+
+interface SerialOutput {
+  write(bytes: Uint8Array): void;
+  close(): Promise<void>;
+}
+
+/** Where the guest's serial port goes. Standard output is written synchronously, so that nothing is lost or late. */
+function openSerial(where: string): SerialOutput {
+  if (where === "none") return { write: () => undefined, close: () => Promise.resolve() };
+  const descriptor = where === "stdio" ? 1 : openFile(where);
+  return {
+    write: (bytes) => {
+      for (let done = 0; done < bytes.length; ) {
+        try {
+          done += writeSync(descriptor, bytes, done);
+        } catch (error) {
+          const code = error instanceof Error && "code" in error ? String(error.code) : "";
+          // A full pipe: try again. A closed one: the reader has had enough.
+          if (code === "EAGAIN") continue;
+          if (code === "EPIPE") return;
+          throw error;
+        }
+      }
+    },
+    close: () => {
+      if (descriptor !== 1) closeSync(descriptor);
+      return Promise.resolve();
+    },
+  };
+}
+
+function openFile(file: string): number {
+  try {
+    return openSync(file, "w");
+  } catch {
+    throw new UserError(`${file}: cannot be written.`, "serial");
+  }
+}
+
+/** Standard input as the guest's serial input. Ctrl-C at a terminal still ends the run. */
+class StandardInput {
+  private ended = false;
+  private waiting: (() => void) | undefined;
+
+  constructor(machine: Machine) {
+    process.stdin.on("data", (bytes: Buffer) => {
+      machine.serialInput(bytes);
+      this.wake();
+    });
+    process.stdin.on("end", () => {
+      this.ended = true;
+      this.wake();
+    });
+    process.stdin.on("error", () => {
+      this.ended = true;
+      this.wake();
+    });
+    process.stdin.resume();
+  }
+
+  /** The guest can only go on with input: waits for some. false: none will come, or the time is up. */
+  async wait(timeout: number | undefined, started: number): Promise<boolean> {
+    if (this.ended || process.stdin.isTTY !== true) return false;
+    const left = timeout === undefined ? undefined : timeout * 1000 - (performance.now() - started);
+    let timer: NodeJS.Timeout | undefined;
+    const arrived = await new Promise<boolean>((resolve) => {
+      this.waiting = () => resolve(!this.ended);
+      if (left !== undefined) timer = setTimeout(() => resolve(false), left);
+    });
+    clearTimeout(timer);
+    return arrived;
+  }
+
+  close(): void {
+    process.stdin.pause();
+  }
+
+  private wake(): void {
+    this.waiting?.();
+    this.waiting = undefined;
+  }
+}
+
+function traceLine(event: InterruptEvent): string {
+  const { record } = event;
+  const stamp = record.stages[record.stages.length - 1];
+  return `${JSON.stringify({
+    id: record.id,
+    stage: event.stage,
+    cpu: event.cpu,
+    source: record.source,
+    mode: record.mode,
+    vector: record.vector,
+    trigger: record.trigger,
+    src: record.src,
+    dst: record.dst,
+    instruction: stamp.instruction,
+    time: stamp.time,
+    rip: `0x${stamp.rip.toString(16)}`,
+    text: describeEvent(event),
+  })}\n`;
+}
+
+function printStats(machine: Machine, milliseconds: number): void {
+  const stats = machine.stats();
+  const rate = stats.instructions / milliseconds / 1000;
+  const lines = [
+    `instructions ${stats.instructions} in ${(milliseconds / 1000).toFixed(2)} s: ${rate.toFixed(1)} million a second`,
+    `virtual time ${(stats.virtualTime / 1e9).toFixed(6)} s`,
+    ...machine.cpus.map((cpu) => `CPU ${cpu.index}: ${cpu.retired} instructions, ${cpu.activity}`),
+    `blocks translated ${stats.blocksTranslated}, in use ${stats.blocksAlive} (${stats.codeBytes} bytes), code cache emptied ${stats.codeFlushes} times`,
+    `TLB misses ${stats.tlbMisses}, slices ${stats.slices}`,
+    `interrupts recorded ${machine.ledger.lastId}`,
+    `state hash ${machine.stateHash()}`,
+  ];
+  process.stderr.write(lines.map((line) => `apicscope: ${line}\n`).join(""));
+}
+
+function report(end: RunEnd, machine: Machine, exceptions: readonly (readonly string[])[]): number {
+  const say = (text: string): void => void process.stderr.write(`apicscope: ${text}\n`);
+  const history = (): void => {
+    for (const cpu of machine.cpus) {
+      say(`CPU ${cpu.index}: ${cpu.activity} at RIP 0x${cpu.state.rip.toString(16)}`);
+      for (const line of exceptions[cpu.index]) say(`  ${line}`);
+    }
+  };
+  switch (end.kind) {
+    case "power-off":
+      return 0;
+    case "exit":
+      return end.status & 0xff;
+    case "reset":
+      say("the guest reset the machine");
+      return 0;
+    case "triple-fault":
+      say(`CPU ${end.cpu} shut down by a triple fault after ${machine.instructions()} instructions; last exceptions:`);
+      history();
+      return STATUS_DEAD;
+    case "dead":
+      say(`nothing can wake the guest after ${machine.instructions()} instructions: every CPU waits for ever; last exceptions:`);
+      history();
+      return STATUS_DEAD;
+    case "limit":
+    case "stop":
+    case "breakpoint":
+      say(`stopped at a limit after ${machine.instructions()} instructions`);
+      return STATUS_LIMIT;
+  }
+}
+

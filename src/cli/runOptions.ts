@@ -1,0 +1,129 @@
+import { parseArgs, type ParseArgsConfig } from "node:util";
+import { UserError } from "../common/errors";
+import { OPTIONAL_DEVICES } from "../devices/pcBoard";
+
+/** Options of `apicscope run`, checked. */
+export interface RunOptions {
+  readonly image: string;
+  readonly cpus: number;
+  /** MiB. */
+  readonly memory: number;
+  readonly cmdline: string;
+  readonly initrd: string | undefined;
+  readonly engine: "interpreter";
+  /** "stdio", "none", or a file that receives what the guest sends. */
+  readonly serial: string;
+  readonly maxInstructions: number;
+  /** Seconds, or undefined for no limit. */
+  readonly timeout: number | undefined;
+  readonly quantum: number | undefined;
+  readonly seed: number;
+  readonly devices: readonly string[];
+  readonly trace: string | undefined;
+  readonly stats: boolean;
+  readonly reboot: boolean;
+}
+
+export const runUsage = `Usage: apicscope run IMAGE [options]
+
+  --cpus N               CPUs, 1 to 64 (default 1)
+  --memory MIB           RAM in MiB (default 128)
+  --cmdline TEXT         the kernel's command line
+  --initrd FILE          initial RAM disk or first module
+  --serial WHERE         first serial port: stdio, none, or a file (default stdio)
+  --device NAME          an optional device: ${OPTIONAL_DEVICES.join(", ")}; may be repeated
+  --engine NAME          auto or interpreter (default auto)
+  --quantum N            instructions a CPU runs before the next one's turn
+  --seed N               seed of whatever is random in the machine
+  --max-instructions N   stop after N guest instructions, with status 124
+  --timeout SECONDS      stop after so much wall-clock time, with status 124
+  --trace FILE           write every stage of every interrupt as JSON lines
+  --no-reboot            end with status 0 when the guest resets the machine
+  --stats                print figures of the run to standard error
+
+The guest's first serial port is standard output and input; all else goes to standard error. Exit status: the guest's isa-debug-exit value v
+as (v << 1) | 1, 0 on power-off, 2 for bad arguments, 3 for a triple fault or a guest that halted for good, 124 for a limit.
+`;
+
+const options = {
+  cpus: { type: "string" },
+  memory: { type: "string" },
+  cmdline: { type: "string" },
+  initrd: { type: "string" },
+  serial: { type: "string" },
+  device: { type: "string", multiple: true },
+  engine: { type: "string" },
+  quantum: { type: "string" },
+  seed: { type: "string" },
+  "max-instructions": { type: "string" },
+  timeout: { type: "string" },
+  trace: { type: "string" },
+  "no-reboot": { type: "boolean" },
+  stats: { type: "boolean" },
+  disk: { type: "string", multiple: true },
+  cdrom: { type: "string" },
+  firmware: { type: "string" },
+  cpu: { type: "string" },
+  record: { type: "string" },
+  replay: { type: "string" },
+  contract: { type: "string" },
+  break: { type: "string", multiple: true },
+} as const satisfies ParseArgsConfig["options"];
+
+/** Options whose names are reserved for what this version does not have. */
+const later = ["disk", "cdrom", "firmware", "cpu", "record", "replay", "contract", "break"] as const;
+
+/** Parses the arguments after `run`. @throws UserError naming the option. */
+export function parseRunOptions(args: readonly string[]): RunOptions {
+  let parsed;
+  try {
+    parsed = parseArgs({ args: [...args], options, allowPositionals: true, strict: true });
+  } catch (error) {
+    throw new UserError(error instanceof Error ? error.message : String(error));
+  }
+  const { values, positionals } = parsed;
+  for (const name of later) {
+    if (values[name] !== undefined) throw new UserError(`--${name} is not available in this version.`, name);
+  }
+  if (positionals.length === 0) throw new UserError("Name the image to run: apicscope run IMAGE.", "image");
+  if (positionals.length > 1) throw new UserError(`One image is run at a time; "${positionals[1]}" is one too many.`, "image");
+  const engine = values.engine ?? "auto";
+  if (engine !== "auto" && engine !== "interpreter") {
+    throw new UserError(
+      engine === "jit" ? "--engine jit is not available in this version; use interpreter." : `--engine ${engine}: choose auto or interpreter.`,
+      "engine",
+    );
+  }
+  return {
+    image: positionals[0],
+    cpus: integer("cpus", values.cpus, 1, 1, 64),
+    memory: integer("memory", values.memory, 128, 1, 3584),
+    cmdline: values.cmdline ?? "",
+    initrd: values.initrd,
+    engine: "interpreter",
+    serial: values.serial ?? "stdio",
+    maxInstructions: integer("max-instructions", values["max-instructions"], Number.MAX_SAFE_INTEGER, 1, Number.MAX_SAFE_INTEGER),
+    timeout: values.timeout === undefined ? undefined : positive("timeout", values.timeout),
+    quantum: values.quantum === undefined ? undefined : integer("quantum", values.quantum, 1, 1, 1e9),
+    seed: integer("seed", values.seed, 0, 0, Number.MAX_SAFE_INTEGER),
+    devices: values.device ?? [],
+    trace: values.trace,
+    stats: values.stats ?? false,
+    reboot: values["no-reboot"] !== true,
+  };
+}
+
+function integer(name: string, text: string | undefined, fallback: number, low: number, high: number): number {
+  if (text === undefined) return fallback;
+  const value = /^\d+$/.test(text) ? Number(text) : NaN;
+  if (!Number.isSafeInteger(value) || value < low || value > high) {
+    throw new UserError(`--${name} ${text}: give a whole number from ${low} to ${high}.`, name);
+  }
+  return value;
+}
+
+function positive(name: string, text: string): number {
+  const value = Number(text);
+  if (!(value > 0) || !Number.isFinite(value)) throw new UserError(`--${name} ${text}: give a number of seconds above 0.`, name);
+  return value;
+}
