@@ -1,0 +1,85 @@
+import type { FieldView, RegisterView } from "../../devices/device";
+import { UserError } from "../../machine/errors";
+import { hex } from "../numbers";
+import type { SetInput, VariableNode } from "./node";
+import { withField } from "./registersScope";
+
+/** A device whose registers a debugger can put values into. */
+export interface Pokable {
+  registers(): readonly RegisterView[];
+  /** False for unknown and read-only names. */
+  poke: (name: string, value: bigint) => boolean;
+}
+
+/** Registers of 256 bits, one for each vector. */
+const vectorRegisters = new Set(["ISR", "TMR", "IRR"]);
+
+/** Scopes 'Local APIC' and 'I/O APIC': each register with its raw value and decoded fields, which can be set without side effects. */
+export function deviceNodes(device: Pokable, prefix?: string): VariableNode[] {
+  return device.registers().map((view) => registerNode(device, view, prefix));
+}
+
+function poke(device: Pokable, name: string, value: bigint): void {
+  if (!device.poke(name, value)) throw new UserError(`${name} is read-only.`, name);
+}
+
+function registerNode(device: Pokable, view: RegisterView, prefix: string | undefined): VariableNode {
+  const fields = view.fields ?? [];
+  const isVectors = vectorRegisters.has(view.name);
+  const raw = hex(view.value, Math.ceil(view.bits / 4));
+  const children = (): VariableNode[] => [
+    ...(isVectors ? [{ name: "Raw", value: raw }] : []),
+    ...fields.map((field) => fieldNode(device, view, field)),
+  ];
+  return {
+    name: view.name,
+    value: isVectors ? vectorsText(view) : view.text === undefined ? raw : `${raw} ${view.text}`,
+    type: `${view.bits} bits`,
+    evaluateName: prefix === undefined ? undefined : `${prefix}.${view.name.toLowerCase().replaceAll(" ", "_")}`,
+    children: fields.length === 0 && !isVectors ? undefined : children,
+    set: (input) => poke(device, view.name, isVectors ? parseVectors(input) : fitting(view, input.number())),
+  };
+}
+
+function fitting(view: RegisterView, value: bigint): bigint {
+  if (value < 0n || value >= 1n << BigInt(view.bits))
+    throw new UserError(`${hex(value)} does not fit in the ${view.bits} bits of ${view.name}.`);
+  return value;
+}
+
+/** "{0x30, 0xf0}", or "{}" when none is set. */
+function vectorsText(view: RegisterView): string {
+  return `{${(view.fields ?? []).map((field) => field.name).join(", ")}}`;
+}
+
+/** Vectors as a person writes them: `0x30, 0xf0`, with or without braces; empty for none. */
+function parseVectors({ text, number }: SetInput): bigint {
+  const inner = text.trim().replace(/^[{[](.*)[}\]]$/s, "$1");
+  if (inner.trim() === "" || inner.trim() === "none") return 0n;
+  const parts = inner.split(",").map((part) => part.trim());
+  let bits = 0n;
+  for (const part of parts) {
+    const vector = parts.length === 1 && !/^(0x[0-9a-f]+|\d+)$/i.test(part) ? number() : vectorNumber(part);
+    if (vector < 0n || vector > 255n) throw new UserError(`Vectors go from 0 to 255 (0xff): ${part} does not exist.`);
+    bits |= 1n << vector;
+  }
+  return bits;
+}
+
+function vectorNumber(text: string): bigint {
+  if (!/^(0x[0-9a-f]+|\d+)$/i.test(text)) throw new UserError(`"${text}" is no vector; write vectors such as 0x30, 0xf0.`);
+  return BigInt(text);
+}
+
+function fieldNode(device: Pokable, view: RegisterView, field: FieldView): VariableNode {
+  const [high, low = high] = field.bits.split(":").map(Number);
+  const width = high - low + 1;
+  const raw = width === 1 ? String(field.value) : hex(field.value);
+  const text = field.text === undefined || field.text === raw ? raw : `${raw} (${field.text})`;
+  return {
+    name: field.name,
+    value: text,
+    type: width === 1 ? `bit ${field.bits}` : `bits ${field.bits}`,
+    set: (input) => poke(device, view.name, withField(view.value, low, width, input.number(), field.name)),
+  };
+}

@@ -1,0 +1,281 @@
+import { UserError } from "../../machine/errors";
+import { CpuScope, apicNames } from "../cpuScope";
+import type { Debugger } from "../debugger";
+import { compile, parseExpression, showValue, toInteger, wholeRegisters } from "../expr";
+import { hex64 } from "../numbers";
+import { extraRegisters } from "../registerAccess";
+import { isFrameRegister, type StackEntry } from "../stack";
+import { ProgramValues } from "../symbols/program";
+import { Value } from "../symbols/dwarf/values";
+import type { DebugCpu } from "../target";
+import { activityText } from "../words";
+import { deviceNodes } from "./apicScope";
+import { assign, splitAssignment } from "./assignment";
+import { Handles } from "./handles";
+import type { SetInput, VariableNode } from "./node";
+import { frameRegisterNodes, registerNodes } from "./registersScope";
+import { systemNodes } from "./systemScope";
+import { valueNode, type ValuePlace } from "./valueNodes";
+
+/** A line of a stack trace. */
+export interface FrameView {
+  readonly id: number;
+  readonly name: string;
+  readonly pc: bigint;
+  readonly file: string | undefined;
+  readonly line: number;
+  readonly column: number;
+  readonly inlined: boolean;
+  readonly module: string | undefined;
+  /** The frame was left by an interrupt or exception rather than by a call. */
+  readonly interrupted: boolean;
+}
+
+export interface ScopeView {
+  readonly name: string;
+  readonly kind: "locals" | "registers" | "other";
+  readonly reference: number;
+  /** Costs more to read than a person would expect. */
+  readonly expensive: boolean;
+}
+
+/** A variable as a client shows it. */
+export interface VariableView {
+  readonly name: string;
+  readonly value: string;
+  readonly type: string | undefined;
+  readonly evaluateName: string | undefined;
+  readonly memory: bigint | undefined;
+  /** 0: no children. */
+  readonly reference: number;
+  readonly indexed: number | undefined;
+  readonly readOnly: boolean;
+}
+
+interface Frame {
+  readonly cpu: DebugCpu;
+  readonly entry: StackEntry;
+}
+
+interface Container {
+  readonly frame: Frame | undefined;
+  children(start?: number, count?: number): readonly VariableNode[];
+}
+
+const maximumChildren = 10_000;
+
+/** Looks into the stopped machine: stacks, scopes, variables, expressions. What it hands out holds until {@link clear}. */
+export class Inspector {
+  private readonly frames = new Handles<Frame>("frame");
+  private readonly containers = new Handles<Container>("variable container", 1000);
+  private stacks = new Map<number, readonly StackEntry[]>();
+  private programs = new Map<number, ProgramValues>();
+
+  constructor(private readonly session: Debugger) {}
+
+  /** The machine ran: everything handed out is outdated. */
+  clear(): void {
+    this.frames.clear();
+    this.containers.clear();
+    this.refresh();
+  }
+
+  /** Something was changed: stacks are walked anew, handles stay. */
+  refresh(): void {
+    this.stacks = new Map();
+    this.programs = new Map();
+  }
+
+  private program(cpu: DebugCpu): ProgramValues {
+    let program = this.programs.get(cpu.index);
+    if (program === undefined) {
+      program = new ProgramValues(this.session.symbols, (address, size) => {
+        const bytes = cpu.readMemory(address, size);
+        return bytes !== undefined && bytes.length === size ? bytes : undefined;
+      });
+      this.programs.set(cpu.index, program);
+    }
+    return program;
+  }
+
+  private stackOf(cpu: DebugCpu): readonly StackEntry[] {
+    let stack = this.stacks.get(cpu.index);
+    if (stack === undefined) {
+      stack = this.session.stack.walk(cpu);
+      this.stacks.set(cpu.index, stack);
+    }
+    return stack;
+  }
+
+  /** Lines `start` to `start + levels` of a CPU's stack (all for 0), innermost first, and how many there are. */
+  stackTrace(index: number, start = 0, levels = 0): { frames: FrameView[]; total: number } {
+    const cpu = this.session.cpu(index);
+    const stack = this.stackOf(cpu);
+    const wanted = stack.slice(start, levels === 0 ? undefined : start + levels);
+    const frames = wanted.map((entry, i): FrameView => {
+      const isFirst = start + i === 0;
+      const name = isFirst && cpu.activity === "wait-for-SIPI" ? "waiting for SIPI" : entry.name;
+      return {
+        id: this.frames.add({ cpu, entry }),
+        name: isFirst && cpu.activity !== "running" && cpu.activity !== "wait-for-SIPI" ? `${name} (${activityText(cpu.activity)})` : name,
+        pc: entry.pc,
+        file: entry.file,
+        line: entry.line ?? 0,
+        column: entry.column ?? 0,
+        inlined: entry.inlined,
+        module: this.session.symbols.moduleAt(entry.pc)?.name,
+        interrupted: entry.frame.found === "interrupt",
+      };
+    });
+    return { frames, total: stack.length };
+  }
+
+  private frame(id: number): Frame {
+    return this.frames.get(id);
+  }
+
+  /** The frame that a request without one means. */
+  private defaultFrame(): Frame {
+    const cpu = this.session.cpu(this.session.stop?.cpu ?? 0);
+    return { cpu, entry: this.stackOf(cpu)[0] };
+  }
+
+  /** The CPU of a frame, or of the stop when no frame is given. */
+  cpuOf(frameId: number | undefined): DebugCpu {
+    return frameId === undefined ? this.defaultFrame().cpu : this.frame(frameId).cpu;
+  }
+
+  scopes(frameId: number): ScopeView[] {
+    const frame = this.frame(frameId);
+    const { cpu, entry } = frame;
+    const symbolOf = this.session.symbolOf;
+    const locals = this.localNodes(frame);
+    const views: ScopeView[] = [];
+    const add = (name: string, kind: ScopeView["kind"], children: Container["children"], expensive = false): void =>
+      void views.push({ name, kind, expensive, reference: this.containers.add({ frame, children }) });
+    if (locals.length > 0) add("Locals", "locals", () => this.localNodes(frame));
+    add("Registers", "registers", () =>
+      entry.innermost ? registerNodes(cpu, symbolOf) : frameRegisterNodes(entry.frame.registers, cpu.codeBits()),
+    );
+    add("Local APIC", "other", () => deviceNodes(cpu.apic, "lapic"));
+    add("I/O APIC", "other", () => deviceNodes(this.session.machine.ioApic));
+    add("System", "other", () => systemNodes(cpu, symbolOf));
+    return views;
+  }
+
+  private place({ cpu, entry }: Frame): ValuePlace {
+    return { cpu, module: this.session.symbols.moduleAt(entry.frame.lookupPc), innermost: entry.innermost };
+  }
+
+  private localNodes(frame: Frame): VariableNode[] {
+    const { cpu, entry } = frame;
+    const place = this.place(frame);
+    const variables = this.program(cpu).locals(entry.frame, entry.depth);
+    return variables.map(({ value, isShadowed }) => {
+      const node = valueNode(value, place);
+      return isShadowed ? { ...node, name: `${node.name} (hidden)`, evaluateName: undefined } : node;
+    });
+  }
+
+  /** Children of a scope or variable. */
+  variables(reference: number, start?: number, count?: number): VariableView[] {
+    const container = this.containers.get(reference);
+    const limit = count === undefined || count === 0 ? maximumChildren : Math.min(count, maximumChildren);
+    return container.children(start ?? 0, limit).map((node) => this.view(node, container.frame));
+  }
+
+  private view(node: VariableNode, frame: Frame | undefined): VariableView {
+    const { name, value, type, evaluateName, memory, indexed, children } = node;
+    const reference = children === undefined ? 0 : this.containers.add({ frame, children });
+    return { name, value, type, evaluateName, memory, indexed, reference, readOnly: node.set === undefined };
+  }
+
+  /** Changes a variable and returns it as it is then. Throws a {@link UserError} when it is unknown, read-only or the value does not fit. */
+  setVariable(reference: number, name: string, text: string): VariableView {
+    const container = this.containers.get(reference);
+    const find = (): VariableNode | undefined => container.children(0, maximumChildren).find((node) => node.name === name);
+    const node = find();
+    if (node === undefined) throw new UserError(`There is no variable '${name}' here.`, "name");
+    if (node.set === undefined) throw new UserError(`${name} is read-only.`, "name");
+    const frame = container.frame ?? this.defaultFrame();
+    node.set(this.input(text, frame));
+    this.refresh();
+    return this.view(find() ?? node, container.frame);
+  }
+
+  private input(text: string, frame: Frame): SetInput {
+    return { text, number: () => toInteger(compile(parseExpression(text)).evaluate(this.scope(frame))).value };
+  }
+
+  /** Expressions as seen from a frame. */
+  scope({ cpu, entry }: Frame): CpuScope {
+    const program = this.program(cpu);
+    return new CpuScope(cpu, {
+      cpus: this.session.machine.cpus,
+      symbols: this.session.symbols,
+      frame: entry.innermost ? undefined : entry.frame.registers,
+      variable: (name) => program.variable(name, entry.frame, entry.depth),
+      pointerTo: (type, stars, address) => program.pointerTo(type, stars, address),
+    });
+  }
+
+  /** Evaluates an expression in a frame; with `mayAssign` also `target = value`. Throws a {@link UserError} that says what is wrong. */
+  evaluate(text: string, frameId: number | undefined, mayAssign: boolean): VariableView {
+    const frame = frameId === undefined ? this.defaultFrame() : this.frame(frameId);
+    const assignment = splitAssignment(text);
+    if (assignment !== undefined) {
+      if (!mayAssign) throw new UserError("An expression that is evaluated again and again must not assign; use == to compare.");
+      return this.assign(assignment.target, assignment.value, frame);
+    }
+    return this.result(text, frame);
+  }
+
+  private result(text: string, frame: Frame): VariableView {
+    const expression = parseExpression(text);
+    const scope = this.scope(frame);
+    const value = compile(expression).evaluate(scope);
+    if (value.kind === "typed" && value.value instanceof Value && expression.format === undefined)
+      return this.view({ ...valueNode(value.value, this.place(frame), text), name: text }, frame);
+    const shown = showValue(value, expression.format, scope);
+    if (value.kind === "string") return this.view({ name: text, value: shown, type: "text" }, frame);
+    if (value.kind === "typed") return this.view({ name: text, value: shown, type: value.value.type, memory: value.value.address }, frame);
+    const address = BigInt.asUintN(64, value.value);
+    const symbol = expression.format === undefined && address > 0xffffn ? this.session.symbolOf(address) : undefined;
+    const node: VariableNode = {
+      name: text,
+      value: symbol === undefined ? shown : `${shown} <${symbol}>`,
+      type: `${value.sign === "signed" ? "s" : "u"}${value.bits}`,
+      memory: address,
+    };
+    return this.view(node, frame);
+  }
+
+  /** `target = value`: registers, parts of them, `cpuN.` and `lapic.` registers, memory, variables of the program. */
+  assign(target: string, value: string, frame: Frame): VariableView {
+    const scope = this.scope(frame);
+    if (!frame.entry.innermost && isFrameRegister(target.replace(/^\$/, "").toLowerCase()) && wholeRegisters().includes(target))
+      throw new UserError(`${target} belongs to a caller's frame and cannot be set; choose the innermost frame.`);
+    assign({ target, input: this.input(value, frame), cpu: frame.cpu, cpus: this.session.machine.cpus, scope, place: this.place(frame) });
+    this.refresh();
+    return this.result(target, frame);
+  }
+
+  /** As {@link assign}, with a frame by number. */
+  setExpression(target: string, value: string, frameId: number | undefined): VariableView {
+    return this.assign(target, value, frameId === undefined ? this.defaultFrame() : this.frame(frameId));
+  }
+
+  /** Names that continue `prefix`, for completion. */
+  completions(prefix: string, frameId: number | undefined): string[] {
+    const frame = frameId === undefined ? this.defaultFrame() : this.frame(frameId);
+    const locals = this.localNodes(frame).map((node) => node.name);
+    const others = this.session.machine.cpus.map((cpu) => `cpu${cpu.index}.`);
+    const all = [...locals, ...wholeRegisters(), ...extraRegisters, ...apicNames(frame.cpu), ...others];
+    return [...new Set(all)].filter((name) => name.toLowerCase().startsWith(prefix.toLowerCase()) && name !== prefix);
+  }
+
+  /** An address in the form that clients hand back. */
+  static reference(address: bigint): string {
+    return hex64(address);
+  }
+}

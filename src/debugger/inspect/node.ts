@@ -1,0 +1,23 @@
+/** A value in a tree of variables. Children are made when asked for. */
+export interface VariableNode {
+  readonly name: string;
+  readonly value: string;
+  readonly type?: string | undefined;
+  /** An expression that gives the same value. */
+  readonly evaluateName?: string | undefined;
+  /** Memory that belongs to the value. */
+  readonly memory?: bigint | undefined;
+  /** Undefined: a leaf. */
+  readonly children?: ((start?: number, count?: number) => readonly VariableNode[]) | undefined;
+  /** Number of children when they are numbered elements, which are then asked for in portions. */
+  readonly indexed?: number | undefined;
+  /** Changes the value; `text` is what the person typed. Throws a UserError when that cannot be. Undefined: read-only. */
+  readonly set?: ((input: SetInput) => void) | undefined;
+}
+
+/** What a person typed to change a value: the text itself, and the number that it evaluates to. */
+export interface SetInput {
+  readonly text: string;
+  /** Throws a UserError when the text is no expression for a number. */
+  number(): bigint;
+}
