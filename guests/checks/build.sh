@@ -42,3 +42,5 @@ image exceptions 64 exceptions.c
 image exceptions32 32 exceptions.c
 image paging 64 paging_common.c paging.c
 image paging32 32 paging_common.c paging32.c
+image segments 32 segments.c tasks.c v86.c
+image segments64 64 segments64.c

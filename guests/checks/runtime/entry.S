@@ -165,7 +165,8 @@ run_user:
         movl 4(%esp), %eax
         save_callers_registers
         movl %esp, tss + 4              /* ESP0, SS0 */
-        movl $0x10, tss + 8
+        movl inner_ss, %ecx
+        movl %ecx, tss + 8
         movl $user_exit, user_stack + 4096 - 16
         movl $0x23, %ecx
         movl %ecx, %ds
@@ -202,7 +203,9 @@ user_exit:
 
         .data
         .balign 8
-        .globl recover_sp
+        .globl recover_sp, inner_ss
 recover_sp:
         .quad 0
+inner_ss:
+        .long 0x10, 0
         .section .note.GNU-stack, "", @progbits

@@ -74,6 +74,9 @@ int run(void (*code)(void));
 int run_user(void (*code)(void));
 extern word user_flags;
 extern u8 user_stack[4096];
+#ifndef __x86_64__
+extern word inner_ss; /* the SS that traps from run_user() get: SEL_DATA unless a test spoils it */
+#endif
 
 /*
  * A piece of assembly as a function: code, code_at (the instruction of interest) and code_next (the one after).
