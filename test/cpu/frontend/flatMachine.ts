@@ -82,6 +82,11 @@ export class FlatMachine {
   readonly ramBytes: number;
   mode = userMode(64);
   trap: Trap | null = null;
+  /** Called for every access that the soft TLB does not cover, with its number within the block; true faults it. */
+  refuseAccess: (access: number, write: boolean) => boolean = () => false;
+  private accesses = 0;
+  /** Addresses that have been read with the right to write: a store to them does not fault. */
+  private readonly probed = new Set<bigint>();
   private readonly view: DataView;
   private readonly cpu: number;
   private readonly run: RunFunction;
@@ -107,21 +112,27 @@ export class FlatMachine {
     this.mapAll();
   }
 
-  /** Empties the soft TLB and maps all RAM one to one, writable unless `readOnlyFrom` lies below. */
-  mapAll(readOnlyFrom = this.ramBytes): void {
+  /** Maps all RAM one to one in the soft TLB. */
+  mapAll(): void {
     const tlb = this.view.getInt32(this.cpu + WORD_TLB, true);
     for (let index = 0; index < TLB_ENTRIES; index++) {
       const entry = tlb + index * TLB_ENTRY_BYTES;
       const page = BigInt(index * PAGE);
       const mapped = index * PAGE < this.ramBytes;
       this.view.setBigInt64(entry + TLB_READ, mapped ? page : -1n, true);
-      this.view.setBigInt64(entry + TLB_WRITE, mapped && index * PAGE < readOnlyFrom ? page : -1n, true);
+      this.view.setBigInt64(entry + TLB_WRITE, mapped ? page : -1n, true);
       this.view.setBigInt64(entry + TLB_FETCH, mapped ? page : -1n, true);
       this.view.setInt32(entry + TLB_ADDEND, this.memory.ramBase, true);
     }
-    this.writableEnd = Math.min(readOnlyFrom, this.ramBytes);
   }
-  private writableEnd = 0;
+
+  /** Empties the soft TLB: every access takes the slow path. */
+  unmapAll(): void {
+    const tlb = this.view.getInt32(this.cpu + WORD_TLB, true);
+    for (let index = 0; index < TLB_ENTRIES; index++) {
+      for (const tag of [TLB_READ, TLB_WRITE, TLB_FETCH]) this.view.setBigInt64(tlb + index * TLB_ENTRY_BYTES + tag, -1n, true);
+    }
+  }
 
   setSegment(segment: number, base: number, bound: bigint): void {
     this.slots[SLOT_SEG_BASE / 8 + segment] = BigInt(base);
@@ -169,6 +180,8 @@ export class FlatMachine {
   /** Executes the block at RIP of at most `maxInstructions`; a fault leaves RIP at the block's start and is in `trap`. */
   execute(maxInstructions = 1): number {
     this.trap = null;
+    this.accesses = 0;
+    this.probed.clear();
     const rip = this.rip;
     const { instructions } = this.translate(maxInstructions);
     const block = this.memory.arenaBase;
@@ -203,7 +216,9 @@ export class FlatMachine {
     const address = (BigInt(hi) << 32n) | BigInt(lo);
     if (BigInt.asUintN(64, BigInt.asIntN(48, address)) !== address) return this.fault((kind >> 8) & MEM_STACK ? 12 : 13, 0);
     const end = address + BigInt(kind & 15);
-    if (end > BigInt(this.ramBytes) || (write && end > BigInt(this.writableEnd))) return this.fault(14, write ? 6 : 4);
+    if (write && this.probed.has(address)) return null;
+    if (end > BigInt(this.ramBytes) || this.refuseAccess(this.accesses++, write)) return this.fault(14, write ? 6 : 4);
+    if (write) this.probed.add(address);
     return null;
   }
 
