@@ -1,5 +1,6 @@
 import { UserError } from "../../machine/errors";
 import { ByteReader, hex } from "./bytes";
+import type { AddressRange } from "./intervals";
 
 /** Inflates zlib data to exactly `size` bytes; the host provides it (Node: zlib.inflateSync; browsers: a library). */
 export type Inflate = (data: Uint8Array, size: number) => Uint8Array;
@@ -72,6 +73,7 @@ export class ElfFile {
   readonly entry: bigint;
   readonly sections: readonly ElfSection[];
   readonly segments: readonly ElfSegment[];
+  private codeCache: readonly AddressRange[] | undefined;
   private symbolCache: readonly ElfSymbol[] | undefined;
 
   /** Parses the headers of `bytes`; `name` is the file's name for errors. `inflate` is needed for compressed debug sections only. */
@@ -199,14 +201,15 @@ export class ElfFile {
 
   /** Whether `address` (as linked) lies in a section or segment that is executed. */
   isCode(address: bigint): boolean {
-    const inSection = this.sections.some(
-      (section) => (section.flags & SectionFlag.Exec) !== 0n && contains(section.address, BigInt(section.size), address),
-    );
-    return (
-      inSection ||
-      (this.sections.length === 0 &&
-        this.segments.some((segment) => (segment.flags & 1) !== 0 && contains(segment.virtualAddress, segment.memorySize, address)))
-    );
+    this.codeCache ??= this.codeRanges();
+    return this.codeCache.some(({ low, high }) => low <= address && address < high);
+  }
+
+  private codeRanges(): AddressRange[] {
+    const sections = this.sections.filter((section) => (section.flags & SectionFlag.Exec) !== 0n);
+    if (this.sections.length > 0) return sections.map(({ address, size }) => ({ low: address, high: address + BigInt(size) }));
+    const segments = this.segments.filter((segment) => (segment.flags & 1) !== 0);
+    return segments.map(({ virtualAddress, memorySize }) => ({ low: virtualAddress, high: virtualAddress + memorySize }));
   }
 
   /** The content of a section, inflated if it is compressed; empty for sections without data in the file. */

@@ -59,6 +59,14 @@ export class SymbolModule {
     return info.units.length > 0 ? info : undefined;
   }
 
+  /**
+   * Bytes of an address in the file's code: what its debug information says, else its ELF class. 64-bit kernels come in ELF32
+   * files too, as Multiboot loaders want them.
+   */
+  get addressSize(): number {
+    return this.dwarf?.units.at(0)?.addressSize ?? (this.elf?.bits === 32 ? 4 : 8);
+  }
+
   /** The linked address of a run-time address. */
   toLinked(address: bigint): bigint {
     return BigInt.asUintN(64, address - this.offset);

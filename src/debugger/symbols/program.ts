@@ -149,5 +149,5 @@ export class ProgramValues {
 
 /** How the module's debug information numbers registers. */
 export function numberingOf(module: SymbolModule): RegisterNumbering {
-  return module.elf?.bits === 32 ? numberingI386 : numberingX8664;
+  return module.addressSize === 8 || module.elf?.isX8664 === true ? numberingX8664 : numberingI386;
 }

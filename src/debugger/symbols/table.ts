@@ -162,17 +162,16 @@ export class SymbolStore {
   functionBreakpoints(name: string): bigint[] {
     const found = new Set<bigint>();
     for (const module of this.loaded) {
-      const functions = this.guard(() => module.dwarf?.findFunctions(name)) ?? [];
-      for (const info of functions) {
-        const address = this.guard(() => module.dwarf?.afterPrologue(info)) ?? info.low;
-        found.add(module.toLoaded(address));
-      }
-      if (functions.length > 0) continue;
-      for (const { address } of this.guard(() => module.symbols.named(name)) ?? []) {
+      // The symbol table knows the plain names of all functions at once; the names of debug information take a walk through it.
+      const named = this.guard(() => module.symbols.named(name)) ?? [];
+      for (const { address } of named) {
         const info = this.guard(() => module.dwarf?.functionAt(address));
         const after = info !== undefined && info.low === address ? this.guard(() => module.dwarf?.afterPrologue(info)) : undefined;
         found.add(module.toLoaded(after ?? address));
       }
+      if (named.length > 0) continue;
+      for (const info of this.guard(() => module.dwarf?.findFunctions(name)) ?? [])
+        found.add(module.toLoaded(this.guard(() => module.dwarf?.afterPrologue(info)) ?? info.low));
     }
     return [...found].sort((a, b) => (a < b ? -1 : 1));
   }

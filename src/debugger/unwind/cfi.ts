@@ -54,8 +54,11 @@ const maximumRemembered = 64;
 export class CallFrameTable {
   private readonly index: IntervalIndex<FrameEntry>;
 
-  /** Reads all entries; throws a UserError when a section is damaged. */
-  constructor(private readonly elf: ElfFile) {
+  /** Reads all entries; throws a UserError when a section is damaged. `addressSize` is that of the code, in bytes. */
+  constructor(
+    private readonly elf: ElfFile,
+    private readonly addressSize: number = elf.bits / 8,
+  ) {
     this.index = new IntervalIndex([...this.readSection("debug_frame"), ...this.readSection("eh_frame")]);
   }
 
@@ -120,7 +123,7 @@ export class CallFrameTable {
     const version = reader.u8();
     if (version !== 1 && version !== 3 && version !== 4) reader.damaged(`call frame information of version ${version}`);
     const augmentation = reader.cstring();
-    let addressSize = this.elf.bits / 8;
+    let { addressSize } = this;
     if (version === 4) {
       addressSize = reader.u8();
       if ((addressSize !== 4 && addressSize !== 8) || reader.u8() !== 0) reader.damaged("a common entry has odd addresses");

@@ -79,7 +79,7 @@ export class Unwinder {
     if (this.tables.has(module)) return this.tables.get(module);
     let table: CallFrameTable | undefined;
     try {
-      table = module.elf === undefined ? undefined : new CallFrameTable(module.elf);
+      table = module.elf === undefined ? undefined : new CallFrameTable(module.elf, module.addressSize);
     } catch (error) {
       if (!(error instanceof UserError)) throw error;
       module.warnings.push(`Call frame information is not used: ${error.message}`);
@@ -132,7 +132,7 @@ export class Unwinder {
     const context = locationContext(start, state, module, numbering);
     const cfa = frameAddress(row, context);
     if (cfa === undefined) return undefined;
-    const width = module.elf?.bits === 32 ? 4 : 8;
+    const width = module.addressSize;
     const clobbered = width === 4 ? callClobbered32 : callClobbered;
     const registers = new Map([...state.registers].filter(([name]) => !clobbered.has(name) && name !== "rip"));
     registers.set("rsp", cfa);
@@ -152,7 +152,7 @@ export class Unwinder {
 function locationContext(start: UnwindStart, state: FrameState, module: SymbolModule, numbering: RegisterNumbering): LocationContext {
   return {
     file: module.name,
-    addressSize: module.elf?.bits === 32 ? 4 : 8,
+    addressSize: module.addressSize,
     offset: module.offset,
     register: (number) => {
       const name = numbering.name(number);

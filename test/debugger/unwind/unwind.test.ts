@@ -86,6 +86,18 @@ describe("unwinding", () => {
       }
     });
 
+  test("64-bit code in an ELF32 file is unwound as 64-bit code", () => {
+    const store = new SymbolStore();
+    store.add("elf32", fixtureBytes("c-O2-elf32"));
+    const [snapshot] = golden("c-O2-dwarf5").snapshots;
+    const frames = new Unwinder(store).unwind(startOf("c-O2-dwarf5", snapshot));
+    assert.deepEqual(
+      flat(frames).map((frame) => frame.name),
+      [...snapshot.frames.map((frame) => frame.name), "_start"],
+    );
+    assert.equal(frames[1].found, "tables");
+  });
+
   test("without tables, prologues and returns are seen from the instruction", () => {
     const name = "c-O0-dwarf5";
     const store = new SymbolStore();

@@ -1,13 +1,13 @@
 import type { ElfFile } from "../elf";
 import type { Interval } from "../intervals";
 import { IntervalIndex } from "../intervals";
-import { At, Tag } from "./constants";
 import type { FunctionInfo, ScopeInfo } from "./functions";
 import { UnitFunctions, isAssembly, qualifiedName, scopesAt } from "./functions";
 import type { LineHeader, LineRows } from "./line";
 import { RowFlag, findRow, readLineHeader, runLineProgram } from "./line";
 import { unitRanges } from "./lists";
 import type { Entry, Unit } from "./unit";
+import { NameIndex } from "./names";
 import { DwarfContext, readUnits } from "./unit";
 
 /** A place in a source file, as the debug information names it. */
@@ -268,74 +268,4 @@ export class DwarfInfo {
       if (name !== undefined) yield { name, entry };
     }
   }
-}
-
-interface EntryPlace {
-  readonly unit: Unit;
-  readonly index: number;
-}
-
-const typeTags = new Set<number>([Tag.base_type, Tag.structure_type, Tag.class_type, Tag.union_type, Tag.enumeration_type, Tag.typedef]);
-const scopeTags = new Set<number>([Tag.namespace, Tag.module, Tag.structure_type, Tag.class_type, Tag.union_type]);
-
-/** Functions, variables and types at file, namespace and class level by their unqualified names. */
-class NameIndex {
-  private readonly functionPlaces = new Map<string, EntryPlace[]>();
-  private readonly variablePlaces = new Map<string, EntryPlace[]>();
-  private readonly typePlaces = new Map<string, EntryPlace>();
-
-  constructor(units: readonly Unit[]) {
-    for (const unit of units) this.addUnit(unit);
-  }
-
-  private addUnit(unit: Unit): void {
-    const { abbreviations, ends } = unit.entries;
-    let index = 1;
-    while (index < abbreviations.length) {
-      const { tag } = abbreviations[index];
-      const entry = unit.entry(index);
-      if (tag === Tag.subprogram) {
-        if (entry.has(At.low_pc) || entry.has(At.ranges)) add(this.functionPlaces, entry);
-      } else if (tag === Tag.variable) {
-        if (entry.has(At.location) || entry.has(At.const_value)) add(this.variablePlaces, entry);
-      } else if (typeTags.has(tag) && !entry.has(At.declaration)) {
-        const name = entry.string(At.name);
-        if (name !== undefined && !this.typePlaces.has(name)) this.typePlaces.set(name, { unit, index });
-      }
-      // Functions' insides are no names of the file, but namespaces and types hold some.
-      index = scopeTags.has(tag) ? index + 1 : ends[index];
-    }
-  }
-
-  private find(places: Map<string, EntryPlace[]>, name: string): Entry[] {
-    const separator = name.lastIndexOf("::");
-    const found = (places.get(separator < 0 ? name : name.slice(separator + 2)) ?? []).map(({ unit, index }) => unit.entry(index));
-    return separator < 0 ? found : found.filter((entry) => qualifiedName(entry) === name);
-  }
-
-  functions(name: string): Entry[] {
-    return this.find(this.functionPlaces, name);
-  }
-
-  variables(name: string): Entry[] {
-    return this.find(this.variablePlaces, name);
-  }
-
-  type(name: string): Entry | undefined {
-    const place = this.typePlaces.get(name);
-    return place?.unit.entry(place.index);
-  }
-
-  *allVariables(): Generator<Entry> {
-    for (const places of this.variablePlaces.values()) for (const { unit, index } of places) yield unit.entry(index);
-  }
-}
-
-function add(places: Map<string, EntryPlace[]>, entry: Entry): void {
-  const name = entry.name;
-  if (name === undefined) return;
-  const place = { unit: entry.unit, index: entry.index };
-  const known = places.get(name);
-  if (known === undefined) places.set(name, [place]);
-  else known.push(place);
 }

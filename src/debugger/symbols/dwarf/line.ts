@@ -251,14 +251,24 @@ function toColumns(sequences: Row[][]): LineRows {
     if (!ordered) rows.sort((a, b) => (a.address < b.address ? -1 : a.address > b.address ? 1 : 0));
   }
   sequences.sort((a, b) => (a[0].address < b[0].address ? -1 : a[0].address > b[0].address ? 1 : 0));
-  const rows = sequences.flat();
-  return {
-    addresses: BigUint64Array.from(rows, (row) => row.address),
-    files: Uint32Array.from(rows, (row) => row.file),
-    lines: Uint32Array.from(rows, (row) => row.line),
-    columns: Uint32Array.from(rows, (row) => row.column),
-    flags: Uint8Array.from(rows, (row) => row.flags),
+  const count = sequences.reduce((total, rows) => total + rows.length, 0);
+  const columns: LineRows = {
+    addresses: new BigUint64Array(count),
+    files: new Uint32Array(count),
+    lines: new Uint32Array(count),
+    columns: new Uint32Array(count),
+    flags: new Uint8Array(count),
   };
+  let at = 0;
+  for (const rows of sequences)
+    for (const row of rows) {
+      columns.addresses[at] = row.address;
+      columns.files[at] = row.file;
+      columns.lines[at] = row.line;
+      columns.columns[at] = row.column;
+      columns.flags[at++] = row.flags;
+    }
+  return columns;
 }
 
 /** Index of the row that covers `address`, or -1. */

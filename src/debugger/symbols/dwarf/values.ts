@@ -43,7 +43,10 @@ export class Value implements TypedValue {
   ) {}
 
   get type(): string {
-    return this.typeInfo.name;
+    return orReason(
+      () => this.typeInfo.name,
+      () => "?",
+    );
   }
 
   /** Where the value lies in memory; undefined for registers, constants and bit fields. */
@@ -160,6 +163,13 @@ export class Value implements TypedValue {
 
   /** How many children {@link children} can give. */
   get childCount(): number {
+    return orReason(
+      () => this.countChildren(),
+      () => 0,
+    );
+  }
+
+  private countChildren(): number {
     const { typeInfo } = this;
     switch (typeInfo.kind) {
       case "struct":
@@ -210,7 +220,10 @@ export class Value implements TypedValue {
 
   /** The value in one line, in C's manner: `{x = 1, y = 2}`, `0x401480 <tail>`, `97 'a'`; `<...>` says why there is none. */
   show(): string {
-    return this.summary(0);
+    return orReason(
+      () => this.summary(0),
+      (reason) => `<${reason}>`,
+    );
   }
 
   private summary(depth: number): string {
@@ -375,6 +388,16 @@ export class Value implements TypedValue {
     const mask = ((1n << BigInt(bits.size)) - 1n) << shift;
     const changed = (littleEndian(old) & ~mask) | ((value << shift) & mask);
     return { kind: "memory", address: BigInt.asUintN(64, storage.address + BigInt(first)), bytes: bytesOf(changed, length) };
+  }
+}
+
+/** Runs `find`; damage in the symbol file gives `otherwise` in its place, so that one bad value does not hide its neighbours. */
+function orReason<T>(find: () => T, otherwise: (reason: string) => T): T {
+  try {
+    return find();
+  } catch (error) {
+    if (error instanceof UserError) return otherwise(error.message);
+    throw error;
   }
 }
 

@@ -1,0 +1,128 @@
+import { hex } from "../bytes";
+import type { Abbreviation } from "./abbrev";
+import { At, Tag } from "./constants";
+import type { RawValue } from "./forms";
+import { readForm, skipForm } from "./forms";
+import { qualifiedName } from "./functions";
+import type { Entry, Unit } from "./unit";
+
+interface EntryPlace {
+  readonly unit: Unit;
+  readonly offset: number;
+}
+
+const typeTags = new Set<number>([Tag.base_type, Tag.structure_type, Tag.class_type, Tag.union_type, Tag.enumeration_type, Tag.typedef]);
+/** DW_LANG of C (89 to 17): its structures hold no functions, and their nested types are not found by name. */
+const languagesOfC = new Set([0x01, 0x02, 0x0c, 0x1d, 0x2c]);
+const namespaceTags = new Set<number>([Tag.namespace, Tag.module]);
+const scopeTags = new Set<number>([Tag.namespace, Tag.module, Tag.structure_type, Tag.class_type, Tag.union_type]);
+
+/**
+ * Functions, variables and types at file, namespace and class level by their unqualified names. Made by one walk that skips the
+ * insides of functions, without keeping tables of entries: it must do for the debug information of a whole kernel.
+ */
+export class NameIndex {
+  private readonly functionPlaces = new Map<string, EntryPlace[]>();
+  private readonly variablePlaces = new Map<string, EntryPlace[]>();
+  private readonly typePlaces = new Map<string, EntryPlace>();
+  /** Offsets in .debug_str of types that are known already: most units repeat the types of a few headers. */
+  private readonly knownTypes = new Set<number>();
+
+  constructor(units: readonly Unit[]) {
+    for (const unit of units) this.addUnit(unit);
+  }
+
+  private addUnit(unit: Unit): void {
+    const reader = unit.reader(unit.firstEntry);
+    const scopes = languagesOfC.has(unit.root.language) ? namespaceTags : scopeTags;
+    // Depth 0 is the unit's own entry; `skipping` is the depth below which nothing counts.
+    let depth = 0;
+    let skipping = Infinity;
+    while (!reader.atEnd) {
+      const offset = reader.pos;
+      const abbreviation = unit.abbreviationAt(reader);
+      if (abbreviation === undefined) {
+        if (--depth <= 0) return;
+        if (depth <= skipping) skipping = Infinity;
+        continue;
+      }
+      let name: RawValue | undefined;
+      let sibling: RawValue | undefined;
+      for (const spec of abbreviation.attributes) {
+        if (spec.name === At.name && depth <= skipping) name = readForm(reader, spec.form, spec.implicit, unit);
+        else if (spec.name === At.sibling) sibling = readForm(reader, spec.form, spec.implicit, unit);
+        else skipForm(reader, spec.form, unit);
+      }
+      if (depth > 0 && depth <= skipping) this.addEntry(unit, offset, abbreviation, name);
+      if (!abbreviation.hasChildren) {
+        if (depth === 0) return;
+        continue;
+      }
+      const isScope = depth === 0 || scopes.has(abbreviation.tag);
+      if (!isScope && sibling?.kind === "reference") {
+        const next = sibling.global ? sibling.offset : unit.offset + sibling.offset;
+        if (next <= reader.pos || next > unit.end) reader.damaged(`the entry at ${hex(offset)} has a sibling outside its unit`);
+        reader.pos = next;
+        continue;
+      }
+      if (!isScope && skipping === Infinity) skipping = depth;
+      depth++;
+    }
+  }
+
+  private addEntry(unit: Unit, offset: number, { tag, attributes }: Abbreviation, name: RawValue | undefined): void {
+    const has = (attribute: number): boolean => attributes.some((spec) => spec.name === attribute);
+    if (tag === Tag.subprogram) {
+      if (has(At.low_pc) || has(At.ranges)) this.add(this.functionPlaces, unit, offset, name);
+    } else if (tag === Tag.variable) {
+      if (has(At.location) || has(At.const_value)) this.add(this.variablePlaces, unit, offset, name);
+    } else if (typeTags.has(tag) && name !== undefined && !has(At.declaration)) {
+      if (name.kind === "stringOffset") {
+        if (this.knownTypes.has(name.offset)) return;
+        this.knownTypes.add(name.offset);
+      }
+      const text = unit.string(name);
+      if (text !== undefined && !this.typePlaces.has(text)) this.typePlaces.set(text, { unit, offset });
+    }
+  }
+
+  /** Definitions that complete a declaration take their name from it. */
+  private add(places: Map<string, EntryPlace[]>, unit: Unit, offset: number, raw: RawValue | undefined): void {
+    const name = raw === undefined ? unit.entryAt(offset)?.name : unit.string(raw);
+    if (name === undefined) return;
+    const known = places.get(name);
+    if (known === undefined) places.set(name, [{ unit, offset }]);
+    else known.push({ unit, offset });
+  }
+
+  private find(places: Map<string, EntryPlace[]>, name: string): Entry[] {
+    const separator = name.lastIndexOf("::");
+    const found: Entry[] = [];
+    for (const { unit, offset } of places.get(separator < 0 ? name : name.slice(separator + 2)) ?? []) {
+      const entry = unit.entryAt(offset);
+      if (entry !== undefined && (separator < 0 || qualifiedName(entry) === name)) found.push(entry);
+    }
+    return found;
+  }
+
+  functions(name: string): Entry[] {
+    return this.find(this.functionPlaces, name);
+  }
+
+  variables(name: string): Entry[] {
+    return this.find(this.variablePlaces, name);
+  }
+
+  type(name: string): Entry | undefined {
+    const place = this.typePlaces.get(name);
+    return place?.unit.entryAt(place.offset);
+  }
+
+  *allVariables(): Generator<Entry> {
+    for (const places of this.variablePlaces.values())
+      for (const { unit, offset } of places) {
+        const entry = unit.entryAt(offset);
+        if (entry !== undefined) yield entry;
+      }
+  }
+}
