@@ -272,6 +272,8 @@ export class Processor {
     this.mmu.selectIndex();
     if (shadowed) words[WORD_REQUEST / 4] = 0;
     let chainFrom = 0;
+    /** What the next entry into generated code is found by. */
+    let from: "cache" | "search" | "tail" = "cache";
     for (;;) {
       const left = words[WORD_BUDGET / 4];
       if (left <= 0) break;
@@ -281,8 +283,20 @@ export class Processor {
       if (resumed !== undefined) {
         block = resumed.block;
         index = resumed.index;
+      } else if (from === "cache") {
+        // Generated code looks RIP up itself, which spares the search below.
+        from = "search";
+        this.executing = true;
+        const reason = this.run(state.base, this.code.lookupOp, this.code.lookupHeader, 0);
+        this.executing = false;
+        if (!this.finish(reason)) break;
+        if (reason === EXIT_CHAIN) chainFrom = words[WORD_OP / 4];
+        if (reason === EXIT_BUDGET) from = "tail";
+        if (reason === EXIT_LEAVE) from = "cache";
+        continue;
       } else {
-        const found = this.findBlock();
+        const last = from === "tail" ? this.currentBlock() : undefined;
+        const found = last?.alive === true ? last : this.findBlock();
         if (found === undefined) {
           // The fetch itself faulted: the instruction was attempted and did not retire.
           this.deliverFault();
@@ -303,8 +317,9 @@ export class Processor {
       const reason = this.run(state.base, words[WORD_OP / 4], block.header, charge);
       this.executing = false;
       const goOn = this.finish(reason);
-      if (reason === EXIT_CHAIN && goOn) chainFrom = words[WORD_OP / 4];
       if (!goOn) break;
+      if (reason === EXIT_CHAIN) chainFrom = words[WORD_OP / 4];
+      from = reason === EXIT_BUDGET ? "tail" : reason === EXIT_LEAVE ? "cache" : "search";
     }
     const retired = budget - words[WORD_BUDGET / 4];
     this.retiredBefore += retired;

@@ -2,6 +2,7 @@ import { assert } from "../common/errors";
 import type { OpBuilder } from "./builder";
 import { BLOCK_COUNT, BLOCK_HEADER_BYTES, BLOCK_ID, OP_BYTES, OP_CHAIN } from "./layout";
 import type { EngineMemory } from "./memory";
+import { Op } from "./ops";
 
 /** Guest bytes that one bit of a page's code mask covers: 32 bits for 4096 bytes. */
 const MASK_SHIFT = 7;
@@ -57,6 +58,10 @@ export class CodeCache {
   /** Blocks translated and times the arena was emptied, since the start. */
   translated = 0;
   flushes = 0;
+  /** A permanent `lookup` op: entering it enters the block at SLOT_RIP through the jump cache. */
+  readonly lookupHeader: number;
+  readonly lookupOp: number;
+  private readonly arenaStart: number;
 
   /**
    * `protectPage` is called when a physical page gets its first code (writes must take the slow path from now on), `releasePage` when it has none left.
@@ -67,7 +72,11 @@ export class CodeCache {
     private readonly releasePage: (page: number) => void,
     private readonly onFlush: () => void,
   ) {
-    this.next = memory.arenaBase;
+    this.lookupHeader = memory.arenaBase;
+    this.lookupOp = memory.arenaBase + BLOCK_HEADER_BYTES;
+    memory.u16[this.lookupOp >> 1] = Op.lookup;
+    this.arenaStart = this.lookupOp + OP_BYTES;
+    this.next = this.arenaStart;
   }
 
   find(key: BlockKey): Block | undefined {
@@ -172,7 +181,7 @@ export class CodeCache {
     this.byPage.clear();
     this.masks.clear();
     this.byId.length = 0;
-    this.next = this.memory.arenaBase;
+    this.next = this.arenaStart;
     this.flushes++;
     for (const page of pages) this.releasePage(page);
     this.onFlush();
@@ -182,7 +191,7 @@ export class CodeCache {
   get usage(): { blocks: number; bytes: number } {
     let blocks = 0;
     for (const list of this.byPhysical.values()) blocks += list.length;
-    return { blocks, bytes: this.next - this.memory.arenaBase };
+    return { blocks, bytes: this.next - this.arenaStart };
   }
 
   private register(block: Block, page: number, first: number, last: number): void {
