@@ -1,0 +1,261 @@
+import { assert } from "../../common/errors";
+import type { OpBuilder } from "../../tcg/builder";
+import { SLOT_RIP, SLOT_SINK, SLOT_ZERO, slotOfGpr, slotOfTemp, TEMP_COUNT } from "../../tcg/layout";
+import type { Condition, OpName } from "../../tcg/ops";
+import { conditions } from "../../tcg/ops";
+import type { Decoder, Width } from "../decode/decoder";
+import { Helper, type HelperName } from "../helperIds";
+import { MODE_64, MODE_CS_LIMIT, MODE_PROTECTED, MODE_SIZE_MASK, MODE_VM86, modeCpl, modeIopl } from "../mode";
+import type { BlockLimits } from "../translation";
+
+export const RAX = slotOfGpr(0);
+export const RCX = slotOfGpr(1);
+export const RDX = slotOfGpr(2);
+export const RBX = slotOfGpr(3);
+export const RSP = slotOfGpr(4);
+export const RBP = slotOfGpr(5);
+export const SEGMENT_SS = 2;
+
+export const VECTOR_DE = 0;
+export const VECTOR_UD = 6;
+export const VECTOR_NM = 7;
+export const VECTOR_GP = 13;
+
+/** The base of Emission: mode, temporaries, ops, the ways a block ends, registers. */
+export class EmissionCore {
+  builder: OpBuilder;
+  mode = 0;
+  /** Offset in CS of this instruction, and of the one after it. */
+  rip = 0n;
+  next = 0n;
+  /** The block has its last op. */
+  ended = false;
+  /** For results that nobody reads. */
+  readonly sink = SLOT_SINK;
+
+  private blockRip = 0n;
+  private pageBytes = 0;
+  private temps = 0;
+
+  constructor(
+    readonly insn: Decoder,
+    builder: OpBuilder,
+  ) {
+    this.builder = builder;
+  }
+
+  beginBlock(builder: OpBuilder, rip: bigint, mode: number, limits: BlockLimits): void {
+    this.builder = builder;
+    this.mode = mode;
+    this.blockRip = rip;
+    this.pageBytes = limits.pageBytes;
+    this.rip = rip;
+    this.next = rip;
+    this.ended = false;
+  }
+
+  /** Starts the instruction that the decoder holds, at `rip`. */
+  beginInstruction(rip: bigint): void {
+    this.rip = rip;
+    this.next = this.wrapRip(rip + BigInt(this.insn.length));
+    this.temps = 0;
+  }
+
+  // Mode.
+
+  get is64(): boolean {
+    return (this.mode & MODE_SIZE_MASK) === MODE_64;
+  }
+
+  get vm86(): boolean {
+    return (this.mode & MODE_VM86) !== 0;
+  }
+
+  /** Protected mode proper: segments have descriptors. */
+  get protectedMode(): boolean {
+    return (this.mode & MODE_PROTECTED) !== 0 && !this.vm86;
+  }
+
+  get cpl(): number {
+    return this.vm86 ? 3 : modeCpl(this.mode);
+  }
+
+  /** CLI, STI and POPF may change IF: CPL <= IOPL outside virtual-8086 mode. */
+  get mayChangeInterruptFlag(): boolean {
+    return !this.vm86 && this.cpl <= modeIopl(this.mode);
+  }
+
+  /** An instruction pointer as the code segment's width keeps it. */
+  wrapRip(value: bigint): bigint {
+    return BigInt.asUintN(this.is64 ? 64 : 32, value);
+  }
+
+  // Ops.
+
+  emit(name: OpName, d = SLOT_ZERO, a = SLOT_ZERO, b = SLOT_ZERO, imm: number | bigint = 0): void {
+    this.builder.emit(name, d, a, b, imm);
+  }
+
+  temp(): number {
+    assert(this.temps < TEMP_COUNT, "an instruction needs too many temporaries");
+    return slotOfTemp(this.temps++);
+  }
+
+  /** For instructions of many steps: temporaries taken after `mark` may be used again after `release`. */
+  mark(): number {
+    return this.temps;
+  }
+
+  release(mark: number): void {
+    this.temps = mark;
+  }
+
+  /** A temporary that holds a constant. */
+  constant(value: number | bigint): number {
+    if (value === 0 || value === 0n) return SLOT_ZERO;
+    const slot = this.temp();
+    this.emit("movi", slot, SLOT_ZERO, SLOT_ZERO, value);
+    return slot;
+  }
+
+  /** Calls a helper; `hi` may be -1. */
+  helper(name: HelperName, a = SLOT_ZERO, b = SLOT_ZERO, lo = 0, hi = 0): void {
+    this.emit("helper", Helper[name], a, b, hi * 0x1_0000_0000 + lo);
+  }
+
+  /** `get_` or `br_` or `movc_` op of an x86 condition code; its inversion goes into operand b. */
+  condition(code: number): Condition {
+    return conditions[(code >> 1) & 7];
+  }
+
+  // Ends of a block.
+
+  /** Raises an exception (error code -1: none); nothing follows. */
+  raise(vector: number, error = -1): void {
+    this.helper("raise", SLOT_ZERO, SLOT_ZERO, vector, error);
+    this.exit();
+  }
+
+  undefined(): void {
+    this.raise(VECTOR_UD);
+  }
+
+  protectionFault(): void {
+    this.raise(VECTOR_GP, 0);
+  }
+
+  /** #GP(0) above CPL 0. True when the instruction may go on. */
+  requireCpl0(): boolean {
+    if (this.cpl === 0) return true;
+    this.protectionFault();
+    return false;
+  }
+
+  /** #UD in real and virtual-8086 mode. True when the instruction may go on. */
+  requireProtectedMode(): boolean {
+    if (this.protectedMode) return true;
+    this.undefined();
+    return false;
+  }
+
+  /** Goes to an instruction that has been checked. Emits an end of block; more than one may be emitted. */
+  goto(target: bigint): void {
+    const offset = target - this.blockRip;
+    const samePage = offset < BigInt(this.pageBytes) && offset >= BigInt(this.pageBytes - 4096);
+    // Operands a and b of goto hold the address of the chained block: none yet.
+    this.emit(samePage ? "goto" : "gotoFar", SLOT_ZERO, 0, 0, target);
+    this.ended = true;
+  }
+
+  /** RIP = the next instruction's: what terminal helpers start from. */
+  setRipToNext(): void {
+    this.emit("movi", SLOT_RIP, SLOT_ZERO, SLOT_ZERO, this.next);
+  }
+
+  exit(): void {
+    this.emit("exit");
+    this.ended = true;
+  }
+
+  lookup(): void {
+    this.emit("lookup");
+    this.ended = true;
+  }
+
+  lookupUnlessRequest(): void {
+    this.emit("lookupUnlessRequest");
+    this.ended = true;
+  }
+
+  /** Target of a near branch by a displacement from the next instruction. */
+  branchTarget(displacement: number): bigint {
+    const target = this.next + BigInt(displacement);
+    if (this.is64) return BigInt.asUintN(64, target);
+    return BigInt.asUintN(this.insn.operandSize === 16 ? 16 : 32, target);
+  }
+
+  /** Emits the check of a constant near target: #GP(0) outside the CS limit, or when not canonical. Nothing may have changed before. */
+  checkTarget(target: bigint): void {
+    if ((this.mode & MODE_CS_LIMIT) !== 0 && !this.is64) this.helper("checkCsLimit", this.constant(target));
+    else if (this.is64 && BigInt.asUintN(64, BigInt.asIntN(48, target)) !== target) this.emit("canon", SLOT_ZERO, this.constant(target));
+  }
+
+  /** The same for a target in a slot, which is truncated to the operand size first unless it is `clean`; returns the slot of the result. */
+  checkTargetSlot(slot: number, clean: boolean): number {
+    const { operandSize } = this.insn;
+    if (this.is64) {
+      this.emit("canon", SLOT_ZERO, slot);
+      return slot;
+    }
+    let target = slot;
+    if (!clean) {
+      target = this.temp();
+      this.emit(operandSize === 16 ? "zx16" : "zx32", target, slot);
+    }
+    if ((this.mode & MODE_CS_LIMIT) !== 0) this.helper("checkCsLimit", target);
+    return target;
+  }
+
+  jump(slot: number): void {
+    this.emit("jump", SLOT_ZERO, slot);
+    this.ended = true;
+  }
+
+  // Registers.
+
+  /** Slot whose low bits are the register's value. */
+  register(index: number, width: Width): number {
+    if (width === 8 && !this.insn.rex && index >= 4 && index < 8) {
+      const slot = this.temp();
+      this.emit("zx8h", slot, slotOfGpr(index - 4));
+      return slot;
+    }
+    return slotOfGpr(index);
+  }
+
+  /** Where to compute a new value of a register: the register itself, or a temporary to be given to `setRegister` (8 and 16 bits merge). */
+  target(index: number, width: Width): number {
+    return width >= 32 ? slotOfGpr(index) : this.temp();
+  }
+
+  /** Writes a register from a slot. `clean`: a 32-bit value has zeros above. */
+  setRegister(index: number, width: Width, value: number, clean = true): void {
+    const slot = slotOfGpr(index);
+    switch (width) {
+      case 8:
+        if (!this.insn.rex && index >= 4 && index < 8) this.emit("dep8h", slotOfGpr(index - 4), value);
+        else this.emit("dep8", slot, value);
+        return;
+      case 16:
+        this.emit("dep16", slot, value);
+        return;
+      case 32:
+        if (!clean) this.emit("zx32", slot, value);
+        else if (value !== slot) this.emit("mov", slot, value);
+        return;
+      case 64:
+        if (value !== slot) this.emit("mov", slot, value);
+        return;
+    }
+  }
+}
