@@ -1,10 +1,11 @@
-// Runs the unit tests with Node's own runner: `npm test [-- PATTERN...]` runs test files whose path contains a pattern.
-// Files named *.long.test.ts are left to `npm run test:long` (APICSCOPE_LONG=1).
+// Runs the unit tests with Node's own runner: `npm test [-- PATTERN...]` runs the test files whose path contains a pattern.
+// Files named *.long.test.ts are left to `npm run test:long` (--long). Bundles the entry points first: adapter tests run them.
 import { spawnSync } from "node:child_process";
 import { readdirSync } from "node:fs";
 
-const patterns = process.argv.slice(2);
-const long = process.env.APICSCOPE_LONG === "1";
+const args = process.argv.slice(2);
+const long = args.includes("--long");
+const patterns = args.filter((argument) => !argument.startsWith("--"));
 const files = readdirSync("test", { recursive: true })
   .map((file) => `test/${file}`)
   .filter((file) => file.endsWith(".test.ts") && !file.startsWith("test/vscode/"))
@@ -15,9 +16,9 @@ if (files.length === 0) {
   console.error(`No test file matches ${patterns.join(" ")}`);
   process.exit(1);
 }
-const run = spawnSync(
-  process.execPath,
-  ["--import", "tsx", "--test", "--test-concurrency=2", ...(process.env.CI ? ["--test-reporter=spec"] : []), ...files],
-  { stdio: "inherit" },
-);
+const build = spawnSync(process.execPath, ["scripts/build.mjs"], { stdio: "inherit" });
+if (build.status !== 0) process.exit(build.status ?? 1);
+const run = spawnSync(process.execPath, ["--import", "tsx", "--test", "--test-concurrency=2", "--test-reporter=spec", ...files], {
+  stdio: "inherit",
+});
 process.exit(run.status ?? 1);
