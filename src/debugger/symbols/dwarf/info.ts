@@ -158,7 +158,8 @@ export class DwarfInfo {
       if (header === undefined || seen.has(header.programStart)) continue;
       seen.add(header.programStart);
       for (const file of new Set(header.files)) {
-        if (file === undefined) continue;
+        // Macros of the compiler come from "<built-in>" and "<command-line>".
+        if (file === undefined || file.endsWith(">")) continue;
         const units = index.get(file);
         if (units === undefined) index.set(file, [unit]);
         else units.push(unit);
