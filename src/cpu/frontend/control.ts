@@ -106,7 +106,7 @@ export function farTransfer(helper: "farJump" | "farCall") {
       e.emit("movi", selector, SLOT_ZERO, SLOT_ZERO, insn.immediate2);
       e.emit("movi", offset, SLOT_ZERO, SLOT_ZERO, insn.immediate >>> 0);
     } else {
-      e.addressMemory(width / 8 + 2, false);
+      e.addressMemory(width / 8 + 2, false, 0);
       e.load("ld", offset, width);
       e.load("ld", selector, 16, width / 8);
     }

@@ -173,7 +173,7 @@ export function loadFarPointer(segment: number): Emitter {
     const width = e.width(0);
     const offset = e.temp();
     const selector = e.temp();
-    e.addressMemory(width / 8 + 2, false);
+    e.addressMemory(width / 8 + 2, false, 0);
     e.load("ld", offset, width);
     e.load("ld", selector, 16, width / 8);
     e.setRipToNext();

@@ -4,10 +4,13 @@ import { MODE_GUEST_BREAKPOINTS } from "../mode";
 import type { BlockLimits, CodeSource, CpuFeatures, TranslatedBlock, Translator } from "../translation";
 import { unreachable } from "../../common/errors";
 import { SLOT_ZERO } from "../../tcg/layout";
+import { mnemonics } from "../decode/mnemonics";
 import { Helper } from "../helperIds";
 import { Emission } from "./emission";
 import { emitters } from "./emitters";
 
+/** By OpcodeRow.id. */
+const emittersById = mnemonics.map((name) => emitters[name]);
 /** Ops that no single instruction exceeds, with room for the end of the block. */
 const RESERVED_OPS = 96;
 /** An instruction at the start of a block may cross the page's end by this much. */
@@ -60,7 +63,7 @@ export class X86Translator implements Translator {
     const { emission } = this;
     switch (status) {
       case DECODE_OK:
-        emitters[this.decoder.row.mnemonic](emission);
+        emittersById[this.decoder.row.id](emission);
         return;
       case DECODE_UNDEFINED:
         emission.undefined();
