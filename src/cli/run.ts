@@ -37,11 +37,17 @@ export async function runCommand(args: readonly string[]): Promise<number> {
       const list = exceptions[cpu];
       const code = event.errorCode >= 0 ? ` error code 0x${event.errorCode.toString(16)}` : "";
       const address = event.vector === 14 ? ` address 0x${event.address.toString(16)}` : "";
-      if (list.push(`vector ${event.vector} (${event.kind}) at RIP 0x${event.rip.toString(16)}${code}${address}`) > REMEMBERED) list.shift();
+      if (list.push(`vector ${event.vector} (${event.kind}) at RIP 0x${event.rip.toString(16)}${code}${address}`) > REMEMBERED)
+        list.shift();
     },
     ...(trace === undefined ? {} : { interrupt: (event: InterruptEvent) => void trace.write(traceLine(event)) }),
   };
-  const boot = machine.boot({ image, imageName: basename(options.image), cmdline: options.cmdline, ...(initrd === undefined ? {} : { initrd }) });
+  const boot = machine.boot({
+    image,
+    imageName: basename(options.image),
+    cmdline: options.cmdline,
+    ...(initrd === undefined ? {} : { initrd }),
+  });
   if (options.stats) process.stderr.write(`apicscope: ${basename(options.image)}: ${boot.entryName}\n`);
   const input = options.serial === "stdio" ? new StandardInput(machine) : undefined;
   const started = performance.now();
@@ -70,7 +76,14 @@ function readInput(file: string, subject: string): Uint8Array {
     return readFileSync(file);
   } catch (error) {
     const code = error instanceof Error && "code" in error ? String(error.code) : "";
-    const why = code === "ENOENT" ? "there is no such file" : code === "EISDIR" ? "it is a folder" : code === "EACCES" ? "it may not be read" : String(error);
+    const why =
+      code === "ENOENT"
+        ? "there is no such file"
+        : code === "EISDIR"
+          ? "it is a folder"
+          : code === "EACCES"
+            ? "it may not be read"
+            : String(error);
     throw new UserError(`${file}: ${why}.`, subject);
   }
 }
@@ -86,7 +99,7 @@ function openSerial(where: string): SerialOutput {
   const descriptor = where === "stdio" ? 1 : openFile(where);
   return {
     write: (bytes) => {
-      for (let done = 0; done < bytes.length; ) {
+      for (let done = 0; done < bytes.length;) {
         try {
           done += writeSync(descriptor, bytes, done);
         } catch (error) {
@@ -223,4 +236,3 @@ function report(end: RunEnd, machine: Machine, exceptions: readonly (readonly st
       return STATUS_LIMIT;
   }
 }
-

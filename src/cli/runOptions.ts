@@ -90,7 +90,9 @@ export function parseRunOptions(args: readonly string[]): RunOptions {
   const engine = values.engine ?? "auto";
   if (engine !== "auto" && engine !== "interpreter") {
     throw new UserError(
-      engine === "jit" ? "--engine jit is not available in this version; use interpreter." : `--engine ${engine}: choose auto or interpreter.`,
+      engine === "jit"
+        ? "--engine jit is not available in this version; use interpreter."
+        : `--engine ${engine}: choose auto or interpreter.`,
       "engine",
     );
   }

@@ -100,9 +100,11 @@ export class Machine implements StampSource {
   /** @throws UserError naming the attribute that does not fit. */
   static create(configuration: MachineConfiguration): Machine {
     const { cpus, memory } = configuration;
-    if (!Number.isInteger(cpus) || cpus < 1 || cpus > MAX_CPUS) throw new UserError(`\`cpus\` is ${cpus}: choose 1 to ${MAX_CPUS}.`, "cpus");
+    if (!Number.isInteger(cpus) || cpus < 1 || cpus > MAX_CPUS)
+      throw new UserError(`\`cpus\` is ${cpus}: choose 1 to ${MAX_CPUS}.`, "cpus");
     if (!Number.isInteger(memory / 4096) || memory < 1 << 20) throw new UserError("`memory` must be at least 1 MiB.", "memory");
-    if (memory > 3584 * 2 ** 20) throw new UserError(`\`memory\` is ${Math.round(memory / 2 ** 20)} MiB: at most 3584 MiB fit the emulator.`, "memory");
+    if (memory > 3584 * 2 ** 20)
+      throw new UserError(`\`memory\` is ${Math.round(memory / 2 ** 20)} MiB: at most 3584 MiB fit the emulator.`, "memory");
     const { quantum } = configuration;
     if (quantum !== undefined && (!Number.isInteger(quantum) || quantum < 1)) {
       throw new UserError(`\`quantum\` is ${quantum}: it is a number of instructions, at least 1.`, "quantum");

@@ -62,7 +62,7 @@ export class PhysicalMemory implements PhysicalBus, DmaMemory, BootMemory {
   read(address: number, length: number, cpu?: number): Uint8Array | bigint {
     if (cpu !== undefined) return this.readBus(address, length as 1 | 2 | 4 | 8, cpu);
     const bytes = new Uint8Array(length).fill(0xff);
-    for (let done = 0; done < length; ) {
+    for (let done = 0; done < length;) {
       const chunk = Math.min(length - done, 4096 - ((address + done) % 4096));
       const host = this.ram(address + done);
       if (host >= 0) bytes.set(this.memory.u8.subarray(host, host + chunk), done);
@@ -75,7 +75,7 @@ export class PhysicalMemory implements PhysicalBus, DmaMemory, BootMemory {
   write(address: number, size: 1 | 2 | 4 | 8, value: bigint, cpu: number): void;
   write(address: number, what: Uint8Array | number, value?: bigint, cpu?: number): void {
     if (typeof what === "number") return this.writeBus(address, what as 1 | 2 | 4 | 8, value ?? 0n, cpu ?? -1);
-    for (let done = 0; done < what.length; ) {
+    for (let done = 0; done < what.length;) {
       const chunk = Math.min(what.length - done, 4096 - ((address + done) % 4096));
       const host = this.ram(address + done);
       if (host >= 0) this.memory.u8.set(what.subarray(done, done + chunk), host);

@@ -165,5 +165,4 @@ export class Vcpu implements ApicCpu {
     if (done > 0) this.processor.invalidateResume();
     return done;
   }
-
 }

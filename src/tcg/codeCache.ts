@@ -83,7 +83,8 @@ export class CodeCache {
     const candidates = this.byPhysical.get(key.physical);
     if (candidates === undefined) return undefined;
     for (const block of candidates) {
-      if (block.rip === key.rip && block.mode === key.mode && block.codeLimit === key.codeLimit && block.secondPage === key.secondPage) return block;
+      if (block.rip === key.rip && block.mode === key.mode && block.codeLimit === key.codeLimit && block.secondPage === key.secondPage)
+        return block;
     }
     return undefined;
   }
@@ -154,7 +155,8 @@ export class CodeCache {
     let rest = 0;
     for (const block of this.byPage.get(page) ?? []) {
       const first = Math.floor(block.physical / 4096) === page ? block.physical % 4096 : 0;
-      const last = Math.floor(block.physical / 4096) === page ? Math.min(4096, first + block.bytes) : (block.physical % 4096) + block.bytes - 4096;
+      const last =
+        Math.floor(block.physical / 4096) === page ? Math.min(4096, first + block.bytes) : (block.physical % 4096) + block.bytes - 4096;
       if (block.alive && first < end && start < last) {
         this.drop(block);
         dropped = true;
