@@ -144,7 +144,7 @@ CODE(gate_jump, "nop", "ljmp *gate_pointer")
 CODE(far_call, "nop", "lcall *far_pointer")
 CODE(far_jump_data, "nop", "ljmp *far_pointer_data")
 CODE(retf_outer, "mov %rsp, %rax; push $0x23; push %rax; push $0x1b; push $user_exit", "lretq")
-__asm__(".data; gate_pointer: .quad 0; .org gate_pointer + 4; .short 0x93; .balign 8; far_pointer: .long gate_far_target; .short 0x08; .balign 8\n"
+__asm__(".data; gate_pointer: .long 0; .short 0x93; .balign 8; far_pointer: .long gate_far_target; .short 0x08; .balign 8\n"
         "far_pointer_32: .long gate_far_target; .short 0x38; .balign 8; far_pointer_data: .long gate_far_target; .short 0x10; .text\n"
         ".globl gate_target\ngate_target: mov %cs, %eax; mov %rax, seen; mov %ss, %eax; mov %rax, seen + 8; mov %rsp, seen + 16\n"
         "mov (%rsp), %rax; mov %rax, seen + 24; mov 8(%rsp), %rax; mov %rax, seen + 32; mov 16(%rsp), %rax; mov %rax, seen + 40\n"

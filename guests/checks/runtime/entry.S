@@ -92,6 +92,9 @@ run_user:
         save_callers_registers
         movq %rsp, tss + 4              /* RSP0: traps push below what we saved */
         movq $user_exit, user_stack + 4096 - 16
+        movl $0x23, %ecx
+        movl %ecx, %ds
+        movl %ecx, %es
         pushq $0x23
         pushq $user_stack + 4096 - 16
         pushq user_flags
