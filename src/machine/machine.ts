@@ -321,32 +321,33 @@ export class Machine implements StampSource {
   }
 
   /**
-   * Runs until `maxInstructions` more have retired or something ends the run. CPUs take turns of a quantum; one that waits for another yields.
+   * Runs until `maxInstructions` more have retired, virtual time reaches `until` (nanoseconds), or something ends the run. CPUs take turns of a quantum; one
+   * that waits for another yields. How a run is cut into calls changes nothing in it.
    */
-  run(maxInstructions: number): RunEnd {
-    return this.runCpus(maxInstructions, undefined);
+  run(maxInstructions: number, until = Infinity): RunEnd {
+    return this.runCpus(maxInstructions, undefined, until);
   }
 
   /** Runs only CPU `cpu`, the others held; timers and devices go on. */
   runCpu(cpu: number, instructions: number): RunEnd {
-    return this.runCpus(instructions, cpu);
+    return this.runCpus(instructions, cpu, Infinity);
   }
 
-  private runCpus(maxInstructions: number, only: number | undefined): RunEnd {
+  private runCpus(maxInstructions: number, only: number | undefined, until: number): RunEnd {
     const stopAt = this.retiredBase + maxInstructions;
     try {
       for (;;) {
         if (this.clock.nextDeadline() <= this.now()) this.clock.runDue(this.now());
         const ended = this.takeEnd();
         if (ended !== undefined) return ended;
-        if (this.retiredBase >= stopAt) return { kind: "limit" };
+        if (this.retiredBase >= stopAt || this.now() >= until) return { kind: "limit" };
         const vcpu = this.pick(only);
         if (vcpu === undefined) {
-          if (!this.skipIdle(only)) return { kind: "dead" };
+          if (!this.skipIdle(only, until)) return { kind: "dead" };
           continue;
         }
-        const until = this.clock.nextDeadline() - this.now();
-        const budget = Math.min(this.turnLeft, stopAt - this.retiredBase, Math.max(1, until), MAX_SLICE);
+        const toDeadline = Math.min(this.clock.nextDeadline(), until) - this.now();
+        const budget = Math.min(this.turnLeft, stopAt - this.retiredBase, Math.max(1, toDeadline), MAX_SLICE);
         const why = this.slice(vcpu, budget);
         if (why === "debug" && this.end === undefined) {
           this.stopRequested = false;
@@ -361,6 +362,7 @@ export class Machine implements StampSource {
   private slice(vcpu: Vcpu, budget: number): string {
     this.current = vcpu;
     this.currentStart = vcpu.retired;
+    const attempted = vcpu.processor.attempted;
     this.sliceEnd = this.now() + budget;
     this.slices++;
     let why = "error";
@@ -370,20 +372,19 @@ export class Machine implements StampSource {
       const done = vcpu.retired - this.currentStart;
       this.current = undefined;
       this.retiredBase += done;
-      this.turnLeft -= Math.max(done, why === "budget" ? 1 : 0);
+      this.turnLeft -= vcpu.processor.attempted - attempted;
       if (done > 0) this.idleSince = -1;
       this.sliceEnd = Infinity;
     }
-    if (this.turnLeft <= 0 || why === "idle" || why === "yield") this.endTurn(vcpu, why);
+    if (this.turnLeft <= 0 || this.nextTurn >= 0 || this.passOn || !vcpu.processor.runnable) this.endTurn(vcpu);
     if (this.serialBytes.length > 0) this.flushSerial();
     return why;
   }
 
   private nextTurn = -1;
 
-  /** Passes the turn on: to a CPU that was just kicked, else to the next in order. A CPU that yielded to nobody keeps its turn. */
-  private endTurn(vcpu: Vcpu, why: string): void {
-    if (why === "yield" && this.nextTurn < 0 && this.turnLeft > 0 && !this.passOn) return;
+  /** Passes the turn on: to a CPU that was just kicked, else to the next in order. Never because of where a run was told to stop, which must change nothing. */
+  private endTurn(vcpu: Vcpu): void {
     this.turn = this.nextTurn >= 0 ? this.nextTurn : (vcpu.index + 1) % this.cpus.length;
     this.nextTurn = -1;
     this.passOn = false;
@@ -413,7 +414,7 @@ export class Machine implements StampSource {
   }
 
   /** Nobody can run: virtual time jumps to the next deadline. false: none will ever come, or nothing has happened for too long. */
-  private skipIdle(only: number | undefined): boolean {
+  private skipIdle(only: number | undefined, until: number): boolean {
     const deadline = this.clock.nextDeadline();
     if (deadline === Infinity) return false;
     const considered = only === undefined ? this.cpus.filter((cpu) => !cpu.held) : [this.cpus[only]];
@@ -424,7 +425,7 @@ export class Machine implements StampSource {
       this.idleSince = -1;
       return false;
     }
-    this.idleNanoseconds += Math.max(0, deadline - now);
+    this.idleNanoseconds += Math.max(0, Math.min(deadline, until) - now);
     return true;
   }
 
