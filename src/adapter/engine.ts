@@ -1,0 +1,356 @@
+// The engine: machine and debugger of one session. Runs in a worker, in portions of a few milliseconds, so that requests get through.
+import { appendFileSync, existsSync, writeFileSync } from "node:fs";
+import { Debugger, type DebuggerSink } from "../debugger/debugger";
+import type { FilterSpec } from "../debugger/eventFilters";
+import { DisassemblyReader } from "../debugger/inspect/disassembly";
+import { Inspector } from "../debugger/inspect/inspector";
+import { readGuest, writeGuest } from "../debugger/inspect/memory";
+import { hex64 } from "../debugger/numbers";
+import type { GuestEnd, Stop } from "../debugger/stops";
+import type { DebugCpu } from "../debugger/target";
+import { activityText } from "../debugger/words";
+import { UserError } from "../machine/errors";
+import { guestWrite } from "./guestWrite";
+import { loadGuest } from "./guestLoader";
+import { IcedDisassembler } from "./icedDisassembler";
+import { interruptState } from "./interruptState";
+import type { LaunchAttributes } from "./protocol";
+import type { EngineEvent, EngineMethod, EngineMethods, StopView, ThreadView } from "./rpc";
+
+type Handlers = { readonly [M in EngineMethod]: (args: EngineMethods[M]["args"]) => EngineMethods[M]["result"] };
+
+/** Milliseconds of one portion, and between two pieces of serial output. */
+const portionMilliseconds = 4;
+const outputMilliseconds = 10;
+const maximumRead = 16 << 20;
+
+interface Session {
+  readonly debugger: Debugger;
+  readonly inspector: Inspector;
+  readonly machine: ReturnType<typeof loadGuest>["machine"];
+}
+
+/** Everything a session's requests need, over plain data. `tell` sends events out. */
+export class Engine {
+  private session: Session | undefined;
+  private attributes: LaunchAttributes | undefined;
+  private budget = 50_000;
+  private scheduled = false;
+  private others: "run" | "hold" = "run";
+  private serialText: Uint8Array[] = [];
+  private serialTimer: NodeJS.Timeout | undefined;
+  private readonly decoder = new TextDecoder();
+  private lastHits = 0;
+  private breakpoints: { [M in EngineMethod]?: Map<string, EngineMethods[M]["args"]> } = {};
+
+  constructor(private readonly tell: (event: EngineEvent) => void) {}
+
+  /** Carries out a request. Throws UserErrors for what the client did wrong. */
+  call<M extends EngineMethod>(method: M, args: EngineMethods[M]["args"]): EngineMethods[M]["result"] {
+    if (!Object.hasOwn(this.handlers, method)) throw new UserError(`The engine has no method ${method}.`);
+    return this.handlers[method](args);
+  }
+
+  private get current(): Session {
+    if (this.session === undefined) throw new UserError("No guest has been launched.");
+    return this.session;
+  }
+
+  /** For requests that make sense only while the machine stands still. */
+  private get stopped(): Session {
+    const session = this.current;
+    if (session.debugger.isRunning) throw new UserError("The guest is running; pause it first.");
+    return session;
+  }
+
+  private load(attributes: LaunchAttributes): { cpus: number; entry: string } {
+    const { machine, symbols, entry, warnings } = loadGuest(attributes);
+    const sink: DebuggerSink = {
+      output: (text, kind) => this.tell({ kind: "output", category: kind, text }),
+      serial: (bytes) => this.serial(bytes),
+      cpuStarted: (cpu) => this.tell({ kind: "thread", cpu, reason: "started" }),
+      cpuReset: (cpu) => this.tell({ kind: "thread", cpu, reason: "exited" }),
+    };
+    const session = new Debugger({ machine, symbols, disassembler: new IcedDisassembler(), sink });
+    const launch: FilterSpec[] = (attributes.interruptBreakpoints ?? []).map((spec, index) => ({ ...spec, id: `launch ${index + 1}` }));
+    try {
+      session.filters.check(launch);
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+      throw new UserError(`The launch attribute "interruptBreakpoints" is wrong: ${error.message}`, "interruptBreakpoints");
+    }
+    session.filters.replace("launch", launch);
+    session.filters.replace("workspace", attributes.workspaceInterruptBreakpoints ?? []);
+    if (attributes.serial !== undefined && attributes.serial !== "stdio" && attributes.serial !== "none")
+      createSerialFile(attributes.serial);
+    this.attributes = attributes;
+    this.session = { debugger: session, inspector: new Inspector(session), machine };
+    for (const warning of [...warnings, ...symbols.warnings]) sink.output(`${warning}\n`, "console");
+    return { cpus: machine.cpus.length, entry };
+  }
+
+  private serial(bytes: Uint8Array): void {
+    const target = this.attributes?.serial ?? "stdio";
+    if (target === "none") return;
+    if (target !== "stdio") return appendFileSync(target, bytes);
+    this.serialText.push(bytes.slice());
+    this.serialTimer ??= setTimeout(() => this.flushSerial(), outputMilliseconds);
+  }
+
+  private flushSerial(): void {
+    clearTimeout(this.serialTimer);
+    this.serialTimer = undefined;
+    const text = this.serialText.map((bytes) => this.decoder.decode(bytes, { stream: true })).join("");
+    this.serialText = [];
+    if (text !== "") this.tell({ kind: "output", category: "stdout", text });
+  }
+
+  // Running
+
+  private schedule(): void {
+    if (this.scheduled) return;
+    this.scheduled = true;
+    setImmediate(() => {
+      this.scheduled = false;
+      this.portion();
+    });
+  }
+
+  private portion(): void {
+    const { session } = this;
+    if (session === undefined || !session.debugger.isRunning) return;
+    const start = performance.now();
+    let result: Stop | GuestEnd | undefined;
+    try {
+      result = session.debugger.advance(this.budget);
+    } catch (error) {
+      // A bug of ours must not look like a guest that runs for ever.
+      this.flushSerial();
+      const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+      this.tell({ kind: "output", category: "important", text: `APICScope failed: ${text}\n` });
+      this.tell({ kind: "ended", exitCode: 70, text: "The session ended by an internal error." });
+      this.session = undefined;
+      return;
+    }
+    const spent = performance.now() - start;
+    if (spent < portionMilliseconds / 2) this.budget = Math.min(this.budget * 2, 5_000_000);
+    else if (spent > portionMilliseconds * 2) this.budget = Math.max(Math.floor(this.budget / 2), 1_000);
+    this.tellHits(session, result !== undefined);
+    if (result === undefined) this.schedule();
+    else this.tellEnd(session, result);
+  }
+
+  private tellHits(session: Session, now: boolean): void {
+    if (!now && performance.now() - this.lastHits < 200) return;
+    this.lastHits = performance.now();
+    const breakpoints = session.debugger.filters.takeChangedHits("workspace");
+    if (breakpoints.length > 0) this.tell({ kind: "hits", breakpoints });
+  }
+
+  private tellEnd(session: Session, result: Stop | GuestEnd): void {
+    this.flushSerial();
+    if ("exitCode" in result) this.tell({ kind: "ended", exitCode: result.exitCode, text: result.text });
+    else this.tellStop(session, result);
+  }
+
+  private tellStop(session: Session, stop: Stop): void {
+    session.inspector.clear();
+    this.tell({ kind: "stopped", stop: stopView(stop) });
+  }
+
+  private go(begin: () => void): void {
+    const session = this.stopped;
+    begin();
+    session.inspector.clear();
+    this.schedule();
+  }
+
+  private startSession(): void {
+    const session = this.current;
+    if (this.attributes?.stopOnEntry === true) this.tellStop(session, session.debugger.stopHere("entry", 0, "At the first instruction"));
+    else this.go(() => session.debugger.resume());
+  }
+
+  // Requests
+
+  private cpu(index: number | undefined): DebugCpu {
+    const { debugger: session } = this.current;
+    return session.cpu(index ?? session.stop?.cpu ?? 0);
+  }
+
+  /** Keeps what a client set, for the machine of a restart. */
+  private keep<M extends EngineMethod>(method: M, key: string, args: EngineMethods[M]["args"]): void {
+    const kept =
+      (this.breakpoints[method] as Map<string, EngineMethods[M]["args"]> | undefined) ?? new Map<string, EngineMethods[M]["args"]>();
+    kept.set(key, args);
+    (this.breakpoints as Record<string, unknown>)[method] = kept;
+  }
+
+  private restart(attributes: LaunchAttributes | undefined): { entry: string } {
+    const next = attributes ?? this.attributes;
+    if (next === undefined) throw new UserError("No guest has been launched.");
+    const loaded = this.load(next);
+    for (const method of [
+      "setLineBreakpoints",
+      "setFunctionBreakpoints",
+      "setInstructionBreakpoints",
+      "setExceptionFilters",
+      "setInterruptBreakpoints",
+    ] as const)
+      for (const args of this.breakpoints[method]?.values() ?? []) this.call(method, args as never);
+    return { entry: loaded.entry };
+  }
+
+  private readonly handlers: Handlers = {
+    launch: (attributes) => {
+      if (this.session !== undefined) throw new UserError("A guest has been launched already.");
+      return this.load(attributes);
+    },
+    start: () => this.startSession(),
+    restart: (attributes) => this.restart(attributes),
+    setLineBreakpoints: (args) => {
+      const statuses = this.current.debugger.breakpoints.setLines(args.path, args.breakpoints);
+      this.keep("setLineBreakpoints", args.path, args);
+      return statuses;
+    },
+    setFunctionBreakpoints: (args) => {
+      const statuses = this.current.debugger.breakpoints.setFunctions(args);
+      this.keep("setFunctionBreakpoints", "", args);
+      return statuses;
+    },
+    setInstructionBreakpoints: (args) => {
+      const statuses = this.current.debugger.breakpoints.setInstructions(args);
+      this.keep("setInstructionBreakpoints", "", args);
+      return statuses;
+    },
+    setExceptionFilters: (args) => {
+      const statuses = this.current.debugger.filters.replace("client", args);
+      this.keep("setExceptionFilters", "", args);
+      return statuses;
+    },
+    setInterruptBreakpoints: (args) => {
+      const statuses = this.current.debugger.filters.replace("workspace", args);
+      this.keep("setInterruptBreakpoints", "", args);
+      return statuses;
+    },
+    codeLines: ({ path, first, last }) => this.current.debugger.symbols.codeLines(path).filter((line) => line >= first && line <= last),
+    resume: ({ cpu, single }) =>
+      this.go(() => {
+        this.cpu(cpu);
+        this.current.debugger.resume(single ? cpu : undefined);
+      }),
+    step: ({ cpu, kind, unit, single }) =>
+      this.go(() => this.current.debugger.step({ cpu, kind, unit, others: !single && this.others === "run" })),
+    pause: ({ cpu }) => this.current.debugger.pause(cpu),
+    setStepping: ({ others }) => {
+      this.others = others;
+    },
+    setHeld: ({ cpu, held }) => this.current.debugger.setHeld(cpu, held),
+    threads: () => this.current.debugger.machine.cpus.map((cpu): ThreadView => this.thread(cpu)),
+    stackTrace: ({ cpu, start, levels }) => {
+      const { frames, total } = this.stopped.inspector.stackTrace(cpu, start, levels);
+      return { frames: frames.map((frame) => ({ ...frame, exists: frame.file !== undefined && existsSync(frame.file) })), total };
+    },
+    scopes: ({ frameId }) => this.stopped.inspector.scopes(frameId),
+    variables: ({ reference, start, count }) => this.stopped.inspector.variables(reference, start, count),
+    setVariable: ({ reference, name, value }) => this.changed(this.stopped.inspector.setVariable(reference, name, value)),
+    evaluate: ({ expression, frameId, mayAssign }) => {
+      const view = this.stopped.inspector.evaluate(expression, frameId, mayAssign);
+      return view;
+    },
+    setExpression: ({ expression, value, frameId }) => this.changed(this.stopped.inspector.setExpression(expression, value, frameId)),
+    completions: ({ prefix, frameId }) => this.stopped.inspector.completions(prefix, frameId),
+    disassemble: ({ address, offset, count, cpu }) => {
+      const { debugger: session } = this.current;
+      return new DisassemblyReader(this.cpu(cpu), session.disassembler, session.symbols).read(address, offset, count);
+    },
+    readMemory: ({ address, count, cpu }) => {
+      if (count > maximumRead) throw new UserError(`At most ${maximumRead} bytes can be read at once.`);
+      return readGuest(this.cpu(cpu), address, count);
+    },
+    writeMemory: ({ address, bytes, partial, cpu }) => {
+      const target = this.cpu(cpu);
+      const writable = partial ? bytes.length : (target.readMemory(address, bytes.length)?.length ?? 0);
+      if (writable < bytes.length) throw new UserError(`Memory at ${hex64(address)} cannot be written.`);
+      const written = writeGuest(target, address, bytes);
+      if (written === 0 && bytes.length > 0) throw new UserError(`Memory at ${hex64(address)} cannot be written.`);
+      this.current.inspector.refresh();
+      return written;
+    },
+    exceptionInfo: ({ cpu }) => this.exceptionInfo(cpu),
+    interruptState: () => interruptState(this.current.debugger),
+    guestWrite: (args) => {
+      const { debugger: session, machine } = this.stopped;
+      guestWrite(machine, session.cpu(args.cpu), args);
+      this.changed(undefined);
+    },
+    serialInput: ({ bytes }) => this.current.debugger.machine.serialInput(bytes),
+    gotoTargets: ({ path, line }) => {
+      const places = this.current.debugger.symbols.lineBreakpoints(path, line);
+      return places?.line === line ? places.addresses.map((address) => ({ address, line: places.line })) : [];
+    },
+    goto: ({ cpu, address }) => {
+      const session = this.stopped;
+      session.debugger.cpu(cpu).setRip(address);
+      this.tellStop(session, session.debugger.stopHere("goto", cpu, `RIP set to ${hex64(address)}`));
+    },
+    sources: () => this.current.debugger.symbols.sources(),
+    modules: () =>
+      this.current.debugger.symbols.modules.map((module) => ({
+        name: module.name,
+        path: module.name,
+        kind: module.kind,
+        offset: module.offset,
+      })),
+    terminate: () => {
+      const session = this.session;
+      if (session !== undefined) this.flushSerial();
+      this.session = undefined;
+      this.tell({ kind: "ended", exitCode: 0, text: "" });
+    },
+  };
+
+  /** Something was changed by hand: frames are read anew. */
+  private changed<T>(result: T): T {
+    this.current.inspector.refresh();
+    return result;
+  }
+
+  private thread(cpu: DebugCpu): ThreadView {
+    const held = this.current.debugger.isHeld(cpu.index) ? " · held" : "";
+    return { cpu: cpu.index, name: `CPU ${cpu.index} · APIC ${cpu.apicId} · ${activityText(cpu.activity)}${held}` };
+  }
+
+  private exceptionInfo(cpu: number): EngineMethods["exceptionInfo"]["result"] {
+    const { debugger: session } = this.stopped;
+    session.cpu(cpu);
+    const { stop } = session;
+    if (stop?.kind !== "event") throw new UserError("The machine did not stop on an event.");
+    const record = stop.cause.kind === "interrupt" ? (session.machine.ledger.record(stop.cause.record.id) ?? stop.cause.record) : undefined;
+    return { filter: stop.filter, text: stop.text, lines: session.describeCause(stop.cause), record };
+  }
+}
+
+function createSerialFile(path: string): void {
+  try {
+    writeFileSync(path, "");
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new UserError(`The launch attribute "serial" names ${path}, which cannot be written: ${why}.`, "serial");
+  }
+}
+
+function stopView(stop: Stop): StopView {
+  const common = { cpu: stop.cpu, text: stop.text };
+  switch (stop.kind) {
+    case "breakpoint":
+      return { ...common, reason: stop.by === "line" ? "breakpoint" : `${stop.by} breakpoint`, breakpoints: stop.breakpoints };
+    case "event":
+      return { ...common, reason: "exception", breakpoints: [] };
+    case "entry":
+    case "pause":
+    case "step":
+    case "goto":
+      return { ...common, reason: stop.kind, breakpoints: [] };
+  }
+}

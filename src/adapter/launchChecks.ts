@@ -1,0 +1,111 @@
+// Checks the attributes of a launch request: each problem is one sentence that names the attribute.
+import { statSync } from "node:fs";
+import { UserError } from "../machine/errors";
+import { engines, maximumCpus, type LaunchAttributes } from "./protocol";
+
+type Check = (value: unknown) => string | undefined;
+
+const text: Check = (value) => (typeof value === "string" ? undefined : "must be text");
+const flag: Check = (value) => (typeof value === "boolean" ? undefined : "must be true or false");
+
+const file: Check = (value) => {
+  if (typeof value !== "string" || value.trim() === "") return "must be the path of a file";
+  let stat;
+  try {
+    stat = statSync(value);
+  } catch {
+    return `names ${value}, which does not exist`;
+  }
+  return stat.isFile() ? undefined : `names ${value}, which is not a file`;
+};
+
+const whole =
+  (least: number, most: number, unit = ""): Check =>
+  (value) =>
+    typeof value === "number" && Number.isInteger(value) && value >= least && value <= most
+      ? undefined
+      : `must be a whole number from ${least} to ${most}${unit}, not ${JSON.stringify(value)}`;
+
+const listOf =
+  (check: Check): Check =>
+  (value) => {
+    if (!Array.isArray(value)) return "must be a list";
+    for (const [index, entry] of (value as unknown[]).entries()) {
+      const problem = check(entry);
+      if (problem !== undefined) return `has an entry ${index + 1} that ${problem}`;
+    }
+    return undefined;
+  };
+
+const symbolFile: Check = (value) => {
+  if (typeof value !== "object" || value === null) return file(value);
+  const { file: path, offset } = value as Record<string, unknown>;
+  const problem = file(path);
+  if (problem !== undefined || offset === undefined) return problem;
+  const valid =
+    typeof offset === "number" ? Number.isSafeInteger(offset) : typeof offset === "string" && /^-?(0x[0-9a-f]+|\d+)$/i.test(offset);
+  return valid ? undefined : 'must have an offset such as "0xffffffff81000000"';
+};
+
+const pathMap: Check = (value) =>
+  typeof value === "object" && value !== null && !Array.isArray(value) && Object.values(value).every((entry) => typeof entry === "string")
+    ? undefined
+    : "must map path prefixes to path prefixes";
+
+const breakpoint: Check = (value) => {
+  if (typeof value !== "object" || value === null) return "must be an object with a filter";
+  const { filter, condition, hitCondition, enabled } = value as Record<string, unknown>;
+  if (typeof filter !== "string") return "has no filter";
+  if (condition !== undefined && typeof condition !== "string") return "has a condition that is not text";
+  if (hitCondition !== undefined && typeof hitCondition !== "string") return 'has a hitCondition that is not text such as ">= 3"';
+  return enabled === undefined || typeof enabled === "boolean" ? undefined : "must have true or false for enabled";
+};
+
+const absent =
+  (what: string): Check =>
+  (value) =>
+    value === false || (Array.isArray(value) && value.length === 0) || value === ""
+      ? undefined
+      : `asks for ${what}, which this version does not have`;
+
+const checks: Readonly<Record<Exclude<keyof LaunchAttributes, "program">, Check>> = {
+  cpus: whole(1, maximumCpus),
+  memory: whole(1, 65_536, " (MiB)"),
+  cmdline: text,
+  initrd: file,
+  disks: absent("disks"),
+  cdrom: absent("a CD-ROM"),
+  firmware: absent("firmware"),
+  cpuModel: absent("a CPU model"),
+  symbols: listOf(symbolFile),
+  sourceMap: pathMap,
+  stopOnEntry: flag,
+  interruptBreakpoints: listOf(breakpoint),
+  workspaceInterruptBreakpoints: listOf(breakpoint),
+  serial: (value) => (typeof value === "string" && value !== "" ? undefined : 'must be "stdio", "none" or the path of a file'),
+  engine: (value) => {
+    if (!engines.some((engine) => engine === value)) return `must be one of ${engines.join(", ")}, not ${JSON.stringify(value)}`;
+    return value === "jit" ? 'is "jit", which this version does not have; use "auto" or "interpreter"' : undefined;
+  },
+  quantum: whole(1, 1_000_000_000, " (instructions)"),
+  seed: whole(0, 0xffff_ffff),
+  pace: absent("pacing by the wall clock"),
+  record: absent("recording"),
+};
+
+/** The attributes of a launch request, checked. Throws a {@link UserError} whose subject is the first attribute that is wrong. */
+export function checkLaunch(given: unknown): LaunchAttributes {
+  if (typeof given !== "object" || given === null) throw new UserError("A launch request needs attributes.", "program");
+  const attributes = given as Record<string, unknown>;
+  const { program } = attributes;
+  if (program === undefined || program === null || program === "")
+    throw new UserError('The launch attribute "program" is missing: it names the guest image to debug.', "program");
+  const all: [string, Check][] = [["program", file], ...Object.entries(checks)];
+  for (const [attribute, check] of all) {
+    const value = attributes[attribute];
+    if (value === undefined || value === null) continue;
+    const problem = check(value);
+    if (problem !== undefined) throw new UserError(`The launch attribute "${attribute}" ${problem}.`, attribute);
+  }
+  return { ...(attributes as unknown as LaunchAttributes) };
+}

@@ -1,0 +1,69 @@
+import { UserError } from "../../machine/errors";
+import type { StepKind, StepUnit } from "../../debugger/stepper";
+import { hex64 } from "../../debugger/numbers";
+import type { Args } from "../arguments";
+import type { Handler, HandlerTable } from "../context";
+import { fromClientLine, sourcePath, toClientLine } from "../sources";
+
+/** Lines and statements are stepped the same way; assembly by instruction. */
+function unitOf(args: Args): StepUnit {
+  const granularity = args.optionalText("granularity");
+  switch (granularity) {
+    case "instruction":
+      return "instruction";
+    case undefined:
+    case "line":
+    case "statement":
+      return "line";
+    default:
+      throw new UserError(
+        `The argument "granularity" must be "instruction", "line" or "statement", not ${JSON.stringify(granularity)}.`,
+        "granularity",
+      );
+  }
+}
+
+const step =
+  (kind: StepKind): Handler =>
+  async (args, { call }) =>
+    call("step", { cpu: args.cpu(), kind, unit: unitOf(args), single: args.flag("singleThread") });
+
+export const executionRequests: HandlerTable = {
+  continue: async (args, { call }) => {
+    const single = args.flag("singleThread");
+    await call("resume", { cpu: args.cpu(), single });
+    return { allThreadsContinued: !single };
+  },
+  next: step("over"),
+  stepIn: step("in"),
+  stepOut: step("out"),
+  pause: async (args, { call }) => call("pause", { cpu: args.cpu() }),
+
+  gotoTargets: async (args, { call, client, session }) => {
+    const path = sourcePath(args, client);
+    const line = fromClientLine(args.whole("line"), client);
+    const places = await call("gotoTargets", { path, line });
+    const targets = places.map(({ address, line: at }) => {
+      const id = session.gotoTargets.size + 1;
+      session.gotoTargets.set(id, address);
+      return { id, label: hex64(address), line: toClientLine(at, client), instructionPointerReference: hex64(address) };
+    });
+    return { targets };
+  },
+
+  goto: async (args, { call, session }) => {
+    const cpu = args.cpu();
+    const address = session.gotoTargets.get(args.whole("targetId"));
+    if (address === undefined) throw new UserError(`There is no goto target ${args.whole("targetId")}.`, "targetId");
+    await call("goto", { cpu, address });
+  },
+
+  "apicscope/setStepping": async (args, { call }) => {
+    const others = args.text("others");
+    if (others !== "run" && others !== "hold")
+      throw new UserError(`The argument "others" must be "run" or "hold", not ${JSON.stringify(others)}.`, "others");
+    await call("setStepping", { others });
+  },
+
+  "apicscope/setHeld": async (args, { call }) => call("setHeld", { cpu: args.cpu(), held: args.flag("held") }),
+};

@@ -1,0 +1,150 @@
+import { InvalidatedEvent } from "@vscode/debugadapter";
+import type { DebugProtocol } from "@vscode/debugprotocol";
+import { hex64 } from "../../debugger/numbers";
+import type { VariableView } from "../../debugger/inspect/inspector";
+import { UserError } from "../../machine/errors";
+import type { HandlerTable, RequestContext } from "../context";
+import { toClientColumn, toClientLine, toSource } from "../sources";
+
+const replHelp = `Expressions: registers (rax, cpu1.rax, lapic.tpr), symbols, variables, u32[address], casts; a format after a comma: rax,d.
+Assignments: rax = 5, u32[0x1000] = 1, lapic.tpr = 0x20 (a poke, without side effects).
+"> text" sends a line to the guest's serial port; "help" shows this.`;
+
+function details(view: VariableView): Omit<DebugProtocol.Variable, "name" | "value"> {
+  return {
+    ...(view.type === undefined ? {} : { type: view.type }),
+    variablesReference: view.reference,
+    ...(view.indexed === undefined ? {} : { indexedVariables: view.indexed }),
+    ...(view.memory === undefined ? {} : { memoryReference: hex64(view.memory) }),
+  };
+}
+
+function toVariable(view: VariableView): DebugProtocol.Variable {
+  return {
+    name: view.name,
+    value: view.value,
+    ...details(view),
+    ...(view.evaluateName === undefined ? {} : { evaluateName: view.evaluateName }),
+    ...(view.readOnly ? { presentationHint: { attributes: ["readOnly"] } } : {}),
+  };
+}
+
+/** A value was changed: what else depends on it is to be read again. */
+function invalidate({ client, sendEvent, after }: RequestContext): void {
+  if (client.invalidatedEvents) after(() => sendEvent(new InvalidatedEvent(["variables", "stacks"])));
+}
+
+export const inspectionRequests: HandlerTable = {
+  threads: async (_args, { call }) => ({ threads: (await call("threads", undefined)).map(({ cpu, name }) => ({ id: cpu + 1, name })) }),
+
+  stackTrace: async (args, { call, client }) => {
+    const range = { start: args.optionalWhole("startFrame") ?? 0, levels: args.optionalWhole("levels") ?? 0 };
+    const { frames, total } = await call("stackTrace", { cpu: args.cpu(), ...range });
+    const stackFrames = frames.map((frame): DebugProtocol.StackFrame => {
+      // Without its file a frame is shown by its instructions.
+      const source = frame.exists && frame.file !== undefined ? { source: toSource(frame.file, client) } : {};
+      const hasLine = frame.line > 0 && frame.exists;
+      return {
+        id: frame.id,
+        name: frame.inlined ? `${frame.name} [inlined]` : frame.interrupted ? `${frame.name} [interrupted]` : frame.name,
+        ...source,
+        line: hasLine ? toClientLine(frame.line, client) : 0,
+        column: hasLine ? toClientColumn(Math.max(frame.column, 1), client) : 0,
+        instructionPointerReference: hex64(frame.pc),
+        ...(frame.module === undefined ? {} : { moduleId: frame.module }),
+      };
+    });
+    return { stackFrames, totalFrames: total };
+  },
+
+  scopes: async (args, { call }) => {
+    const scopes = await call("scopes", { frameId: args.whole("frameId") });
+    return {
+      scopes: scopes.map(({ name, kind, reference, expensive }) => ({
+        name,
+        variablesReference: reference,
+        expensive,
+        ...(kind === "other" ? {} : { presentationHint: kind }),
+      })),
+    };
+  },
+
+  variables: async (args, { call }) => {
+    const reference = args.whole("variablesReference", 1);
+    const views = await call("variables", { reference, start: args.optionalWhole("start"), count: args.optionalWhole("count") });
+    const filter = args.optionalText("filter");
+    // All children of a container are of one kind; the other kind has none.
+    const indexed = views.some((view) => view.name.startsWith("["));
+    const shown = (filter === "indexed" && !indexed) || (filter === "named" && indexed) ? [] : views;
+    return { variables: shown.map(toVariable) };
+  },
+
+  setVariable: async (args, context) => {
+    const reference = args.whole("variablesReference", 1);
+    const view = await context.call("setVariable", { reference, name: args.text("name"), value: args.text("value") });
+    invalidate(context);
+    return { value: view.value, ...details(view) };
+  },
+
+  setExpression: async (args, context) => {
+    const frameId = args.optionalWhole("frameId");
+    const view = await context.call("setExpression", { expression: args.text("expression"), value: args.text("value"), frameId });
+    invalidate(context);
+    return { value: view.value, ...details(view) };
+  },
+
+  evaluate: async (args, context) => {
+    const expression = args.text("expression");
+    const repl = args.optionalText("context") === "repl";
+    if (repl && expression.trim() === "help") return { result: replHelp, variablesReference: 0 };
+    if (repl && expression.startsWith(">")) {
+      const line = `${expression.slice(1).replace(/^ /, "")}\n`;
+      await context.call("serialInput", { bytes: new TextEncoder().encode(line) });
+      return { result: "", variablesReference: 0 };
+    }
+    if (expression.trim() === "") throw new UserError("There is nothing to evaluate.", "expression");
+    const view = await context.call("evaluate", { expression, frameId: args.optionalWhole("frameId"), mayAssign: repl });
+    if (repl && /[^=!<>]=[^=]/.test(expression)) invalidate(context);
+    return { result: view.value, ...details(view) };
+  },
+
+  completions: async (args, { call, client }) => {
+    const column = args.whole("column");
+    const before = args.text("text").slice(0, client.columnBase === 1 ? Math.max(0, column - 1) : column);
+    const prefix = /[\w.$]*$/.exec(before)?.[0] ?? "";
+    if (prefix === "") return { targets: [] };
+    const names = await call("completions", { prefix, frameId: args.optionalWhole("frameId") });
+    return { targets: names.map((label) => ({ label, start: before.length - prefix.length, length: prefix.length })) };
+  },
+
+  exceptionInfo: async (args, { call }) => {
+    const { filter, text, lines, record } = await call("exceptionInfo", { cpu: args.cpu() });
+    return {
+      exceptionId: filter,
+      description: [text, ...lines].join("\n"),
+      breakMode: "always",
+      details: { message: text, typeName: filter, stackTrace: lines.join("\n"), ...(record === undefined ? {} : { record }) },
+    };
+  },
+
+  loadedSources: async (_args, { call, client }) => ({ sources: (await call("sources", undefined)).map((path) => toSource(path, client)) }),
+
+  modules: async (args, { call }) => {
+    const start = args.optionalWhole("startModule") ?? 0;
+    const count = args.optionalWhole("moduleCount") ?? 0;
+    const all = await call("modules", undefined);
+    const kinds = { dwarf: "symbols and debug information", elf: "symbols", map: "symbol map" };
+    const modules = all.map(({ name, path, kind, offset }) => ({
+      id: name,
+      name,
+      path,
+      symbolStatus: kinds[kind],
+      addressRange: `offset ${hex64(offset)}`,
+    }));
+    return { modules: modules.slice(start, count === 0 ? undefined : start + count), totalModules: modules.length };
+  },
+
+  source: () => {
+    throw new UserError("Sources are read from their files; this one has none.", "source");
+  },
+};

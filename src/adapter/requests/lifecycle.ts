@@ -1,0 +1,107 @@
+import { InitializedEvent } from "@vscode/debugadapter";
+import type { DebugProtocol } from "@vscode/debugprotocol";
+import { UserError } from "../../machine/errors";
+import type { HandlerTable } from "../context";
+import { checkLaunch } from "../launchChecks";
+import { exceptionFilters } from "../protocol";
+
+const conditionFields = "vector, mode, src, dst, cpu, trigger, source, shorthand, count, time, registers and symbols";
+
+/** What each filter's condition may use, for the client's input box. */
+function conditionDescription(filter: (typeof exceptionFilters)[number]["filter"]): string {
+  switch (filter) {
+    case "cpu.exception":
+      return "Such as vector == 14 && cr2 < 0x1000. Fields: vector, errorCode, cr2, rip, cpu, count, time, registers and symbols.";
+    case "cpu.tripleFault":
+    case "guest.stuck":
+      return "Fields: cpu, count, time, registers and symbols.";
+    default:
+      return `Such as vector == 0xf0 && dst == 1. Fields: ${conditionFields}.`;
+  }
+}
+
+const capabilities: DebugProtocol.Capabilities = {
+  supportsConfigurationDoneRequest: true,
+  supportsFunctionBreakpoints: true,
+  supportsConditionalBreakpoints: true,
+  supportsHitConditionalBreakpoints: true,
+  supportsLogPoints: true,
+  supportsInstructionBreakpoints: true,
+  supportsBreakpointLocationsRequest: true,
+  supportsExceptionFilterOptions: true,
+  supportsExceptionInfoRequest: true,
+  supportsSteppingGranularity: true,
+  supportsSingleThreadExecutionRequests: true,
+  supportsEvaluateForHovers: true,
+  supportsClipboardContext: true,
+  supportsSetVariable: true,
+  supportsSetExpression: true,
+  supportsCompletionsRequest: true,
+  supportsDisassembleRequest: true,
+  supportsReadMemoryRequest: true,
+  supportsWriteMemoryRequest: true,
+  supportsGotoTargetsRequest: true,
+  supportsDelayedStackTraceLoading: true,
+  supportsLoadedSourcesRequest: true,
+  supportsModulesRequest: true,
+  supportsRestartRequest: true,
+  supportsTerminateRequest: true,
+  supportsCancelRequest: true,
+  exceptionBreakpointFilters: exceptionFilters.map(({ filter, label, description }) => ({
+    filter,
+    label,
+    description,
+    default: filter === "cpu.tripleFault" || filter === "guest.stuck",
+    supportsCondition: true,
+    conditionDescription: conditionDescription(filter),
+  })),
+};
+
+export const lifecycleRequests: HandlerTable = {
+  initialize: (args, { session }) => {
+    session.setClient({
+      lineBase: args.raw("linesStartAt1") === false ? 0 : 1,
+      columnBase: args.raw("columnsStartAt1") === false ? 0 : 1,
+      uris: args.raw("pathFormat") === "uri",
+      invalidatedEvents: args.raw("supportsInvalidatedEvent") === true,
+      memoryEvents: args.raw("supportsMemoryEvent") === true,
+    });
+    return capabilities;
+  },
+
+  launch: async (_args, { call, session, sendEvent }) => {
+    const attributes = checkLaunch(_args.all);
+    session.startEngine();
+    try {
+      await call("launch", attributes);
+    } catch (error) {
+      await session.stopEngine();
+      throw error;
+    }
+    sendEvent(new InitializedEvent());
+  },
+
+  attach: () => {
+    throw new UserError('APICScope owns the machine it debugs: use a "launch" request.', "request");
+  },
+
+  configurationDone: (_args, { call, after }) => after(() => void call("start", undefined).catch(() => undefined)),
+
+  restart: async (args, { call, after }) => {
+    const given = args.has("arguments") ? checkLaunch(args.raw("arguments")) : undefined;
+    await call("restart", given);
+    after(() => void call("start", undefined).catch(() => undefined));
+  },
+
+  terminate: async (_args, { call }) => call("terminate", undefined),
+
+  disconnect: async (_args, { session, after }) => {
+    await session.stopEngine();
+    after(() => session.close());
+  },
+
+  cancel: (args, { session }) => {
+    const request = args.optionalWhole("requestId");
+    if (request !== undefined) session.cancel(request);
+  },
+};

@@ -1,0 +1,125 @@
+// What the session says to the engine in its worker and back. Everything is plain data; addresses are bigints, as structured clones
+// keep them exact.
+import type { FilterSpec, FilterStatus } from "../debugger/eventFilters";
+import type { CodeBreakpointStatus, FunctionRequest, InstructionRequest, LineRequest } from "../debugger/codeBreakpoints";
+import type { FrameView, ScopeView, VariableView } from "../debugger/inspect/inspector";
+import type { StepKind, StepUnit } from "../debugger/stepper";
+import type { InterruptBreakpoint, InterruptBreakpointStatus, InterruptState, LaunchAttributes } from "./protocol";
+
+export interface ThreadView {
+  readonly cpu: number;
+  readonly name: string;
+}
+
+export interface LineView {
+  readonly address: bigint;
+  readonly bytes: Uint8Array;
+  readonly text: string;
+  readonly symbol: string | undefined;
+  readonly file: string | undefined;
+  readonly line: number | undefined;
+  readonly valid: boolean;
+}
+
+export interface ModuleView {
+  readonly name: string;
+  readonly path: string;
+  readonly kind: "dwarf" | "elf" | "map";
+  readonly offset: bigint;
+}
+
+/** Why the machine stopped, for clients. */
+export interface StopView {
+  readonly reason: string;
+  readonly cpu: number;
+  readonly text: string;
+  readonly breakpoints: readonly number[];
+}
+
+export interface EventDetails {
+  readonly filter: string;
+  readonly text: string;
+  readonly lines: readonly string[];
+  /** Of the interrupt, when there is one. */
+  readonly record: unknown;
+}
+
+/** The engine's methods: arguments and result of each. */
+export interface EngineMethods {
+  launch: { args: LaunchAttributes; result: { cpus: number; entry: string } };
+  /** Runs from the first instruction, or stops there. */
+  start: { args: undefined; result: void };
+  restart: { args: LaunchAttributes | undefined; result: { entry: string } };
+  setLineBreakpoints: { args: { path: string; breakpoints: LineRequest[] }; result: CodeBreakpointStatus[] };
+  setFunctionBreakpoints: { args: FunctionRequest[]; result: CodeBreakpointStatus[] };
+  setInstructionBreakpoints: { args: InstructionRequest[]; result: CodeBreakpointStatus[] };
+  setExceptionFilters: { args: FilterSpec[]; result: FilterStatus[] };
+  setInterruptBreakpoints: { args: InterruptBreakpoint[]; result: InterruptBreakpointStatus[] };
+  codeLines: { args: { path: string; first: number; last: number }; result: number[] };
+  resume: { args: { cpu: number; single: boolean }; result: void };
+  step: { args: { cpu: number; kind: StepKind; unit: StepUnit; single: boolean }; result: void };
+  pause: { args: { cpu: number }; result: void };
+  setStepping: { args: { others: "run" | "hold" }; result: void };
+  setHeld: { args: { cpu: number; held: boolean }; result: void };
+  threads: { args: undefined; result: ThreadView[] };
+  stackTrace: {
+    args: { cpu: number; start: number; levels: number };
+    result: { frames: (FrameView & { exists: boolean })[]; total: number };
+  };
+  scopes: { args: { frameId: number }; result: ScopeView[] };
+  variables: { args: { reference: number; start: number | undefined; count: number | undefined }; result: VariableView[] };
+  setVariable: { args: { reference: number; name: string; value: string }; result: VariableView };
+  evaluate: { args: { expression: string; frameId: number | undefined; mayAssign: boolean }; result: VariableView };
+  setExpression: { args: { expression: string; value: string; frameId: number | undefined }; result: VariableView };
+  completions: { args: { prefix: string; frameId: number | undefined }; result: string[] };
+  disassemble: { args: { address: bigint; offset: number; count: number; cpu: number | undefined }; result: LineView[] };
+  readMemory: { args: { address: bigint; count: number; cpu: number | undefined }; result: { bytes: Uint8Array; unreadable: number } };
+  writeMemory: { args: { address: bigint; bytes: Uint8Array; partial: boolean; cpu: number | undefined }; result: number };
+  exceptionInfo: { args: { cpu: number }; result: EventDetails };
+  interruptState: { args: undefined; result: InterruptState };
+  guestWrite: { args: GuestWrite; result: void };
+  serialInput: { args: { bytes: Uint8Array }; result: void };
+  gotoTargets: { args: { path: string; line: number }; result: { address: bigint; line: number }[] };
+  goto: { args: { cpu: number; address: bigint }; result: void };
+  sources: { args: undefined; result: string[] };
+  modules: { args: undefined; result: ModuleView[] };
+  terminate: { args: undefined; result: void };
+}
+export type EngineMethod = keyof EngineMethods;
+
+/** A write with all its effects, as the guest would do it: an APIC register of a CPU, or memory. */
+export interface GuestWrite {
+  readonly cpu: number;
+  /** Register of the local APIC by its public name, or undefined for a write to `address`. */
+  readonly register: string | undefined;
+  readonly address: bigint | undefined;
+  readonly value: bigint;
+  readonly size: 1 | 2 | 4 | 8;
+}
+
+/** Who is to blame for a failure: the person, or this program. */
+export type Blame = "user" | "internal" | "cancelled";
+
+export interface EngineFailure {
+  readonly blame: Blame;
+  readonly message: string;
+  /** The launch attribute, option or file that it is about. */
+  readonly subject: string | undefined;
+}
+
+export type ToEngine =
+  | { readonly kind: "request"; readonly id: number; readonly method: EngineMethod; readonly args: unknown }
+  | { readonly kind: "cancel"; readonly id: number };
+
+export type EngineEvent =
+  | { readonly kind: "stopped"; readonly stop: StopView }
+  | { readonly kind: "output"; readonly category: "console" | "important" | "stdout"; readonly text: string }
+  | { readonly kind: "thread"; readonly cpu: number; readonly reason: "started" | "exited" }
+  | { readonly kind: "hits"; readonly breakpoints: { id: string; hits: number }[] }
+  | { readonly kind: "invalidated" }
+  | { readonly kind: "ended"; readonly exitCode: number; readonly text: string };
+
+export type FromEngine =
+  | { readonly kind: "response"; readonly id: number; readonly result: unknown }
+  | { readonly kind: "failure"; readonly id: number; readonly failure: EngineFailure }
+  | { readonly kind: "event"; readonly event: EngineEvent };

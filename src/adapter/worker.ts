@@ -1,0 +1,46 @@
+// The engine's worker: takes requests one after the other, and lets the machine run in between.
+import { parentPort } from "node:worker_threads";
+import { UserError } from "../machine/errors";
+import { Engine } from "./engine";
+import type { EngineFailure, FromEngine, ToEngine } from "./rpc";
+
+function failureOf(error: unknown): EngineFailure {
+  if (error instanceof UserError) return { blame: "user", message: error.message, subject: error.subject };
+  const message = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  return { blame: "internal", message, subject: undefined };
+}
+
+function serve(port: NonNullable<typeof parentPort>): void {
+  const send = (message: FromEngine): void => port.postMessage(message);
+  const engine = new Engine((event) => send({ kind: "event", event }));
+  const queue: Extract<ToEngine, { kind: "request" }>[] = [];
+  const cancelled = new Set<number>();
+
+  const next = (): void => {
+    const request = queue.shift();
+    if (request === undefined) return;
+    const { id, method, args } = request;
+    try {
+      if (cancelled.delete(id)) send({ kind: "failure", id, failure: { blame: "cancelled", message: "cancelled", subject: undefined } });
+      else send({ kind: "response", id, result: engine.call(method, args as never) });
+    } catch (error) {
+      send({ kind: "failure", id, failure: failureOf(error) });
+    }
+    if (queue.length > 0) setImmediate(next);
+  };
+
+  port.on("message", (message: ToEngine) => {
+    switch (message.kind) {
+      case "request":
+        queue.push(message);
+        // Not at once: a cancellation that is already under way must be seen first.
+        if (queue.length === 1) setImmediate(next);
+        break;
+      case "cancel":
+        if (queue.some((request) => request.id === message.id)) cancelled.add(message.id);
+        break;
+    }
+  });
+}
+
+if (parentPort !== null) serve(parentPort);
