@@ -1,0 +1,22 @@
+// The main job: the bundled guest on four CPUs, stopped as CPU 1 takes an IPI that CPU 0 sent.
+export const size = { width: 1440, height: 900 };
+
+export async function run({ page, workbench, shot }) {
+  await workbench.command("View: Show Run and Debug");
+  await workbench.sideBarWidth(470);
+  for (const pane of ["Watch", "Breakpoints"]) await workbench.pane(pane, false);
+  await workbench.pane("Interrupts", true);
+  await workbench.command("APICScope: Add Interrupt Breakpoint");
+  await workbench.answer("interrupt.deliver");
+  await workbench.answer("vector == 0xf0 && dst == 1");
+  await page.keyboard.press("F5");
+  // The stopped session shows the CPUs; a machine under load takes its time.
+  await page.locator(".monaco-list-row", { hasText: "In Service (ISR)" }).first().waitFor({ timeout: 120_000 });
+  await page.waitForTimeout(1500);
+  await workbench.pane("Call Stack", false);
+  for (const pane of ["Watch", "Breakpoints"]) await workbench.pane(pane, false);
+  await workbench.collapse("Registers");
+  await workbench.expand("Local APIC");
+  await page.waitForTimeout(1000);
+  await shot("ipi");
+}
