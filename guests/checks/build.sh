@@ -44,3 +44,4 @@ image paging 64 paging_common.c paging.c
 image paging32 32 paging_common.c paging32.c
 image segments 32 segments.c tasks.c v86.c
 image segments64 64 segments64.c
+image apic 64 apic.c apic_timer.c apic_x2.c apic_io.c apic_smp.c
