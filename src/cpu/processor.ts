@@ -62,10 +62,6 @@ export class Processor {
   private debugStop = false;
   /** RIP at which the debugger resumed: its breakpoint there does not stop again before an instruction retires. */
   private resumedFrom: bigint | undefined;
-  /** An interrupt was delivered and no instruction has retired since: none other is taken. */
-  private freshDelivery = false;
-  /** DR6 bits of traps to raise after the current instruction. */
-  private trapBits = 0;
 
   constructor(
     readonly state: CpuState,
@@ -120,7 +116,7 @@ export class Processor {
 
   /** Adds DR6 bits for the #DB trap after the current instruction (data breakpoints, task switch). */
   addTrap(bits: number): void {
-    this.trapBits |= bits;
+    this.state.trapBits |= bits;
     if (this.executing) this.leaveAfterInstruction();
   }
 
@@ -130,10 +126,10 @@ export class Processor {
     if (state.activity === "running" || state.initPending) return true;
     if (state.activity === "shutdown" || state.activity === "wait-for-SIPI") return false;
     return (
-      (state.intrPending && ((state.systemFlags & FLAG_IF) !== 0 || (state.activity === "mwait" && this.system.mwaitBreaksOnMasked))) ||
+      (state.intrPending && ((state.systemFlags & FLAG_IF) !== 0 || (state.activity === "mwait" && state.mwaitBreaksOnMasked))) ||
       (state.nmiPending && !state.nmiBlocked) ||
       (state.smiPending && !state.inSmm) ||
-      this.trapBits !== 0
+      state.trapBits !== 0
     );
   }
 
@@ -162,20 +158,22 @@ export class Processor {
       const trap = (this.state.systemFlags & FLAG_TF) !== 0;
       const resumed = (this.state.systemFlags & FLAG_RF) !== 0;
       const shadowed = this.inShadow;
-      const single = trap || resumed || this.freshDelivery || shadowed;
+      const single = trap || resumed || shadowed || this.state.freshDelivery;
       this.system.trapSuppressed = false;
       this.system.resumeFlagLoaded = false;
       const before = this.retiredBefore;
       this.execute(single ? 1 : left, shadowed);
       const done = this.retiredBefore - before;
       // A faulting instruction does not retire, but its delivery takes a turn: a guest that only faults cannot hold the host.
-      left -= Math.max(done, 1);
+      const steps = done + (this.faulted ? 1 : 0);
+      left -= steps;
+      this.attempted += steps;
       if (done > 0) {
         // RF covers one instruction (SDM vol. 3, "Instruction-Breakpoint Exception Condition").
         if (resumed && !this.faulted && !this.system.resumeFlagLoaded) this.state.systemFlags &= ~FLAG_RF;
-        this.freshDelivery = false;
+        this.state.freshDelivery = false;
         this.resumedFrom = undefined;
-        if (trap && !this.faulted && !this.system.trapSuppressed) this.trapBits |= DR6_BS;
+        if (trap && !this.faulted && !this.system.trapSuppressed && !this.inStackShadow) this.state.trapBits |= DR6_BS;
       }
       if (this.debugStop) {
         this.debugStop = false;
@@ -190,9 +188,14 @@ export class Processor {
     return "budget";
   }
 
-  /** In the one-instruction shadow of STI or MOV SS. */
+  /** In the one-instruction shadow of STI or a load of SS: interrupts wait. */
   get inShadow(): boolean {
     return this.words[WORD_SHADOW / 4] === this.words[WORD_BUDGET / 4];
+  }
+
+  /** In that of a load of SS: debug traps wait as well (SDM vol. 3, "Masking Exceptions and Interrupts When Switching Stacks"). */
+  private get inStackShadow(): boolean {
+    return this.state.stackShadow && this.inShadow;
   }
 
   /**
@@ -203,7 +206,6 @@ export class Processor {
     const { state, system } = this;
     if (state.initPending && !state.inSmm) {
       state.initPending = false;
-      this.trapBits = 0;
       system.init();
       this.afterStateChange();
       return true;
@@ -214,14 +216,14 @@ export class Processor {
       this.afterStateChange();
       return true;
     }
-    if (this.trapBits !== 0) {
-      const bits = this.trapBits;
-      this.trapBits = 0;
+    if (state.trapBits !== 0 && !this.inStackShadow) {
+      const bits = state.trapBits;
+      state.trapBits = 0;
       system.debugTrap(bits);
       this.afterStateChange();
       return true;
     }
-    if (this.freshDelivery || (this.inShadow && state.activity === "running")) return this.clearRequest();
+    if (state.freshDelivery || (this.inShadow && state.activity === "running")) return this.clearRequest();
     if (state.nmiPending && !state.nmiBlocked) {
       state.nmiPending = false;
       system.deliverNmi();
@@ -234,7 +236,7 @@ export class Processor {
       this.delivered();
       return true;
     }
-    if (state.intrPending && state.activity === "mwait" && system.mwaitBreaksOnMasked) {
+    if (state.intrPending && state.activity === "mwait" && state.mwaitBreaksOnMasked) {
       state.activity = "running";
       return true;
     }
@@ -249,12 +251,13 @@ export class Processor {
   }
 
   private delivered(): void {
-    this.freshDelivery = true;
+    this.state.freshDelivery = true;
     this.afterStateChange();
   }
 
   private afterStateChange(): void {
     this.state.activity = this.state.activity === "halted" || this.state.activity === "mwait" ? "running" : this.state.activity;
+    this.state.midString = false;
     this.resume = undefined;
     this.words[WORD_SHADOW / 4] = -1;
   }
@@ -267,6 +270,10 @@ export class Processor {
     this.faulted = false;
     this.sliceBudget = budget;
     words[WORD_BUDGET / 4] = budget;
+    // Instruction breakpoints are masked by the shadow of a load of SS, in which exactly one instruction runs.
+    system.debug.masked = this.inStackShadow;
+    state.stackShadow = false;
+    state.midString = false;
     words[WORD_SHADOW / 4] = -1;
     words[WORD_MODE / 4] = system.computeMode();
     this.mmu.selectIndex();
@@ -296,6 +303,7 @@ export class Processor {
         continue;
       } else {
         const last = from === "tail" ? this.currentBlock() : undefined;
+        const { flushes } = this.code;
         const found = last?.alive === true ? last : this.findBlock();
         if (found === undefined) {
           // The fetch itself faulted: the instruction was attempted and did not retire.
@@ -303,7 +311,8 @@ export class Processor {
           break;
         }
         block = found;
-        if (chainFrom !== 0 && block.secondPage < 0 && !this.volatile) this.code.chain(chainFrom, block);
+        // An emptied arena holds other ops where the branch was.
+        if (chainFrom !== 0 && flushes === this.code.flushes && block.secondPage < 0 && !this.volatile) this.code.chain(chainFrom, block);
       }
       chainFrom = 0;
       let charge = block.count - index;
@@ -332,6 +341,8 @@ export class Processor {
     const left = this.leaveBudget;
     const stopped = this.unpatch();
     if (left >= 0) {
+      // The instruction that was left after saw a budget of zero, and so did its shadow.
+      if (words[WORD_SHADOW / 4] === words[WORD_BUDGET / 4]) words[WORD_SHADOW / 4] = left;
       words[WORD_BUDGET / 4] = left;
       this.leaveBudget = -1;
     }
@@ -346,7 +357,7 @@ export class Processor {
         const index = instructionIndex(block, words[WORD_OP / 4]);
         const end = stopped >= 0 ? stopped : block.count;
         words[WORD_BUDGET / 4] += left >= 0 ? 1 : end - index;
-        state.rip = this.ripOf(block, index);
+        if (state.pending?.committed !== true) state.rip = this.ripOf(block, index);
         this.deliverFault();
         return false;
       }
@@ -360,6 +371,8 @@ export class Processor {
         }
         words[WORD_MODE / 4] = this.system.computeMode();
         this.mmu.selectIndex();
+        // LSS makes no shadow.
+        state.stackShadow &&= this.inShadow;
         return (
           left < 0 &&
           state.activity === "running" &&
@@ -384,6 +397,8 @@ export class Processor {
     this.faulted = true;
     this.resume = undefined;
     this.words[WORD_SHADOW / 4] = -1;
+    // What a part of the instruction hit is hit again when it is restarted.
+    this.state.trapBits = 0;
     this.system.deliverPending();
   }
 
@@ -399,6 +414,9 @@ export class Processor {
       resume.generation === words[WORD_JUMP_GENERATION / 4];
     return valid ? resume : undefined;
   }
+
+  /** Instructions retired, and tried but faulted, since power-on: what a turn is measured by. */
+  attempted = 0;
 
   /** Forgets where it was inside a block: RIP, mode or code were changed from outside. */
   invalidateResume(): void {
@@ -484,7 +502,8 @@ export class Processor {
     let block = this.code.find({ physical, rip, mode, codeLimit, secondPage: -1 });
     if (block === undefined) {
       if (offset > 4096 - MAX_INSTRUCTION_BYTES) {
-        const next = size === MODE_64 ? BigInt.asUintN(64, linear - BigInt(offset) + 4096n) : (linear - BigInt(offset) + 4096n) & 0xffff_ffffn;
+        const next =
+          size === MODE_64 ? BigInt.asUintN(64, linear - BigInt(offset) + 4096n) : (linear - BigInt(offset) + 4096n) & 0xffff_ffffn;
         const second = this.peekFetch(next);
         if (second >= 0) {
           const crossing = this.code.find({ physical, rip, mode, codeLimit, secondPage: Math.floor(second / 4096) });

@@ -126,6 +126,8 @@ export interface PendingException {
   address: bigint;
   /** For #DB: the DR6 bits to set at delivery. */
   dr6: number;
+  /** The instruction has taken effect and the exception belongs to the state it left (a new task that does not load): RIP stays as it is. */
+  committed?: boolean;
 }
 
 const OWN_SLOTS = CPU_STATE_BYTES / 8;
@@ -195,6 +197,16 @@ export class CpuState {
   initPending = false;
   nmiBlocked = false;
   inSmm = false;
+  /** An event was delivered and no instruction has retired since: no interrupt is taken. */
+  freshDelivery = false;
+  /** The interrupt shadow, if there is one, is that of a load of SS: it holds off debug traps as well. */
+  stackShadow = false;
+  /** The instruction at RIP is a repeated string instruction, interrupted after an iteration. */
+  midString = false;
+  /** DR6 bits of debug traps to take at the next boundary. */
+  trapBits = 0;
+  /** MWAIT was executed with ECX bit 0: a masked interrupt ends the wait. */
+  mwaitBreaksOnMasked = false;
   /** Exception raised by the instruction that just faulted, to be delivered; or undefined. */
   pending: PendingException | undefined;
 
@@ -363,7 +375,14 @@ export class CpuState {
       plain: [...this.plainMsrs].sort((a, b) => a[0] - b[0]).map(([index, value]) => [index, value]),
       activity: this.activity,
       events: [this.intrPending, this.nmiPending, this.smiPending, this.initPending, this.nmiBlocked, this.inSmm],
-      shadow: this.words[WORD_SHADOW / 4] === this.budget,
+      boundary: [
+        this.words[WORD_SHADOW / 4] === this.budget,
+        this.stackShadow,
+        this.freshDelivery,
+        this.midString,
+        this.mwaitBreaksOnMasked,
+      ],
+      traps: this.trapBits,
     };
   }
 
@@ -383,7 +402,8 @@ export class CpuState {
       plain: [number, bigint][];
       activity: Activity;
       events: boolean[];
-      shadow: boolean;
+      boundary: boolean[];
+      traps: number;
     };
     saved.gprs.forEach((value, i) => this.setGpr(i, value));
     this.rip = saved.rip;
@@ -404,7 +424,10 @@ export class CpuState {
     this.activity = saved.activity;
     [this.intrPending, this.nmiPending, this.smiPending, this.initPending, this.nmiBlocked, this.inSmm] = saved.events;
     this.words[WORD_BUDGET / 4] = 0;
-    this.words[WORD_SHADOW / 4] = saved.shadow ? 0 : -1;
+    const [shadow] = saved.boundary;
+    this.words[WORD_SHADOW / 4] = shadow ? 0 : -1;
+    [, this.stackShadow, this.freshDelivery, this.midString, this.mwaitBreaksOnMasked] = saved.boundary;
+    this.trapBits = saved.traps;
     this.pending = undefined;
   }
 }

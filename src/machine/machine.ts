@@ -9,7 +9,7 @@ import { StateHash } from "../common/hash";
 import { encodeState, type State } from "../common/state";
 import { X86Translator } from "../cpu/frontend/translator";
 import { Mmu } from "../cpu/mmu";
-import { Processor } from "../cpu/processor";
+import { Processor, type SliceEnd } from "../cpu/processor";
 import { CpuState } from "../cpu/state";
 import { CpuModel } from "../cpu/system/cpuModel";
 import { CpuSystem } from "../cpu/system/system";
@@ -359,15 +359,14 @@ export class Machine implements StampSource {
     }
   }
 
-  private slice(vcpu: Vcpu, budget: number): string {
+  private slice(vcpu: Vcpu, budget: number): SliceEnd {
     this.current = vcpu;
     this.currentStart = vcpu.retired;
     const attempted = vcpu.processor.attempted;
     this.sliceEnd = this.now() + budget;
     this.slices++;
-    let why = "error";
     try {
-      why = vcpu.processor.slice(budget);
+      return vcpu.processor.slice(budget);
     } finally {
       const done = vcpu.retired - this.currentStart;
       this.current = undefined;
@@ -375,10 +374,9 @@ export class Machine implements StampSource {
       this.turnLeft -= vcpu.processor.attempted - attempted;
       if (done > 0) this.idleSince = -1;
       this.sliceEnd = Infinity;
+      if (this.turnLeft <= 0 || this.nextTurn >= 0 || this.passOn || !vcpu.processor.runnable) this.endTurn(vcpu);
+      if (this.serialBytes.length > 0) this.flushSerial();
     }
-    if (this.turnLeft <= 0 || this.nextTurn >= 0 || this.passOn || !vcpu.processor.runnable) this.endTurn(vcpu);
-    if (this.serialBytes.length > 0) this.flushSerial();
-    return why;
   }
 
   private nextTurn = -1;

@@ -2,7 +2,7 @@ import type { Address } from "../../tcg/builder";
 import { MEM_STACK, SLOT_ZERO, slotOfGpr, slotOfSegBase } from "../../tcg/layout";
 import { BASE_RIP, type Width } from "../decode/decoder";
 import { MODE_ALIGN, MODE_FLAT, MODE_STACK32 } from "../mode";
-import { EmissionCore, RSP, SEGMENT_SS } from "./core";
+import { EmissionCore, RSP, SEGMENT_CS, SEGMENT_SS } from "./core";
 
 const fits32 = (value: bigint): boolean => BigInt.asIntN(32, value) === value;
 const noAddress = (): Address => ({ base: SLOT_ZERO, index: SLOT_ZERO, scale: 0, displacement: 0, flags: 0 });
@@ -74,8 +74,8 @@ export class Addressing extends EmissionCore {
    * alignment check unless `alignment` is 0.
    */
   addressMemory(bytes: number, write: boolean, alignment = bytes): void {
-    const { insn, operand, mode } = this;
-    const segmentFree = (mode & MODE_FLAT) !== 0 && insn.segment < 4;
+    const { insn, operand } = this;
+    const segmentFree = this.unsegmented(write);
     const constantAddress = insn.base === BASE_RIP || (insn.base < 0 && insn.index < 0);
     if (constantAddress && (this.is64 || segmentFree)) {
       const offset = this.constantOffset();
@@ -159,14 +159,20 @@ export class Addressing extends EmissionCore {
     this.setRegister(register, addressSize, result);
   }
 
+  /** The operand's segment starts at zero and allows the access anywhere. Flat code segments may be read, but outside 64-bit code not written. */
+  private unsegmented(write: boolean): boolean {
+    const { segment } = this.insn;
+    return (this.mode & MODE_FLAT) !== 0 && segment < 4 && (this.is64 || !write || segment !== SEGMENT_CS);
+  }
+
   /** Prepares the access at an offset in the operand's segment. */
   private addressOffset(offset: number, bytes: number, write: boolean, alignment: number): void {
-    const { insn, operand, mode } = this;
+    const { insn, operand } = this;
     operand.displacement = 0;
     if (this.is64) {
       operand.base = offset;
       this.finishAddress(insn.segment < 4 ? SLOT_ZERO : slotOfSegBase(insn.segment));
-    } else if ((mode & MODE_FLAT) !== 0 && insn.segment < 4) {
+    } else if (this.unsegmented(write)) {
       operand.base = offset;
       this.finishAddress(SLOT_ZERO);
     } else {

@@ -14,6 +14,7 @@ export const RDX = slotOfGpr(2);
 export const RBX = slotOfGpr(3);
 export const RSP = slotOfGpr(4);
 export const RBP = slotOfGpr(5);
+export const SEGMENT_CS = 1;
 export const SEGMENT_SS = 2;
 
 export const VECTOR_DE = 0;

@@ -95,11 +95,9 @@ export function enterSystem(name: "syscall" | "sysenter" | "rsm"): Emitter {
   return (e) => terminal(e, () => e.helper(name));
 }
 
+/** SYSRET and SYSEXIT: the helpers know which of their conditions comes first. */
 export function leaveSystem(name: "sysret" | "sysexit"): Emitter {
-  return (e) => {
-    if (!e.protectedMode || e.cpl !== 0) e.protectionFault();
-    else terminal(e, () => e.helper(name, SLOT_ZERO, SLOT_ZERO, e.insn.operandSize === 64 ? 8 : 4));
-  };
+  return (e) => terminal(e, () => e.helper(name, SLOT_ZERO, SLOT_ZERO, e.insn.operandSize === 64 ? 8 : 4));
 }
 
 export function swapGs(e: Emission): void {

@@ -101,7 +101,12 @@ export class CpuModel {
   }
 
   private cacheLeaf(subleaf: number): CpuidResult {
-    const level = (type: number, depth: number, sets: number): CpuidResult => ({ eax: type | (depth << 5) | (1 << 8), ebx: 63 | (7 << 22), ecx: sets - 1, edx: 0 });
+    const level = (type: number, depth: number, sets: number): CpuidResult => ({
+      eax: type | (depth << 5) | (1 << 8),
+      ebx: 63 | (7 << 22),
+      ecx: sets - 1,
+      edx: 0,
+    });
     if (subleaf === 0) return level(1, 1, 64);
     if (subleaf === 1) return level(2, 1, 64);
     if (subleaf === 2) return level(3, 2, 2048);

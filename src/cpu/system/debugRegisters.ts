@@ -15,6 +15,8 @@ const IO = 2;
 /** The guest's debug registers DR0-DR7 (SDM vol. 3, "Debug Registers"). Data breakpoints are seen through the MMU's slow path. */
 export class DebugRegisters implements DataWatch {
   private readonly dataPages = new Set<bigint>();
+  /** Instruction breakpoints do not match: SS was loaded just before. */
+  masked = false;
 
   constructor(
     private readonly c: SystemContext,
@@ -120,7 +122,7 @@ export class DebugRegisters implements DataWatch {
   /** Instruction breakpoint check at RIP `rip`: true when #DB was recorded. */
   checkInstruction(rip: bigint): boolean {
     const { state } = this.c;
-    if ((state.systemFlags & FLAG_RF) !== 0) return false;
+    if ((state.systemFlags & FLAG_RF) !== 0 || this.masked) return false;
     const linear = state.code64 ? rip : (state.segBase(CS) + rip) & 0xffff_ffffn;
     let bits = 0;
     let hit = false;

@@ -88,7 +88,8 @@ export class Delivery {
         address: current.address,
       });
       if (current.vector === EXC_PF && current.kind === "exception") state.cr2 = current.address;
-      if (current.vector === EXC_DB && current.kind !== "software" && current.kind !== "external") state.dr6 = (state.dr6 | current.dr6) >>> 0;
+      if (current.vector === EXC_DB && current.kind !== "software" && current.kind !== "external")
+        state.dr6 = (state.dr6 | current.dr6) >>> 0;
       if (this.enter(current)) return true;
       const second = state.pending as Event | undefined;
       if (second === undefined) return true;
@@ -100,7 +101,8 @@ export class Delivery {
       }
       const first = current.kind === "exception" ? current.vector : -1;
       const doubles =
-        (contributory(first) && contributory(second.vector)) || (first === EXC_PF && (contributory(second.vector) || second.vector === EXC_PF));
+        (contributory(first) && contributory(second.vector)) ||
+        (first === EXC_PF && (contributory(second.vector) || second.vector === EXC_PF));
       current = doubles
         ? { vector: EXC_DF, kind: "exception", errorCode: 0, address: 0n, dr6: 0 }
         : { vector: second.vector, kind: "exception", errorCode: second.errorCode, address: second.address, dr6: second.dr6 };
@@ -154,11 +156,14 @@ export class Delivery {
     return event.kind === "exception" && withErrorCode.has(event.vector) ? Math.max(event.errorCode, 0) : undefined;
   }
 
-  /** RFLAGS as pushed: faults set RF so that the resumed instruction passes its breakpoint. */
+  /**
+   * RFLAGS as pushed: faults, and whatever comes between iterations of a string instruction, set RF so that the resumed instruction passes its breakpoint
+   * (SDM vol. 3, "Instruction-Breakpoint Exception Condition").
+   */
   private flagsImage(event: Event): number {
     const { state } = this.c;
     const fault = event.kind === "exception" && event.vector !== EXC_DB && event.vector !== EXC_DF && event.vector !== 18;
-    return state.rflags | (fault ? FLAG_RF : 0);
+    return state.rflags | (fault || state.midString ? FLAG_RF : 0);
   }
 
   private enterProtected(event: Event): boolean {
@@ -254,7 +259,8 @@ export class Delivery {
     if ((selector & 4) !== 0) return fail(state, EXC_GP, errorCode);
     const tss = tables.read(selector);
     if (tss === undefined) return false;
-    if (tss === "outside" || !isSystem(tss.access) || (typeOf(tss.access) !== 1 && typeOf(tss.access) !== 9)) return fail(state, EXC_GP, errorCode);
+    if (tss === "outside" || !isSystem(tss.access) || (typeOf(tss.access) !== 1 && typeOf(tss.access) !== 9))
+      return fail(state, EXC_GP, errorCode);
     if ((tss.access & AR_PRESENT) === 0) return fail(state, EXC_NP, errorCode);
     if (!this.tasks.switchTo(tss, "nested", state.rip, ext)) return false;
     const code = this.pushedErrorCode(event);

@@ -272,7 +272,8 @@ export class FarTransfer {
     state.rip = rip;
     const keep = FLAG_VM | FLAG_VIF | FLAG_VIP | (v86 ? FLAG_IOPL : 0);
     const image = Number(flags & 0xffff_ffffn);
-    if (size === 2) state.rflags = (state.rflags & (0xffff0000 | (v86 ? FLAG_IOPL : 0))) | (image & 0xffff & ~(v86 ? FLAG_IOPL : 0) & IRET_FLAGS);
+    if (size === 2)
+      state.rflags = (state.rflags & (0xffff0000 | (v86 ? FLAG_IOPL : 0))) | (image & 0xffff & ~(v86 ? FLAG_IOPL : 0) & IRET_FLAGS);
     else state.rflags = (state.rflags & keep) | (image & IRET_FLAGS & ~keep);
     return true;
   }
@@ -327,7 +328,8 @@ export class FarTransfer {
     const code = tables.read(selector);
     if (code === undefined) return false;
     const rpl = selector & 3;
-    if (code === "outside" || !isCode(code.access) || !this.segments.validCodeSize(code.access) || rpl < state.cpl) return fail(state, EXC_GP, error);
+    if (code === "outside" || !isCode(code.access) || !this.segments.validCodeSize(code.access) || rpl < state.cpl)
+      return fail(state, EXC_GP, error);
     const conforming = (code.access & AR_CONFORMING) !== 0;
     if (conforming ? dplOf(code.access) > rpl : dplOf(code.access) !== rpl) return fail(state, EXC_GP, error);
     if ((code.access & AR_PRESENT) === 0) return fail(state, EXC_NP, error);
@@ -379,7 +381,8 @@ export class FarTransfer {
   private setStackPointer(value: bigint, size: Size, to64: boolean, ss: Descriptor | undefined): void {
     const { state } = this.c;
     if (to64) state.setGpr(4, BigInt.asUintN(64, value));
-    else if (ss !== undefined && (ss.access & AR_DB) === 0) state.setGpr(4, (state.gpr(4) & ~0xffffn & 0xffff_ffff_ffff_ffffn) | (value & 0xffffn));
+    else if (ss !== undefined && (ss.access & AR_DB) === 0)
+      state.setGpr(4, (state.gpr(4) & ~0xffffn & 0xffff_ffff_ffff_ffffn) | (value & 0xffffn));
     else state.setGpr(4, size === 2 ? value & 0xffffn : value & 0xffff_ffffn);
   }
 
@@ -388,7 +391,7 @@ export class FarTransfer {
     const { state } = this.c;
     let mask = IRET_FLAGS;
     if (cpl > 0) mask &= ~FLAG_IOPL;
-    if (cpl > (state.systemFlags >> 12 & 3)) mask &= ~FLAG_IF;
+    if (cpl > ((state.systemFlags >> 12) & 3)) mask &= ~FLAG_IF;
     if (cpl === 0) mask |= FLAG_VIF | FLAG_VIP;
     if (size === 2) mask &= 0xffff;
     state.rflags = (state.rflags & ~mask & ~(size === 2 ? 0 : FLAG_RF)) | (image & mask);

@@ -17,9 +17,11 @@ import {
   FLAG_IOPL,
   FLAG_NT,
   FLAG_RF,
+  FLAG_TF,
   FLAG_VM,
   FS,
   GS,
+  SS,
 } from "../state";
 import { softwareEvent } from "./delivery";
 import { StackCursor } from "./stack";
@@ -151,7 +153,7 @@ export function buildHelpers(system: CpuSystem): readonly HelperFunction[] {
       if (!privileged()) return fault(EXC_UD);
       const extensions = state.gpr32(1);
       if ((extensions & ~1) !== 0) return fault(EXC_GP, 0);
-      system.mwaitBreaksOnMasked = (extensions & 1) !== 0;
+      state.mwaitBreaksOnMasked = (extensions & 1) !== 0;
       if (system.host.monitor.armed(state.index)) state.activity = "mwait";
       return STATUS_OK;
     },
@@ -170,14 +172,13 @@ export function buildHelpers(system: CpuSystem): readonly HelperFunction[] {
       return STATUS_OK;
     },
     syscall: () => {
-      system.trapSuppressed = true;
-      return status(system.fastCalls.syscall());
+      const ok = system.fastCalls.syscall();
+      // The flag mask may have cleared TF: then nothing is left to trap.
+      system.trapSuppressed = (state.systemFlags & FLAG_TF) === 0;
+      return status(ok);
     },
     sysret: (_a, _b, size) => status(system.fastCalls.sysret(size)),
-    sysenter: () => {
-      system.trapSuppressed = true;
-      return status(system.fastCalls.sysenter());
-    },
+    sysenter: () => status(system.fastCalls.sysenter()),
     sysexit: (_a, _b, size) => status(system.fastCalls.sysexit(size)),
     rsm: () => {
       if (!state.inSmm) return fault(EXC_UD);
@@ -187,7 +188,11 @@ export function buildHelpers(system: CpuSystem): readonly HelperFunction[] {
       }
       return STATUS_OK;
     },
-    loadSegment: (a, _b, segment) => status(segments.load(segment, low16(a))),
+    loadSegment: (a, _b, segment) => {
+      // Counts only where the front end makes a shadow of it: MOV and POP, not LSS.
+      if (segment === SS) state.stackShadow = true;
+      return status(segments.load(segment, low16(a)));
+    },
     readSegment: (a, _b, segment) => {
       set(a, BigInt(state.selector[segment]));
       return STATUS_OK;
@@ -336,7 +341,8 @@ export function buildHelpers(system: CpuSystem): readonly HelperFunction[] {
       return STATUS_OK;
     },
     checkCsLimit: (a) => (get(a) > BigInt(state.limit[1]) ? fault(EXC_GP, 0) : STATUS_OK),
-    checkBreakpoint: (_a, _b, lo, hi) => (system.debug.checkInstruction((BigInt(hi >>> 0) << 32n) | BigInt(lo >>> 0)) ? STATUS_FAULT : STATUS_OK),
+    checkBreakpoint: (_a, _b, lo, hi) =>
+      system.debug.checkInstruction((BigInt(hi >>> 0) << 32n) | BigInt(lo >>> 0)) ? STATUS_FAULT : STATUS_OK,
     debuggerBreakpoint: (_a, _b, lo, hi) =>
       system.host.breakpoint(state.index, (BigInt(hi >>> 0) << 32n) | BigInt(lo >>> 0)) ? STATUS_LEAVE : STATUS_OK,
     fsgsbase: (a, _b, operation) => {
@@ -385,4 +391,3 @@ function enter(system: CpuSystem, frame: number, size: Size, level: number): boo
   stack.commit();
   return true;
 }
-

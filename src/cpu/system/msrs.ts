@@ -7,7 +7,11 @@ const canonical = (value: bigint): boolean => BigInt.asIntN(48, value) === BigIn
 /** Variable and fixed MTRRs: storage only, as memory types have no effect here (SDM vol. 3, "Memory Type Range Registers"). */
 const MTRR_VARIABLE = 8;
 const isMtrr = (index: number): boolean =>
-  (index >= 0x200 && index < 0x200 + 2 * MTRR_VARIABLE) || index === 0x250 || index === 0x258 || index === 0x259 || (index >= 0x268 && index <= 0x26f);
+  (index >= 0x200 && index < 0x200 + 2 * MTRR_VARIABLE) ||
+  index === 0x250 ||
+  index === 0x258 ||
+  index === 0x259 ||
+  (index >= 0x268 && index <= 0x26f);
 const validMemoryType = (type: number): boolean => type === 0 || type === 1 || type === 4 || type === 5 || type === 6;
 
 /** Model-specific registers (SDM vol. 4). An index that is not here is #GP(0). */

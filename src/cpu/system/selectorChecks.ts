@@ -63,4 +63,3 @@ export class SelectorChecks {
     slots[slot / 8] = size === 2 ? (slots[slot / 8] & ~0xffffn & 0xffff_ffff_ffff_ffffn) | (value & 0xffffn) : value;
   }
 }
-

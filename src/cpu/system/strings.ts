@@ -49,7 +49,8 @@ export class Strings {
     const addressMask = (1n << BigInt(addressBits)) - 1n;
     const compares = kind === CMPS || kind === SCAS;
     const port = Number(state.gpr(RDX) & 0xffffn);
-    if ((kind === INS || kind === OUTS) && !(repeat !== 0 && (state.gpr(RCX) & addressMask) === 0n) && !this.ports.allowed(port, size)) return STATUS_FAULT;
+    if ((kind === INS || kind === OUTS) && !(repeat !== 0 && (state.gpr(RCX) & addressMask) === 0n) && !this.ports.allowed(port, size))
+      return STATUS_FAULT;
     if (repeat === 0) return this.once(kind, size, addressMask, segment, port) ? STATUS_OK : STATUS_FAULT;
     // One iteration is paid for by the instruction itself; each further one takes from the budget.
     for (let paid = true; ; paid = false) {
@@ -62,6 +63,7 @@ export class Strings {
         if (words[WORD_BUDGET / 4] <= 0) {
           words[SLOT_RIP / 4] = words[selfSlot / 4];
           words[SLOT_RIP / 4 + 1] = words[selfSlot / 4 + 1];
+          state.midString = true;
           return STATUS_LEAVE;
         }
         words[WORD_BUDGET / 4]--;
@@ -225,4 +227,3 @@ export class Strings {
     };
   }
 }
-

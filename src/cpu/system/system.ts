@@ -1,4 +1,3 @@
-
 import {
   MODE_16,
   MODE_32,
@@ -102,8 +101,6 @@ export class CpuSystem implements SystemContext {
   readonly strings: Strings;
   readonly checks: SelectorChecks;
   readonly smm: Smm;
-  /** MWAIT was executed with ECX bit 0: a masked interrupt ends the wait. */
-  mwaitBreaksOnMasked = false;
   /** The instruction just executed suppresses the single-step trap (software interrupts, SYSCALL). */
   trapSuppressed = false;
   /** The instruction just executed loaded RF (IRET): it holds for the next one. */
@@ -281,6 +278,8 @@ export class CpuSystem implements SystemContext {
     state.dr7 = 0x400;
     state.nmiBlocked = false;
     state.pending = undefined;
+    state.freshDelivery = state.stackShadow = state.midString = state.mwaitBreaksOnMasked = false;
+    state.trapBits = 0;
     this.host.monitor.disarm(state.index);
     this.debug.update();
     this.flushAll();
@@ -323,4 +322,3 @@ export class CpuSystem implements SystemContext {
     return true;
   }
 }
-

@@ -30,7 +30,17 @@ import type { Segments } from "./segments";
 export type TaskSwitchKind = "jump" | "nested" | "return";
 
 /** Field offsets of the 32-bit and the 16-bit TSS (SDM vol. 3, "Task-State Segment (TSS)", "16-Bit Task-State Segment"). */
-const layout32 = { size: 4, limit: 0x67, eip: 0x20, eflags: 0x24, registers: 0x28, segments: 0x48, count: 6, ldt: 0x60, cr3: 0x1c } as const;
+const layout32 = {
+  size: 4,
+  limit: 0x67,
+  eip: 0x20,
+  eflags: 0x24,
+  registers: 0x28,
+  segments: 0x48,
+  count: 6,
+  ldt: 0x60,
+  cr3: 0x1c,
+} as const;
 const layout16 = { size: 2, limit: 0x2b, eip: 0x0e, eflags: 0x10, registers: 0x12, segments: 0x22, count: 4, ldt: 0x2a, cr3: -1 } as const;
 
 /** Hardware task switching outside long mode (SDM vol. 3, "Task Management"). */
@@ -64,7 +74,10 @@ export class TaskSwitcher {
     };
     const { size } = newLayout;
     const image: number[] = [];
-    const wanted: [number, number][] = [[newLayout.eip, size], [newLayout.eflags, size]];
+    const wanted: [number, number][] = [
+      [newLayout.eip, size],
+      [newLayout.eflags, size],
+    ];
     for (let i = 0; i < 8; i++) wanted.push([newLayout.registers + i * size, size]);
     for (let i = 0; i < newLayout.count; i++) wanted.push([newLayout.segments + i * size, 2]);
     wanted.push([newLayout.ldt, 2]);
@@ -86,7 +99,11 @@ export class TaskSwitcher {
     let flags = state.rflags;
     if (kind === "return") flags &= ~FLAG_NT;
     const put = (offset: number, value: number): void => {
-      mmu.write((oldBase + BigInt(offset)) & 0xffff_ffffn, oldLayout.size, BigInt(value >>> 0) & (oldLayout.size === 2 ? 0xffffn : 0xffff_ffffn));
+      mmu.write(
+        (oldBase + BigInt(offset)) & 0xffff_ffffn,
+        oldLayout.size,
+        BigInt(value >>> 0) & (oldLayout.size === 2 ? 0xffffn : 0xffff_ffffn),
+      );
     };
     put(oldLayout.eip, Number(returnEip & 0xffff_ffffn));
     put(oldLayout.eflags, flags);
@@ -113,10 +130,18 @@ export class TaskSwitcher {
     const trap = size === 4 && (image[12 + newLayout.count] & 1) !== 0;
     if (newLayout.cr3 >= 0 && (state.cr0 & CR0_PG) !== 0) {
       const cr3 = image[11 + newLayout.count] >>> 0;
-      if (!this.loadCr3((state.cr4 & CR4_PAE) !== 0 ? cr3 & ~0x1f : cr3)) return false;
+      if (!this.loadCr3((state.cr4 & CR4_PAE) !== 0 ? cr3 & ~0x1f : cr3)) return this.failInNewTask();
     }
+    if (!this.loadNewSegments(selectors, ldt, ext)) return this.failInNewTask();
     if (trap) this.onDebugTrap();
-    return this.loadNewSegments(selectors, ldt, ext);
+    return true;
+  }
+
+  /** The switch is done; what failed since is the new task's fault, at its first instruction. */
+  private failInNewTask(): false {
+    const { pending } = this.c.state;
+    if (pending !== undefined) pending.committed = true;
+    return false;
   }
 
   private loadNewSegments(selectors: readonly number[], ldt: number, ext: number): boolean {
@@ -141,7 +166,11 @@ export class TaskSwitcher {
     }
     state.cpl = selectors[CS] & 3;
     mmu.selectIndex();
-    return this.loadStack(selectors[SS], ext) && [ES, DS, FS, GS].every((s) => this.loadData(s, selectors[s], ext)) && this.loadCode(selectors[CS], ext);
+    return (
+      this.loadStack(selectors[SS], ext) &&
+      [ES, DS, FS, GS].every((s) => this.loadData(s, selectors[s], ext)) &&
+      this.loadCode(selectors[CS], ext)
+    );
   }
 
   private loadStack(selector: number, ext: number): boolean {

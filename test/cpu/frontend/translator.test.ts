@@ -193,7 +193,7 @@ describe("privilege and mode", () => {
     ["str under UMIP in virtual-8086 mode", vm86 | MODE_UMIP, [0x0f, 0x00, 0xc8], undefinedOps],
     ["lldt in real mode", real, [0x0f, 0x00, 0xd0], undefinedOps],
     ["lldt at CPL 3", kernel32 | cpl3, [0x0f, 0x00, 0xd0], protection],
-    ["sysret at CPL 3", kernel64 | cpl3, [0x0f, 0x07], protection],
+    ["sysret at CPL 3", kernel64 | cpl3, [0x0f, 0x07], ["movi", "sysret 4", "exit"]],
     ["clac at CPL 3", kernel64 | cpl3, [0x0f, 0x01, 0xca], undefinedOps],
     ["mwait at CPL 3", kernel64 | cpl3, [0x0f, 0x01, 0xc9], undefinedOps],
     ["ud2", kernel64, [0x0f, 0x0b], undefinedOps],
