@@ -180,8 +180,7 @@ export class Engine {
 
   /** Keeps what a client set, for the machine of a restart. */
   private keep<M extends EngineMethod>(method: M, key: string, args: EngineMethods[M]["args"]): void {
-    const kept =
-      (this.breakpoints[method] as Map<string, EngineMethods[M]["args"]> | undefined) ?? new Map<string, EngineMethods[M]["args"]>();
+    const kept = this.breakpoints[method] ?? new Map<string, EngineMethods[M]["args"]>();
     kept.set(key, args);
     (this.breakpoints as Record<string, unknown>)[method] = kept;
   }
@@ -197,7 +196,7 @@ export class Engine {
       "setExceptionFilters",
       "setInterruptBreakpoints",
     ] as const)
-      for (const args of this.breakpoints[method]?.values() ?? []) this.call(method, args as never);
+      for (const args of this.breakpoints[method]?.values() ?? []) this.call(method, args);
     return { entry: loaded.entry };
   }
 

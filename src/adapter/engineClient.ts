@@ -13,8 +13,8 @@ export class EngineError extends Error {
 }
 
 interface Waiting {
-  resolve(result: unknown): void;
-  reject(error: Error): void;
+  readonly resolve: (result: unknown) => void;
+  readonly reject: (error: Error) => void;
 }
 
 /** The worker beside the bundle or, when running from sources, the built one. */
@@ -76,7 +76,7 @@ export class EngineClient {
     const id = this.nextId++;
     onId?.(id);
     return new Promise((resolve, reject) => {
-      this.waiting.set(id, { resolve: resolve as (result: unknown) => void, reject });
+      this.waiting.set(id, { resolve: (result) => resolve(result as EngineMethods[M]["result"]), reject });
       this.send({ kind: "request", id, method, args });
     });
   }

@@ -1,11 +1,11 @@
 import type { InterruptEvent, InterruptStorm } from "../apic/events";
-import { CS, FLAG_IF } from "../cpu/state";
+import { CS } from "../cpu/state";
 import type { DeliveredEvent } from "../cpu/system/context";
 import { UserError } from "../machine/errors";
 import type { RunEnd } from "../machine/types";
 import { CodeBreakpoints } from "./codeBreakpoints";
 import { CpuScope, type Fields } from "./cpuScope";
-import { EventFilters, exceptionFields, filtersOf, interruptFields, type FilterName } from "./eventFilters";
+import { EventFilters, exceptionFields, filtersOf, interruptFields } from "./eventFilters";
 import { EventCounts } from "./eventCounts";
 import { ExceptionLog, describeException, isException } from "./exceptionLog";
 import { guestReport, spinsForEver } from "./guestReport";
@@ -61,6 +61,8 @@ export class Debugger implements StepHost {
   private readonly counts: EventCounts;
   private readonly pending: Stop[] = [];
   private readonly held = new Set<number>();
+  /** CPUs that have left wait-for-SIPI. */
+  private readonly live = new Set([0]);
   /** Where each CPU stood when a breakpoint there was told: it is passed when the CPU goes on. */
   private readonly told = new Map<number, { readonly rip: bigint; readonly retired: number }>();
   private running = false;
@@ -91,6 +93,7 @@ export class Debugger implements StepHost {
       tripleFault: (cpu) => this.tripleFault(cpu),
       serial: (bytes) => sink.serial(bytes),
       cpuStarted: (cpu) => {
+        this.live.add(cpu);
         sink.cpuStarted(cpu);
         if (this.stepper?.request.cpu === cpu) this.stepper.cpuStarted();
       },
@@ -274,7 +277,7 @@ export class Debugger implements StepHost {
     const { record, stage } = event;
     const count = this.counts.interrupt(event);
     const stamp = record.stages.at(-1);
-    if (stage === "deliver" && record.mode === "init") this.sink.cpuReset(event.cpu);
+    if (stage === "deliver" && record.mode === "init" && this.live.delete(event.cpu)) this.sink.cpuReset(event.cpu);
     for (const filter of filtersOf(event)) {
       if (!this.filters.has(filter)) continue;
       const cpu = event.cpu >= 0 ? event.cpu : (stamp?.cpu ?? -1);
@@ -385,16 +388,6 @@ export class Debugger implements StepHost {
     const all = new Set(this.breakpoints.addresses);
     if (this.temporary !== undefined) all.add(this.temporary);
     this.machine.setBreakpoints(all);
-  }
-
-  /** True when somebody wants to hear of `filter`. */
-  wants(filter: FilterName): boolean {
-    return this.filters.has(filter);
-  }
-
-  /** Whether interrupts are enabled at a CPU. */
-  static interruptsEnabled(cpu: DebugCpu): boolean {
-    return (cpu.state.systemFlags & FLAG_IF) !== 0;
   }
 }
 

@@ -121,7 +121,8 @@ export const inspectionRequests: HandlerTable = {
     const { filter, text, lines, record } = await call("exceptionInfo", { cpu: args.cpu() });
     return {
       exceptionId: filter,
-      description: [text, ...lines].join("\n"),
+      // Clients show the stack trace below the description: the record belongs into one of them only.
+      description: text,
       breakMode: "always",
       details: { message: text, typeName: filter, stackTrace: lines.join("\n"), ...(record === undefined ? {} : { record }) },
     };

@@ -19,5 +19,5 @@ export interface VariableNode {
 export interface SetInput {
   readonly text: string;
   /** Throws a UserError when the text is no expression for a number. */
-  number(): bigint;
+  readonly number: () => bigint;
 }
