@@ -1,0 +1,3 @@
+// The test-support client starts an adapter without arguments: this is `cli.js dap`.
+process.argv.push("dap");
+require("../../dist/cli.js");
