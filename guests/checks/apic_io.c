@@ -91,6 +91,7 @@ void ioapic_checks(void)
     handler[0x49] = on_level;
     route(0x48);
     raise();
+    arrives(0x48, 1);
     settle(20);
     check_value("edge: one interrupt", count[0x48], 1);
     check("edge: no TMR, no remote IRR", !bit(TMR, 0x48) && !(entry() & REMOTE_IRR));
@@ -119,7 +120,8 @@ void ioapic_checks(void)
     forget();
     hold = 2;
     raise();
-    settle(30);
+    arrives(0x49, 3);
+    settle(20);
     check_value("level: again after each EOI while the line is high", count[0x49], 3);
     forget();
     io_set(0x10 + 2 * PIN, MASKED | LEVEL | 0x49);
@@ -158,6 +160,7 @@ void ioapic_checks(void)
     restart_apic();
     route(DELIVER_NMI | 0x48);
     raise();
+    arrives(NMI, 1);
     settle(20);
     check("NMI through the I/O APIC", count[NMI] == 1 && count[0x48] == 0);
     route(MASKED);
@@ -165,6 +168,7 @@ void ioapic_checks(void)
     io_set(0x11 + 2 * PIN, 0x01000000);
     io_set(0x10 + 2 * PIN, LOGICAL | LOWEST | 0x48);
     raise();
+    arrives(0x48, 1);
     settle(20);
     check_value("logical destination, lowest priority", count[0x48], 1);
     route(MASKED);

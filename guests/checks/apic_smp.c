@@ -162,8 +162,10 @@ void smp_checks(void)
         skip("a second CPU: none started");
         return;
     }
-    settle(500);
-    total = ap_ticket;
+    do { /* until no more come */
+        total = ap_ticket;
+        settle(3000);
+    } while (total != ap_ticket);
     for (i = 0; i < MAX_APS && i < total; i++)
         reaches(&aps[i].starts, 1);
     id = ap->id;

@@ -72,7 +72,7 @@ static void one_shot(void)
     forget();
     set(LVT_TIMER, MASKED | 0x40);
     set(TMICT, per_100us / 2);
-    spin(100);
+    spin(500);
     check_value("masked: counts down", get(TMCCT), 0);
     set(LVT_TIMER, 0x40);
     settle(50);
@@ -175,7 +175,7 @@ static void deadline(void)
     check_value("... for good", rdmsr(MSR_DEADLINE), 0);
     set(LVT_TIMER, DEADLINE | MASKED | 0x40);
     wrmsr(MSR_DEADLINE, rdtsc() + tsc_per_100us / 2);
-    spin(100);
+    spin(500);
     set(LVT_TIMER, DEADLINE | 0x40);
     settle(50);
     check_value("deadline passed while masked: lost", count[0x40], 0);

@@ -237,6 +237,7 @@ CODE(nm_wait, "nop", "fwait")
 static void device_not_available(void)
 {
     word cr0 = read_cr0();
+    u32 regs[4];
     write_cr0((cr0 & ~4ul) | 8); /* TS */
     FAULTS(nm_fninit, NM, NO_ERROR);
     USER_FAULTS(nm_fninit, NM, NO_ERROR);
@@ -251,7 +252,9 @@ static void device_not_available(void)
     __asm__ volatile("clts");
     check("CLTS clears TS", !(read_cr0() & 8));
     write_cr0(cr0);
-    RUNS(nm_fninit);
+    cpuid(1, regs);
+    if (regs[3] & 1)
+        RUNS(nm_fninit);
 }
 
 /* ---- segment register loads: #NP, #SS, #GP with the selector as error code ---- */
