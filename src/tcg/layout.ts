@@ -55,7 +55,11 @@ export const WORD_MODE = 484;
 export const WORD_JUMP_CACHE = 488;
 /** Index of the CPU in the machine. */
 export const WORD_CPU_INDEX = 492;
-export const CPU_STATE_BYTES = 512;
+/** The 16 XMM registers, two slots each: `slotOfXmm(i)`, low half first. */
+export const SLOT_XMM = 512;
+/** MXCSR, zero-extended. */
+export const SLOT_MXCSR = 768;
+export const CPU_STATE_BYTES = 1024;
 
 /** Soft TLB: direct mapped, `TLB_ENTRIES` per MMU index, `TLB_ENTRY_BYTES` each. */
 export const TLB_ENTRIES = 1024;
@@ -105,4 +109,5 @@ export const CPU_STRIDE = CPU_STATE_BYTES + MMU_INDEXES * TLB_ENTRIES * TLB_ENTR
 
 export const slotOfGpr = (register: number): number => SLOT_GPR + register * 8;
 export const slotOfTemp = (index: number): number => SLOT_TEMP + index * 8;
+export const slotOfXmm = (register: number): number => SLOT_XMM + register * 16;
 export const slotOfSegBase = (segment: number): number => SLOT_SEG_BASE + segment * 8;
