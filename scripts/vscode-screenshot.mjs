@@ -55,7 +55,8 @@ async function play(file, theme, { port, log }) {
   const shot = async (picture) => {
     const path = join(to, `${picture}-${theme}.png`);
     // Nothing that blinks or explains itself on top of what is to be seen.
-    await page.mouse.move(640, 5);
+    const { width, height } = page.viewportSize();
+    await page.mouse.move(width / 2, height - 5);
     await page.waitForTimeout(400);
     await page.screenshot({ path, animations: "disabled", caret: "hide" });
     progress(path);
@@ -77,12 +78,17 @@ function settings(theme) {
   return {
     "workbench.colorTheme": themes[theme],
     "workbench.startupEditor": "none",
+    // Paths of this machine are nobody's business.
+    "breadcrumbs.enabled": false,
+    "window.commandCenter": false,
+    "window.title": "APICScope",
     "workbench.tips.enabled": false,
     "workbench.layoutControl.enabled": false,
     "workbench.secondarySideBar.defaultVisibility": "hidden",
     "chat.commandCenter.enabled": false,
     "chat.disableAIFeatures": true,
     "editor.minimap.enabled": false,
+    "editor.stickyScroll.enabled": false,
     "editor.fontSize": 13,
     "debug.toolBarLocation": "docked",
     "debug.openDebug": "openOnDebugBreak",

@@ -23,11 +23,19 @@ export class Workbench {
 
   /** Runs a command by its name in the Command Palette. */
   async command(title) {
-    await this.page.keyboard.press("F1");
     const input = this.page.locator(".quick-input-widget input.input");
-    await input.waitFor({ state: "visible" });
-    await input.fill(`>${title}`);
-    await this.page.locator(".quick-input-list .monaco-list-row").first().waitFor();
+    // While VS Code starts, something may take the focus and so close the palette: try again.
+    for (let attempt = 1; ; attempt++) {
+      await this.page.keyboard.press("F1");
+      try {
+        await input.fill(`>${title}`, { timeout: 4000 });
+        await this.page.locator(".quick-input-list .monaco-list-row", { hasText: title }).first().waitFor({ timeout: 4000 });
+        break;
+      } catch (error) {
+        if (attempt === 5) throw error;
+        await this.page.keyboard.press("Escape");
+      }
+    }
     await this.page.keyboard.press("Enter");
     await this.page.waitForTimeout(200);
   }
@@ -61,6 +69,26 @@ export class Workbench {
   /** Closes a row that is open. */
   async collapse(text) {
     await this.setExpanded(text, false);
+  }
+
+  /** Drags the upper border of a view of the side bar, by pixels down; what is above it grows. */
+  async dragPane(title, pixels) {
+    const header = await this.page.locator(".part.sidebar .pane-header").filter({ hasText: title }).first().boundingBox();
+    if (header === null) return;
+    await this.page.mouse.move(header.x + header.width / 2, header.y);
+    await this.page.waitForTimeout(400);
+    await this.page.mouse.down();
+    await this.page.mouse.move(header.x + header.width / 2, header.y + pixels, { steps: 8 });
+    await this.page.mouse.up();
+  }
+
+  /** Turns the mouse wheel over the list of a row, by so many notches. */
+  async scroll(text, notches) {
+    await this.row(text).hover();
+    for (let notch = 0; notch < notches; notch++) {
+      await this.page.mouse.wheel(0, 100);
+      await this.page.waitForTimeout(60);
+    }
   }
 
   async setExpanded(text, expanded) {

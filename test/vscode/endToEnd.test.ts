@@ -98,6 +98,9 @@ test(
       const ended = await stopAfter(delivered.stopSequence);
       assert.ok(!cpuOf(ended, 1).isr.includes(0xf0));
       assert.equal((await row("cpu/1/isr"))?.changed, true);
+      const exception = await request<DebugProtocol.ExceptionInfoResponse>("exceptionInfo", { threadId: target.threadId });
+      assert.equal(exception.exceptionId, "interrupt.eoi");
+      assert.match(exception.description ?? "", /0xf0.*CPU 0 -> CPU 1/);
     } finally {
       await vscode.debug.stopDebugging();
       await breakpoints.removeAll();
