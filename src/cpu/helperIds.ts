@@ -120,6 +120,14 @@ export const helperNames = [
   "fsgsbase",
   /** setAc: EFLAGS.AC = lo (CLAC, STAC at CPL 0), and the soft TLB in use follows (SMAP). */
   "setAc",
+  /**
+   * x87: linear address of the memory operand in slot a, offset in CS of the instruction in slot b; lo: ModRM in bits 0-7, low three bits of the opcode in 8-10,
+   * segment of the memory operand in 11-13, bit 14: operand size 16. fxsave, fxrstor: linear address in slot a; lo: 1 with REX.W. x87Wait: #MF if one waits.
+   */
+  "x87",
+  "x87Wait",
+  "fxsave",
+  "fxrstor",
 ] as const;
 
 export type HelperName = (typeof helperNames)[number];

@@ -1,14 +1,17 @@
 import type { State } from "../common/state";
+import { FpuState } from "./fpu/state";
 import { type Flags, packFlags, unpackFlags } from "../tcg/flags";
 import {
   CPU_STATE_BYTES,
   SLOT_CC_AUX,
   SLOT_CC_RES,
+  SLOT_MXCSR,
   SLOT_RFLAGS,
   SLOT_RIP,
   SLOT_SEG_BASE,
   SLOT_SEG_LIMIT_R,
   SLOT_SEG_LIMIT_W,
+  SLOT_XMM,
   WORD_BUDGET,
   WORD_CPU_INDEX,
   WORD_MODE,
@@ -130,6 +133,11 @@ export interface PendingException {
   committed?: boolean;
 }
 
+/** MXCSR after power-on: every exception masked, round to nearest. */
+export const MXCSR_RESET = 0x1f80;
+const XMM_FIRST = SLOT_XMM / 8;
+const XMM_SLOTS = 32;
+
 const OWN_SLOTS = CPU_STATE_BYTES / 8;
 
 /**
@@ -189,6 +197,9 @@ export class CpuState {
   /** Other MSRs that are plain storage, by index. */
   readonly plainMsrs = new Map<number, bigint>();
 
+  /** The x87 unit. */
+  readonly fpu = new FpuState();
+
   activity: Activity = "running";
   /** Latched events, taken at the next instruction boundary. */
   intrPending = false;
@@ -220,6 +231,16 @@ export class CpuState {
     this.words = new Int32Array(memory.memory.buffer, this.base, OWN_SLOTS * 2);
     this.words[WORD_CPU_INDEX / 4] = index;
     this.words[WORD_SHADOW / 4] = -1;
+    this.mxcsr = MXCSR_RESET;
+  }
+
+  /** Control and status of SSE arithmetic (SDM vol. 1, "MXCSR Control and Status Register"). */
+  get mxcsr(): number {
+    return this.words[SLOT_MXCSR / 4];
+  }
+
+  set mxcsr(value: number) {
+    this.slots[SLOT_MXCSR / 8] = BigInt(value);
   }
 
   gpr(register: number): bigint {
@@ -372,6 +393,8 @@ export class CpuState {
       pdptes: [...this.pdptes],
       msrs: msrFields.map((field) => this[field]),
       smbase: this.smbase,
+      fpu: this.fpu.save(),
+      sse: [this.mxcsr, ...this.slots.slice(XMM_FIRST, XMM_FIRST + XMM_SLOTS)],
       plain: [...this.plainMsrs].sort((a, b) => a[0] - b[0]).map(([index, value]) => [index, value]),
       activity: this.activity,
       events: [this.intrPending, this.nmiPending, this.smiPending, this.initPending, this.nmiBlocked, this.inSmm],
@@ -399,6 +422,8 @@ export class CpuState {
       pdptes: bigint[];
       msrs: bigint[];
       smbase: number;
+      fpu: State;
+      sse: [number, ...bigint[]];
       plain: [number, bigint][];
       activity: Activity;
       events: boolean[];
@@ -419,6 +444,10 @@ export class CpuState {
     this.dr7 = saved.debug[5];
     msrFields.forEach((field, i) => (this[field] = saved.msrs[i]));
     this.smbase = saved.smbase;
+    this.fpu.restore(saved.fpu);
+    const [mxcsr, ...xmm] = saved.sse;
+    this.mxcsr = mxcsr;
+    this.slots.set(xmm, XMM_FIRST);
     this.plainMsrs.clear();
     for (const [index, value] of saved.plain) this.plainMsrs.set(index, value);
     this.activity = saved.activity;

@@ -35,6 +35,8 @@ export class Decoder {
   length = 0;
   row: OpcodeRow = oneByteRows[0];
   opcode = 0;
+  /** The ModRM byte; 0 without one. */
+  modrm = 0;
   /** Effective operand and address size in bits. */
   operandSize: 16 | 32 | 64 = 32;
   addressSize: 16 | 32 | 64 = 32;
@@ -153,6 +155,7 @@ export class Decoder {
     this.opcode = opcode;
     const modrm = cell.modrm ? (modrmRead >= 0 ? modrmRead : this.next()) : 0;
     if (this.status !== DECODE_OK) return this.status;
+    this.modrm = modrm;
     const row = this.select(cell, modrm, prefixClass);
     if (row === undefined) return DECODE_UNDEFINED;
     this.row = row;

@@ -1,6 +1,7 @@
 /**
  * What the opcode table's rows stand for. One name a behaviour: conditions (Jcc, SETcc, CMOVcc) are one name with the condition in the opcode, string
- * instructions one name for all widths. `x87` and `simd` are instructions that are decoded for their length only, as the CPU model has no such unit.
+ * instructions one name for all widths. `x87` is every instruction of that unit, and `simd` those of units that
+ * the CPU model does not have, decoded for their length only.
  */
 export const mnemonics = [
   "aaa",
@@ -51,6 +52,8 @@ export const mnemonics = [
   "dec",
   "div",
   "enter",
+  "fxrstor",
+  "fxsave",
   "hlt",
   "idiv",
   "imul",

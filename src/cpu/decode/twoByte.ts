@@ -75,6 +75,8 @@ const rows = `
   AE/1:reg rdgsbase Ry f3 o64 fsgsbase
   AE/2:reg wrfsbase Ry f3 o64 fsgsbase
   AE/3:reg wrgsbase Ry f3 o64 fsgsbase
+  AE/0:mem fxsave M np
+  AE/1:mem fxrstor M np
   AE/5:reg lfence - np
   AE/6:reg mfence - np
   AE/7:reg sfence - np

@@ -199,6 +199,17 @@ export class Addressing extends EmissionCore {
     if (bytes === 2 || bytes === 4 || bytes === 8) this.builder.memory("aligned", SLOT_ZERO, address, bytes);
   }
 
+  /** The alignment check of an operand that is accessed otherwise, at a linear address. */
+  checkLinearAlignment(slot: number, alignment: number): void {
+    if ((this.mode & MODE_ALIGN) === 0) return;
+    this.scratch.base = slot;
+    this.scratch.index = SLOT_ZERO;
+    this.scratch.scale = 0;
+    this.scratch.displacement = 0;
+    this.scratch.flags = 0;
+    this.builder.memory("aligned", SLOT_ZERO, this.scratch, alignment);
+  }
+
   /** Accesses the prepared operand, `displacement` bytes on: ld and ldw into `slot`, st from it. */
   load(kind: "ld" | "ldw" | "st", slot: number, width: Width, displacement = 0): void {
     const { operand } = this;

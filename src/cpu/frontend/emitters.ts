@@ -9,6 +9,7 @@ import * as shifts from "./shifts";
 import * as stack from "./stack";
 import { stringOperation } from "./strings";
 import * as system from "./system";
+import * as x87 from "./x87";
 
 const fixedSegments: Record<string, number> = { ES: 0, CS: 1, SS: 2, DS: 3, FS: 4, GS: 5 };
 const segmentOf = (e: Emission): number => fixedSegments[e.insn.row.operands[0].letter];
@@ -63,6 +64,8 @@ export const emitters: { readonly [name in Mnemonic]: (e: Emission) => void } = 
   dec: arithmetic.unary("decf"),
   div: arithmetic.divide("div"),
   enter: stack.enter,
+  fxrstor: x87.extendedState("fxrstor"),
+  fxsave: x87.extendedState("fxsave"),
   hlt: system.halt,
   idiv: arithmetic.divide("idiv"),
   imul: arithmetic.signedMultiply,
@@ -186,12 +189,12 @@ export const emitters: { readonly [name in Mnemonic]: (e: Emission) => void } = 
   ud: undefinedInstruction,
   verr: system.verify("verr"),
   verw: system.verify("verw"),
-  wait: system.waitForUnit,
+  wait: x87.waitForUnit,
   wbinvd: system.plain("wbinvd"),
   wrfsbase: system.segmentBase(2),
   wrgsbase: system.segmentBase(3),
   wrmsr: system.writeMsr,
-  x87: system.floatingPoint,
+  x87: x87.floatingPoint,
   xadd: arithmetic.exchangeAdd,
   xchg: moves.exchange,
   xgetbv: system.plain("xgetbv"),

@@ -1,8 +1,7 @@
 /** System instructions: privilege that the mode decides is checked here, the rest by the helpers. */
 import { SLOT_RFLAGS, SLOT_ZERO, slotOfGpr } from "../../tcg/layout";
-import { MODE_FPU_EM, MODE_FPU_MP, MODE_FPU_TS, MODE_UMIP } from "../mode";
-import { type Emission, RDX, SEGMENT_SS, VECTOR_NM } from "./emission";
-import { noOperation } from "./moves";
+import { MODE_UMIP } from "../mode";
+import { type Emission, RDX, SEGMENT_SS } from "./emission";
 
 type Emitter = (e: Emission) => void;
 const INTERRUPT_FLAG = 0x200;
@@ -363,21 +362,4 @@ export function random(e: Emission): void {
   const value = e.temp();
   e.helper("rdrand", value, SLOT_ZERO, width / 8);
   e.setRegister(e.registerNumber(0), width, value, false);
-}
-
-// Units that the CPU model does not have.
-
-/**
- * x87 escapes. With CR0.EM or CR0.TS set: #NM, as on every processor, so that a kernel can emulate or switch; else #UD, as there is no unit and CPUID says so.
- * MMX, SSE and AVX instructions are #UD whatever the control registers say (SDM volume 2, exceptions of a feature that CPUID does not report).
- */
-export function floatingPoint(e: Emission): void {
-  if ((e.mode & (MODE_FPU_EM | MODE_FPU_TS)) !== 0) e.raise(VECTOR_NM);
-  else e.undefined();
-}
-
-/** WAIT: #NM with CR0.MP and CR0.TS; else there is nothing to wait for. */
-export function waitForUnit(e: Emission): void {
-  if ((e.mode & MODE_FPU_MP) !== 0 && (e.mode & MODE_FPU_TS) !== 0) e.raise(VECTOR_NM);
-  else noOperation(e);
 }

@@ -21,7 +21,7 @@ export interface Topology {
 const VENDOR = "GenuineIntel";
 const BRAND = "APICScope Virtual CPU".padEnd(48, "\0");
 
-/** The CPU that the guest sees: a 64-bit integer processor (SDM vol. 2, "CPUID"). */
+/** The CPU that the guest sees: a 64-bit processor with an x87 unit and no vector instructions (SDM vol. 2, "CPUID"). */
 export class CpuModel {
   readonly features: CpuFeatures = {
     longMode: true,
@@ -93,8 +93,8 @@ export class CpuModel {
 
   private featureLeaf(state: CpuState, id: number, apicEnabled: boolean): CpuidResult {
     const bits = (...positions: number[]): number => positions.reduce((sum, position) => sum | (1 << position), 0) >>> 0;
-    // VME is absent; DE PSE TSC MSR PAE MCE CX8 APIC SEP MTRR PGE MCA CMOV PAT PSE36 CLFSH.
-    const edx = bits(2, 3, 4, 5, 6, 7, 8, ...(apicEnabled ? [9] : []), 11, 12, 13, 14, 15, 16, 17, 19);
+    // VME is absent; FPU DE PSE TSC MSR PAE MCE CX8 APIC SEP MTRR PGE MCA CMOV PAT PSE36 CLFSH FXSR.
+    const edx = bits(0, 2, 3, 4, 5, 6, 7, 8, ...(apicEnabled ? [9] : []), 11, 12, 13, 14, 15, 16, 17, 19, 24);
     // MONITOR, CX16, PCID absent, x2APIC, MOVBE, POPCNT, TSC-deadline, hypervisor.
     const ecx = bits(3, 13, 21, 22, 23, 24, 31) | ((state.cr4 & CR4_OSXSAVE) !== 0 ? 1 << 27 : 0);
     return { eax: 0x000306a9, ebx: ((id & 0xff) << 24) | (1 << 16) | (8 << 8), ecx: ecx >>> 0, edx };

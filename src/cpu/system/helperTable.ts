@@ -1,6 +1,7 @@
 import { assert } from "../../common/errors";
 import { STATUS_FAULT, STATUS_LEAVE, STATUS_OK } from "../../tcg/ops";
 import { type HelperName, helperNames } from "../helperIds";
+import { x87Helpers } from "../fpu/helpers";
 import { integerHelpers } from "../helpers/integer";
 import {
   CR4_FSGSBASE,
@@ -71,6 +72,7 @@ export function buildHelpers(system: CpuSystem): readonly HelperFunction[] {
   };
 
   const byName: Record<HelperName, HelperFunction> = {
+    ...x87Helpers(system),
     daa: (a, b, lo, hi) => integerHelpers.daa(slots, a, b, lo, hi),
     das: (a, b, lo, hi) => integerHelpers.das(slots, a, b, lo, hi),
     aaa: (a, b, lo, hi) => integerHelpers.aaa(slots, a, b, lo, hi),

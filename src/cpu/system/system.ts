@@ -240,6 +240,7 @@ export class CpuSystem implements SystemContext {
     state.mtrrDefType = 0n;
     state.smbase = 0x30000;
     state.plainMsrs.clear();
+    state.fpu.powerOn();
     state.nmiPending = state.smiPending = state.initPending = state.intrPending = false;
     state.inSmm = false;
     state.activity = state.bootstrap ? "running" : "wait-for-SIPI";

@@ -35,6 +35,8 @@ const covered: Partial<Record<Mnemonic, readonly string[]>> = {
   cmovcc: conditionNames.map((name) => `cmov${name}`),
   cmps: ["cmpsb", "cmpsw", "cmpsd", "cmpsq"],
   cwd: ["cwd", "cdq", "cqo"],
+  fxrstor: ["fxrstor", "fxrstor64"],
+  fxsave: ["fxsave", "fxsave64"],
   ins: ["insb", "insw", "insd"],
   iret: ["iret", "iretd", "iretq"],
   jcc: conditionNames.map((name) => `j${name}`),
