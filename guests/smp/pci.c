@@ -28,7 +28,7 @@ static const struct {
     u32 id;
     struct msi_device device;
 } known[] = {
-    { 0xa51c1234, { "apicscope-msi", 0, 0, 0x00, 0, false } },
+    { 0xa51c1234, { "msi-test", 0, 0, 0x00, 0, false } },
     { 0x11e81234, { "edu", 0, 0, 0x60, 0x64, true } }, /* QEMU's teaching device */
 };
 
