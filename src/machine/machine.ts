@@ -334,21 +334,24 @@ export class Machine implements StampSource {
   }
 
   private runCpus(maxInstructions: number, only: number | undefined, until: number): RunEnd {
-    const stopAt = this.retiredBase + maxInstructions;
+    // A guest that only faults retires nothing, and must not hold the host for it.
+    let left = maxInstructions;
     try {
       for (;;) {
         if (this.clock.nextDeadline() <= this.now()) this.clock.runDue(this.now());
         const ended = this.takeEnd();
         if (ended !== undefined) return ended;
-        if (this.retiredBase >= stopAt || this.now() >= until) return { kind: "limit" };
+        if (left <= 0 || this.now() >= until) return { kind: "limit" };
         const vcpu = this.pick(only);
         if (vcpu === undefined) {
           if (!this.skipIdle(only, until)) return { kind: "dead" };
           continue;
         }
         const toDeadline = Math.min(this.clock.nextDeadline(), until) - this.now();
-        const budget = Math.min(this.turnLeft, stopAt - this.retiredBase, Math.max(1, toDeadline), MAX_SLICE);
+        const budget = Math.min(this.turnLeft, left, Math.max(1, toDeadline), MAX_SLICE);
+        const { attempted } = vcpu.processor;
         const why = this.slice(vcpu, budget);
+        left -= vcpu.processor.attempted - attempted;
         if (why === "debug" && this.end === undefined) {
           this.stopRequested = false;
           return { kind: "breakpoint", cpu: vcpu.index };

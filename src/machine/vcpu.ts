@@ -100,6 +100,7 @@ export class Vcpu implements ApicCpu {
     if (!this.system.startup(page)) return false;
     this.changed();
     this.host.started(this);
+    this.host.kicked(this);
     return true;
   }
 
@@ -133,6 +134,7 @@ export class Vcpu implements ApicCpu {
 
   setRip(value: bigint): void {
     this.state.rip = BigInt.asUintN(64, value);
+    this.state.midString = false;
     this.changed();
   }
 
