@@ -197,9 +197,7 @@ export class Mmu {
       }
       if (!write) this.u8.fill(0, this.valueAddress + size, this.valueAddress + 8);
     }
-    if (this.watch !== undefined && (kind & KIND_PROBE_WRITE) === 0) {
-      this.watch.accessed((BigInt(hi >>> 0) << 32n) | BigInt(lo >>> 0), size, write);
-    }
+    this.watch?.accessed((BigInt(hi >>> 0) << 32n) | BigInt(lo >>> 0), size, write);
     return STATUS_OK;
   }
 

@@ -158,7 +158,8 @@ export class Processor {
       const trap = (this.state.systemFlags & FLAG_TF) !== 0;
       const resumed = (this.state.systemFlags & FLAG_RF) !== 0;
       const shadowed = this.inShadow;
-      const single = trap || resumed || shadowed || this.state.freshDelivery;
+      // A breakpoint that is passed once is passed by itself: the next time round it stops.
+      const single = trap || resumed || shadowed || this.state.freshDelivery || this.resumedFrom !== undefined;
       this.system.trapSuppressed = false;
       this.system.resumeFlagLoaded = false;
       const before = this.retiredBefore;
@@ -168,11 +169,11 @@ export class Processor {
       const steps = done + (this.faulted ? 1 : 0);
       left -= steps;
       this.attempted += steps;
+      this.resumedFrom = undefined;
       if (done > 0) {
         // RF covers one instruction (SDM vol. 3, "Instruction-Breakpoint Exception Condition").
         if (resumed && !this.faulted && !this.system.resumeFlagLoaded) this.state.systemFlags &= ~FLAG_RF;
         this.state.freshDelivery = false;
-        this.resumedFrom = undefined;
         if (trap && !this.faulted && !this.system.trapSuppressed && !this.inStackShadow) this.state.trapBits |= DR6_BS;
       }
       if (this.debugStop) {
