@@ -10,9 +10,10 @@ import { EventCounts } from "./eventCounts";
 import { ExceptionLog, describeException, isException } from "./exceptionLog";
 import { guestReport, spinsForEver } from "./guestReport";
 import { currentInstruction, type Disassembler } from "./instructions";
-import { StackWalker } from "./stack";
+import { StackWalker, type StackEntry } from "./stack";
 import { Stepper, type Outcome, type StepHost, type StepRequest } from "./stepper";
 import { causeLines, type EventCause, type GuestEnd, type Stop } from "./stops";
+import { ProgramValues } from "./symbols/program";
 import type { SymbolStore } from "./symbols/table";
 import type { DebugCpu, DebugMachine } from "./target";
 import { CpuNames } from "./words";
@@ -70,8 +71,9 @@ export class Debugger implements StepHost {
   private stepper: Stepper | undefined;
   private only: number | undefined;
   private temporary: bigint | undefined;
-  /** Instruction count at which a fatal state was told. */
-  private fatalAt = -1;
+  /** Instruction count at which the person was told that no CPU can run, and whether that was of empty loops. */
+  private deadAt = -1;
+  private spinTold = false;
 
   constructor(options: DebuggerOptions) {
     const { machine, symbols, disassembler, sink } = options;
@@ -212,7 +214,7 @@ export class Debugger implements StepHost {
 
   arrive(index: number): Outcome {
     const cpu = this.cpu(index);
-    const reached = this.breakpoints.reach(cpu.linearRip(), this.scope(cpu, this.codeFieldsOf(cpu)));
+    const reached = this.breakpoints.reach(cpu.linearRip(), this.codeScope(cpu));
     for (const line of reached.logs) this.sink.output(`${line}\n`, "console");
     if (reached.kind === undefined) {
       this.machine.resumeFrom(index);
@@ -227,7 +229,9 @@ export class Debugger implements StepHost {
     if (pending !== undefined) return pending;
     switch (end.kind) {
       case "limit":
-        return this.machine.cpus.every(spinsForEver) ? this.stuck() : undefined;
+        if (this.machine.cpus.every(spinsForEver)) return this.stuck(this.spinTold);
+        this.spinTold = false;
+        return undefined;
       case "stop":
       case "breakpoint":
         return undefined;
@@ -243,7 +247,7 @@ export class Debugger implements StepHost {
         return { kind: "end", end: { exitCode: 3, text: `${text}\n${this.report()}` } };
       }
       case "dead":
-        return this.only === undefined ? this.stuck() : this.aloneAndIdle(this.only);
+        return this.only === undefined ? this.stuck(this.deadAt === this.machine.instructions()) : this.aloneAndIdle(this.only);
     }
   }
 
@@ -252,16 +256,16 @@ export class Debugger implements StepHost {
     return { kind: "stop", stop: { kind: "pause", cpu, text: `CPU ${cpu} is halted, and nothing can wake it while the others are held` } };
   }
 
-  private stuck(): Outcome {
+  /** `told`: the person went on from just this state, so that there is nothing left but the end. */
+  private stuck(told: boolean): Outcome {
     const text = "The guest is stuck: no CPU can ever run again.";
     const report = this.report();
-    const now = this.machine.instructions();
     const count = this.counts.guest("guest.stuck");
     const cpu = this.machine.cpus.find((candidate) => candidate.activity !== "wait-for-SIPI") ?? this.machine.cpus[0];
     const scope = (): CpuScope => this.scope(cpu, this.guestFields(cpu.index, count));
-    if (this.fatalAt === now || !this.filters.matches("guest.stuck", scope))
-      return { kind: "end", end: { exitCode: 3, text: `${text}\n${report}` } };
-    this.fatalAt = now;
+    if (told || !this.filters.matches("guest.stuck", scope)) return { kind: "end", end: { exitCode: 3, text: `${text}\n${report}` } };
+    this.deadAt = this.machine.instructions();
+    this.spinTold = true;
     this.sink.output(`${text}\n${report}\n`, "important");
     return { kind: "stop", stop: { kind: "event", filter: "guest.stuck", cpu: cpu.index, text, cause: { kind: "guest", report } } };
   }
@@ -348,8 +352,24 @@ export class Debugger implements StepHost {
     return { cpu: BigInt(cpu), count: BigInt(count), time: BigInt(Math.floor(this.machine.now())) };
   }
 
-  private codeFieldsOf(cpu: DebugCpu): Fields {
-    return { cpu: BigInt(cpu.index), time: BigInt(Math.floor(this.machine.now())) };
+  /** What a breakpoint's condition or log message sees: the variables of the frame too, which are looked for only when asked. */
+  private codeScope(cpu: DebugCpu): CpuScope {
+    const program = new ProgramValues(this.symbols, (address, size) => {
+      const bytes = cpu.readMemory(address, size);
+      return bytes !== undefined && bytes.length === size ? bytes : undefined;
+    });
+    let frame: StackEntry | undefined;
+    return new CpuScope(cpu, {
+      cpus: this.machine.cpus,
+      symbols: this.symbols,
+      fields: { cpu: BigInt(cpu.index), time: BigInt(Math.floor(this.machine.now())) },
+      variable: (name) => {
+        if (codeFields.includes(name)) return undefined;
+        frame ??= this.stack.walk(cpu, 1)[0];
+        return program.variable(name, frame.frame, frame.depth);
+      },
+      pointerTo: (type, stars, address) => program.pointerTo(type, stars, address),
+    });
   }
 
   // What steps need
@@ -391,5 +411,5 @@ export class Debugger implements StepHost {
   }
 }
 
-/** Fields that conditions of code breakpoints may use beside registers and symbols. */
-const codeFields = ["cpu", "time"] as const;
+/** Fields that conditions of code breakpoints may use beside registers, variables and symbols; they go before variables of the same name. */
+const codeFields: readonly string[] = ["cpu", "time"];

@@ -155,8 +155,17 @@ export class Client {
     return (await this.dap.threadsRequest()).body.threads.map((thread) => thread.name);
   }
 
+  private disconnected = false;
+
+  async disconnect(): Promise<void> {
+    this.disconnected = true;
+    await this.dap.disconnectRequest();
+  }
+
   async close(): Promise<void> {
-    await this.dap.stop();
+    // A second disconnect would wait for an adapter that is gone.
+    if (this.disconnected) (this.dap as unknown as { stopAdapter: () => void }).stopAdapter();
+    else await this.dap.stop();
   }
 }
 
