@@ -128,6 +128,11 @@ export const helperNames = [
   "x87Wait",
   "fxsave",
   "fxrstor",
+  /**
+   * simd: operation lo (cpu/simd/operations.ts) on the vectors at slot a (destination too) and slot b; hi: immediate byte, bit 8: 64-bit general register,
+   * bit 9: MMX. May fault with #XM.
+   */
+  "simd",
 ] as const;
 
 export type HelperName = (typeof helperNames)[number];

@@ -243,6 +243,12 @@ export class CpuState {
     this.slots[SLOT_MXCSR / 8] = BigInt(value);
   }
 
+  /** SSE registers as power-on leaves them; INIT does not touch them. */
+  resetSse(): void {
+    this.mxcsr = MXCSR_RESET;
+    this.slots.fill(0n, XMM_FIRST, XMM_FIRST + XMM_SLOTS);
+  }
+
   gpr(register: number): bigint {
     return this.slots[register];
   }

@@ -1,3 +1,5 @@
+import { simdMnemonics } from "./simdMnemonics";
+
 /**
  * What the opcode table's rows stand for. One name a behaviour: conditions (Jcc, SETcc, CMOVcc) are one name with the condition in the opcode, string
  * instructions one name for all widths. `x87` is every instruction of that unit, and `simd` those of units that
@@ -189,6 +191,7 @@ export const mnemonics = [
   "xlat",
   "xor",
   "xsetbv",
+  ...simdMnemonics,
 ] as const;
 
 export type Mnemonic = (typeof mnemonics)[number];

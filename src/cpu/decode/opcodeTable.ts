@@ -1,6 +1,7 @@
 import type { CpuFeatures } from "../translation";
 import { oneByteRows } from "./oneByte";
 import type { OpcodeRow } from "./rows";
+import { simd0FRows, simd38Rows, simd3ARows } from "./simdRows";
 import { map38Rows, map3ARows, vex0FRows, vex38Rows, vex3ARows } from "./threeByte";
 import { twoByteRows } from "./twoByte";
 
@@ -33,9 +34,9 @@ function cells(rows: readonly OpcodeRow[], features: CpuFeatures): OpcodeCell[] 
 export function opcodeMaps(features: CpuFeatures): OpcodeMaps {
   return {
     oneByte: cells(oneByteRows, features),
-    twoByte: cells(twoByteRows, features),
-    map38: cells(map38Rows, features),
-    map3A: cells(map3ARows, features),
+    twoByte: cells([...simd0FRows, ...twoByteRows], features),
+    map38: cells([...simd38Rows, ...map38Rows], features),
+    map3A: cells([...simd3ARows, ...map3ARows], features),
     vex0F: cells(vex0FRows, features),
     vex38: cells(vex38Rows, features),
     vex3A: cells(vex3ARows, features),

@@ -13,6 +13,7 @@ import { type Mnemonic, mnemonics } from "./mnemonics";
  *   register of the reg field, C and D control and debug register, I immediate (Ibs: a byte, sign-extended), J branch displacement, A far pointer in the code,
  *   O offset in the code, X and Y the implied operands of string instructions;
  * - b w d q: 8, 16, 32, 64 bits; v: operand size; z: operand size, 32 for 64; y: 64 with REX.W, else 32; p: far pointer; s: pseudo-descriptor; a: bounds;
+ * - V, W, P, Q, x: vector registers (simdRows.ts);
  * - AL rAX CL DX 1 ES CS SS DS FS GS: themselves.
  * ATTRIBUTES: `np` `66` `f3` `f2` mandatory prefix classes that the row takes (all without any; `nf` = np and 66); `i64` invalid in 64-bit mode; `o64` valid
  * only there; `d64` operand size 64 by default in 64-bit mode; `f64` always 64 there; `w0` `w1` REX.W or VEX.W must be so; `lock` takes LOCK with a memory
@@ -34,6 +35,10 @@ export type OperandLetter =
   | "J"
   | "A"
   | "O"
+  | "V"
+  | "W"
+  | "P"
+  | "Q"
   | "X"
   | "Y"
   | "AL"
@@ -47,7 +52,7 @@ export type OperandLetter =
   | "DS"
   | "FS"
   | "GS";
-export type WidthLetter = "b" | "bs" | "w" | "d" | "q" | "v" | "z" | "y" | "p" | "s" | "a" | "";
+export type WidthLetter = "b" | "bs" | "w" | "d" | "q" | "v" | "z" | "y" | "p" | "s" | "a" | "x" | "";
 
 export interface OperandKind {
   readonly letter: OperandLetter;
@@ -111,10 +116,10 @@ const featureNames: readonly (keyof CpuFeatures)[] = [
   "syscallIn32",
 ];
 const fixedOperands: readonly OperandLetter[] = ["AL", "rAX", "CL", "DX", "1", "ES", "CS", "SS", "DS", "FS", "GS"];
-const letters: readonly OperandLetter[] = ["E", "G", "M", "R", "B", "Z", "S", "C", "D", "I", "J", "A", "O", "X", "Y"];
-const widthLetters: readonly WidthLetter[] = ["b", "bs", "w", "d", "q", "v", "z", "y", "p", "s", "a", ""];
+const letters: readonly OperandLetter[] = ["E", "G", "M", "R", "B", "Z", "S", "C", "D", "I", "J", "A", "O", "X", "Y", "V", "W", "P", "Q"];
+const widthLetters: readonly WidthLetter[] = ["b", "bs", "w", "d", "q", "v", "z", "y", "p", "s", "a", "x", ""];
 /** Operands that a ModRM byte encodes. */
-const modrmLetters: ReadonlySet<OperandLetter> = new Set(["E", "G", "M", "R", "S", "C", "D"]);
+const modrmLetters: ReadonlySet<OperandLetter> = new Set(["E", "G", "M", "R", "S", "C", "D", "V", "W", "P", "Q"]);
 
 function parseOperand(text: string): OperandKind {
   const fixed = fixedOperands.find((name) => name === text);

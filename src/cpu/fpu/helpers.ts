@@ -1,6 +1,7 @@
 /** The x87 unit's helpers of one CPU (helperIds.ts). */
 import { STATUS_FAULT, STATUS_OK } from "../../tcg/ops";
 import { CR0_NE, CS, EXC_GP, EXC_MF } from "../state";
+import { readSse, storeSse } from "../simd/savedState";
 import type { CpuSystem } from "../system/system";
 import { type EnvironmentFormat, loadExtended, storeExtended } from "./environment";
 import { isControl, X87Unit, type X87Host } from "./unit";
@@ -100,7 +101,12 @@ export function x87Helpers(system: CpuSystem): Record<"x87" | "x87Wait" | "fxsav
       return STATUS_OK;
     },
     x87Wait: () => (unit.waits() ? STATUS_FAULT : STATUS_OK),
-    fxsave: extended(storeExtended),
-    fxrstor: extended(loadExtended),
+    fxsave: extended((...area) => storeExtended(...area) && storeSse(state, host, area[2])),
+    fxrstor: extended((...area) => {
+      const takeSse = readSse(state, host, area[2]);
+      if (takeSse === undefined || !loadExtended(...area)) return false;
+      takeSse();
+      return true;
+    }),
   };
 }

@@ -7,6 +7,7 @@ import type { Emission } from "./emission";
 import * as moves from "./moves";
 import * as shifts from "./shifts";
 import * as stack from "./stack";
+import { simdEmitters } from "./sse";
 import { stringOperation } from "./strings";
 import * as system from "./system";
 import * as x87 from "./x87";
@@ -16,6 +17,7 @@ const segmentOf = (e: Emission): number => fixedSegments[e.insn.row.operands[0].
 const undefinedInstruction = (e: Emission): void => e.undefined();
 
 export const emitters: { readonly [name in Mnemonic]: (e: Emission) => void } = {
+  ...simdEmitters,
   aaa: arithmetic.decimalAdjust("aaa"),
   aad: arithmetic.asciiAdjust("aad"),
   aam: arithmetic.asciiAdjust("aam"),

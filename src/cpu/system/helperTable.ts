@@ -5,6 +5,7 @@ import { x87Helpers } from "../fpu/helpers";
 import { integerHelpers } from "../helpers/integer";
 import {
   CR4_FSGSBASE,
+  CR4_OSXMMEXCPT,
   CR4_OSXSAVE,
   CR4_TSD,
   EXC_BR,
@@ -12,6 +13,7 @@ import {
   EXC_DE,
   EXC_GP,
   EXC_UD,
+  EXC_XM,
   FLAG_AC,
   FLAG_ID,
   FLAG_IF,
@@ -24,6 +26,7 @@ import {
   GS,
   SS,
 } from "../state";
+import { SimdUnit } from "../simd/unit";
 import { softwareEvent } from "./delivery";
 import { StackCursor } from "./stack";
 import type { CpuSystem } from "./system";
@@ -71,8 +74,15 @@ export function buildHelpers(system: CpuSystem): readonly HelperFunction[] {
     return { limit: Number(limit), base: size === 2 ? base & 0xff_ffffn : base };
   };
 
+  const simd = new SimdUnit({
+    slots,
+    fpu: state.fpu,
+    arithmeticFault: () => state.raise((state.cr4 & CR4_OSXMMEXCPT) !== 0 ? EXC_XM : EXC_UD),
+  });
+
   const byName: Record<HelperName, HelperFunction> = {
     ...x87Helpers(system),
+    simd: (a, b, lo, hi) => simd.run(a, b, lo, hi),
     daa: (a, b, lo, hi) => integerHelpers.daa(slots, a, b, lo, hi),
     das: (a, b, lo, hi) => integerHelpers.das(slots, a, b, lo, hi),
     aaa: (a, b, lo, hi) => integerHelpers.aaa(slots, a, b, lo, hi),

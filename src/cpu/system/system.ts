@@ -241,6 +241,7 @@ export class CpuSystem implements SystemContext {
     state.smbase = 0x30000;
     state.plainMsrs.clear();
     state.fpu.powerOn();
+    state.resetSse();
     state.nmiPending = state.smiPending = state.initPending = state.intrPending = false;
     state.inSmm = false;
     state.activity = state.bootstrap ? "running" : "wait-for-SIPI";

@@ -1,0 +1,53 @@
+/** The part of the FXSAVE area that belongs to SSE (SDM vol. 1, "FXSAVE Area"). */
+import { SLOT_XMM } from "../../tcg/layout";
+import { CR4_OSFXSR, type CpuState, EXC_GP } from "../state";
+
+/** Bits of MXCSR that exist: MXCSR_MASK of the area. */
+export const MXCSR_MASK = 0xffff;
+const MXCSR_OFFSET = 24;
+const REGISTERS_OFFSET = 160;
+
+interface AreaMemory {
+  read(address: bigint, offset: number, size: 4 | 8): bigint | undefined;
+  write(address: bigint, offset: number, size: 4 | 8, value: bigint): boolean;
+}
+
+/** Slots of the registers that are saved: sixteen registers in 64-bit code, eight elsewhere, none without CR4.OSFXSR. */
+function savedSlots(state: CpuState): number {
+  if ((state.cr4 & CR4_OSFXSR) === 0) return 0;
+  return state.code64 ? 32 : 16;
+}
+
+/** Stores MXCSR and XMM registers to an area that has been probed. False on a fault. */
+export function storeSse(state: CpuState, memory: AreaMemory, address: bigint): boolean {
+  if (!memory.write(address, MXCSR_OFFSET, 4, BigInt(state.mxcsr)) || !memory.write(address, MXCSR_OFFSET + 4, 4, BigInt(MXCSR_MASK))) {
+    return false;
+  }
+  const count = savedSlots(state);
+  for (let i = 0; i < count; i++) {
+    if (!memory.write(address, REGISTERS_OFFSET + i * 8, 8, state.slots[SLOT_XMM / 8 + i])) return false;
+  }
+  return true;
+}
+
+/** Reads what `storeSse` leaves, and returns what makes it the CPU's state; undefined on a fault: #GP(0) for reserved bits of MXCSR. */
+export function readSse(state: CpuState, memory: AreaMemory, address: bigint): (() => void) | undefined {
+  const mxcsr = memory.read(address, MXCSR_OFFSET, 4);
+  if (mxcsr === undefined) return undefined;
+  const values: bigint[] = [];
+  const count = savedSlots(state);
+  for (let i = 0; i < count; i++) {
+    const value = memory.read(address, REGISTERS_OFFSET + i * 8, 8);
+    if (value === undefined) return undefined;
+    values.push(value);
+  }
+  if (count > 0 && mxcsr > BigInt(MXCSR_MASK)) {
+    state.raise(EXC_GP, 0);
+    return undefined;
+  }
+  return () => {
+    if (count === 0) return;
+    state.mxcsr = Number(mxcsr);
+    state.slots.set(values, SLOT_XMM / 8);
+  };
+}
