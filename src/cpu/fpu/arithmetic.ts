@@ -138,8 +138,8 @@ function divide(c: FpuContext, a: Float80, b: Float80): Float80 {
   }
   if (classB === CLASS_ZERO) {
     if (classA === CLASS_ZERO) return c.invalid();
+    // A denormal dividend counts for nothing then: division by zero has the higher priority.
     c.flags |= ZE;
-    noteDenormals(c, a, b);
     return infinity(negative);
   }
   noteDenormals(c, a, b);
@@ -268,17 +268,19 @@ export interface Remainder {
   readonly value: Float80;
   readonly quotient: number;
   readonly complete: boolean;
+  /** A NaN or an invalid operation: there is no quotient. */
+  readonly invalid: boolean;
 }
 
 export function remainder(c: FpuContext, a: Float80, b: Float80, nearest: boolean): Remainder {
-  const done = (value: Float80): Remainder => ({ value, quotient: 0, complete: true });
+  const done = (value: Float80, invalid: boolean): Remainder => ({ value, quotient: 0, complete: true, invalid });
   const nan = propagateNaN(c, a, b);
-  if (nan !== undefined) return done(nan);
+  if (nan !== undefined) return done(nan, true);
   const classA = classify(a);
   const classB = classify(b);
-  if (classA === CLASS_INFINITY || classB === CLASS_ZERO) return done(c.invalid());
+  if (classA === CLASS_INFINITY || classB === CLASS_ZERO) return done(c.invalid(), true);
   noteDenormals(c, a, b);
-  if (classA === CLASS_ZERO) return done(a);
+  if (classA === CLASS_ZERO) return done(a, false);
   const negative = isNegative(a);
   const unitA = unitExponent(a);
   const unitB = unitExponent(b);
@@ -286,6 +288,7 @@ export function remainder(c: FpuContext, a: Float80, b: Float80, nearest: boolea
     value: m === 0n ? zero(negative) : c.round(sign, m, unit),
     quotient,
     complete,
+    invalid: false,
   });
   if (classB === CLASS_INFINITY) return finish(a.m, unitA, negative, 0, true);
   const distance = unitA + bitLength(a.m) - unitB - bitLength(b.m);

@@ -134,8 +134,12 @@ export class FpuContext {
     if (rounded.r === 0n) return zero(negative);
     top = rounded.exponent + bitLength(rounded.r) - 1 + adjust;
     // Only FSCALE leaves the range even so.
-    if (top > EXTENDED.maximum) return infinity(negative);
-    if (top < EXTENDED.minimum - 63) return zero(negative);
+    if (top > EXTENDED.maximum) return this.overflow(format, negative);
+    if (top < EXTENDED.minimum - 63) {
+      this.flags |= PE;
+      this.up = false;
+      return zero(negative);
+    }
     const sign = negative ? SIGN_BIT : 0;
     if (top < EXTENDED.minimum) return { se: sign, m: shift(rounded.r, rounded.exponent + adjust - (1 - EXPONENT_OFFSET)) };
     return { se: sign | (top + 16383), m: shift(rounded.r, rounded.exponent + adjust - (top - 63)) };

@@ -3,7 +3,7 @@
  * so that results are the correctly rounded ones but for the astronomically improbable. Processors are only within one unit of the last place. Trigonometric arguments are reduced
  * by the 66-bit value of pi that the manual gives ("Approximation of Pi"), as Intel's processors do.
  */
-import { type FpuContext, ZE } from "./context";
+import { type FpuContext, PE, ZE } from "./context";
 import { integerSquareRoot, noteDenormals, propagateNaN, propagateOne } from "./arithmetic";
 import {
   bitLength,
@@ -164,7 +164,11 @@ export function logarithmProduct(c: FpuContext, y: Float80, x: Float80): Float80
   const negative = isNegative(y) !== top < 0;
   if (classY === CLASS_INFINITY) return infinity(negative);
   if (isOne || classY === CLASS_ZERO) return zero(negative);
-  if (power) return c.round(negative, y.m * BigInt(Math.abs(top)), unitExponent(y));
+  if (power) {
+    // Processors report even these products as inexact.
+    c.flags |= PE;
+    return c.round(negative, y.m * BigInt(Math.abs(top)), unitExponent(y));
+  }
   // x = 2^k * f with f about 1, and ln f = 2 atanh((f - 1) / (f + 1)).
   const bits = WORKING + 64;
   const length = bitLength(x.m);
@@ -205,7 +209,10 @@ export function logarithmProductPlusOne(c: FpuContext, y: Float80, x: Float80): 
   const whole = scaledX + scaledOne;
   const power = (whole & (whole - 1n)) === 0n;
   const k = bitLength(whole) - bitLength(scaledOne);
-  if (power) return c.round(negative, y.m * BigInt(Math.abs(k)), unitExponent(y));
+  if (power) {
+    c.flags |= PE;
+    return c.round(negative, y.m * BigInt(Math.abs(k)), unitExponent(y));
+  }
   const bits = WORKING + 64 + Math.max(-top, 0);
   const near = k === 0 || (k === -1 && top < -1);
   const reference = near ? scaledOne : shifted(scaledOne, Math.max(k, 0));

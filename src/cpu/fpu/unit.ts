@@ -1,6 +1,6 @@
 import { unreachable } from "../../common/errors";
 import { type BinaryOperation, compare, compute, extract, Order, remainder, roundToInteger, scale, squareRoot } from "./arithmetic";
-import { DE, FpuContext, IE, OE, ROUND_ZERO, UE, ZE } from "./context";
+import { DE, FpuContext, IE, OE, PE, ROUND_ZERO, UE, ZE } from "./context";
 import { DECIMAL_INDEFINITE, loadDecimal, loadFloat, storeDecimal, storeFloat, storeInteger } from "./convert";
 import { type EnvironmentFormat, loadEnvironment, loadRegisters, storeEnvironment, storeRegisters } from "./environment";
 import {
@@ -101,15 +101,16 @@ export class X87Unit {
   /** Takes over the exceptions of the arithmetic done. False: one is unmasked that keeps the destination and the stack as they were. */
   private settle(stopping = IE | ZE | DE): boolean {
     const { c, fpu } = this;
-    const early = IE | ZE | DE;
-    const stopped = c.unmasked(early);
+    const stopped = c.unmasked(stopping);
     if (stopped) {
-      c.flags &= early;
+      c.flags &= ~PE;
+      // Before an operation that does not take place there is nothing to overflow.
+      if (c.unmasked(IE | ZE | DE)) c.flags &= IE | ZE | DE;
       c.up = false;
     }
     fpu.flags |= c.flags;
     fpu.setConditions(C1, c.up ? C1 : 0);
-    return !stopped && !c.unmasked(stopping);
+    return !stopped;
   }
 
   private store(i: number, value: Float80, pops = 0): void {
@@ -128,11 +129,12 @@ export class X87Unit {
     return true;
   }
 
+  /** Loads: an unmasked denormal-operand exception does not keep the value away. */
   private push(value: Float80): void {
     const { fpu } = this;
     if (!fpu.isEmpty(7)) {
       if (fpu.stackFault(true)) fpu.push(INDEFINITE);
-    } else if (this.settle()) fpu.push(value);
+    } else if (this.settle(IE)) fpu.push(value);
   }
 
   private get st0(): Float80 {
@@ -154,12 +156,13 @@ export class X87Unit {
     const { fpu, c } = this;
     const codes = C0 | C2 | C3;
     if (fpu.isEmpty(0) || other === undefined) {
-      if (!fpu.stackFault(false)) return;
+      // Unmasked exceptions keep the stack from being popped, but the codes are set, as processors do.
+      const masked = fpu.stackFault(false);
       fpu.setConditions(codes, codes);
+      if (!masked) return;
     } else {
-      const order = compare(c, this.st0, other, quietly);
+      fpu.setConditions(codes, conditionsOf(compare(c, this.st0, other, quietly)));
       if (!this.settle()) return;
-      fpu.setConditions(codes, conditionsOf(order));
     }
     for (let n = 0; n < pops; n++) fpu.pop();
   }
@@ -171,15 +174,11 @@ export class X87Unit {
   /** FCOMI and its kin: EFLAGS. */
   private compareFlags(i: number, quietly: boolean, pops: number): void {
     const { fpu } = this;
-    let order = Order.unordered;
-    if (fpu.isEmpty(0) || fpu.isEmpty(i)) {
-      if (!fpu.stackFault(false)) return;
-    } else {
-      order = compare(this.c, this.st0, fpu.st(i), quietly);
-      if (!this.settle()) return;
-    }
+    const empty = fpu.isEmpty(0) || fpu.isEmpty(i);
+    const order = empty ? Order.unordered : compare(this.c, this.st0, fpu.st(i), quietly);
     const unordered = order === Order.unordered;
     this.host.setFlags(unordered || order === Order.equal, unordered, unordered || order === Order.less);
+    if (!(empty ? fpu.stackFault(false) : this.settle())) return;
     for (let n = 0; n < pops; n++) fpu.pop();
   }
 
@@ -435,9 +434,7 @@ export class X87Unit {
 
   private loadRegister(i: number): void {
     const { fpu } = this;
-    if (!fpu.isEmpty(7)) {
-      if (fpu.stackFault(true)) fpu.push(INDEFINITE);
-    } else if (fpu.isEmpty(i)) {
+    if (fpu.isEmpty(i)) {
       if (fpu.stackFault(false)) fpu.push(INDEFINITE);
     } else this.push(fpu.st(i));
   }
@@ -461,9 +458,10 @@ export class X87Unit {
   /** FCMOVcc: 0 B, 1 E, 2 BE, 3 U, or their opposites. */
   private conditionalMove(condition: number, i: number, wanted: boolean): void {
     const { host } = this;
+    // C1 stays as it is.
     if (this.underflow([0, i], 0)) return;
     const holds = [host.carry, host.zero, host.carry || host.zero, host.parity][condition];
-    this.store(0, holds === wanted ? this.fpu.st(i) : this.st0);
+    if (holds === wanted) this.fpu.setSt(0, this.fpu.st(i));
   }
 
   /** FCHS, FABS, FTST, FXAM. */
@@ -559,7 +557,7 @@ export class X87Unit {
         this.unary(squareRoot);
         break;
       case 3: {
-        const angle = this.angleArgument(true) ? trigonometric(c, this.st0, "sine", "cosine") : undefined;
+        const angle = this.angleArgument(true) ? trigonometric(c, this.st0, "cosine", "sine") : undefined;
         if (angle !== undefined) this.storePair(angle.sine, angle.cosine);
         break;
       }
@@ -580,10 +578,11 @@ export class X87Unit {
   /** Whether ST(0) is an operand of a trigonometric instruction; too large ones (2^63 and more) set C2 and are left alone. */
   private angleArgument(pair: boolean): boolean {
     const { fpu } = this;
+    fpu.setConditions(C2, 0);
     if (pair ? !this.roomForPair() : this.underflow([0], 0)) return false;
     const exponent = this.st0.se & 0x7fff;
     const large = classify(this.st0) === CLASS_NORMAL && exponent >= 0x3fff + 63;
-    fpu.setConditions(C1 | C2, large ? C2 : 0);
+    if (large) fpu.setConditions(C1 | C2, C2);
     return !large;
   }
 
@@ -607,10 +606,12 @@ export class X87Unit {
 
   private partialRemainder(nearest: boolean): void {
     const { fpu, c } = this;
+    fpu.setConditions(C2, 0);
     if (this.underflow([0, 1], 0)) return;
-    const { value, quotient, complete } = remainder(c, this.st0, fpu.st(1), nearest);
+    const { value, quotient, complete, invalid } = remainder(c, this.st0, fpu.st(1), nearest);
     if (!this.settle()) return;
     fpu.setSt(0, value);
+    if (invalid) return;
     const codes = ((quotient & 1) !== 0 ? C1 : 0) | ((quotient & 2) !== 0 ? C3 : 0) | ((quotient & 4) !== 0 ? C0 : 0) | (complete ? 0 : C2);
     fpu.setConditions(C0 | C1 | C2 | C3, codes);
   }
@@ -626,6 +627,7 @@ export class X87Unit {
     switch (reg) {
       case 0:
         fpu.free(i);
+        fpu.setConditions(C1, 0);
         break;
       case 1:
         this.exchange(i);
