@@ -8,6 +8,11 @@ export const viewId = "apicscope.interrupts";
 const changedScheme = "apicscope-changed";
 /** How long a run must last before the view says that it shows the last stop: stepping must not flicker. */
 const runningNoteMilliseconds = 700;
+/** A stop brings several updates at once (state, focus, hit counts): the view is drawn once for them all. */
+const settleMilliseconds = 25;
+/** VS Code forgets to open a row when the view is drawn anew meanwhile: how often, and how soon, it is asked again. */
+const revealAttempts = 3;
+const revealAgainMilliseconds = 300;
 
 export class InterruptsView implements vscode.TreeDataProvider<InterruptNode>, vscode.FileDecorationProvider, vscode.Disposable {
   private readonly changed = new vscode.EventEmitter<undefined>();
@@ -16,7 +21,10 @@ export class InterruptsView implements vscode.TreeDataProvider<InterruptNode>, v
   private readonly disposables: vscode.Disposable[];
   private nodes: InterruptNode[] = [];
   private readonly parents = new Map<string, InterruptNode>();
-  private revealedThread: number | undefined;
+  private readonly expanded = new Set<string>();
+  private revealed: { readonly session: string; readonly thread: number; attempts: number } | undefined;
+  private revealTimer: NodeJS.Timeout | undefined;
+  private drawTimer: NodeJS.Timeout | undefined;
   private runningNote: NodeJS.Timeout | undefined;
 
   readonly onDidChangeTreeData = this.changed.event;
@@ -34,7 +42,9 @@ export class InterruptsView implements vscode.TreeDataProvider<InterruptNode>, v
       this.view,
       vscode.window.registerFileDecorationProvider(this),
       this.view.onDidChangeCheckboxState((event) => void this.setEnabled(event.items)),
-      this.view.onDidChangeVisibility(() => void this.revealFocusedCpu()),
+      this.view.onDidChangeVisibility(() => this.revealFocusedCpu()),
+      this.view.onDidExpandElement(({ element }) => void this.expanded.add(element.id)),
+      this.view.onDidCollapseElement(({ element }) => void this.expanded.delete(element.id)),
       breakpoints.onDidChange(() => this.update()),
       sessions.onDidChange(() => this.update()),
       sessions.onDidChangeFocus(() => this.update()),
@@ -45,6 +55,11 @@ export class InterruptsView implements vscode.TreeDataProvider<InterruptNode>, v
   /** Whether the user can see the view. */
   get visible(): boolean {
     return this.view.visible;
+  }
+
+  /** Whether a row has been opened, by the user or by the focus. */
+  isExpanded(id: string): boolean {
+    return this.expanded.has(id);
   }
 
   getTreeItem(node: InterruptNode): vscode.TreeItem {
@@ -84,7 +99,7 @@ export class InterruptsView implements vscode.TreeDataProvider<InterruptNode>, v
   }
 
   dispose(): void {
-    clearTimeout(this.runningNote);
+    for (const timer of [this.runningNote, this.drawTimer, this.revealTimer]) clearTimeout(timer);
     for (const disposable of this.disposables) disposable.dispose();
   }
 
@@ -93,6 +108,7 @@ export class InterruptsView implements vscode.TreeDataProvider<InterruptNode>, v
     const machine = shown === undefined ? [] : machineNodes(shown.history, this.sessions.focusedThread);
     // With nothing at all to show the view stays empty, so that its welcome text appears.
     const empty = machine.length === 0 && shown === undefined && this.breakpoints.all.length === 0;
+    if (machine.length === 0) this.expanded.clear();
     this.nodes = empty ? [] : [...machine, breakpointsNode(this.breakpoints.all, shown?.statuses)];
     this.parents.clear();
     const visit = (node: InterruptNode): void => {
@@ -106,10 +122,13 @@ export class InterruptsView implements vscode.TreeDataProvider<InterruptNode>, v
 
   private update(): void {
     this.build();
-    this.changed.fire(undefined);
     this.noteRunning();
-    void vscode.commands.executeCommand("setContext", "apicscope.interruptBreakpointCount", this.breakpoints.all.length);
-    void this.revealFocusedCpu();
+    clearTimeout(this.drawTimer);
+    this.drawTimer = setTimeout(() => {
+      this.changed.fire(undefined);
+      void vscode.commands.executeCommand("setContext", "apicscope.interruptBreakpointCount", this.breakpoints.all.length);
+      this.revealFocusedCpu();
+    }, settleMilliseconds);
   }
 
   private noteRunning(): void {
@@ -122,15 +141,30 @@ export class InterruptsView implements vscode.TreeDataProvider<InterruptNode>, v
     this.runningNote = setTimeout(() => (this.view.message = "Running. The state is that of the last stop."), runningNoteMilliseconds);
   }
 
-  private async revealFocusedCpu(): Promise<void> {
-    const thread = this.sessions.focusedThread;
-    if (thread === undefined) this.revealedThread = undefined;
-    if (thread === undefined || thread === this.revealedThread || !this.view.visible) return;
-    const cpu = this.sessions.shown?.history.state?.cpus.find(({ threadId }) => threadId === thread);
+  /** Selects and opens the row of the CPU that has got the focus; leaves it alone while the focus stays. */
+  private revealFocusedCpu(): void {
+    clearTimeout(this.revealTimer);
+    const { shown, focusedThread: thread } = this.sessions;
+    // No focus, as while a step runs, is no change of focus.
+    if (shown === undefined || thread === undefined) return;
+    const { id: session } = shown.session;
+    if (this.revealed?.thread !== thread || this.revealed.session !== session) this.revealed = { session, thread, attempts: 0 };
+    const { revealed } = this;
+    if (revealed.attempts >= revealAttempts || !this.view.visible) return;
+    const cpu = shown.history.state?.cpus.find(({ threadId }) => threadId === thread);
     const node = cpu === undefined ? undefined : this.nodes.find(({ id }) => id === cpuNodeId(cpu.index));
     if (node === undefined) return;
-    this.revealedThread = thread;
-    await this.view.reveal(node, { select: true, focus: false, expand: true });
+    revealed.attempts++;
+    // A row that VS Code has just replaced is no failure: the next attempt has the new one.
+    this.view.reveal(node, { select: true, focus: false, expand: true }).then(
+      () => {
+        if (this.expanded.has(node.id)) revealed.attempts = revealAttempts;
+      },
+      () => undefined,
+    );
+    this.revealTimer = setTimeout(() => {
+      if (!this.expanded.has(node.id)) this.revealFocusedCpu();
+    }, revealAgainMilliseconds);
   }
 
   private async setEnabled(items: readonly (readonly [InterruptNode, vscode.TreeItemCheckboxState])[]): Promise<void> {

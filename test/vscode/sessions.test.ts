@@ -56,10 +56,13 @@ test("a stop shows every CPU, and the next one marks what changed", () =>
 
 test("the focused CPU follows the call stack", () =>
   inSession(async (fake) => {
+    await vscode.commands.executeCommand("apicscope.interrupts.focus");
     await eventually("CPU 0 has the focus", async () => ((await row("cpu/0"))?.icon === "debug-stackframe-focused" ? true : undefined));
     fake.stop(2, idleState(2));
     await eventually("CPU 1 has the focus", async () => ((await row("cpu/1"))?.icon === "debug-stackframe-focused" ? true : undefined));
     assert.notEqual((await row("cpu/0"))?.icon, "debug-stackframe-focused");
+    const { interrupts } = await api();
+    await eventually("CPU 1's row is open", () => (interrupts.isExpanded("cpu/1") ? true : undefined));
   }));
 
 test("reading the same stop again keeps the marks", () =>
