@@ -54,6 +54,7 @@ async function play(file, theme, { port, log }) {
   const workbench = new Workbench(page);
   const shot = async (picture) => {
     const path = join(to, `${picture}-${theme}.png`);
+    await workbench.closeSecondarySideBar();
     // Nothing that blinks or explains itself on top of what is to be seen.
     const { width, height } = page.viewportSize();
     await page.mouse.move(width / 2, height - 5);

@@ -9,8 +9,12 @@ export class Workbench {
     await this.page.locator(".monaco-workbench .part.statusbar").waitFor();
     // Commands of built-in extensions come a moment later.
     await this.page.waitForTimeout(2500);
-    const secondary = this.page.locator(".part.auxiliarybar");
-    if (await secondary.isVisible()) await this.command("View: Toggle Secondary Side Bar Visibility");
+    await this.closeSecondarySideBar();
+  }
+
+  /** VS Code may open it by itself, at once or later. */
+  async closeSecondarySideBar() {
+    if (await this.page.locator(".part.auxiliarybar").isVisible()) await this.command("View: Toggle Secondary Side Bar Visibility");
   }
 
   /** Opens or closes a view of the side bar by its title. */
