@@ -1,3 +1,4 @@
+import type { RegisterView } from "../devices/device";
 import type { Scope, TypedValue } from "./expr";
 import { readRegister } from "./registerAccess";
 import type { SymbolStore } from "./symbols/table";
@@ -6,10 +7,19 @@ import type { DebugCpu } from "./target";
 /** Fields of an interrupt or exception that a condition may ask for. */
 export type Fields = Readonly<Record<string, bigint | string>>;
 
-/** What `lapic.NAME` gives: registers of the CPU's local APIC, by their public names in lower case with `_` for blanks. */
-function apicRegister(cpu: DebugCpu, name: string): bigint | undefined {
+/**
+ * What `lapic.NAME` gives: registers of the CPU's local APIC, by their public names in lower case with `_` for blanks. The registers of
+ * 256 bits do not fit in a number: they are their vectors as text, "{0x30, 0xf0}".
+ */
+function apicRegister(cpu: DebugCpu, name: string): bigint | string | undefined {
   const wanted = name.toLowerCase();
-  return cpu.apic.registers().find((view) => view.name.toLowerCase().replaceAll(" ", "_") === wanted)?.value;
+  const view = cpu.apic.registers().find((candidate) => candidate.name.toLowerCase().replaceAll(" ", "_") === wanted);
+  return view === undefined || view.bits <= 64 ? view?.value : vectorSetText(view);
+}
+
+/** The vectors of a 256-bit register: "{0x30, 0xf0}", or "{}" when none is set. */
+export function vectorSetText(view: RegisterView): string {
+  return `{${(view.fields ?? []).map((field) => field.name).join(", ")}}`;
 }
 
 /** Names that `lapic.` may be followed by. */

@@ -79,7 +79,7 @@ export class Stepper {
     this.unit = this.range === undefined ? "instruction" : "line";
     if (request.kind === "out") {
       const caller = host.caller(this.cpu);
-      if (caller !== undefined) this.phase = { kind: "runTo", address: caller.pc, sp: caller.sp, next: "done" };
+      if (caller !== undefined) this.enter({ kind: "runTo", address: caller.pc, sp: caller.sp, next: "done" });
     }
   }
 

@@ -101,7 +101,7 @@ export class Client {
 
   /** Launches, configures and starts the guest. */
   async launch(attributes: object, configure: () => Promise<unknown> = () => Promise.resolve()): Promise<void> {
-    await this.dap.launchRequest(attributes as DebugProtocol.LaunchRequestArguments);
+    await this.dap.launchRequest(attributes);
     await this.next("initialized");
     await configure();
     await this.dap.configurationDoneRequest();

@@ -79,7 +79,7 @@ describe("the stopped machine", () => {
       assert.equal(await set("Local APIC", "IRR", "{}"), "{}");
       assert.match(await set("Local APIC", "TPR", "rax + 0x1f"), /^0x00000020/);
       assert.match(await client.evaluate("lapic.tpr = 0x30", 2), /^0x30/);
-      assert.equal(await client.evaluate("lapic.isr >> 0xf0 & 1", 2, "watch").then((value) => value.length > 0), true);
+      assert.equal(await client.evaluate("lapic.isr", 2, "watch"), "{0xf0}");
       // A field of a register.
       const { variables } = await client.scope(2, "Local APIC");
       const timer = variables.find(({ name }) => name === "LVT Timer");

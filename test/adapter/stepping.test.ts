@@ -24,13 +24,14 @@ describe("stepping", () => {
         return `${frame.name}:${frame.line}`;
       };
       await client.launch({ program: smpGuest, cpus: 2 }, () =>
-        client.request("setFunctionBreakpoints", { breakpoints: [{ name: "fixed_ipi_test" }] }),
+        client.request("setBreakpoints", { source: { path: smpSource("tests.c") }, breakpoints: [{ line: ipiLine }] }),
       );
       await client.stop();
       assert.equal(await place(), `fixed_ipi_test:${ipiLine}`);
       await client.step("stepIn", 1, "line");
       assert.match(await place(), /^send_fixed_ipi:/);
-      await client.step("stepIn", 1, "line");
+      // Once to leave the function's first line, where optimised code has no prologue to skip.
+      for (let i = 0; i < 3 && !(await place()).startsWith("icr_write:"); i++) await client.step("stepIn", 1, "line");
       assert.match(await place(), /^icr_write:/);
       await client.step("stepOut", 1, "line");
       assert.match(await place(), /^send_fixed_ipi:/);
@@ -54,7 +55,9 @@ describe("stepping", () => {
         await client.breakOn();
         // The guest sends with interrupts off; once they are on, the interrupt is due before the next instruction.
         for (let i = 0; i < 40 && (await client.evaluate("rflags & 0x200", 1)) === "0x0"; i++) await client.step("next", 1, "instruction");
-        if ((await client.evaluate("lapic.irr", 1)) === "0x0") assert.fail("the interrupt was taken before interrupts were on");
+        // STI allows interrupts only after the instruction that follows it.
+        await client.step("next", 1, "instruction");
+        assert.equal(await client.evaluate("lapic.irr", 1), "{0xf2}");
       };
       await due();
       const stack = (await client.stack(1)).map((frame) => frame.name);

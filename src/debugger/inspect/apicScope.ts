@@ -1,5 +1,6 @@
 import type { FieldView, RegisterView } from "../../devices/device";
 import { UserError } from "../../machine/errors";
+import { vectorSetText } from "../cpuScope";
 import { hex } from "../numbers";
 import type { SetInput, VariableNode } from "./node";
 import { withField } from "./registersScope";
@@ -33,7 +34,7 @@ function registerNode(device: Pokable, view: RegisterView, prefix: string | unde
   ];
   return {
     name: view.name,
-    value: isVectors ? vectorsText(view) : view.text === undefined ? raw : `${raw} ${view.text}`,
+    value: isVectors ? vectorSetText(view) : view.text === undefined ? raw : `${raw} ${view.text}`,
     type: `${view.bits} bits`,
     evaluateName: prefix === undefined ? undefined : `${prefix}.${view.name.toLowerCase().replaceAll(" ", "_")}`,
     children: fields.length === 0 && !isVectors ? undefined : children,
@@ -45,11 +46,6 @@ function fitting(view: RegisterView, value: bigint): bigint {
   if (value < 0n || value >= 1n << BigInt(view.bits))
     throw new UserError(`${hex(value)} does not fit in the ${view.bits} bits of ${view.name}.`);
   return value;
-}
-
-/** "{0x30, 0xf0}", or "{}" when none is set. */
-function vectorsText(view: RegisterView): string {
-  return `{${(view.fields ?? []).map((field) => field.name).join(", ")}}`;
 }
 
 /** Vectors as a person writes them: `0x30, 0xf0`, with or without braces; empty for none. */
