@@ -38,6 +38,10 @@ export const DEFAULT_QUANTUM = 10_000;
 const CODE_ARENA = 64 << 20;
 /** Nanoseconds of idle virtual time, with nothing but timers going by, after which a machine counts as dead. */
 const IDLE_LIMIT = 30e9;
+/** Virtual time that PAUSE takes on the only CPU that can run: delay loops cost the host a fraction of what they wait for. */
+const PAUSE_NANOSECONDS = 256;
+/** The same for reading an I/O port. */
+const PORT_READ_NANOSECONDS = 500;
 /** Bound of one slice: a host gets control back at least so often (instructions). */
 const MAX_SLICE = 100_000;
 
@@ -118,7 +122,13 @@ export class Machine implements StampSource {
     const ram = configuration.memory;
     this.engineMemory = new EngineMemory({ cpus: configuration.cpus, ram, codeArena: CODE_ARENA });
     this.mmio = new MmioSpace(() => this.mapChanged());
-    this.memory = new PhysicalMemory(this.engineMemory, this.ports, this.mmio, (address, length) => this.outsideWrite(address, length));
+    this.memory = new PhysicalMemory(
+      this.engineMemory,
+      this.ports,
+      this.mmio,
+      (address, length) => this.outsideWrite(address, length),
+      () => this.portRead(),
+    );
     this.clock = new VirtualClock(
       () => this.now(),
       (deadline) => this.deadlineMoved(deadline),
@@ -457,10 +467,31 @@ export class Machine implements StampSource {
     this.current.processor.yield();
   }
 
+  /** Whether another CPU than `vcpu` could run now. */
+  private othersCanRun(vcpu: Vcpu): boolean {
+    return this.cpus.some((other) => other !== vcpu && !other.held && other.processor.runnable);
+  }
+
+  /** PAUSE: a CPU that spins hands its turn to one that can run; alone, it only lets time go by, as much as real processors do. */
   private paused(vcpu: Vcpu): void {
-    if (!this.cpus.some((other) => other !== vcpu && !other.held && other.processor.runnable)) return;
+    if (!this.othersCanRun(vcpu)) return this.linger(vcpu, PAUSE_NANOSECONDS);
     this.passOn = true;
     vcpu.processor.yield();
+  }
+
+  /** A port is read: on a real board that takes about a microsecond, which bounds how often a guest can poll. */
+  private portRead(): void {
+    const vcpu = this.current;
+    if (vcpu !== undefined && !this.othersCanRun(vcpu)) this.linger(vcpu, PORT_READ_NANOSECONDS);
+  }
+
+  /** Lets `nanoseconds` of virtual time go by inside an instruction, at most to the next deadline. */
+  private linger(vcpu: Vcpu, nanoseconds: number): void {
+    const deadline = this.clock.nextDeadline();
+    const skipped = Math.max(0, Math.min(nanoseconds, deadline - this.now()));
+    this.idleNanoseconds += skipped;
+    this.sliceEnd += skipped;
+    if (deadline < this.sliceEnd) vcpu.processor.yield();
   }
 
   private deadlineMoved(deadline: number): void {

@@ -18,12 +18,13 @@ export class PhysicalMemory implements PhysicalBus, DmaMemory, BootMemory {
   /** Some device region overlaps RAM: pages must be looked up. */
   private overlay = false;
 
-  /** `written` is called after every write that does not come from a CPU, so that translated code is dropped. */
+  /** `written` is called after every write that does not come from a CPU, so that translated code is dropped; `portRead` before a CPU reads a port. */
   constructor(
     private readonly memory: EngineMemory,
     private readonly ports: PortSpace,
     private readonly mmio: MmioSpace,
     private readonly written: (address: number, length: number) => void,
+    private readonly portRead: () => void,
   ) {
     this.lowBytes = Math.min(memory.ramBytes, PCI_HOLE_BASE);
     this.lowPages = this.lowBytes / 4096;
@@ -92,6 +93,7 @@ export class PhysicalMemory implements PhysicalBus, DmaMemory, BootMemory {
   }
 
   in(port: number, size: 1 | 2 | 4): number {
+    this.portRead();
     return this.ports.read(port, size);
   }
 
