@@ -14,6 +14,8 @@ import {
   MODE_SIZE_MASK,
   MODE_STACK32,
 } from "../../../src/cpu/mode";
+import { FpuState } from "../../../src/cpu/fpu/state";
+import { SimdUnit } from "../../../src/cpu/simd/unit";
 import type { TranslatedBlock } from "../../../src/cpu/translation";
 import { OpBuilder } from "../../../src/tcg/builder";
 import { packFlags, unpackFlags } from "../../../src/tcg/flags";
@@ -87,6 +89,8 @@ export class FlatMachine {
   private accesses = 0;
   /** Addresses that have been read with the right to write: a store to them does not fault. */
   private readonly probed = new Set<bigint>();
+  readonly fpu = new FpuState();
+  private readonly simd: SimdUnit;
   private readonly view: DataView;
   private readonly cpu: number;
   private readonly run: RunFunction;
@@ -98,7 +102,8 @@ export class FlatMachine {
     this.ram = this.memory.u8.subarray(this.memory.ramBase, this.memory.ramBase + this.ramBytes);
     this.view = this.memory.view;
     this.cpu = this.memory.stateOf(0);
-    this.slots = new BigUint64Array(this.memory.memory.buffer, this.cpu, 64);
+    this.slots = new BigUint64Array(this.memory.memory.buffer, this.cpu, CPU_STATE_BYTES / 8);
+    this.simd = new SimdUnit({ slots: this.slots, fpu: this.fpu, arithmeticFault: () => void this.fault(19, -1) });
     const host = this.host();
     if (options.engine === "reference") this.run = new ReferenceInterpreter(this.memory, host).run;
     else {
@@ -266,6 +271,10 @@ export class FlatMachine {
         return integerHelpers[name](this.slots, a, b, lo, hi);
       case "raise":
         return this.fault(lo, hi);
+      case "simd":
+        return this.simd.run(a, b, lo, hi);
+      case "x87Wait":
+        return 0;
       case "interrupt":
         // A trap: RIP is behind the instruction.
         this.fault(lo, -1);
