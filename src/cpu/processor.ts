@@ -272,7 +272,7 @@ export class Processor {
     this.sliceBudget = budget;
     words[WORD_BUDGET / 4] = budget;
     // Instruction breakpoints are masked by the shadow of a load of SS, in which exactly one instruction runs.
-    system.debug.masked = this.inStackShadow;
+    system.debug.masked = shadowed && state.stackShadow;
     state.stackShadow = false;
     state.midString = false;
     words[WORD_SHADOW / 4] = -1;
@@ -378,7 +378,7 @@ export class Processor {
           left < 0 &&
           state.activity === "running" &&
           words[WORD_REQUEST / 4] === 0 &&
-          (state.systemFlags & FLAG_TF) === 0 &&
+          (state.systemFlags & (FLAG_TF | FLAG_RF)) === 0 &&
           words[WORD_SHADOW / 4] !== words[WORD_BUDGET / 4]
         );
       case EXIT_BREAK: {

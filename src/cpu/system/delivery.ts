@@ -88,8 +88,7 @@ export class Delivery {
         address: current.address,
       });
       if (current.vector === EXC_PF && current.kind === "exception") state.cr2 = current.address;
-      if (current.vector === EXC_DB && current.kind !== "software" && current.kind !== "external")
-        state.dr6 = (state.dr6 | current.dr6) >>> 0;
+      if (current.vector === EXC_DB && current.kind !== "software" && current.kind !== "external") this.reportDebug(current.dr6);
       if (this.enter(current)) return true;
       const second = state.pending as Event | undefined;
       if (second === undefined) return true;
@@ -109,11 +108,18 @@ export class Delivery {
     }
   }
 
+  /** DR6 at a #DB: B0 to B3 tell of this one, the rest is left for software to clear (SDM vol. 3, "Debug Status Register (DR6)"). */
+  private reportDebug(bits: number): void {
+    const { state } = this.c;
+    state.dr6 = ((state.dr6 & ~0xf) | bits) >>> 0;
+  }
+
   /** A software interrupt: one attempt, whose failure is the instruction's own fault (recorded). */
   attempt(event: Event): boolean {
     const { state, observer } = this.c;
     const told = { vector: event.vector, kind: event.kind, errorCode: -1, rip: state.rip, cs: state.selector[CS], address: 0n };
     if (!this.enter(event)) return false;
+    if (event.kind === "trap") this.reportDebug(event.dr6);
     observer.delivering(told);
     return true;
   }

@@ -9,7 +9,6 @@ import {
   CR4_OSXSAVE,
   CR4_TSD,
   EXC_BR,
-  EXC_DB,
   EXC_DE,
   EXC_GP,
   EXC_UD,
@@ -27,7 +26,7 @@ import {
   SS,
 } from "../state";
 import { SimdUnit } from "../simd/unit";
-import { softwareEvent } from "./delivery";
+import { softwareEvent, trapEvent } from "./delivery";
 import { StackCursor } from "./stack";
 import type { CpuSystem } from "./system";
 
@@ -94,7 +93,9 @@ export function buildHelpers(system: CpuSystem): readonly HelperFunction[] {
     pext: (a, b, lo, hi) => integerHelpers.pext(slots, a, b, lo, hi),
     raise: (_a, _b, vector, errorCode) => fault(vector, errorCode),
     interrupt: (_a, _b, vector, kind) => {
-      const event = kind === 3 ? { vector: EXC_DB, kind: "trap" as const, errorCode: -1, address: 0n, dr6: 0 } : softwareEvent(vector);
+      const event = kind === 3 ? trapEvent(state.trapBits) : softwareEvent(vector);
+      // INT1 brings along what a load of SS before it held back.
+      if (kind === 3) state.trapBits = 0;
       system.trapSuppressed = true;
       // INT n proper is subject to V86's IOPL; INT3 and INTO are not.
       return status(system.delivery.attempt(kind === 0 ? { ...event, breakpoint: false } : event));
