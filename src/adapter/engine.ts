@@ -22,6 +22,8 @@ type Handlers = { readonly [M in EngineMethod]: (args: EngineMethods[M]["args"])
 /** Milliseconds of one portion, and between two pieces of serial output. */
 const portionMilliseconds = 4;
 const outputMilliseconds = 10;
+/** Between two looks at a guest that waits for input. */
+const waitingMilliseconds = 20;
 const maximumRead = 16 << 20;
 
 interface Session {
@@ -79,6 +81,8 @@ export class Engine {
       if (!(error instanceof UserError)) throw error;
       throw new UserError(`The launch attribute "interruptBreakpoints" is wrong: ${error.message}`, "interruptBreakpoints");
     }
+    // Stops are numbered through the whole session, restarts included.
+    session.stopSequence = this.session?.debugger.stopSequence ?? 0;
     session.filters.replace("launch", launch);
     session.filters.replace("workspace", attributes.workspaceInterruptBreakpoints ?? []);
     if (attributes.serial !== undefined && attributes.serial !== "stdio" && attributes.serial !== "none")
@@ -107,13 +111,15 @@ export class Engine {
 
   // Running
 
-  private schedule(): void {
+  private schedule(milliseconds = 0): void {
     if (this.scheduled) return;
     this.scheduled = true;
-    setImmediate(() => {
+    const run = (): void => {
       this.scheduled = false;
       this.portion();
-    });
+    };
+    if (milliseconds === 0) setImmediate(run);
+    else setTimeout(run, milliseconds);
   }
 
   private portion(): void {
@@ -136,7 +142,7 @@ export class Engine {
     if (spent < portionMilliseconds / 2) this.budget = Math.min(this.budget * 2, 5_000_000);
     else if (spent > portionMilliseconds * 2) this.budget = Math.max(Math.floor(this.budget / 2), 1_000);
     this.tellHits(session, result !== undefined);
-    if (result === undefined) this.schedule();
+    if (result === undefined) this.schedule(session.debugger.waiting ? waitingMilliseconds : 0);
     else this.tellEnd(session, result);
   }
 

@@ -20,7 +20,7 @@ export class InProcessClient {
       this.waiting.get(response.request_seq)?.(response);
       this.waiting.delete(response.request_seq);
     } else if (message.type === "event") {
-      const { event, body }: { event: string; body?: unknown } = message as DebugProtocol.Event;
+      const { event, body } = message as unknown as { readonly event: string; readonly body?: unknown };
       this.listeners.get(event)?.(body);
     }
   }
@@ -30,17 +30,17 @@ export class InProcessClient {
     this.listeners.set(event, listener);
   }
 
-  /** Resolves with the body of the next event of this kind; rejects with the sentence when it does not come in time. */
-  async event(event: string, milliseconds: number, late: string): Promise<unknown> {
+  /** Resolves with the first event of these kinds; rejects with the sentence when none comes in time. */
+  async firstOf(events: readonly string[], milliseconds: number, late: string): Promise<{ event: string; body: unknown }> {
     let timer: NodeJS.Timeout | undefined;
     try {
       return await new Promise((resolve, reject) => {
-        this.listeners.set(event, resolve);
+        for (const event of events) this.listeners.set(event, (body) => resolve({ event, body }));
         timer = setTimeout(() => reject(new Error(late)), milliseconds);
       });
     } finally {
       clearTimeout(timer);
-      this.listeners.delete(event);
+      for (const event of events) this.listeners.delete(event);
     }
   }
 

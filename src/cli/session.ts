@@ -97,7 +97,7 @@ class TerminalSession {
     }
     const lines = (this.guestLine + output).split("\n");
     this.guestLine = lines.pop() ?? "";
-    for (const line of lines) this.print(`  guest | ${line}`);
+    for (const line of lines) this.print(`  guest | ${line.replace(/\r$/, "")}`);
   }
 
   async close(): Promise<void> {
@@ -138,13 +138,14 @@ class TerminalSession {
 
   /** Sends a request that lets the guest run, and waits for the stop. */
   private async stopAfter(command: string, args: object): Promise<DebugProtocol.StoppedEvent["body"]> {
-    const terminated = new Promise<never>((_, reject) =>
-      this.client.on("terminated", () => reject(new UserError(`The guest ended before the interrupt came. ${this.ended}`.trim()))),
-    );
     const late = `The guest did not stop within ${stopMilliseconds / 1000} seconds.`;
-    const stop = this.client.event("stopped", stopMilliseconds, late);
+    const first = this.client.firstOf(["stopped", "terminated"], stopMilliseconds, late);
+    // A refused request is told before the wait is over; the wait then ends with the session.
+    first.catch(() => undefined);
     await this.client.request(command, args);
-    return (await Promise.race([stop, terminated])) as DebugProtocol.StoppedEvent["body"];
+    const { event, body } = await first;
+    if (event === "terminated") throw new UserError(`The guest ended before the interrupt came. ${this.ended}`.trim());
+    return body as DebugProtocol.StoppedEvent["body"];
   }
 
   /** DAP thread of the CPU that sent the interrupt, or the target itself for an interrupt without one. */

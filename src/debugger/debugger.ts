@@ -1,5 +1,5 @@
 import type { InterruptEvent, InterruptStorm } from "../apic/events";
-import { CS } from "../cpu/state";
+import { CS, FLAG_IF } from "../cpu/state";
 import type { DeliveredEvent } from "../cpu/system/context";
 import { UserError } from "../machine/errors";
 import type { RunEnd } from "../machine/types";
@@ -67,6 +67,7 @@ export class Debugger implements StepHost {
   /** Where each CPU stood when a breakpoint there was told: it is passed when the CPU goes on. */
   private readonly told = new Map<number, { readonly rip: bigint; readonly retired: number }>();
   private running = false;
+  private isWaiting = false;
   private pauseWanted: number | undefined;
   private stepper: Stepper | undefined;
   private only: number | undefined;
@@ -104,6 +105,11 @@ export class Debugger implements StepHost {
 
   get isRunning(): boolean {
     return this.running;
+  }
+
+  /** True while the guest can only go on with input from outside: there is no hurry to run the next portion. */
+  get waiting(): boolean {
+    return this.isWaiting;
   }
 
   /** The CPU with this index. Throws a {@link UserError} if there is none. */
@@ -167,6 +173,7 @@ export class Debugger implements StepHost {
   }
 
   private portion(budget: number): Outcome {
+    this.isWaiting = false;
     const early = this.takePending() ?? this.takePause();
     if (early !== undefined) return early;
     const { stepper } = this;
@@ -247,8 +254,23 @@ export class Debugger implements StepHost {
         return { kind: "end", end: { exitCode: 3, text: `${text}\n${this.report()}` } };
       }
       case "dead":
+        if (this.only === undefined && this.waitsForInput()) {
+          this.isWaiting = true;
+          return undefined;
+        }
         return this.only === undefined ? this.stuck(this.deadAt === this.machine.instructions()) : this.aloneAndIdle(this.only);
     }
+  }
+
+  /** A CPU sleeps that input through the first serial port would wake: only the person can say that nothing will come. */
+  private waitsForInput(): boolean {
+    const { cpus, devices } = this.machine;
+    const interrupts = devices
+      .find((device) => device.name === "uart0")
+      ?.registers()
+      .find((view) => view.name === "IER");
+    if (interrupts === undefined || (interrupts.value & 1n) === 0n) return false;
+    return cpus.some((cpu) => (cpu.activity === "halted" || cpu.activity === "mwait") && (cpu.state.systemFlags & FLAG_IF) !== 0);
   }
 
   /** The only CPU that was let run waits for something that cannot come while the others stand still. */
