@@ -25,11 +25,17 @@ export default tseslint.config(
   {
     // The machine is host-agnostic: nothing below adapter/ may reach for Node or VS Code.
     files: ["src/{tcg,cpu,apic,devices,firmware,machine,debugger}/**/*.ts"],
-    rules: layers(["node:*", "vscode", "fs", "path", "worker_threads", "@vscode/*", "**/adapter/*", "**/extension/*", "**/cli/*"], "Layers below adapter/ are host-agnostic (docs/architecture.md)."),
+    rules: layers(
+      ["node:*", "vscode", "fs", "path", "worker_threads", "@vscode/*", "**/adapter/*", "**/extension/*", "**/cli/*"],
+      "Layers below adapter/ are host-agnostic (docs/architecture.md).",
+    ),
   },
   {
     files: ["src/{tcg,cpu,apic,devices,firmware}/**/*.ts"],
-    rules: layers(["node:*", "vscode", "fs", "path", "worker_threads", "@vscode/*", "**/adapter/*", "**/extension/*", "**/cli/*", "**/debugger/*"], "The emulator knows nothing of the debugger."),
+    rules: layers(
+      ["node:*", "vscode", "fs", "path", "worker_threads", "@vscode/*", "**/adapter/*", "**/extension/*", "**/cli/*", "**/debugger/*"],
+      "The emulator knows nothing of the debugger.",
+    ),
   },
   {
     files: ["src/{adapter,cli}/**/*.ts"],
@@ -37,6 +43,8 @@ export default tseslint.config(
   },
   {
     files: ["**/*.mjs"],
-    languageOptions: { globals: { process: "readonly", console: "readonly", URL: "readonly", setTimeout: "readonly", Buffer: "readonly", fetch: "readonly" } },
+    languageOptions: {
+      globals: { process: "readonly", console: "readonly", URL: "readonly", setTimeout: "readonly", Buffer: "readonly", fetch: "readonly" },
+    },
   },
 );
