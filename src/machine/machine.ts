@@ -30,6 +30,7 @@ import { ReferenceInterpreter } from "../tcg/reference";
 import { applyBootState } from "./bootState";
 import { DebugPoints } from "./debugPoints";
 import { PhysicalMemory } from "./physicalMemory";
+import { Turns } from "./turns";
 import type { MachineConfiguration, MachineHooks, RunEnd } from "./types";
 import { Vcpu } from "./vcpu";
 
@@ -82,7 +83,6 @@ export class Machine implements StampSource {
   private readonly clock: VirtualClock;
   private readonly deviceBus: DeviceBus;
   private readonly monitor: WriteMonitor;
-  private readonly quantum: number;
   private booted: BootInput | undefined;
   private bootState: BootState | undefined;
 
@@ -91,8 +91,7 @@ export class Machine implements StampSource {
   /** CPU executing now, and what it had retired when its slice began. */
   private current: Vcpu | undefined;
   private currentStart = 0;
-  private turn = 0;
-  private turnLeft: number;
+  private readonly turns: Turns;
   private sliceEnd = Infinity;
   private stopRequested = false;
   private end: RunEnd | undefined;
@@ -117,8 +116,7 @@ export class Machine implements StampSource {
   }
 
   private constructor(configuration: MachineConfiguration) {
-    this.quantum = configuration.quantum ?? DEFAULT_QUANTUM;
-    this.turnLeft = this.quantum;
+    this.turns = new Turns(configuration.cpus, configuration.quantum ?? DEFAULT_QUANTUM);
     const ram = configuration.memory;
     this.engineMemory = new EngineMemory({ cpus: configuration.cpus, ram, codeArena: CODE_ARENA });
     this.mmio = new MmioSpace(() => this.mapChanged());
@@ -289,8 +287,7 @@ export class Machine implements StampSource {
     this.code.flush();
     this.end = undefined;
     this.resetRequested = false;
-    this.turn = 0;
-    this.turnLeft = this.quantum;
+    this.turns.reset();
     for (const vcpu of this.cpus) {
       vcpu.system.powerOn();
       vcpu.apic.reset(false);
@@ -358,7 +355,7 @@ export class Machine implements StampSource {
           continue;
         }
         const toDeadline = Math.min(this.clock.nextDeadline(), until) - this.now();
-        const budget = Math.min(this.turnLeft, left, Math.max(1, toDeadline), MAX_SLICE);
+        const budget = Math.min(only === undefined ? this.turns.budget : left, left, Math.max(1, toDeadline), MAX_SLICE);
         const { attempted } = vcpu.processor;
         const why = this.slice(vcpu, budget);
         left -= vcpu.processor.attempted - attempted;
@@ -384,26 +381,12 @@ export class Machine implements StampSource {
       const done = vcpu.retired - this.currentStart;
       this.current = undefined;
       this.retiredBase += done;
-      this.turnLeft -= vcpu.processor.attempted - attempted;
       if (done > 0) this.idleSince = -1;
       this.sliceEnd = Infinity;
-      if (this.turnLeft <= 0 || this.nextTurn >= 0 || this.passOn || !vcpu.processor.runnable) this.endTurn(vcpu);
+      this.turns.settle(vcpu.index, vcpu.processor.attempted - attempted, !vcpu.held && vcpu.processor.runnable);
       if (this.serialBytes.length > 0) this.flushSerial();
     }
   }
-
-  private nextTurn = -1;
-
-  /** Passes the turn on: to a CPU that was just kicked, else to the next in order. Never because of where a run was told to stop, which must change nothing. */
-  private endTurn(vcpu: Vcpu): void {
-    this.turn = this.nextTurn >= 0 ? this.nextTurn : (vcpu.index + 1) % this.cpus.length;
-    this.nextTurn = -1;
-    this.passOn = false;
-    this.turnLeft = this.quantum;
-  }
-
-  /** The running CPU spins (PAUSE): its turn ends with its slice. */
-  private passOn = false;
 
   /** The CPU whose turn it is, or the next runnable one after it. */
   private pick(only: number | undefined): Vcpu | undefined {
@@ -411,17 +394,8 @@ export class Machine implements StampSource {
       const vcpu = this.cpus[only];
       return vcpu.processor.runnable ? vcpu : undefined;
     }
-    const count = this.cpus.length;
-    for (let i = 0; i < count; i++) {
-      const vcpu = this.cpus[(this.turn + i) % count];
-      if (vcpu.held || !vcpu.processor.runnable) continue;
-      if (i > 0) {
-        this.turn = vcpu.index;
-        this.turnLeft = this.quantum;
-      }
-      return vcpu;
-    }
-    return undefined;
+    const index = this.turns.pick((cpu) => !this.cpus[cpu].held && this.cpus[cpu].processor.runnable);
+    return index < 0 ? undefined : this.cpus[index];
   }
 
   /** Nobody can run: virtual time jumps to the next deadline. false: none will ever come, or nothing has happened for too long. */
@@ -461,10 +435,9 @@ export class Machine implements StampSource {
   }
 
   private kicked(vcpu: Vcpu): void {
-    if (this.current === undefined || this.current === vcpu || vcpu.held || !vcpu.processor.runnable) return;
-    // An interrupt for another CPU: it runs next, so that it takes it within instructions, not quanta.
-    this.nextTurn = vcpu.index;
-    this.current.processor.yield();
+    if (this.current === vcpu || vcpu.held || !vcpu.processor.runnable) return;
+    this.turns.call(vcpu.index, this.current !== undefined);
+    this.current?.processor.yield();
   }
 
   /** Whether another CPU than `vcpu` could run now. */
@@ -475,7 +448,7 @@ export class Machine implements StampSource {
   /** PAUSE: a CPU that spins hands its turn to one that can run; alone, it only lets time go by, as much as real processors do. */
   private paused(vcpu: Vcpu): void {
     if (!this.othersCanRun(vcpu)) return this.linger(vcpu, PAUSE_NANOSECONDS);
-    this.passOn = true;
+    this.turns.pass();
     vcpu.processor.yield();
   }
 
@@ -589,7 +562,7 @@ export class Machine implements StampSource {
       bus: this.bus.save(),
       ledger: this.ledger.save(),
       devices: this.devices.map((device) => device.save()),
-      time: [this.retiredBase, this.idleNanoseconds, this.turn, this.turnLeft],
+      time: [this.retiredBase, this.idleNanoseconds, ...(this.turns.save() as number[])],
       monitor: this.monitor.save().map(([cpu, line]) => [cpu, line]),
     };
   }

@@ -165,10 +165,10 @@ describe("single steps", () => {
       setTf(a.label("cpu0").mov("rdi", DATA).mov("rcx", 3).mov("rax", 1)).label("rep").repStosb().label("after").nop();
       counter(clearTf(a).exit());
     });
-    const { exception } = guest.machine.hooks;
+    const { hooks } = guest.machine;
     guest.machine.hooks = {
       exception: (cpu, event) => {
-        exception?.(cpu, event);
+        hooks.exception?.(cpu, event);
         seen.push(guest.machine.cpus[0].state.midString ? 1 : 0);
       },
     };

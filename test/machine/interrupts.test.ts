@@ -268,6 +268,53 @@ describe("between CPUs", () => {
     assert.ok(at("deliver") - at("send") <= 2, `sent at ${at("send")}, delivered at ${at("deliver")}`);
   });
 
+  test("a timer of a CPU that waits for its turn calls it at once", () => {
+    const guest = testGuest(
+      (a) => {
+        a.label("cpu0").nop(300).label("spin").inc(DATA).jmp("spin");
+        a.label("cpu1").sti().nop().apicWrite(LVT_TIMER, 0x40).apicWrite(TDCR, 0xb).apicWrite(TMICT, 3000).label("loop").jmp("loop");
+        a.label("vector64").exit();
+      },
+      { cpus: 2, quantum: 2000 },
+    );
+    guest.finish();
+    const [{ instruction }] = guest.deliveries;
+    // CPU 0's turn, then the write in CPU 1's, then the time.
+    assert.equal(instruction, 2000 + 4 + 3000);
+  });
+
+  test("CPUs that call each other without end leave the others their turns", () => {
+    const guest = testGuest(
+      (a) => {
+        a.label("cpu0").label("spin").inc(DATA).jmp("spin");
+        a.label("cpu1")
+          .sti()
+          .apicWrite(ICR_HIGH, 2 << 24)
+          .apicWrite(ICR_LOW, 0x40)
+          .label("loop1")
+          .jmp("loop1");
+        a.label("cpu2").sti().label("loop2").jmp("loop2");
+        // CPU 2 answers CPU 1, and CPU 1 CPU 2.
+        a.label("vector64")
+          .inc(DATA + 8)
+          .apicWrite(EOI, 0)
+          .apicWrite(ICR_HIGH, 1 << 24)
+          .apicWrite(ICR_LOW, 0x41)
+          .iretq();
+        a.label("vector65")
+          .inc(DATA + 8)
+          .apicWrite(EOI, 0)
+          .apicWrite(ICR_HIGH, 2 << 24)
+          .apicWrite(ICR_LOW, 0x40)
+          .iretq();
+      },
+      { cpus: 3, quantum: 1000 },
+    );
+    guest.run(100_000);
+    assert.ok(guest.read32(DATA) > 10_000, `${guest.read32(DATA)} turns of the loop of CPU 0`);
+    assert.ok(guest.read32(DATA + 8) > 1_000, `${guest.read32(DATA + 8)} calls`);
+  });
+
   test("INIT and SIPI act without delay", () => {
     const guest = testGuest(
       (a) => {

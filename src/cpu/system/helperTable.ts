@@ -279,9 +279,11 @@ export function buildHelpers(system: CpuSystem): readonly HelperFunction[] {
       if (!privileged()) return fault(EXC_GP, 0);
       const low = mmu.read(get(b), 8, true);
       if (low === undefined) return STATUS_FAULT;
-      if (mmu.read(tables.linear(get(b) + 8n), 8, true) === undefined) return STATUS_FAULT;
+      const linear = mmu.read(tables.linear(get(b) + 8n), 8, true);
+      if (linear === undefined) return STATUS_FAULT;
       // PCIDs are not offered: PCID 0 is the only one.
       if (get(a) > 3n || (get(a) < 2n && low !== 0n)) return fault(EXC_GP, 0);
+      if (get(a) === 0n && BigInt.asIntN(48, linear) !== BigInt.asIntN(64, linear)) return fault(EXC_GP, 0);
       mmu.flush();
       return STATUS_OK;
     },

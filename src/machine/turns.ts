@@ -1,0 +1,106 @@
+import type { State } from "../common/state";
+
+/** Share of a turn that CPUs called by events may take on top of it. */
+const VISIT_SHARE = 4;
+
+/**
+ * Whose turn it is. CPUs take turns of a quantum of instructions in order. A CPU that an event calls (an IPI, its timer, a device) visits at once, so that it
+ * takes the event within instructions, not quanta; visits in one turn are bounded, so that CPUs that keep calling each other starve nobody. Depends on what CPUs
+ * executed alone, never on where a run was told to stop.
+ */
+export class Turns {
+  /** CPU to run next; another one than `owner` is on a visit. */
+  private next = 0;
+  private owner = 0;
+  private left: number;
+  private visitLeft: number;
+  /** CPU called during the running slice, or -1. */
+  private called = -1;
+  private passing = false;
+
+  /** @param quantum instructions a turn has, at least 1 */
+  constructor(
+    private readonly cpus: number,
+    private readonly quantum: number,
+  ) {
+    this.left = quantum;
+    this.visitLeft = this.visits;
+  }
+
+  private get visits(): number {
+    return Math.max(1, Math.floor(this.quantum / VISIT_SHARE));
+  }
+
+  reset(): void {
+    this.called = -1;
+    this.passing = false;
+    this.begin(0);
+  }
+
+  /** Instructions that the CPU picked may run on before somebody else's turn. */
+  get budget(): number {
+    return this.next === this.owner ? this.left : this.visitLeft;
+  }
+
+  /** The CPU to run now, or -1 when none can. */
+  pick(runnable: (cpu: number) => boolean): number {
+    if (runnable(this.next)) return this.next;
+    this.next = this.owner;
+    if (runnable(this.owner)) return this.owner;
+    for (let i = 1; i < this.cpus; i++) {
+      const cpu = (this.owner + i) % this.cpus;
+      if (!runnable(cpu)) continue;
+      this.begin(cpu);
+      return cpu;
+    }
+    return -1;
+  }
+
+  /** An event calls `cpu`: it visits after the running slice, or next if none is running. */
+  call(cpu: number, running: boolean): void {
+    if (running) this.called = cpu;
+    else this.visit(cpu);
+  }
+
+  /** The running CPU has nothing better to do than to let others run. */
+  pass(): void {
+    this.passing = true;
+  }
+
+  /** A slice of `cpu` ended after `steps` instructions; `goesOn`: it can run on. */
+  settle(cpu: number, steps: number, goesOn: boolean): void {
+    const leaves = this.passing || !goesOn;
+    this.passing = false;
+    if (cpu === this.owner) {
+      this.left -= steps;
+      if (leaves || this.left <= 0) this.begin((cpu + 1) % this.cpus);
+    } else {
+      this.visitLeft -= steps;
+      if (leaves || this.visitLeft <= 0) this.next = this.owner;
+    }
+    const { called } = this;
+    this.called = -1;
+    if (called >= 0) this.visit(called);
+  }
+
+  private begin(cpu: number): void {
+    this.owner = this.next = cpu;
+    this.left = this.quantum;
+    this.visitLeft = this.visits;
+  }
+
+  private visit(cpu: number): void {
+    if (this.visitLeft > 0) this.next = cpu;
+  }
+
+  save(): State {
+    return [this.next, this.owner, this.left, this.visitLeft];
+  }
+
+  /** Takes over what `save` gave. */
+  restore(state: State): void {
+    [this.next, this.owner, this.left, this.visitLeft] = state as number[];
+    this.called = -1;
+    this.passing = false;
+  }
+}

@@ -1,0 +1,85 @@
+/** Whose turn it is, apart from any machine. */
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { Turns } from "../../src/machine/turns";
+
+const all = (): boolean => true;
+
+describe("turns", () => {
+  test("go round in order, a quantum each", () => {
+    const turns = new Turns(3, 10);
+    const order: number[] = [];
+    for (let i = 0; i < 7; i++) {
+      const cpu = turns.pick(all);
+      assert.equal(turns.budget, 10);
+      order.push(cpu);
+      turns.settle(cpu, 10, true);
+    }
+    assert.deepEqual(order, [0, 1, 2, 0, 1, 2, 0]);
+  });
+
+  test("skip CPUs that cannot run, and tell when none can", () => {
+    const turns = new Turns(3, 10);
+    assert.equal(
+      turns.pick((cpu) => cpu === 2),
+      2,
+    );
+    assert.equal(
+      turns.pick(() => false),
+      -1,
+    );
+  });
+
+  test("are the same however slices are cut", () => {
+    const whole = new Turns(2, 10);
+    whole.settle(whole.pick(all), 10, true);
+    const cut = new Turns(2, 10);
+    for (let i = 0; i < 10; i++) cut.settle(cut.pick(all), 1, true);
+    assert.deepEqual(cut.save(), whole.save());
+  });
+
+  test("a called CPU visits, and the turn's owner goes on with what it had left", () => {
+    const turns = new Turns(3, 100);
+    turns.call(2, true);
+    turns.settle(turns.pick(all), 30, true);
+    assert.equal(turns.pick(all), 2);
+    assert.equal(turns.budget, 25);
+    turns.settle(2, 25, true);
+    assert.equal(turns.pick(all), 0);
+    assert.equal(turns.budget, 70);
+  });
+
+  test("visits in one turn are bounded", () => {
+    const turns = new Turns(3, 100);
+    turns.pick(all);
+    let visited = 0;
+    turns.call(1, false);
+    for (;;) {
+      const cpu = turns.pick(all);
+      if (cpu === 0) break;
+      turns.call(3 - cpu, true);
+      turns.settle(cpu, 5, true);
+      visited += 5;
+    }
+    assert.equal(visited, 25);
+    turns.call(1, false);
+    assert.equal(turns.pick(all), 0);
+  });
+
+  test("a spinning CPU passes its turn on", () => {
+    const turns = new Turns(2, 100);
+    turns.pass();
+    turns.settle(turns.pick(all), 3, true);
+    assert.equal(turns.pick(all), 1);
+  });
+
+  test("what is saved is taken over", () => {
+    const turns = new Turns(3, 100);
+    turns.call(2, true);
+    turns.settle(turns.pick(all), 30, true);
+    const other = new Turns(3, 100);
+    other.restore(turns.save());
+    assert.deepEqual(other.save(), turns.save());
+    assert.equal(other.pick(all), 2);
+  });
+});
