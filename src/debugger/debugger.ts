@@ -127,11 +127,16 @@ export class Debugger implements StepHost {
   resume(only?: number): void {
     this.start();
     this.only = only;
+    this.passTold();
+  }
+
+  /** CPUs that still stand where a breakpoint was told go on from there without telling it again. */
+  private passTold(): void {
     for (const [cpu, at] of this.told) {
       const { state, retired } = this.cpu(cpu);
       if (state.rip === at.rip && retired === at.retired) this.machine.resumeFrom(cpu);
+      else this.told.delete(cpu);
     }
-    this.told.clear();
   }
 
   /** Begins a step. Throws a {@link UserError} when a step out has nowhere to go. */
@@ -140,8 +145,8 @@ export class Debugger implements StepHost {
     if (request.kind === "out" && this.caller(cpu) === undefined)
       throw new UserError(`CPU ${cpu.index} has no caller to step out to: its stack cannot be followed further.`);
     this.start();
+    this.passTold();
     this.stepper = new Stepper(this, request);
-    this.told.clear();
   }
 
   private start(): void {

@@ -150,7 +150,11 @@ export class Stepper {
     if (entered !== undefined) return this.handle(entered);
     // Asked to stop before the instruction retired (another CPU's turn): once more.
     if (cpu.retired === retired && cpu.activity === "running") return undefined;
-    if (cpu.linearRip() === before && instruction?.text.startsWith("rep") === true) return undefined;
+    if (instruction !== undefined && cpu.linearRip() === before && instruction.text.startsWith("rep")) {
+      // Each repetition counts as an instruction; to a person the whole is one.
+      this.enter({ kind: "runTo", address: BigInt.asUintN(64, before + BigInt(instruction.length)), sp, next: "check" });
+      return undefined;
+    }
     if (instruction?.flow === "call") {
       const called = this.called(BigInt.asUintN(64, before + BigInt(instruction.length)), sp);
       if (called) return undefined;

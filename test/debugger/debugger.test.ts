@@ -110,7 +110,7 @@ describe("a debugger over a machine", () => {
     assert.equal((run() as Stop).kind, "breakpoint");
   });
 
-  test("a faulting instruction: a step into follows the exception, one over runs its handler where there is one", () => {
+  test("an exception stops with its fields before its handler begins", () => {
     const { debugger: session, run } = bench(codeImage(0x0f, 0x0b));
     session.filters.replace("client", [
       { id: "1", filter: "cpu.exception", condition: "vector == 6 && rip == 0x100000 && errorCode == -1" },

@@ -69,8 +69,11 @@ export const lifecycleRequests: HandlerTable = {
     return capabilities;
   },
 
-  launch: async (_args, { call, session, sendEvent }) => {
-    const attributes = checkLaunch(_args.all);
+  launch: async (args, { call, session, sendEvent }) => {
+    const checked = checkLaunch(args.all);
+    // "Run Without Debugging": nothing stops the guest but the person.
+    const undisturbed = { ...checked, stopOnEntry: false, interruptBreakpoints: [], workspaceInterruptBreakpoints: [] };
+    const attributes = args.flag("noDebug") ? undisturbed : checked;
     session.startEngine();
     try {
       await call("launch", attributes);
