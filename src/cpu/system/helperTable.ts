@@ -58,6 +58,16 @@ export function buildHelpers(system: CpuSystem): readonly HelperFunction[] {
     state.setGpr(0, value & 0xffff_ffffn);
     state.setGpr(2, (value >> 32n) & 0xffff_ffffn);
   };
+  /** TSC into EDX:EAX. Guests wait in loops around it: without an offset it needs no big integers. */
+  const readTsc = (): void => {
+    if (state.tscOffset !== 0n) {
+      setEdxEax(system.msrs.tsc());
+      return;
+    }
+    const now = system.now();
+    state.setGpr32(0, now % 0x1_0000_0000);
+    state.setGpr32(2, Math.floor(now / 0x1_0000_0000));
+  };
   const { segments, far, tables } = system;
   const descriptorTable = (address: bigint, limit: number, at: bigint, size: number): boolean =>
     mmu.probeWrite(at, size === 8 ? 10 : 6, true) &&
@@ -298,12 +308,12 @@ export function buildHelpers(system: CpuSystem): readonly HelperFunction[] {
     writeMsr: () => (privileged() && system.msrs.write(state.gpr32(1), edxEax()) ? STATUS_OK : fault(EXC_GP, 0)),
     rdtsc: () => {
       if ((state.cr4 & CR4_TSD) !== 0 && state.cpl > 0) return fault(EXC_GP, 0);
-      setEdxEax(system.msrs.tsc());
+      readTsc();
       return STATUS_OK;
     },
     rdtscp: () => {
       if ((state.cr4 & CR4_TSD) !== 0 && state.cpl > 0) return fault(EXC_GP, 0);
-      setEdxEax(system.msrs.tsc());
+      readTsc();
       state.setGpr(1, state.tscAux);
       return STATUS_OK;
     },
