@@ -185,6 +185,10 @@ ${both(`60 punpcklbw 61 punpcklwd 62 punpckldq 63 packsswb 64 pcmpgtb 65 pcmpgtw
 export const simd38Rows: readonly OpcodeRow[] = parseRows(`
 ${both(`00 pshufb 01 phaddw 02 phaddd 03 phaddsw 04 pmaddubsw 05 phsubw 06 phsubd 07 phsubsw 08 psignb 09 psignw 0A psignd 0B pmulhrsw
   1C pabsb 1D pabsw 1E pabsd`)}
+  10 pblendvb Vx,Wx 66
+  14 blendvps Vx,Wx 66
+  15 blendvpd Vx,Wx 66
+  17 ptest Vx,Wx 66
   20 pmovsxbw Vx,Wq 66
   21 pmovsxbd Vx,Wd 66
   22 pmovsxbq Vx,Ww 66
@@ -215,6 +219,33 @@ ${both(`00 pshufb 01 phaddw 02 phaddd 03 phaddsw 04 pmaddubsw 05 phsubw 06 phsub
 
 /** 0F 3A. */
 export const simd3ARows: readonly OpcodeRow[] = parseRows(`
+  08 roundps Vx,Wx,Ib 66
+  09 roundpd Vx,Wx,Ib 66
+  0A roundss Vx,Wd,Ib 66
+  0B roundsd Vx,Wq,Ib 66
+  0C blendps Vx,Wx,Ib 66
+  0D blendpd Vx,Wx,Ib 66
+  0E pblendw Vx,Wx,Ib 66
+  14:reg pextrb Ed,Vx,Ib 66
+  14:mem pextrb Eb,Vx,Ib 66
+  15:reg pextrw Ed,Vx,Ib 66
+  15:mem pextrw Ew,Vx,Ib 66
+  16 pextrq Ey,Vx,Ib 66 w1 o64
+  16 pextrd Ey,Vx,Ib 66
+  17 extractps Ed,Vx,Ib 66
+  20:reg pinsrb Vx,Ed,Ib 66
+  20:mem pinsrb Vx,Eb,Ib 66
+  21:reg insertps Vx,Wx,Ib 66
+  21:mem insertps Vx,Wd,Ib 66
+  22 pinsrq Vx,Ey,Ib 66 w1 o64
+  22 pinsrd Vx,Ey,Ib 66
+  40 dpps Vx,Wx,Ib 66
+  41 dppd Vx,Wx,Ib 66
+  42 mpsadbw Vx,Wx,Ib 66
+  60 pcmpestrm Vx,Wx,Ib 66
+  61 pcmpestri Vx,Wx,Ib 66
+  62 pcmpistrm Vx,Wx,Ib 66
+  63 pcmpistri Vx,Wx,Ib 66
   0F palignr Pq,Qq,Ib np
   0F palignr Vx,Wx,Ib 66`);
 

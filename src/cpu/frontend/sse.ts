@@ -2,7 +2,7 @@
  * SSE and MMX instructions. Moves and bitwise operations are plain ops on the halves of a register; everything else is the helper `simd`, given the slots of its operands
  * (cpu/simd). Memory operands are loaded into a pair of temporaries first: faults come before any change.
  */
-import { SLOT_MXCSR, SLOT_ZERO, slotOfXmm } from "../../tcg/layout";
+import { SLOT_MXCSR, SLOT_ZERO, slotOfGpr, slotOfXmm } from "../../tcg/layout";
 import type { OpName } from "../../tcg/ops";
 import { type SimdMnemonic, simdMnemonics } from "../decode/simdMnemonics";
 import { MODE_FPU_EM, MODE_FPU_TS, MODE_OSFXSR } from "../mode";
@@ -117,6 +117,7 @@ function vectorSource(e: Emission, index: number, aligned: boolean): number {
 function operation(name: SimdMnemonic): Emitter {
   const number = operationNumber(name);
   const gives = resultBytes(name);
+  const explicitLengths = name === "pcmpestri" || name === "pcmpestrm";
   return (e) => {
     if (!ready(e)) return;
     const { insn } = e;
@@ -130,7 +131,7 @@ function operation(name: SimdMnemonic): Emitter {
       source = pair(e);
       e.emit("movi", source, SLOT_ZERO, SLOT_ZERO, immediate);
       e.emit("movi", source + 8);
-    } else source = vectorSource(e, 1, true);
+    } else source = vectorSource(e, 1, !name.startsWith("pcmpestr") && !name.startsWith("pcmpistr"));
     const mmx = letterOf(e, 0) === "P" || letterOf(e, 0) === "Q";
     const onMmx = mmx || letterOf(e, 1) === "Q";
     if (letterOf(e, 0) === "G") {
@@ -140,7 +141,7 @@ function operation(name: SimdMnemonic): Emitter {
       e.setRegister(insn.reg, wide ? 64 : 32, result);
       return;
     }
-    const wide = letterOf(e, 1) === "E" && e.is64 && insn.rexW;
+    const wide = (letterOf(e, 1) === "E" || explicitLengths) && e.is64 && insn.rexW;
     const flags = (wide ? 0x100 : 0) | (onMmx ? 0x200 : 0) | immediate;
     if (!mmx) {
       const destination = slotOfXmm(letterOf(e, 0) === "V" ? insn.reg : insn.rm);
@@ -306,6 +307,59 @@ function insertWord(e: Emission): void {
   }
 }
 
+/** PEXTRB, PEXTRD, PEXTRQ, EXTRACTPS, and PEXTRW to memory: element `index` of `width` bits. */
+function extractElement(width: 8 | 16 | 32 | 64): Emitter {
+  return (e) => {
+    if (!ready(e)) return;
+    const { insn } = e;
+    const bit = (insn.immediate * width) & 127;
+    const value = e.temp();
+    e.emit("shr", value, slotOfXmm(insn.reg) + (bit >> 6) * 8, SLOT_ZERO, bit & 63);
+    if (insn.memory) {
+      e.addressMemory(width / 8, true);
+      e.load("st", value, width);
+      return;
+    }
+    if (width === 8 || width === 16) e.emit(width === 8 ? "zx8" : "zx16", value, value);
+    e.setRegister(insn.rm, width === 64 ? 64 : 32, value, width < 32);
+  };
+}
+
+/** PINSRB, PINSRD, PINSRQ. */
+function insertElement(width: 8 | 32 | 64): Emitter {
+  return (e) => {
+    if (!ready(e)) return;
+    const { insn } = e;
+    const bit = (insn.immediate * width) & 127;
+    const half = slotOfXmm(insn.reg) + (bit >> 6) * 8;
+    const value = e.temp();
+    if (insn.memory) {
+      e.addressMemory(width / 8, false);
+      e.load("ld", value, width);
+    } else e.emit(width === 8 ? "zx8" : width === 32 ? "zx32" : "mov", value, slotOfGpr(insn.rm));
+    const ones = (1n << BigInt(width)) - 1n;
+    e.emit("and", half, half, SLOT_ZERO, ~(ones << BigInt(bit & 63)));
+    e.emit("shl", value, value, SLOT_ZERO, bit & 63);
+    e.emit("or", half, half, value);
+  };
+}
+
+/** PEXTRW: from an MMX or XMM register to a general one, or in the newer encoding anywhere. */
+function extractWord(e: Emission): void {
+  if (letterOf(e, 0) === "E") extractWordAnywhere(e);
+  else extractWordToRegister(e);
+}
+const extractWordAnywhere = extractElement(16);
+const extractWordToRegister = operation("pextrw");
+
+/** INSERTPS: memory holds the one element. */
+function insertSingle(e: Emission): void {
+  if (!sseReady(e)) return;
+  const { insn } = e;
+  const source = vectorSource(e, 1, false);
+  e.helper("simd", slotOfXmm(insn.reg), source, operationNumber("insertps"), insn.immediate & (insn.memory ? 0x3f : 0xff));
+}
+
 /** MASKMOVQ, MASKMOVDQU: byte by byte to [rDI]. Every byte that is to be written is probed before the first is. */
 function maskedMove(e: Emission): void {
   if (!ready(e)) return;
@@ -380,6 +434,15 @@ const special: { readonly [name in SimdMnemonic]?: Emitter } = {
   movdq2q: moveXmmToMmx,
   movntq: storeMmx,
   pinsrw: insertWord,
+  pextrb: extractElement(8),
+  pextrd: extractElement(32),
+  pextrq: extractElement(64),
+  extractps: extractElement(32),
+  pextrw: extractWord,
+  pinsrb: insertElement(8),
+  pinsrd: insertElement(32),
+  pinsrq: insertElement(64),
+  insertps: insertSingle,
   maskmovq: maskedMove,
   maskmovdqu: maskedMove,
   emms: emptyMmx,

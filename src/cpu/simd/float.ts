@@ -254,6 +254,28 @@ export class SseArithmetic {
     return this.round(layout32, 32, sign !== 0n, magnitude(layout64, x), unitOf(layout64, x), false);
   }
 
+  /** An exception that is not masked has come about: what depends on the results so far is not computed. */
+  get stopped(): boolean {
+    return this.unmasked(this.context.flags) !== 0;
+  }
+
+  /** ROUNDSS and its kin: `immediate` has the rounding (bits 0-1; bit 2: that of MXCSR) and bit 3: no precision exception. */
+  toIntegral(bits: Bits, value: bigint, immediate: number): bigint {
+    const l = layoutOf(bits);
+    const nan = this.propagate(l, value, value);
+    if (nan !== undefined) return nan;
+    const x = this.operand(l, value);
+    if (isInfinite(l, x) || isZero(l, x)) return x;
+    const mode = (immediate & 4) !== 0 ? this.context.rounding : immediate & 3;
+    const rounded = roundToQuantum(magnitude(l, x), unitOf(l, x), 0, mode, negative(l, x));
+    if (!rounded.inexact) return x;
+    if ((immediate & 8) === 0) this.raise(PE);
+    if (rounded.r === 0n) return x & l.sign;
+    const length = bitLength(rounded.r);
+    const fraction = (rounded.r << (l.shift + 1n - BigInt(length))) & l.fraction;
+    return (x & l.sign) | (BigInt(length - 1 + (bits === 32 ? 127 : 1023)) << l.shift) | fraction;
+  }
+
   /** To a signed integer of `width` bits, as its two's complement; out of range and for NaN: the integer indefinite. */
   toInteger(bits: Bits, value: bigint, width: 32 | 64, truncate: boolean): bigint {
     const l = layoutOf(bits);

@@ -17,6 +17,8 @@ export interface Vectors {
   readonly a: Lanes;
   readonly b: Lanes;
   readonly r: Lanes;
+  /** XMM0, for operations that take it besides. */
+  readonly c: Lanes;
   readonly immediate: number;
   /** On MMX registers: 64 bits count. */
   readonly mmx: boolean;

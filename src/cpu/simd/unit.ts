@@ -1,11 +1,12 @@
 import { unreachable } from "../../common/errors";
-import { packFlags } from "../../tcg/flags";
-import { SLOT_CC_AUX, SLOT_CC_RES, SLOT_MXCSR } from "../../tcg/layout";
+import { type Flags, packFlags } from "../../tcg/flags";
+import { SLOT_CC_AUX, SLOT_CC_RES, SLOT_MXCSR, SLOT_XMM } from "../../tcg/layout";
 import { STATUS_FAULT, STATUS_OK } from "../../tcg/ops";
 import { DE, IE, ZE } from "../fpu/context";
 import type { FpuState } from "../fpu/state";
 import { EQUAL, LESS, SseArithmetic, UNORDERED } from "./float";
 import { Lanes, type Vectors } from "./lanes";
+import { compareStrings, stringIndex, stringMask } from "./sse4";
 import { type Operation, operations } from "./operations";
 
 /** What the unit needs of its CPU. */
@@ -18,6 +19,7 @@ export interface SimdHost {
   arithmeticFault(): void;
 }
 
+const noFlags: Flags = { cf: false, pf: false, af: false, zf: false, sf: false, of: false };
 const WIDE = 0x100;
 const MMX = 0x200;
 
@@ -27,6 +29,7 @@ export class SimdUnit {
     a: new Lanes(),
     b: new Lanes(),
     r: new Lanes(),
+    c: new Lanes(),
     immediate: 0,
     mmx: false,
   };
@@ -54,6 +57,7 @@ export class SimdUnit {
     const { vectors, arithmetic } = this;
     switch (operation.kind) {
       case "integer":
+        if (operation.third === true) this.load(vectors.c, SLOT_XMM);
         operation.run(vectors);
         this.store(to, operation.gives);
         return STATUS_OK;
@@ -65,6 +69,16 @@ export class SimdUnit {
         return STATUS_OK;
       case "compare":
         return this.compare(operation.bits, operation.signaling);
+      case "test": {
+        const { a, b } = vectors;
+        const zf = (a.u64[0] & b.u64[0]) === 0n && (a.u64[1] & b.u64[1]) === 0n;
+        const cf = (~a.u64[0] & b.u64[0]) === 0n && (~a.u64[1] & b.u64[1]) === 0n;
+        this.setFlags({ ...noFlags, zf, cf });
+        return STATUS_OK;
+      }
+      case "string":
+        this.strings(operation.explicit, operation.index, (flags & WIDE) !== 0);
+        return STATUS_OK;
       case "mmxRead":
       case "mmxWrite":
         this.touchMmx();
@@ -88,17 +102,32 @@ export class SimdUnit {
     const order = arithmetic.compare(bits, x, y, signaling);
     if (!this.accept()) return STATUS_FAULT;
     const unordered = order === UNORDERED;
-    const packed = packFlags({
-      zf: unordered || order === EQUAL,
-      pf: unordered,
-      cf: unordered || order === LESS,
-      of: false,
-      af: false,
-      sf: false,
-    });
+    this.setFlags({ ...noFlags, zf: unordered || order === EQUAL, pf: unordered, cf: unordered || order === LESS });
+    return STATUS_OK;
+  }
+
+  private setFlags(flags: Flags): void {
+    const packed = packFlags(flags);
     this.host.slots[SLOT_CC_RES / 8] = packed.result;
     this.host.slots[SLOT_CC_AUX / 8] = packed.auxiliary;
-    return STATUS_OK;
+  }
+
+  /** PCMPxSTRx: lengths in RAX and RDX if `explicit`; the result is RCX or XMM0. */
+  private strings(explicit: boolean, index: boolean, wide: boolean): void {
+    const { vectors } = this;
+    const { slots } = this.host;
+    const length = (register: number): number => {
+      const value = BigInt.asIntN(wide ? 64 : 32, slots[register]);
+      const size = value < 0n ? -value : value;
+      return size > 16n ? 16 : Number(size);
+    };
+    const result = explicit ? compareStrings(vectors, length(0), length(2)) : compareStrings(vectors);
+    if (index) slots[1] = BigInt(stringIndex(result, vectors.immediate));
+    else {
+      stringMask(result, vectors.immediate, vectors.r);
+      this.store(SLOT_XMM, 16);
+    }
+    this.setFlags({ ...noFlags, cf: result.mask !== 0, zf: result.shortB, sf: result.shortA, of: (result.mask & 1) !== 0 });
   }
 
   /** Records the exceptions of the operation in MXCSR. Those that come before computation hide the others when one of them is not masked. */

@@ -95,8 +95,8 @@ export class CpuModel {
     const bits = (...positions: number[]): number => positions.reduce((sum, position) => sum | (1 << position), 0) >>> 0;
     // VME is absent; FPU DE PSE TSC MSR PAE MCE CX8 APIC SEP MTRR PGE MCA CMOV PAT PSE36 CLFSH MMX FXSR SSE SSE2.
     const edx = bits(0, 2, 3, 4, 5, 6, 7, 8, ...(apicEnabled ? [9] : []), 11, 12, 13, 14, 15, 16, 17, 19, 23, 24, 25, 26);
-    // SSE3, MONITOR, SSSE3, CX16, PCID absent, x2APIC, MOVBE, POPCNT, TSC-deadline, hypervisor.
-    const ecx = bits(0, 3, 9, 13, 21, 22, 23, 24, 31) | ((state.cr4 & CR4_OSXSAVE) !== 0 ? 1 << 27 : 0);
+    // SSE3, MONITOR, SSSE3, SSE4.1, SSE4.2, CX16, PCID absent, x2APIC, MOVBE, POPCNT, TSC-deadline, hypervisor.
+    const ecx = bits(0, 3, 9, 13, 19, 20, 21, 22, 23, 24, 31) | ((state.cr4 & CR4_OSXSAVE) !== 0 ? 1 << 27 : 0);
     return { eax: 0x000306a9, ebx: ((id & 0xff) << 24) | (1 << 16) | (8 << 8), ecx: ecx >>> 0, edx };
   }
 

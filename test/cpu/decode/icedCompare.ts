@@ -166,8 +166,6 @@ export function compare(bytes: Uint8Array, bits: Bitness, ours: readonly Mnemoni
     if (decoder.length !== instruction.length)
       return `${decoder.row.mnemonic}: length ${decoder.length} instead of ${instruction.length} (${name})`;
     const { mnemonic } = decoder.row;
-    // SSE4.1 has an encoding of its own for PEXTRW.
-    if (mnemonic === "simd" && name === "pextrw") return null;
     if (mnemonic === "simd" || mnemonic === "x87") return isClaimed(name, ours) ? `${mnemonic} instead of ${name}` : null;
     if (!(covered[mnemonic] ?? [mnemonic.toLowerCase()]).includes(name)) return `${mnemonic} instead of ${name}`;
     if (mnemonic === "nop" || mnemonic === "ud" || mnemonic === "xchg" || mnemonic === "xlat") return null;

@@ -8,6 +8,7 @@ export const STATE_BYTES = 88;
 export interface SimdCase {
   readonly name: string;
   readonly code: readonly number[];
+  readonly instructions: number;
   /** As native.c's `struct state`. */
   readonly state: Uint8Array;
 }
@@ -131,6 +132,7 @@ function control(random: Random): number {
 
 function laneOf(name: string): 8 | 32 | 64 {
   if (name.startsWith("p")) return 8;
+  if (/^blendp|^dpp|^round/.test(name)) return name.includes("d", 4) && /d$/.test(name) ? 64 : 32;
   if (/^cvtt?(sd|pd)2|pd$|sd$/.test(name) && !/^cvt(ss|ps|si|dq|pi)2/.test(name)) return 64;
   if (/^cvt(si|dq|pi)2/.test(name)) return 8;
   return /ps|ss/.test(name) ? 32 : 8;
@@ -143,6 +145,24 @@ function encode(row: OpcodeRow, map: readonly number[], memory: boolean, wide: b
   const modrm = (memory ? 0 : 0xc2) | (reg << 3);
   const last = row.operands[row.operands.length - 1].letter === "I" ? [immediate] : [];
   return [...prefix, ...(wide ? [0x48] : []), 0x0f, ...map, row.opcode, modrm, ...last];
+}
+
+/** Adds instructions for operands that are implied: a length in EAX before, XMM0 loaded from memory before or copied to XMM1 behind. */
+function surround(name: string, code: number[], memory: boolean, random: Random): number {
+  let count = 1;
+  if (name.startsWith("pcmpestr") && !memory) {
+    code.unshift(0xb8, random.below(20), 0, 0, 0);
+    count++;
+  }
+  if (name.includes("blendv")) {
+    code.unshift(0x66, 0x0f, 0x6f, 0x00);
+    count++;
+  }
+  if (/^pcmp.strm$/.test(name)) {
+    code.push(0x66, 0x0f, 0x6f, 0xc8);
+    count++;
+  }
+  return count;
 }
 
 /** All cases; `perForm` of each form (register or memory operand, REX.W or not). */
@@ -159,9 +179,14 @@ export function* simdCases(perForm = 48, firstSeed = 0x2545f491): Generator<Simd
       const forms = [row.mod !== 0 ? [false] : [], row.mod !== 1 ? [true] : []].flat();
       const general = row.operands.some(({ letter, width }) => (letter === "E" || letter === "G") && width === "y");
       for (const memory of forms) {
-        for (const wide of row.w === 1 ? [true] : general && row.w < 0 && row.mnemonic !== "movd" ? [false, true] : [false]) {
+        for (const wide of row.w === 1
+          ? [true]
+          : general && row.w < 0 && !/^(movd|pextrd|pinsrd)$/.test(row.mnemonic)
+            ? [false, true]
+            : [false]) {
           for (let i = 0; i < perForm; i++) {
             const code = encode(row, map, memory, wide, random.next() & 0xff);
+            const instructions = surround(row.mnemonic, code, memory, random);
             const state = new Uint8Array(STATE_BYTES);
             const view = new DataView(state.buffer);
             const lane = laneOf(row.mnemonic);
@@ -171,7 +196,7 @@ export function* simdCases(perForm = 48, firstSeed = 0x2545f491): Generator<Simd
             view.setUint32(AT.mxcsr, control(random), true);
             if (row.mnemonic === "ldmxcsr" && random.below(2) === 0) view.setUint32(AT.memory, random.next() & 0xffff, true);
             view.setUint8(AT.length, code.length);
-            yield { name: row.mnemonic, code, state };
+            yield { name: row.mnemonic, code, instructions, state };
           }
         }
       }

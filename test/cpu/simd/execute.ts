@@ -8,7 +8,7 @@ const DATA = 0x2000;
 const STATUS_FLAGS = 0x8d5n;
 
 /** What the emulator makes of a case: the state after it, in the recorder's structure. */
-export function execute(machine: FlatMachine, code: readonly number[], state: Uint8Array): Uint8Array {
+export function execute(machine: FlatMachine, code: readonly number[], state: Uint8Array, instructions = 1): Uint8Array {
   const view = new DataView(state.buffer, state.byteOffset);
   const { slots, fpu } = machine;
   machine.ram.set(code, CODE);
@@ -27,7 +27,7 @@ export function execute(machine: FlatMachine, code: readonly number[], state: Ui
   slots[SLOT_MXCSR / 8] = BigInt(view.getUint32(AT.mxcsr, true));
   machine.rip = BigInt(CODE);
   machine.rflags = STATUS_FLAGS | 2n;
-  machine.execute(1);
+  machine.execute(instructions);
   const after = state.slice();
   const result = new DataView(after.buffer);
   after.set(machine.ram.subarray(DATA, DATA + 16), AT.memory);

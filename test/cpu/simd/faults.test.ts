@@ -33,10 +33,10 @@ describe("faults of SSE and MMX", () => {
     const machine = machineIn();
     machine.unmapAll();
     let faults = 0;
-    for (const { name, code, state } of simdCases(2)) {
+    for (const { name, code, instructions, state } of simdCases(2)) {
       for (let failing = 0; failing < (aligned.test(name) ? 1 : 40); failing++) {
         machine.refuseAccess = (access) => access === failing;
-        const after = execute(machine, code, state);
+        const after = execute(machine, code, state, instructions);
         machine.refuseAccess = () => false;
         if (machine.trap?.vector !== 14) break;
         faults++;

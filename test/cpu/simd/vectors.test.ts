@@ -17,9 +17,9 @@ for (const engine of ["emitted", "reference"] as const) {
       const machine = new FlatMachine({ engine });
       machine.mode = userMode(64) | MODE_OSFXSR;
       const failures = new Map<string, { count: number; first: string }>();
-      cases.forEach(({ name, code, state }, index) => {
+      cases.forEach(({ name, code, instructions, state }, index) => {
         const expected = state.map((byte, i) => byte ^ changes[i * cases.length + index]);
-        const actual = execute(machine, code, state);
+        const actual = execute(machine, code, state, instructions);
         if (Buffer.compare(actual, expected) === 0) return;
         const entry = failures.get(name) ?? {
           count: 0,
