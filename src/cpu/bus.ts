@@ -21,4 +21,6 @@ export interface InterruptController {
   readMsr(index: number): bigint | undefined;
   writeMsr(index: number, value: bigint): boolean;
   cr8: number;
+  /** The TSC was written: TSC deadlines are met by its new value. */
+  tscChanged(): void;
 }

@@ -235,6 +235,55 @@ describe("NMI", () => {
   });
 });
 
+describe("SMI", () => {
+  /** SMBASE + 0x8000. */
+  const HANDLER = 0x3_8000;
+  const SMI = 0x200;
+
+  test("its handler returns with RSM, NMIs blocked as they were", () => {
+    const guest = testGuest((a) => {
+      a.label("cpu0")
+        .mov("rax", 5)
+        .apicWrite(ICR_LOW, NMI)
+        .label("first")
+        .nop(3)
+        .store(DATA + 8, "rax")
+        .exit();
+      a.label("vector2").inc(DATA).compare(DATA, 1).jcc("nz", "second");
+      a.apicWrite(ICR_LOW, NMI).apicWrite(ICR_LOW, SMI).nop(5).label("second").iretq();
+    });
+    // mov eax, 9; inc word [0x8010]; rsm
+    guest.machine.memory.write(HANDLER, Uint8Array.of(0x66, 0xb8, 9, 0, 0, 0, 0xff, 0x06, 0x10, 0x80, 0x0f, 0xaa));
+    guest.finish();
+    assert.deepEqual(ripsOf(guest, 2), [guest.code.at("first"), guest.code.at("first")]);
+    assert.deepEqual([guest.read32(DATA + 0x10), guest.read32(DATA + 8)], [1, 5]);
+  });
+
+  test("a handler that touches debug registers leaves the guest's breakpoints in force", () => {
+    const guest = testGuest((a) => {
+      a.label("cpu0").mov("rax", DATA).bytes(0x0f, 0x23, 0xc0).mov("rax", 0xd0402).bytes(0x0f, 0x23, 0xf8);
+      a.apicWrite(ICR_LOW, SMI).inc(DATA).label("here").nop().exit();
+      a.label("vector1").iretq();
+    });
+    // xor eax, eax; mov dr6, eax; rsm
+    guest.machine.memory.write(HANDLER, Uint8Array.of(0x66, 0x31, 0xc0, 0x0f, 0x23, 0xf0, 0x0f, 0xaa));
+    guest.finish();
+    assert.deepEqual(ripsOf(guest, 1), [guest.code.at("here")]);
+  });
+});
+
+describe("TSC deadline", () => {
+  test("a write of the TSC moves it", () => {
+    const guest = testGuest((a) => {
+      // LVT timer in TSC-deadline mode; deadline = 1,000,000; then the TSC is set to 999,990.
+      a.label("cpu0").sti().apicWrite(LVT_TIMER, 0x4_0040).mov("rcx", 0x6e0).mov("rax", 1_000_000).mov("rdx", 0).bytes(0x0f, 0x30);
+      a.mov("rcx", 0x10).mov("rax", 999_990).bytes(0x0f, 0x30).label("from").nop(20).exit();
+    });
+    guest.finish(500);
+    assert.deepEqual(ripsOf(guest, 0x40), [guest.code.at("from", 9)]);
+  });
+});
+
 describe("between CPUs", () => {
   const spinner = (a: Assembler): Assembler =>
     a

@@ -77,6 +77,7 @@ export class Msrs {
     switch (index) {
       case 0x10:
         state.tscOffset = BigInt.asUintN(64, value - BigInt(this.c.now()));
+        controller.tscChanged();
         return true;
       case 0x8b:
         state.plainMsrs.set(index, 0n);

@@ -10,7 +10,11 @@ const REVISION = 0x30064;
  * reserved range, as the manual leaves open where.
  */
 export class Smm {
-  constructor(private readonly c: SystemContext) {}
+  /** `debugLoaded` is called after the debug registers changed. */
+  constructor(
+    private readonly c: SystemContext,
+    private readonly debugLoaded: () => void,
+  ) {}
 
   enter(): void {
     const { state } = this.c;
@@ -34,7 +38,8 @@ export class Smm {
       this.put(at + 8, 4, BigInt(state.limit[segment]));
       this.put(at + 12, 4, BigInt(state.access[segment]));
     }
-    const rest = [BigInt(state.cr4), state.gdtrBase, BigInt(state.gdtrLimit), state.idtrBase, BigInt(state.idtrLimit), BigInt(state.cpl)];
+    const tables = [state.gdtrBase, BigInt(state.gdtrLimit), state.idtrBase, BigInt(state.idtrLimit)];
+    const rest = [BigInt(state.cr4), ...tables, BigInt(state.cpl), state.nmiBlocked ? 1n : 0n];
     rest.forEach((value, i) => this.put(0x7c80 + 8 * i, 8, value));
 
     state.inSmm = true;
@@ -49,6 +54,7 @@ export class Smm {
     state.cpl = 0;
     for (const segment of [ES, SS, DS, FS, GS]) state.setSegment(segment, 0, 0n, 0xffffffff, 0x8093);
     state.setSegment(CS, (state.smbase >>> 4) & 0xffff, BigInt(state.smbase >>> 0), 0xffffffff, 0x809b);
+    this.debugLoaded();
     this.c.flushAll();
   }
 
@@ -71,7 +77,7 @@ export class Smm {
     registerOrder.forEach((register, i) => state.setGpr(register, this.take(0x7f94 - 8 * i, 8)));
     state.rflags = Number(this.take(0x7fe8, 8) & 0xffff_ffffn);
     state.rip = this.take(0x7fd8, 8);
-    const rest = [0, 1, 2, 3, 4, 5].map((i) => this.take(0x7c80 + 8 * i, 8));
+    const rest = [0, 1, 2, 3, 4, 5, 6].map((i) => this.take(0x7c80 + 8 * i, 8));
     state.cr4 = Number(rest[0]);
     state.gdtrBase = rest[1];
     state.gdtrLimit = Number(rest[2]);
@@ -81,7 +87,9 @@ export class Smm {
     state.smbase = Number(this.take(0x7ef8, 4));
     if ((this.take(0x7f02, 2) & 1n) !== 0n) state.activity = "halted";
     state.inSmm = false;
-    state.nmiBlocked = false;
+    // An NMI handler that was interrupted goes on with NMIs blocked.
+    state.nmiBlocked = (rest[6] & 1n) !== 0n;
+    this.debugLoaded();
     this.c.flushAll();
     return true;
   }

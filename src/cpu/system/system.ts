@@ -133,7 +133,7 @@ export class CpuSystem implements SystemContext {
     this.ports = new Ports(this, this.debug);
     this.strings = new Strings(this, this.segments, this.ports);
     this.checks = new SelectorChecks(this, this.segments);
-    this.smm = new Smm(this);
+    this.smm = new Smm(this, () => this.debug.update());
     this.helpers = buildHelpers(this);
   }
 
