@@ -42,21 +42,32 @@ function naming<T>(attribute: keyof LaunchAttributes, load: () => T): T {
   }
 }
 
+function createMachine(attributes: LaunchAttributes): Machine {
+  const memory = attributes.memory ?? launchDefaults.memory;
+  try {
+    return Machine.create({
+      cpus: attributes.cpus ?? launchDefaults.cpus,
+      memory: memory * mebibyte,
+      engine: "interpreter",
+      ...(attributes.quantum === undefined ? {} : { quantum: attributes.quantum }),
+      seed: attributes.seed ?? launchDefaults.seed,
+    });
+  } catch (error) {
+    // The host's WebAssembly refuses memories that it cannot give.
+    if (!(error instanceof RangeError)) throw error;
+    throw new UserError(
+      `The launch attribute "memory" asks for ${memory} MiB, which this computer cannot give: ${error.message}.`,
+      "memory",
+    );
+  }
+}
+
 /** Makes the machine, loads the image, reads symbols. Throws a {@link UserError} that names the attribute or file. */
 export function loadGuest(attributes: LaunchAttributes): LoadedGuest {
   const { program } = attributes;
   const image = readAttribute("program", program);
   const initrd = attributes.initrd === undefined ? undefined : readAttribute("initrd", attributes.initrd);
-  const memory = (attributes.memory ?? launchDefaults.memory) * mebibyte;
-  const machine = naming("memory", () =>
-    Machine.create({
-      cpus: attributes.cpus ?? launchDefaults.cpus,
-      memory,
-      engine: "interpreter",
-      ...(attributes.quantum === undefined ? {} : { quantum: attributes.quantum }),
-      seed: attributes.seed ?? launchDefaults.seed,
-    }),
-  );
+  const machine = naming("memory", () => createMachine(attributes));
   const state = naming("program", () =>
     machine.boot({
       image,

@@ -82,60 +82,63 @@ export class DisassemblyReader {
   }
 
   /**
-   * Up to `count` instructions that end where `address` begins. x86 cannot be decoded backwards: decoding starts at the function's
-   * first instruction, or at the farthest byte from which it comes out even.
+   * Up to `count` instructions that end where `address` begins. x86 cannot be decoded backwards: decoding starts some way before, at a
+   * function's first instruction if one is known there, else at the farthest byte from which it comes out even. Code soon falls into
+   * step whatever byte decoding begins at; bytes that are no instruction stand for themselves.
    */
   private backward(address: bigint, count: number): DisassembledLine[] {
-    const farthest = BigInt(count * longestInstruction);
-    const place = this.symbols.lookup(address);
-    if (place?.symbol !== undefined && place.offset > 0n && place.offset <= 65_536n) {
-      const lines = this.between(address - place.offset, address);
-      if (lines !== undefined && (lines.length >= count || place.offset > farthest)) return lines.slice(-count);
-      if (lines !== undefined) {
-        const rest = this.backwardFrom(BigInt.asUintN(64, address - place.offset), count - lines.length);
-        return [...rest, ...lines];
+    const low = this.startBefore(address, Math.min(count * 8 + 32, maximumReach));
+    const size = Number(address - low);
+    const bytes = size === 0 ? undefined : this.cpu.readMemory(low, size + longestInstruction);
+    if (bytes === undefined || bytes.length < size) return [];
+    const lengths = new Int16Array(size);
+    const lengthAt = (at: number): number => {
+      if (lengths[at] === 0) {
+        const { valid, length } = this.decode(bytes.subarray(at, at + longestInstruction), BigInt.asUintN(64, low + BigInt(at)));
+        lengths[at] = valid ? length : 1;
       }
-    }
-    return this.backwardFrom(address, count);
+      return lengths[at];
+    };
+    const starts = chainFrom(0, size, lengthAt) ?? chainFrom(farthestEven(size, lengthAt), size, lengthAt) ?? [];
+    return starts.slice(-count).map((at) => this.line(bytes.subarray(at, at + longestInstruction), BigInt.asUintN(64, low + BigInt(at))));
   }
 
-  private backwardFrom(address: bigint, count: number): DisassembledLine[] {
-    const reach = Math.min(count * 8 + 32, 16_384);
-    for (let back = Math.min(reach, Number(address)); back > 0; back--) {
-      const start = address - BigInt(back);
-      if (this.cpu.readMemory(start, 1) === undefined) {
-        // Nothing before the next page boundary.
-        const toBoundary = 4096 - Number(start & 0xfffn);
-        if (toBoundary >= back) return [];
-        back -= toBoundary - 1;
-        continue;
-      }
-      const lines = this.between(start, address);
-      if (lines !== undefined && lines.length >= count) return lines.slice(-count);
-      // Close to the address, whatever comes out even is all there is.
-      if (lines !== undefined && back <= longestInstruction) return lines;
+  /** Where to begin decoding: at most `reach` bytes before `address`, or at the start of the function there; readable throughout. */
+  private startBefore(address: bigint, reach: number): bigint {
+    let low = address;
+    const wanted = address > BigInt(reach) ? address - BigInt(reach) : 0n;
+    while (low > wanted) {
+      const page = (low - 1n) & ~0xfffn;
+      if (this.cpu.readMemory(page, 1) === undefined) return low;
+      low = page > wanted ? page : wanted;
     }
-    return [];
+    const place = this.symbols.lookup(low);
+    if (place?.symbol === undefined || place.offset === 0n || place.offset > 4096n) return low;
+    const start = low - place.offset;
+    const readable = this.cpu.readMemory(start, Number(place.offset));
+    return readable !== undefined && readable.length === Number(place.offset) ? start : low;
   }
+}
 
-  /** The instructions from `start` to `end`; undefined when they do not come out even or are not valid. */
-  private between(start: bigint, end: bigint): DisassembledLine[] | undefined {
-    const size = Number(end - start);
-    const bytes = this.cpu.readMemory(start, size);
-    if (bytes === undefined || bytes.length < size) return undefined;
-    const found: { at: number; length: number }[] = [];
-    let at = 0;
-    while (at < size) {
-      const instruction = this.decode(bytes.subarray(at), BigInt.asUintN(64, start + BigInt(at)));
-      if (!instruction.valid) return undefined;
-      found.push({ at, length: instruction.length });
-      at += instruction.length;
-    }
-    if (at !== size) return undefined;
-    return found.map((item) =>
-      this.line(bytes.subarray(item.at, item.at + longestInstruction), BigInt.asUintN(64, start + BigInt(item.at))),
-    );
+const maximumReach = 65_536;
+
+/** Offsets of the instructions from `start` to `size`; undefined when they do not come out even. */
+function chainFrom(start: number, size: number, lengthAt: (at: number) => number): number[] | undefined {
+  const starts: number[] = [];
+  let at = start;
+  for (; at < size; at += lengthAt(at)) starts.push(at);
+  return at === size ? starts : undefined;
+}
+
+/** The first offset from which instructions come out even at `size`; `size` itself when there is none. */
+function farthestEven(size: number, lengthAt: (at: number) => number): number {
+  const even = new Uint8Array(size + 1);
+  even[size] = 1;
+  for (let at = size - 1; at >= 0; at--) {
+    const next = at + lengthAt(at);
+    even[at] = next <= size ? even[next] : 0;
   }
+  return even.indexOf(1);
 }
 
 /** Bytes as a disassembly shows them: "48 89 e5". */
