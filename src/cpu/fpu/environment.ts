@@ -134,7 +134,7 @@ export const EXTENDED_AREA_BYTES = 512;
 const EXTENDED_REGISTERS = 32;
 
 /**
- * FXSAVE of a CPU without SSE: MXCSR and the XMM registers are not written. `wide`: with REX.W pointers have 64 bits and no selectors.
+ * The x87 part of FXSAVE; MXCSR and the XMM registers are cpu/simd/savedState.ts's. `wide`: with REX.W pointers have 64 bits and no selectors.
  */
 export function storeExtended(fpu: FpuState, memory: StateMemory, address: bigint, wide: boolean): boolean {
   if (!memory.probeWrite(address, EXTENDED_AREA_BYTES)) return false;
