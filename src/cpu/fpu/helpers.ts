@@ -4,7 +4,8 @@ import { CR0_NE, CS, EXC_GP, EXC_MF } from "../state";
 import { readSse, storeSse } from "../simd/savedState";
 import type { CpuSystem } from "../system/system";
 import { type EnvironmentFormat, loadExtended, storeExtended } from "./environment";
-import { isControl, X87Unit, type X87Host } from "./unit";
+import type { X87Host } from "./core";
+import { isControl, X87Unit } from "./unit";
 
 type X87Helper = (a: number, b: number, lo: number, hi: number) => number;
 

@@ -1,8 +1,6 @@
 import { unreachable } from "../../common/errors";
-import { type BinaryOperation, compare, compute, extract, Order, remainder, roundToInteger, scale, squareRoot } from "./arithmetic";
-import { DE, FpuContext, IE, OE, PE, ROUND_ZERO, UE, ZE } from "./context";
-import { DECIMAL_INDEFINITE, loadDecimal, loadFloat, storeDecimal, storeFloat, storeInteger } from "./convert";
-import { type EnvironmentFormat, loadEnvironment, loadRegisters, storeEnvironment, storeRegisters } from "./environment";
+import { type BinaryOperation, extract, remainder, roundToInteger, scale, squareRoot } from "./arithmetic";
+import { arithmetic } from "./core";
 import {
   absolute,
   CLASS_INFINITY,
@@ -10,41 +8,16 @@ import {
   CLASS_UNSUPPORTED,
   CLASS_ZERO,
   classify,
-  expand,
   type Float80,
-  fromInteger,
   INDEFINITE,
-  isDenormal,
   isNegative,
-  narrow,
   negate,
   one,
   zero,
 } from "./format";
-import { C0, C1, C2, C3, type FpuState } from "./state";
+import { X87Memory } from "./memoryForms";
+import { C0, C1, C2, C3 } from "./state";
 import { arctangent2, logarithmProduct, logarithmProductPlusOne, powerMinusOne, trigonometric } from "./transcendental";
-
-/** Where the unit's instructions reach memory and the rest of the CPU. Addresses are linear; offsets from an operand's start wrap as the mode has it. */
-export interface X87Host {
-  /** undefined: the fault is recorded. */
-  read(address: bigint, offset: number, size: 2 | 4 | 8): bigint | undefined;
-  write(address: bigint, offset: number, size: 2 | 4 | 8, value: bigint): boolean;
-  /** Whether that many bytes can be written; false: the fault is recorded. */
-  probeWrite(address: bigint, size: number): boolean;
-  /** Records #MF. */
-  floatingPointError(): void;
-  /** CR0.NE. */
-  readonly numericErrors: boolean;
-  readonly carry: boolean;
-  readonly zero: boolean;
-  readonly parity: boolean;
-  setFlags(zero: boolean, parity: boolean, carry: boolean): void;
-  setAx(value: number): void;
-  /** How the environment is laid out in memory for this operand size. */
-  environment(operand16: boolean): EnvironmentFormat;
-}
-
-const arithmetic: readonly (BinaryOperation | "com" | "comp")[] = ["add", "mul", "com", "comp", "sub", "subr", "div", "divr"];
 
 /** Constants of D9 E8 to EE: the significand cut short, how the rest rounds to nearest, and the exponent. */
 const constants: readonly { readonly m: bigint; readonly nearestUp: boolean; readonly exponent: number }[] = [
@@ -56,29 +29,8 @@ const constants: readonly { readonly m: bigint; readonly nearestUp: boolean; rea
   { m: 0xb172_17f7_d1cf_79abn, nearestUp: true, exponent: 0x3ffe },
   { m: 0n, nearestUp: false, exponent: 0 },
 ];
-
-const conditionsOf = (order: Order): number => {
-  switch (order) {
-    case Order.greater:
-      return 0;
-    case Order.less:
-      return C0;
-    case Order.equal:
-      return C3;
-    case Order.unordered:
-      return C0 | C2 | C3;
-  }
-};
-
-/** Executes x87 instructions on one CPU's state: exactly as SDM vol. 2 has them, one at a time. */
-export class X87Unit {
-  private readonly c = new FpuContext();
-
-  constructor(
-    private readonly fpu: FpuState,
-    private readonly host: X87Host,
-  ) {}
-
+/** Executes x87 instructions on one CPU's state: exactly as SDM vol. 2 has them, one at a time. The register forms are here. */
+export class X87Unit extends X87Memory {
   /** Reports a waiting exception. True: #MF is recorded. With CR0.NE clear the error goes to a pin that this machine leaves unconnected, as if IGNNE# were asserted. */
   waits(): boolean {
     if (!this.fpu.pending || !this.host.numericErrors) return false;
@@ -95,272 +47,6 @@ export class X87Unit {
     const reg = (modrm >> 3) & 7;
     return modrm < 0xc0 ? this.memory(opcode, reg, address, operand16) : this.register(opcode, reg, modrm & 7);
   }
-
-  // Outcomes.
-
-  /** Takes over the exceptions of the arithmetic done. False: one is unmasked that keeps the destination and the stack as they were. */
-  private settle(stopping = IE | ZE | DE): boolean {
-    const { c, fpu } = this;
-    const stopped = c.unmasked(stopping);
-    if (stopped) {
-      c.flags &= ~PE;
-      // Before an operation that does not take place there is nothing to overflow.
-      if (c.unmasked(IE | ZE | DE)) c.flags &= IE | ZE | DE;
-      c.up = false;
-    }
-    fpu.flags |= c.flags;
-    fpu.setConditions(C1, c.up ? C1 : 0);
-    return !stopped;
-  }
-
-  private store(i: number, value: Float80, pops = 0): void {
-    if (!this.settle()) return;
-    this.fpu.setSt(i, value);
-    for (let n = 0; n < pops; n++) this.fpu.pop();
-  }
-
-  /** True if a register is empty: the underflow has been dealt with, with the indefinite in ST(i) unless `i` is -1. */
-  private underflow(operands: readonly number[], i: number, pops = 0): boolean {
-    const { fpu } = this;
-    if (!operands.some((operand) => fpu.isEmpty(operand))) return false;
-    if (!fpu.stackFault(false)) return true;
-    if (i >= 0) fpu.setSt(i, INDEFINITE);
-    for (let n = 0; n < pops; n++) fpu.pop();
-    return true;
-  }
-
-  /** Loads: an unmasked denormal-operand exception does not keep the value away. */
-  private push(value: Float80): void {
-    const { fpu } = this;
-    if (!fpu.isEmpty(7)) {
-      if (fpu.stackFault(true)) fpu.push(INDEFINITE);
-    } else if (this.settle(IE)) fpu.push(value);
-  }
-
-  private get st0(): Float80 {
-    return this.fpu.st(0);
-  }
-
-  /** One-operand operations on ST(0). */
-  private unary(operation: (c: FpuContext, a: Float80) => Float80): void {
-    if (!this.underflow([0], 0)) this.store(0, operation(this.c, this.st0));
-  }
-
-  private binary(operation: BinaryOperation, target: number, source: number, pops: number): void {
-    if (this.underflow([target, source], target, pops)) return;
-    this.store(target, compute(this.c, operation, this.fpu.st(target), this.fpu.st(source)), pops);
-  }
-
-  /** FCOM and its kin: the condition codes, then pops. */
-  private compareWith(other: Float80 | undefined, quietly: boolean, pops: number): void {
-    const { fpu, c } = this;
-    const codes = C0 | C2 | C3;
-    if (fpu.isEmpty(0) || other === undefined) {
-      // Unmasked exceptions keep the stack from being popped, but the codes are set, as processors do.
-      const masked = fpu.stackFault(false);
-      fpu.setConditions(codes, codes);
-      if (!masked) return;
-    } else {
-      fpu.setConditions(codes, conditionsOf(compare(c, this.st0, other, quietly)));
-      if (!this.settle()) return;
-    }
-    for (let n = 0; n < pops; n++) fpu.pop();
-  }
-
-  private compareRegister(i: number, quietly: boolean, pops: number): void {
-    this.compareWith(this.fpu.isEmpty(i) ? undefined : this.fpu.st(i), quietly, pops);
-  }
-
-  /** FCOMI and its kin: EFLAGS. */
-  private compareFlags(i: number, quietly: boolean, pops: number): void {
-    const { fpu } = this;
-    const empty = fpu.isEmpty(0) || fpu.isEmpty(i);
-    const order = empty ? Order.unordered : compare(this.c, this.st0, fpu.st(i), quietly);
-    const unordered = order === Order.unordered;
-    this.host.setFlags(unordered || order === Order.equal, unordered, unordered || order === Order.less);
-    if (!(empty ? fpu.stackFault(false) : this.settle())) return;
-    for (let n = 0; n < pops; n++) fpu.pop();
-  }
-
-  // Memory forms.
-
-  private memory(opcode: number, reg: number, address: bigint, operand16: boolean): boolean {
-    switch (opcode) {
-      case 0:
-        return this.arithmeticWith(reg, this.operandFloat(address, 32));
-      case 2:
-        return this.arithmeticWith(reg, this.operandInteger(address, 4));
-      case 4:
-        return this.arithmeticWith(reg, this.operandFloat(address, 64));
-      case 6:
-        return this.arithmeticWith(reg, this.operandInteger(address, 2));
-      case 1:
-        return reg < 4 ? this.moveFloat(reg, address, 32) : this.control(reg, address, operand16);
-      case 3:
-        return reg >= 4 ? this.moveExtended(reg, address) : this.moveInteger(reg, address, 4);
-      case 5:
-        if (reg === 1) return this.storeIntegerAt(address, 8, ROUND_ZERO, true);
-        return reg < 4 ? this.moveFloat(reg, address, 64) : this.saveState(reg, address, operand16);
-      default:
-        return reg < 4 ? this.moveInteger(reg, address, 2) : this.moveWide(reg, address);
-    }
-  }
-
-  /** A memory operand of arithmetic, NaNs as they are; undefined: fault. */
-  private operandFloat(address: bigint, width: 32 | 64): Float80 | undefined {
-    const bits = this.host.read(address, 0, width === 32 ? 4 : 8);
-    if (bits === undefined) return undefined;
-    this.c.denormalSource = isDenormal(bits, width);
-    return expand(bits, width);
-  }
-
-  private operandInteger(address: bigint, size: 2 | 4 | 8): Float80 | undefined {
-    const bits = this.host.read(address, 0, size);
-    return bits === undefined ? undefined : fromInteger(BigInt.asIntN(size * 8, bits));
-  }
-
-  private arithmeticWith(reg: number, operand: Float80 | undefined): boolean {
-    if (operand === undefined) return false;
-    const operation = arithmetic[reg];
-    if (operation === "com" || operation === "comp") this.compareWith(operand, false, operation === "comp" ? 1 : 0);
-    else if (!this.underflow([0], 0)) this.store(0, compute(this.c, operation, this.st0, operand));
-    return true;
-  }
-
-  /** FLD, FST, FSTP of single and double precision. */
-  private moveFloat(reg: number, address: bigint, width: 32 | 64): boolean {
-    const size = width === 32 ? 4 : 8;
-    if (reg === 0) {
-      const bits = this.host.read(address, 0, size);
-      if (bits === undefined) return false;
-      this.push(this.fpu.isEmpty(7) ? loadFloat(this.c, bits, width) : zero(false));
-      return true;
-    }
-    return this.storeMemory(address, size, narrow(INDEFINITE, width), reg === 3, (value) => storeFloat(this.c, value, width));
-  }
-
-  /** FILD, FISTTP, FIST, FISTP of 16 and 32 bits. */
-  private moveInteger(reg: number, address: bigint, size: 2 | 4): boolean {
-    if (reg === 0) return this.loadInteger(address, size);
-    return this.storeIntegerAt(address, size, reg === 1 ? ROUND_ZERO : this.c.rounding, reg !== 2);
-  }
-
-  private loadInteger(address: bigint, size: 2 | 4 | 8): boolean {
-    const value = this.operandInteger(address, size);
-    if (value === undefined) return false;
-    this.push(value);
-    return true;
-  }
-
-  private storeIntegerAt(address: bigint, size: 2 | 4 | 8, mode: number, pops: boolean): boolean {
-    const width = (size * 8) as 16 | 32 | 64;
-    return this.storeMemory(address, size, 1n << BigInt(width - 1), pops, (value) => storeInteger(this.c, value, width, mode));
-  }
-
-  /** FLD and FSTP of extended precision, which convert nothing. */
-  private moveExtended(reg: number, address: bigint): boolean {
-    const { host, fpu } = this;
-    if (reg === 5) {
-      const m = host.read(address, 0, 8);
-      if (m === undefined) return false;
-      const se = host.read(address, 8, 2);
-      if (se === undefined) return false;
-      this.push({ se: Number(se), m });
-      return true;
-    }
-    if (!host.probeWrite(address, 10)) return false;
-    let value = INDEFINITE;
-    if (fpu.isEmpty(0)) {
-      if (!fpu.stackFault(false)) return true;
-    } else {
-      value = this.st0;
-      this.settle();
-    }
-    fpu.pop();
-    return host.write(address, 0, 8, value.m) && host.write(address, 8, 2, BigInt(value.se));
-  }
-
-  /** FBLD, FILD and FISTP of 64 bits, FBSTP. */
-  private moveWide(reg: number, address: bigint): boolean {
-    const { host } = this;
-    switch (reg) {
-      case 5:
-        return this.loadInteger(address, 8);
-      case 7:
-        return this.storeIntegerAt(address, 8, this.c.rounding, true);
-      case 4: {
-        const low = host.read(address, 0, 8);
-        if (low === undefined) return false;
-        const high = host.read(address, 8, 2);
-        if (high === undefined) return false;
-        this.push(loadDecimal((high << 64n) | low));
-        return true;
-      }
-      default:
-        return this.storeMemory(address, 10, DECIMAL_INDEFINITE, true, (value) => storeDecimal(this.c, value));
-    }
-  }
-
-  /** Stores ST(0), converted; of an empty register the indefinite. Unmasked invalid operations, overflows and underflows store nothing and do not pop. */
-  private storeMemory(
-    address: bigint,
-    size: 2 | 4 | 8 | 10,
-    indefinite: bigint,
-    pops: boolean,
-    convert: (value: Float80) => bigint,
-  ): boolean {
-    const { fpu, host } = this;
-    if (!host.probeWrite(address, size)) return false;
-    let bits = indefinite;
-    if (fpu.isEmpty(0)) {
-      if (!fpu.stackFault(false)) return true;
-    } else {
-      bits = convert(this.st0);
-      if (!this.settle(IE | OE | UE)) return true;
-    }
-    if (pops) fpu.pop();
-    if (size !== 10) return host.write(address, 0, size, bits);
-    return host.write(address, 0, 8, bits & 0xffff_ffff_ffff_ffffn) && host.write(address, 8, 2, bits >> 64n);
-  }
-
-  /** FLDENV, FLDCW, FNSTENV, FNSTCW. */
-  private control(reg: number, address: bigint, operand16: boolean): boolean {
-    const { fpu, host } = this;
-    switch (reg) {
-      case 4:
-        return loadEnvironment(fpu, host, address, host.environment(operand16));
-      case 5: {
-        const word = host.read(address, 0, 2);
-        if (word === undefined) return false;
-        fpu.control = Number(word);
-        return true;
-      }
-      case 6:
-        if (!storeEnvironment(fpu, host, address, host.environment(operand16))) return false;
-        fpu.control |= 0x3f;
-        return true;
-      default:
-        return host.write(address, 0, 2, BigInt(fpu.control));
-    }
-  }
-
-  /** FRSTOR, FNSAVE, FNSTSW. */
-  private saveState(reg: number, address: bigint, operand16: boolean): boolean {
-    const { fpu, host } = this;
-    const format = host.environment(operand16);
-    switch (reg) {
-      case 4:
-        return loadRegisters(fpu, host, address, format);
-      case 6:
-        if (!storeRegisters(fpu, host, address, format)) return false;
-        fpu.initialize();
-        return true;
-      default:
-        return host.write(address, 0, 2, BigInt(fpu.status));
-    }
-  }
-
-  // Register forms.
 
   private register(opcode: number, reg: number, i: number): boolean {
     switch (opcode) {

@@ -2,7 +2,8 @@
 import type { EnvironmentFormat } from "../../../src/cpu/fpu/environment";
 import type { Float80 } from "../../../src/cpu/fpu/format";
 import { FpuState } from "../../../src/cpu/fpu/state";
-import { X87Unit, type X87Host } from "../../../src/cpu/fpu/unit";
+import type { X87Host } from "../../../src/cpu/fpu/core";
+import { X87Unit } from "../../../src/cpu/fpu/unit";
 import type { Case } from "./cases";
 
 export interface Outcome {
