@@ -6,7 +6,7 @@ import type { MachineConfiguration, RunEnd } from "../../src/machine/types";
 import { Assembler } from "./assembler";
 import { MIB } from "./runGuest";
 
-const IDT = 0x1000;
+export const IDT = 0x1000;
 const GDT = 0x2000;
 /** Page tables: 4 KiB pages for the first 2 MiB, 2 MiB pages up to 1 GiB, 1 GiB pages up to 4 GiB; all but the first GiB supervisor only. */
 const PML4 = 0x3000;

@@ -92,6 +92,8 @@ export class Delivery {
       if (this.enter(current)) return true;
       const second = state.pending as Event | undefined;
       if (second === undefined) return true;
+      // CR2 is loaded when a page fault is found, also one that becomes a double fault: kernels tell an overflown stack by it.
+      if (second.vector === EXC_PF) state.cr2 = second.address;
       if (current.vector === EXC_DF && current.kind === "exception") {
         state.activity = "shutdown";
         state.pending = undefined;
