@@ -10,9 +10,9 @@ const changedScheme = "apicscope-changed";
 const runningNoteMilliseconds = 700;
 /** A stop brings several updates at once (state, focus, hit counts): the view is drawn once for them all. */
 const settleMilliseconds = 25;
-/** VS Code forgets to open a row when the view is drawn anew meanwhile: how often, and how soon, it is asked again. */
-const revealAttempts = 3;
-const revealAgainMilliseconds = 300;
+/** VS Code refuses to reveal a row until it has drawn it: how often it is asked, and after how many milliseconds anew. */
+const revealAttempts = 12;
+const revealAgainMilliseconds = 250;
 
 export class InterruptsView implements vscode.TreeDataProvider<InterruptNode>, vscode.FileDecorationProvider, vscode.Disposable {
   private readonly changed = new vscode.EventEmitter<undefined>();
@@ -21,8 +21,7 @@ export class InterruptsView implements vscode.TreeDataProvider<InterruptNode>, v
   private readonly disposables: vscode.Disposable[];
   private nodes: InterruptNode[] = [];
   private readonly parents = new Map<string, InterruptNode>();
-  private readonly expanded = new Set<string>();
-  private revealed: { readonly session: string; readonly thread: number; attempts: number } | undefined;
+  private revealed: { readonly session: string; readonly thread: number; attempts: number; done: boolean } | undefined;
   private revealTimer: NodeJS.Timeout | undefined;
   private drawTimer: NodeJS.Timeout | undefined;
   private runningNote: NodeJS.Timeout | undefined;
@@ -43,8 +42,6 @@ export class InterruptsView implements vscode.TreeDataProvider<InterruptNode>, v
       vscode.window.registerFileDecorationProvider(this),
       this.view.onDidChangeCheckboxState((event) => void this.setEnabled(event.items)),
       this.view.onDidChangeVisibility(() => this.revealFocusedCpu()),
-      this.view.onDidExpandElement(({ element }) => void this.expanded.add(element.id)),
-      this.view.onDidCollapseElement(({ element }) => void this.expanded.delete(element.id)),
       breakpoints.onDidChange(() => this.update()),
       sessions.onDidChange(() => this.update()),
       sessions.onDidChangeFocus(() => this.update()),
@@ -57,9 +54,9 @@ export class InterruptsView implements vscode.TreeDataProvider<InterruptNode>, v
     return this.view.visible;
   }
 
-  /** Whether a row has been opened, by the user or by the focus. */
-  isExpanded(id: string): boolean {
-    return this.expanded.has(id);
+  /** DAP thread id of the CPU whose row was last selected and opened because it got the focus. */
+  get revealedThread(): number | undefined {
+    return this.revealed?.done === true ? this.revealed.thread : undefined;
   }
 
   getTreeItem(node: InterruptNode): vscode.TreeItem {
@@ -108,7 +105,6 @@ export class InterruptsView implements vscode.TreeDataProvider<InterruptNode>, v
     const machine = shown === undefined ? [] : machineNodes(shown.history, this.sessions.focusedThread);
     // With nothing at all to show the view stays empty, so that its welcome text appears.
     const empty = machine.length === 0 && shown === undefined && this.breakpoints.all.length === 0;
-    if (machine.length === 0) this.expanded.clear();
     this.nodes = empty ? [] : [...machine, breakpointsNode(this.breakpoints.all, shown?.statuses)];
     this.parents.clear();
     const visit = (node: InterruptNode): void => {
@@ -148,23 +144,18 @@ export class InterruptsView implements vscode.TreeDataProvider<InterruptNode>, v
     // No focus, as while a step runs, is no change of focus.
     if (shown === undefined || thread === undefined) return;
     const { id: session } = shown.session;
-    if (this.revealed?.thread !== thread || this.revealed.session !== session) this.revealed = { session, thread, attempts: 0 };
+    if (this.revealed?.thread !== thread || this.revealed.session !== session)
+      this.revealed = { session, thread, attempts: 0, done: false };
     const { revealed } = this;
-    if (revealed.attempts >= revealAttempts || !this.view.visible) return;
+    if (revealed.done || revealed.attempts >= revealAttempts || !this.view.visible) return;
     const cpu = shown.history.state?.cpus.find(({ threadId }) => threadId === thread);
     const node = cpu === undefined ? undefined : this.nodes.find(({ id }) => id === cpuNodeId(cpu.index));
     if (node === undefined) return;
     revealed.attempts++;
-    // A row that VS Code has just replaced is no failure: the next attempt has the new one.
     this.view.reveal(node, { select: true, focus: false, expand: true }).then(
-      () => {
-        if (this.expanded.has(node.id)) revealed.attempts = revealAttempts;
-      },
-      () => undefined,
+      () => (revealed.done = true),
+      () => (this.revealTimer = setTimeout(() => this.revealFocusedCpu(), revealAgainMilliseconds)),
     );
-    this.revealTimer = setTimeout(() => {
-      if (!this.expanded.has(node.id)) this.revealFocusedCpu();
-    }, revealAgainMilliseconds);
   }
 
   private async setEnabled(items: readonly (readonly [InterruptNode, vscode.TreeItemCheckboxState])[]): Promise<void> {

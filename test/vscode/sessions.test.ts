@@ -62,7 +62,7 @@ test("the focused CPU follows the call stack", () =>
     await eventually("CPU 1 has the focus", async () => ((await row("cpu/1"))?.icon === "debug-stackframe-focused" ? true : undefined));
     assert.notEqual((await row("cpu/0"))?.icon, "debug-stackframe-focused");
     const { interrupts } = await api();
-    await eventually("CPU 1's row is open", () => (interrupts.isExpanded("cpu/1") ? true : undefined));
+    await eventually("CPU 1's row is opened", () => (interrupts.revealedThread === 2 ? true : undefined));
   }));
 
 test("reading the same stop again keeps the marks", () =>

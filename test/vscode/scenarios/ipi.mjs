@@ -11,7 +11,7 @@ export async function run({ page, workbench, shot }) {
   await workbench.answer("vector == 0xf0 && dst == 1");
   await page.keyboard.press("F5");
   // The stopped session shows the CPUs; a machine under load takes its time.
-  await page.locator(".monaco-list-row", { hasText: "In Service (ISR)" }).first().waitFor({ timeout: 120_000 });
+  await page.locator(".monaco-list-row", { hasText: "In Service (ISR)" }).first().waitFor({ timeout: 40_000 });
   await page.waitForTimeout(1500);
   for (const pane of ["Watch", "Breakpoints"]) await workbench.pane(pane, false);
   await workbench.collapse("Registers");
