@@ -4,8 +4,6 @@ export async function run({ page, workbench, shot }) {
   for (const pane of ["Watch", "Call Stack"]) await workbench.pane(pane, false);
   await workbench.pane("Interrupts", true);
   await workbench.sideBarWidth(420);
-  await page.waitForTimeout(500);
-  await shot("welcome");
   await workbench.command("APICScope: Add Interrupt Breakpoint");
   await page.locator(".quick-input-widget input.input").fill("deliver");
   await page.waitForTimeout(500);
