@@ -37,7 +37,8 @@ export class CpuModel {
     monitor: true,
     rdtscp: true,
     fsgsbase: true,
-    invpcid: true,
+    // Processors have it together with PCIDs.
+    invpcid: false,
     syscallIn32: false,
   };
 
@@ -61,8 +62,8 @@ export class CpuModel {
       case 6:
         return { eax: 1 << 2, ebx: 0, ecx: 0, edx: 0 };
       case 7:
-        // FSGSBASE, SMEP, ERMS, INVPCID, SMAP; UMIP in ECX.
-        return subleaf === 0 ? { eax: 0, ebx: (1 << 0) | (1 << 7) | (1 << 9) | (1 << 10) | (1 << 20), ecx: 1 << 2, edx: 0 } : none;
+        // FSGSBASE, SMEP, ERMS, SMAP; UMIP in ECX.
+        return subleaf === 0 ? { eax: 0, ebx: (1 << 0) | (1 << 7) | (1 << 9) | (1 << 20), ecx: 1 << 2, edx: 0 } : none;
       case 0xb:
         return this.topologyLeaf(subleaf, id);
       case 0x15:
