@@ -3,9 +3,10 @@
  */
 export type State = null | boolean | number | bigint | string | Uint8Array | readonly State[] | { readonly [key: string]: State };
 
+const text = new TextEncoder();
+
 /** Feeds a canonical encoding of `state` to `sink`: same data, same bytes; object keys in sorted order. */
 export function encodeState(state: State, sink: (bytes: Uint8Array) => void): void {
-  const text = new TextEncoder();
   const tag = (kind: string, body: string): void => sink(text.encode(`${kind}${body};`));
   if (state === null) tag("n", "");
   else if (typeof state === "boolean") tag("b", state ? "1" : "0");
