@@ -51,6 +51,8 @@ function createMachine(attributes: LaunchAttributes): Machine {
       engine: "interpreter",
       ...(attributes.quantum === undefined ? {} : { quantum: attributes.quantum }),
       seed: attributes.seed ?? launchDefaults.seed,
+      // A PCI function that sends an MSI on demand: the bundled guest shows one by it, and no driver of others claims it.
+      devices: ["msi-test"],
     });
   } catch (error) {
     // The host's WebAssembly refuses memories that it cannot give.
