@@ -15,7 +15,7 @@ import { RamPlan } from "./ram";
 import type { BootMemory, BootRequest, BootState } from "./types";
 
 export * from "./types";
-export { biosState } from "./state";
+export { biosState, GPR_NAMES } from "./state";
 
 /**
  * Loads `request.image` into `memory` and returns the bootstrap processor's first state.

@@ -12,7 +12,8 @@ export const EFER_LMA = 1n << 10n;
 /** RFLAGS with only the bit that is always 1. */
 export const RFLAGS_RESET = 2n;
 
-const GPR_NAMES: readonly GprName[] = [
+/** The sixteen general registers in the order in which x86 numbers them. */
+export const GPR_NAMES: readonly GprName[] = [
   "rax",
   "rcx",
   "rdx",

@@ -1,31 +1,13 @@
 import { AR_UNUSABLE, CS, DS, ES, FS, GS, LDTR, SS, TR } from "../cpu/state";
-import type { BootState, GprName, SegmentName } from "../firmware/boot";
+import { type BootState, GPR_NAMES, type SegmentName } from "../firmware/boot";
 import type { Vcpu } from "./vcpu";
 
-const registers: readonly GprName[] = [
-  "rax",
-  "rcx",
-  "rdx",
-  "rbx",
-  "rsp",
-  "rbp",
-  "rsi",
-  "rdi",
-  "r8",
-  "r9",
-  "r10",
-  "r11",
-  "r12",
-  "r13",
-  "r14",
-  "r15",
-];
 const segments: Readonly<Record<SegmentName, number>> = { es: ES, cs: CS, ss: SS, ds: DS, fs: FS, gs: GS, ldtr: LDTR, tr: TR };
 
 /** Puts the bootstrap processor at an image's entry. */
 export function applyBootState(vcpu: Vcpu, boot: BootState): void {
   const { state } = vcpu;
-  registers.forEach((name, index) => state.setGpr(index, boot.gprs[name]));
+  GPR_NAMES.forEach((name, index) => state.setGpr(index, boot.gprs[name]));
   for (const [name, number] of Object.entries(segments) as [SegmentName, number][]) {
     const segment = boot.segments[name];
     state.setSegment(number, segment.selector, segment.base, segment.limit, segment.access === 0 ? AR_UNUSABLE : segment.access);

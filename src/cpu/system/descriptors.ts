@@ -94,3 +94,6 @@ export class DescriptorTables {
 export const realModeAccess = (code: boolean, dpl: number): number => 0x93 | (code ? AR_CODE : 0) | (dpl << 5);
 export const V86_ACCESS = 0xf3;
 export const granular = (access: number): boolean => (access & AR_G) !== 0;
+
+/** True when a 64-bit linear address has 48 significant bits, sign-extended (SDM vol. 1, "Canonical Addressing"). */
+export const canonical = (address: bigint): boolean => BigInt.asIntN(48, address) === BigInt.asIntN(64, address);

@@ -24,7 +24,7 @@ import {
 } from "../state";
 import { fail, type SystemContext } from "./context";
 import type { Delivery } from "./delivery";
-import { type Descriptor, dplOf, isCode, isSystem, typeOf, V86_ACCESS } from "./descriptors";
+import { canonical, type Descriptor, dplOf, isCode, isSystem, typeOf, V86_ACCESS } from "./descriptors";
 import type { Segments } from "./segments";
 import { StackCursor } from "./stack";
 import type { TaskSwitcher } from "./taskSwitch";
@@ -400,8 +400,6 @@ export class FarTransfer {
 
 /** Flags that IRET and POPF may load at CPL 0: CF PF AF ZF SF TF IF DF OF IOPL NT RF AC ID. */
 const IRET_FLAGS = 0x257fd5;
-
-const canonical = (address: bigint): boolean => BigInt.asIntN(48, address) === BigInt.asIntN(64, address);
 
 function wrap(stack: StackCursor): void {
   if (stack.width === 64) stack.pointer = BigInt.asUintN(64, stack.pointer);

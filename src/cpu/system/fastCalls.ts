@@ -1,12 +1,11 @@
 import { AR_DB, CS, EFER_SCE, EXC_GP, EXC_UD, FLAG_IF, FLAG_RF, FLAG_VM, SS } from "../state";
 import { fail, type SystemContext } from "./context";
+import { canonical } from "./descriptors";
 
 /** Flat code and data segments that SYSCALL, SYSENTER and their returns load without reading a descriptor. */
 const CODE = 0x809b;
 const DATA = 0xc093;
 const LONG = 0x2000;
-
-const canonical = (value: bigint): boolean => BigInt.asIntN(48, value) === BigInt.asIntN(64, value);
 
 /** SYSCALL, SYSRET, SYSENTER, SYSEXIT (SDM vol. 2; vol. 3, "Fast System Calls in 64-Bit Mode"). SLOT_RIP holds the next instruction's RIP on entry. */
 export class FastCalls {

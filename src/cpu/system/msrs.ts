@@ -1,8 +1,7 @@
 import { PHYSICAL_BITS } from "../pageWalk";
 import { FS, GS, EFER_LMA, EFER_LME, EFER_NXE, EFER_SCE, CR0_PG } from "../state";
 import type { SystemContext } from "./context";
-
-const canonical = (value: bigint): boolean => BigInt.asIntN(48, value) === BigInt.asIntN(64, value);
+import { canonical } from "./descriptors";
 
 /** Variable and fixed MTRRs: storage only, as memory types have no effect here (SDM vol. 3, "Memory Type Range Registers"). */
 const MTRR_VARIABLE = 8;
