@@ -1,6 +1,8 @@
 import type { State } from "../common/state";
 import { UserError } from "../common/errors";
 import { AcpiPm } from "./acpiPm";
+import type { Disk } from "./block/disk";
+import type { DiskInterface } from "./block/image";
 import * as board from "./board";
 import { DebugConsole, DebugExit, PostCode } from "./debugPorts";
 import type { Device, DeviceContext } from "./device";
@@ -31,6 +33,15 @@ export interface PcBoardOptions {
   readonly epochSeconds?: number;
   /** Names out of {@link OPTIONAL_DEVICES}. */
   readonly devices?: readonly string[];
+  readonly disks?: readonly AttachedDisk[];
+  /** The CD in the CD-ROM drive; without one there is no drive. */
+  readonly cdrom?: Disk;
+}
+
+/** A disk and the kind of controller that it is attached to. */
+export interface AttachedDisk {
+  readonly disk: Disk;
+  readonly interface: DiskInterface;
 }
 
 /** What the board tells the machine. All are called from within an instruction or a timer; the machine acts at the next boundary. */
@@ -65,12 +76,16 @@ export class PcBoard {
   readonly postCode: PostCode;
   readonly vga: VgaText;
   readonly pci: PciBus;
+  readonly disks: readonly AttachedDisk[];
+  readonly cdrom: Disk | undefined;
   /** Every device, in the order in which they are reset, saved and restored. Names are unique. */
   readonly devices: readonly Device[];
 
   /** @throws UserError for an unknown name in `options.devices`. */
   constructor(context: DeviceContext, options: PcBoardOptions, outputs: PcBoardOutputs) {
     const wanted = options.devices ?? [];
+    this.disks = options.disks ?? [];
+    this.cdrom = options.cdrom;
     for (const name of wanted) {
       if (OPTIONAL_DEVICES.includes(name)) continue;
       throw new UserError(`There is no device "${name}": choose from ${OPTIONAL_DEVICES.join(" and ")}.`, "devices");
@@ -151,6 +166,8 @@ export class PcBoard {
       console,
       exit,
       ...extra,
+      ...this.disks.map(({ disk }) => disk),
+      ...(this.cdrom === undefined ? [] : [this.cdrom]),
     ];
   }
 

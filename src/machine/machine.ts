@@ -14,6 +14,7 @@ import { CpuState } from "../cpu/state";
 import { CpuModel } from "../cpu/system/cpuModel";
 import { CpuSystem } from "../cpu/system/system";
 import { WriteMonitor } from "../cpu/writeMonitor";
+import { openCdrom, openDisk } from "../devices/block/openDisk";
 import { IOAPIC_ID, IOAPIC_PINS, PCI_HOLE_BASE } from "../devices/board";
 import { DeviceBus } from "../devices/bus";
 import { VirtualClock } from "../devices/clock";
@@ -165,6 +166,11 @@ export class Machine implements StampSource {
         memoryAbove4G: ram - below,
         ...(configuration.startTime === undefined ? {} : { epochSeconds: Math.floor(configuration.startTime / 1000) }),
         devices: configuration.devices ?? [],
+        disks: (configuration.disks ?? []).map((disk, index) => ({
+          disk: openDisk(`disk${index}`, disk, configuration.inflate),
+          interface: disk.interface ?? "ide",
+        })),
+        ...(configuration.cdrom === undefined ? {} : { cdrom: openCdrom("cdrom", configuration.cdrom) }),
       },
       {
         intr: (level) => {

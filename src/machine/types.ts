@@ -1,5 +1,6 @@
 import type { InterruptEvent, InterruptStorm } from "../apic/events";
 import type { DeliveredEvent } from "../cpu/system/context";
+import type { DiskConfiguration, ImageFile, Inflate } from "../devices/block/image";
 
 /** How a machine is made. */
 export interface MachineConfiguration {
@@ -17,6 +18,12 @@ export interface MachineConfiguration {
   readonly startTime?: number;
   /** Optional devices by name: "testdev", "msi-test". */
   readonly devices?: readonly string[];
+  /** Disks in the order in which they are found; each interface numbers its own. */
+  readonly disks?: readonly DiskConfiguration[];
+  /** Image of the CD in the CD-ROM drive; the drive is there only with one. */
+  readonly cdrom?: ImageFile;
+  /** The host's decompressor, which compressed disk images need. */
+  readonly inflate?: Inflate;
 }
 
 /** Why `Machine.run` returned. */
