@@ -31,6 +31,8 @@ export const MODE_OSFXSR = 1 << 15;
 export const MODE_IOPL_SHIFT = 16;
 /** CR4.UMIP and CPL above 0. */
 export const MODE_UMIP = 1 << 18;
+/** CR4.OSXSAVE, and XCR0 enables SSE and AVX state: VEX-coded vector instructions are defined. */
+export const MODE_AVX = 1 << 19;
 
 export const modeCpl = (mode: number): number => (mode >> MODE_CPL_SHIFT) & 3;
 export const modeIopl = (mode: number): number => (mode >> MODE_IOPL_SHIFT) & 3;

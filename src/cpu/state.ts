@@ -12,6 +12,7 @@ import {
   SLOT_SEG_LIMIT_R,
   SLOT_SEG_LIMIT_W,
   SLOT_XMM,
+  VECTOR_UPPER,
   WORD_BUDGET,
   WORD_CPU_INDEX,
   WORD_MODE,
@@ -136,7 +137,10 @@ export interface PendingException {
 /** MXCSR after power-on: every exception masked, round to nearest. */
 export const MXCSR_RESET = 0x1f80;
 const XMM_FIRST = SLOT_XMM / 8;
+const YMM_UPPER_FIRST = (SLOT_XMM + VECTOR_UPPER) / 8;
 const XMM_SLOTS = 32;
+/** XCR0: SSE and AVX state. */
+export const XCR0_AVX = 6;
 
 const OWN_SLOTS = CPU_STATE_BYTES / 8;
 
@@ -243,10 +247,11 @@ export class CpuState {
     this.slots[SLOT_MXCSR / 8] = BigInt(value);
   }
 
-  /** SSE registers as power-on leaves them; INIT does not touch them. */
-  resetSse(): void {
+  /** SSE and AVX registers as power-on leaves them; INIT does not touch them. */
+  resetVectors(): void {
     this.mxcsr = MXCSR_RESET;
     this.slots.fill(0n, XMM_FIRST, XMM_FIRST + XMM_SLOTS);
+    this.slots.fill(0n, YMM_UPPER_FIRST, YMM_UPPER_FIRST + XMM_SLOTS);
   }
 
   gpr(register: number): bigint {
@@ -373,6 +378,11 @@ export class CpuState {
     return (this.efer & EFER_LMA) !== 0 && (this.access[CS] & AR_L) !== 0;
   }
 
+  /** The system allows AVX instructions (SDM vol. 1, "Detection of AVX Instructions"). */
+  get avxEnabled(): boolean {
+    return (this.cr4 & CR4_OSXSAVE) !== 0 && (this.xcr0 & XCR0_AVX) === XCR0_AVX;
+  }
+
   get protectedMode(): boolean {
     return (this.cr0 & CR0_PE) !== 0;
   }
@@ -401,6 +411,7 @@ export class CpuState {
       smbase: this.smbase,
       fpu: this.fpu.save(),
       sse: [this.mxcsr, ...this.slots.slice(XMM_FIRST, XMM_FIRST + XMM_SLOTS)],
+      avx: [...this.slots.slice(YMM_UPPER_FIRST, YMM_UPPER_FIRST + XMM_SLOTS)],
       plain: [...this.plainMsrs].sort((a, b) => a[0] - b[0]).map(([index, value]) => [index, value]),
       activity: this.activity,
       events: [this.intrPending, this.nmiPending, this.smiPending, this.initPending, this.nmiBlocked, this.inSmm],
@@ -430,6 +441,7 @@ export class CpuState {
       smbase: number;
       fpu: State;
       sse: [number, ...bigint[]];
+      avx: bigint[];
       plain: [number, bigint][];
       activity: Activity;
       events: boolean[];
@@ -454,6 +466,7 @@ export class CpuState {
     const [mxcsr, ...xmm] = saved.sse;
     this.mxcsr = mxcsr;
     this.slots.set(xmm, XMM_FIRST);
+    this.slots.set(saved.avx, YMM_UPPER_FIRST);
     this.plainMsrs.clear();
     for (const [index, value] of saved.plain) this.plainMsrs.set(index, value);
     this.activity = saved.activity;

@@ -23,6 +23,15 @@ export interface CpuFeatures {
   readonly fsgsbase: boolean;
   readonly invpcid: boolean;
   readonly syscallIn32: boolean;
+  readonly xsave: boolean;
+  readonly xsaveopt: boolean;
+  readonly xsavec: boolean;
+  /** XSAVES, XRSTORS and IA32_XSS. */
+  readonly xsaves: boolean;
+  readonly avx: boolean;
+  readonly avx2: boolean;
+  readonly f16c: boolean;
+  readonly fma: boolean;
 }
 
 /** Bounds of a block. */

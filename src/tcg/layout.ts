@@ -59,7 +59,12 @@ export const WORD_CPU_INDEX = 492;
 export const SLOT_XMM = 512;
 /** MXCSR, zero-extended. */
 export const SLOT_MXCSR = 768;
-export const CPU_STATE_BYTES = 1024;
+/** Vectors of the engine's own, as the registers: `slotOfVectorTemp(i)`, dead at the end of each guest instruction. */
+export const SLOT_VECTOR_TEMP = 784;
+export const VECTOR_TEMP_COUNT = 15;
+/** Distance from a vector's lower 128 bits (an XMM register, a vector temporary) to its upper 128 bits: the upper halves of YMM registers. */
+export const VECTOR_UPPER = 512;
+export const CPU_STATE_BYTES = 1536;
 
 /** Soft TLB: direct mapped, `TLB_ENTRIES` per MMU index, `TLB_ENTRY_BYTES` each. */
 export const TLB_ENTRIES = 1024;
@@ -110,4 +115,5 @@ export const CPU_STRIDE = CPU_STATE_BYTES + MMU_INDEXES * TLB_ENTRIES * TLB_ENTR
 export const slotOfGpr = (register: number): number => SLOT_GPR + register * 8;
 export const slotOfTemp = (index: number): number => SLOT_TEMP + index * 8;
 export const slotOfXmm = (register: number): number => SLOT_XMM + register * 16;
+export const slotOfVectorTemp = (index: number): number => SLOT_VECTOR_TEMP + index * 16;
 export const slotOfSegBase = (segment: number): number => SLOT_SEG_BASE + segment * 8;

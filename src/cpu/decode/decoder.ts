@@ -25,6 +25,8 @@ export type Width = 8 | 16 | 32 | 64;
 
 /** Registers of 16-bit addressing by rm: base and index. */
 const bases16 = [3, 3, 5, 5, 6, 7, 5, 3];
+/** Prefix classes by VEX.pp. */
+const vexPrefixes = [PREFIX_NONE, PREFIX_66, PREFIX_F3, PREFIX_F2];
 const indexes16 = [6, 7, 6, 7, NO_REGISTER, NO_REGISTER, NO_REGISTER, NO_REGISTER];
 
 /**
@@ -46,6 +48,9 @@ export class Decoder {
   /** A REX prefix is in effect: byte registers 4-7 are SPL..DIL. */
   rex = false;
   rexW = false;
+  /** VEX-coded; VEX.L. `vvvv` is right only then. */
+  vex = false;
+  vexL = false;
   /** ModRM fields, with their REX bits. For `memory` false, `rm` is a register. */
   memory = false;
   reg = 0;
@@ -76,6 +81,8 @@ export class Decoder {
   private end = 0;
   private is64 = false;
   private rexBits = 0;
+  /** REX.W, or VEX.W whatever the mode. */
+  private wBit = false;
 
   constructor(features: CpuFeatures) {
     this.maps = opcodeMaps(features);
@@ -91,6 +98,8 @@ export class Decoder {
     const size = mode & MODE_SIZE_MASK;
     this.is64 = size === MODE_64;
     this.lock = false;
+    this.vex = false;
+    this.vexL = false;
     this.repeat = 0;
     this.segmentOverride = -1;
     let operandPrefix = false;
@@ -122,7 +131,8 @@ export class Decoder {
       if (this.is64 || (payload & 0xc0) === 0xc0) {
         const allowed = (mode & MODE_PROTECTED) !== 0 && (mode & MODE_VM86) === 0;
         if (!allowed || rex !== 0 || prefixClass !== PREFIX_NONE || this.lock) return this.undefined();
-        return opcode === 0x62 ? this.decodeEvex(payload) : this.decodeVex(opcode, payload);
+        // AVX-512 is not offered.
+        return opcode === 0x62 ? this.undefined() : this.decodeVex(opcode, payload);
       }
       this.setRex(0);
       return this.decodeCell(this.maps.oneByte[opcode], opcode, payload, prefixClass, operand16);
@@ -149,6 +159,7 @@ export class Decoder {
     this.rex = rex !== 0;
     this.rexBits = rex;
     this.rexW = (rex & 8) !== 0;
+    this.wBit = this.rexW;
   }
 
   private decodeCell(cell: OpcodeCell, opcode: number, modrmRead: number, prefixClass: number, operand16: boolean): number {
@@ -173,7 +184,8 @@ export class Decoder {
         (row.mod < 0 || (row.mod === 1) === modrm >= 0xc0) &&
         (row.rm < 0 || row.rm === (modrm & 7)) &&
         (this.is64 ? row.valid64 : row.valid32) &&
-        (row.w < 0 || (row.w === 1) === this.rexW)
+        (row.w < 0 || (row.w === 1) === this.wBit) &&
+        (row.l < 0 || (row.l === 1) === this.vexL)
       ) {
         return row;
       }
@@ -185,7 +197,7 @@ export class Decoder {
     this.opcodeRegister = (this.opcode & 7) | ((this.rexBits & 1) << 3);
     this.memory = false;
     this.segment = this.segmentOverride >= 0 ? this.segmentOverride : 3;
-    if (row.modrm) this.decodeModrm(modrm, row.modIsRegister);
+    if (row.modrm) this.decodeModrm(modrm, row.modIsRegister, row.vsib);
     this.immediate = 0;
     this.immediateHigh = 0;
     this.immediate2 = 0;
@@ -224,32 +236,31 @@ export class Decoder {
     }
     if (!this.is64) rex = 0x40;
     this.setRex(rex);
+    // Row selection sees VEX.W in every mode; operands of 64 bits exist in 64-bit mode only.
+    this.wBit = opcode === 0xc4 && (bits & 0x80) !== 0;
+    this.vex = true;
+    this.vexL = (bits & 4) !== 0;
     this.vvvv = (~bits >> 3) & (this.is64 ? 15 : 7);
-    const vector256 = (bits & 4) !== 0;
-    const prefixClass = [PREFIX_NONE, PREFIX_66, PREFIX_F3, PREFIX_F2][bits & 3];
+    const prefixClass = vexPrefixes[bits & 3];
     const next = this.next();
     if (map < 1 || map > 3) return this.undefined();
     const cell = map === 1 ? this.maps.vex0F[next] : map === 2 ? this.maps.vex38[next] : this.maps.vex3A[next];
     const status = this.decodeCell(cell, next, -1, prefixClass, false);
     if (status !== DECODE_OK) return status;
-    if (this.row.mnemonic === "simd") return status;
-    const usesVvvv = this.row.operands.some(({ letter }) => letter === "B");
-    return vector256 || (!usesVvvv && (bits & 0x78) !== 0x78) ? DECODE_UNDEFINED : status;
+    const { row } = this;
+    if (!row.usesVvvv && (bits & 0x78) !== 0x78) return DECODE_UNDEFINED;
+    // A gather's destination, mask and indexes are three registers, and its address is formed with a SIB byte.
+    if (row.vsib && (this.index < 0 || this.reg === this.vvvv || this.reg === this.index || this.vvvv === this.index))
+      return DECODE_UNDEFINED;
+    return status;
   }
 
-  /** AVX-512: nothing of it is known but its length. */
-  private decodeEvex(first: number): number {
-    const map = first & 7;
-    this.setRex(this.is64 ? 0x40 | ((~first >> 5) & 7) : 0x40);
-    this.next();
-    this.next();
-    const opcode = this.next();
-    if (map === 0 || map === 4 || map === 7) return this.undefined();
-    const cell = map === 1 ? this.maps.vex0F[opcode] : map === 3 ? this.maps.vex3A[opcode] : this.maps.vex38[0];
-    return this.decodeCell(cell, opcode, -1, PREFIX_NONE, false);
+  /** Number of the register that the upper half of the immediate names (operand L). */
+  get immediateRegister(): number {
+    return (this.immediate >> 4) & (this.is64 ? 15 : 7);
   }
 
-  private decodeModrm(modrm: number, modIsRegister: boolean): void {
+  private decodeModrm(modrm: number, modIsRegister: boolean, vsib: boolean): void {
     const rex = this.rexBits;
     const mod = modrm >> 6;
     const rm = modrm & 7;
@@ -264,6 +275,11 @@ export class Decoder {
     this.displacement = 0;
     let displacementBytes = mod === 1 ? 1 : mod === 2 ? (this.addressSize === 16 ? 2 : 4) : 0;
     if (this.addressSize === 16) {
+      // No SIB byte: a gather is refused for want of an index.
+      if (vsib) {
+        this.index = NO_REGISTER;
+        return;
+      }
       this.base = bases16[rm];
       this.index = indexes16[rm];
       if (mod === 0 && rm === 6) {
@@ -275,7 +291,7 @@ export class Decoder {
       if (rm === 4) {
         const sib = this.next();
         const index = ((sib >> 3) & 7) | ((rex & 2) << 2);
-        if (index !== 4) {
+        if (index !== 4 || vsib) {
           this.index = index;
           this.scale = sib >> 6;
         }
@@ -309,6 +325,9 @@ export class Decoder {
         return true;
       case "J":
         this.immediate = width === "b" ? (this.next() << 24) >> 24 : this.operandSize === 16 ? this.signed16() : this.signed32();
+        return true;
+      case "L":
+        this.immediate = this.next();
         return true;
       case "A":
         this.immediate = this.operandSize === 16 ? this.unsigned16() : this.signed32();

@@ -1,4 +1,5 @@
 import { simdMnemonics } from "./simdMnemonics";
+import { vexMnemonics } from "./vexMnemonics";
 
 /**
  * What the opcode table's rows stand for. One name a behaviour: conditions (Jcc, SETcc, CMOVcc) are one name with the condition in the opcode, string
@@ -192,6 +193,7 @@ export const mnemonics = [
   "xor",
   "xsetbv",
   ...simdMnemonics,
+  ...vexMnemonics,
 ] as const;
 
 export type Mnemonic = (typeof mnemonics)[number];

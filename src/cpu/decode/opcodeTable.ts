@@ -2,8 +2,9 @@ import type { CpuFeatures } from "../translation";
 import { oneByteRows } from "./oneByte";
 import type { OpcodeRow } from "./rows";
 import { simd0FRows, simd38Rows, simd3ARows } from "./simdRows";
-import { map38Rows, map3ARows, vex0FRows, vex38Rows, vex3ARows } from "./threeByte";
+import { map38Rows, map3ARows, vex38Rows, vex3ARows } from "./threeByte";
 import { twoByteRows } from "./twoByte";
+import { vexSimd0FRows, vexSimd38Rows, vexSimd3ARows } from "./vexRows";
 
 /** One opcode byte of a map. */
 export interface OpcodeCell {
@@ -26,7 +27,7 @@ export interface OpcodeMaps {
 function cells(rows: readonly OpcodeRow[], features: CpuFeatures): OpcodeCell[] {
   return Array.from({ length: 256 }, (_, opcode) => {
     const own = rows.filter((row) => opcode >= row.opcode && opcode < row.opcode + row.span);
-    return { modrm: own.some((row) => row.modrm), rows: own.filter((row) => row.feature === "" || features[row.feature]) };
+    return { modrm: own.some((row) => row.modrm), rows: own.filter((row) => row.features.every((name) => features[name])) };
   });
 }
 
@@ -37,8 +38,8 @@ export function opcodeMaps(features: CpuFeatures): OpcodeMaps {
     twoByte: cells([...simd0FRows, ...twoByteRows], features),
     map38: cells([...simd38Rows, ...map38Rows], features),
     map3A: cells([...simd3ARows, ...map3ARows], features),
-    vex0F: cells(vex0FRows, features),
-    vex38: cells(vex38Rows, features),
-    vex3A: cells(vex3ARows, features),
+    vex0F: cells(vexSimd0FRows, features),
+    vex38: cells([...vexSimd38Rows, ...vex38Rows], features),
+    vex3A: cells([...vexSimd3ARows, ...vex3ARows], features),
   };
 }

@@ -13,11 +13,12 @@ import { type Mnemonic, mnemonics } from "./mnemonics";
  *   register of the reg field, C and D control and debug register, I immediate (Ibs: a byte, sign-extended), J branch displacement, A far pointer in the code,
  *   O offset in the code, X and Y the implied operands of string instructions;
  * - b w d q: 8, 16, 32, 64 bits; v: operand size; z: operand size, 32 for 64; y: 64 with REX.W, else 32; p: far pointer; s: pseudo-descriptor; a: bounds;
- * - V, W, P, Q, x: vector registers (simdRows.ts);
+ * - V, W, P, Q, x: vector registers (simdRows.ts); H, L, dq, h, f, e: those of VEX (vexRows.ts);
  * - AL rAX CL DX 1 ES CS SS DS FS GS: themselves.
  * ATTRIBUTES: `np` `66` `f3` `f2` mandatory prefix classes that the row takes (all without any; `nf` = np and 66); `i64` invalid in 64-bit mode; `o64` valid
- * only there; `d64` operand size 64 by default in 64-bit mode; `f64` always 64 there; `w0` `w1` REX.W or VEX.W must be so; `lock` takes LOCK with a memory
- * destination; `modrm` has a ModRM byte that no operand names; `modreg` ModRM.mod is taken for 3; any other: the CPU feature it needs.
+ * only there; `d64` operand size 64 by default in 64-bit mode; `f64` always 64 there; `w0` `w1` REX.W or VEX.W must be so; `l0` `l1` VEX.L must be so; `lock`
+ * takes LOCK with a memory destination; `modrm` has a ModRM byte that no operand names; `modreg` ModRM.mod is taken for 3; `vsib` the index of the memory operand
+ * is a vector register; any other: a CPU feature it needs.
  *
  * Of an opcode's rows the first whose conditions hold is meant; none: #UD.
  */
@@ -39,6 +40,8 @@ export type OperandLetter =
   | "W"
   | "P"
   | "Q"
+  | "H"
+  | "L"
   | "X"
   | "Y"
   | "AL"
@@ -52,7 +55,7 @@ export type OperandLetter =
   | "DS"
   | "FS"
   | "GS";
-export type WidthLetter = "b" | "bs" | "w" | "d" | "q" | "v" | "z" | "y" | "p" | "s" | "a" | "x" | "";
+export type WidthLetter = "b" | "bs" | "w" | "d" | "q" | "v" | "z" | "y" | "p" | "s" | "a" | "x" | "dq" | "h" | "f" | "e" | "";
 
 export interface OperandKind {
   readonly letter: OperandLetter;
@@ -89,13 +92,18 @@ export interface OpcodeRow {
   /** Whether it is valid outside 64-bit mode, and in it. */
   readonly valid32: boolean;
   readonly valid64: boolean;
-  /** -1, or what REX.W must be. */
+  /** -1, or what REX.W or VEX.W must be; VEX.L likewise. */
   readonly w: number;
+  readonly l: number;
   readonly size64: Size64;
   readonly lockable: boolean;
   readonly modrm: boolean;
   readonly modIsRegister: boolean;
-  readonly feature: keyof CpuFeatures | "";
+  readonly vsib: boolean;
+  /** An operand is VEX.vvvv; else that field must be all ones. */
+  readonly usesVvvv: boolean;
+  /** All that the CPU must have. */
+  readonly features: readonly (keyof CpuFeatures)[];
 }
 
 const featureNames: readonly (keyof CpuFeatures)[] = [
@@ -114,10 +122,40 @@ const featureNames: readonly (keyof CpuFeatures)[] = [
   "fsgsbase",
   "invpcid",
   "syscallIn32",
+  "xsave",
+  "xsaveopt",
+  "xsavec",
+  "xsaves",
+  "avx",
+  "avx2",
+  "f16c",
+  "fma",
 ];
 const fixedOperands: readonly OperandLetter[] = ["AL", "rAX", "CL", "DX", "1", "ES", "CS", "SS", "DS", "FS", "GS"];
-const letters: readonly OperandLetter[] = ["E", "G", "M", "R", "B", "Z", "S", "C", "D", "I", "J", "A", "O", "X", "Y", "V", "W", "P", "Q"];
-const widthLetters: readonly WidthLetter[] = ["b", "bs", "w", "d", "q", "v", "z", "y", "p", "s", "a", "x", ""];
+const letters: readonly OperandLetter[] = [
+  "E",
+  "G",
+  "M",
+  "R",
+  "B",
+  "Z",
+  "S",
+  "C",
+  "D",
+  "I",
+  "J",
+  "A",
+  "O",
+  "X",
+  "Y",
+  "V",
+  "W",
+  "P",
+  "Q",
+  "H",
+  "L",
+];
+const widthLetters: readonly WidthLetter[] = ["b", "bs", "w", "d", "q", "v", "z", "y", "p", "s", "a", "x", "dq", "h", "f", "e", ""];
 /** Operands that a ModRM byte encodes. */
 const modrmLetters: ReadonlySet<OperandLetter> = new Set(["E", "G", "M", "R", "S", "C", "D", "V", "W", "P", "Q"]);
 
@@ -162,15 +200,17 @@ function parseRow(line: string): OpcodeRow {
     valid32: !take("o64"),
     valid64: !take("i64"),
     w: take("w1") ? 1 : take("w0") ? 0 : -1,
+    l: take("l1") ? 1 : take("l0") ? 0 : -1,
     size64: take("d64") ? Size64.default64 : take("f64") ? Size64.force64 : Size64.normal,
     lockable: take("lock"),
     modrm: needsModrm || /[/:]/.test(selector) || operands.some(({ letter }) => modrmLetters.has(letter)),
     modIsRegister: take("modreg"),
+    vsib: take("vsib"),
+    usesVvvv: operands.some(({ letter }) => letter === "B" || letter === "H"),
   } as const;
-  assert(attributes.length <= 1, `the opcode table has a bad attribute: ${line}`);
-  const feature = featureNames.find((candidate) => candidate === attributes[0]) ?? "";
-  assert(feature !== "" || attributes.length === 0, `the opcode table has a bad attribute: ${line}`);
-  return { ...row, feature };
+  const features = featureNames.filter((candidate) => attributes.includes(candidate));
+  assert(features.length === attributes.length, `the opcode table has a bad attribute: ${line}`);
+  return { ...row, features };
 }
 
 /** Parses a table: one row a line; empty lines are skipped. `80-83` and the like stand for a row each. */

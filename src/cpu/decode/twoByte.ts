@@ -18,8 +18,8 @@ const rows = `
   01/1:reg:r1 mwait - np monitor
   01/1:reg:r2 clac - np
   01/1:reg:r3 stac - np
-  01/2:reg:r0 xgetbv - np
-  01/2:reg:r1 xsetbv - np
+  01/2:reg:r0 xgetbv - np xsave
+  01/2:reg:r1 xsetbv - np xsave
   01/7:reg:r0 swapgs - o64
   01/7:reg:r1 rdtscp - rdtscp
   02 lar Gv,Ew

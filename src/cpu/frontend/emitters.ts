@@ -8,6 +8,7 @@ import * as moves from "./moves";
 import * as shifts from "./shifts";
 import * as stack from "./stack";
 import { simdEmitters } from "./sse";
+import { vexEmitters } from "./avx";
 import { stringOperation } from "./strings";
 import * as system from "./system";
 import * as x87 from "./x87";
@@ -18,6 +19,7 @@ const undefinedInstruction = (e: Emission): void => e.undefined();
 
 export const emitters: { readonly [name in Mnemonic]: (e: Emission) => void } = {
   ...simdEmitters,
+  ...vexEmitters,
   aaa: arithmetic.decimalAdjust("aaa"),
   aad: arithmetic.asciiAdjust("aad"),
   aam: arithmetic.asciiAdjust("aam"),

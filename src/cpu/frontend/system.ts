@@ -340,7 +340,7 @@ export function writeMsr(e: Emission): void {
 }
 
 export function setExtendedControl(e: Emission): void {
-  if (e.requireCpl0()) terminal(e, () => e.helper("xsetbv"));
+  terminal(e, () => e.helper("xsetbv"));
 }
 
 /** CLAC, STAC: #UD above CPL 0. */

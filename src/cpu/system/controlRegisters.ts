@@ -16,6 +16,7 @@ import {
   CR4_MCE,
   CR4_OSFXSR,
   CR4_OSXMMEXCPT,
+  CR4_OSXSAVE,
   CR4_PAE,
   CR4_PCE,
   CR4_PGE,
@@ -133,7 +134,8 @@ export class ControlRegisters {
 
   private writeCr4(value: number): boolean {
     const { state } = this.c;
-    if ((value & ~CR4_DEFINED) !== 0) return fail(state, EXC_GP, 0);
+    const defined = CR4_DEFINED | (this.c.model.features.xsave ? CR4_OSXSAVE : 0);
+    if ((value & ~defined) !== 0) return fail(state, EXC_GP, 0);
     const old = state.cr4;
     if (state.longMode && (value & CR4_PAE) === 0) return fail(state, EXC_GP, 0);
     const relevant = CR4_PSE | CR4_PAE | CR4_PGE | CR4_SMEP;

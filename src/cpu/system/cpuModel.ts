@@ -40,6 +40,14 @@ export class CpuModel {
     // Processors have it together with PCIDs.
     invpcid: false,
     syscallIn32: false,
+    xsave: false,
+    xsaveopt: false,
+    xsavec: false,
+    xsaves: false,
+    avx: false,
+    avx2: false,
+    f16c: false,
+    fma: false,
   };
 
   constructor(private readonly topology: Topology) {}

@@ -27,6 +27,7 @@ import {
 } from "../state";
 import { SimdUnit } from "../simd/unit";
 import { softwareEvent, trapEvent } from "./delivery";
+import { ExtendedState } from "./extendedState";
 import { StackCursor } from "./stack";
 import type { CpuSystem } from "./system";
 
@@ -88,6 +89,8 @@ export function buildHelpers(system: CpuSystem): readonly HelperFunction[] {
     fpu: state.fpu,
     arithmeticFault: () => state.raise((state.cr4 & CR4_OSXMMEXCPT) !== 0 ? EXC_XM : EXC_UD),
   });
+
+  const extendedState = new ExtendedState(state, system.model.features);
 
   const byName: Record<HelperName, HelperFunction> = {
     ...x87Helpers(system),
@@ -331,14 +334,14 @@ export function buildHelpers(system: CpuSystem): readonly HelperFunction[] {
     },
     xgetbv: () => {
       if ((state.cr4 & CR4_OSXSAVE) === 0) return fault(EXC_UD);
-      if (state.gpr32(1) !== 0) return fault(EXC_GP, 0);
-      setEdxEax(BigInt(state.xcr0));
+      const value = extendedState.read(state.gpr32(1));
+      if (value === undefined) return fault(EXC_GP, 0);
+      setEdxEax(value);
       return STATUS_OK;
     },
     xsetbv: () => {
       if ((state.cr4 & CR4_OSXSAVE) === 0) return fault(EXC_UD);
-      if (!privileged() || state.gpr32(1) !== 0 || edxEax() !== 1n) return fault(EXC_GP, 0);
-      return STATUS_OK;
+      return privileged() && extendedState.write(state.gpr32(1), edxEax()) ? STATUS_OK : fault(EXC_GP, 0);
     },
     swapgs: () => {
       if (!privileged()) return fault(EXC_GP, 0);

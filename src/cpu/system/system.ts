@@ -3,6 +3,7 @@ import {
   MODE_32,
   MODE_64,
   MODE_ALIGN,
+  MODE_AVX,
   MODE_CPL_SHIFT,
   MODE_CS_LIMIT,
   MODE_FLAT,
@@ -241,7 +242,7 @@ export class CpuSystem implements SystemContext {
     state.smbase = 0x30000;
     state.plainMsrs.clear();
     state.fpu.powerOn();
-    state.resetSse();
+    state.resetVectors();
     state.nmiPending = state.smiPending = state.initPending = state.intrPending = false;
     state.inSmm = false;
     state.activity = state.bootstrap ? "running" : "wait-for-SIPI";
@@ -310,6 +311,7 @@ export class CpuSystem implements SystemContext {
     if ((state.cr0 & CR0_MP) !== 0) mode |= MODE_FPU_MP;
     if ((state.cr4 & CR4_OSFXSR) !== 0) mode |= MODE_OSFXSR;
     if ((state.cr4 & CR4_UMIP) !== 0 && state.cpl > 0) mode |= MODE_UMIP;
+    if (state.avxEnabled) mode |= MODE_AVX;
     return mode;
   }
 

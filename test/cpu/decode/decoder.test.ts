@@ -47,6 +47,25 @@ describe("decoder against iced-x86", () => {
     }
   });
 
+  test("every VEX opcode with each L, W, pp, with and without vvvv, registers and memory", () => {
+    for (let map = 1; map <= 3; map++) {
+      for (let opcode = 0; opcode < 256; opcode++) {
+        for (let third = 0; third < 256; third++) {
+          // vvvv all ones, and two others.
+          if (!thorough && ![0xf, 3, (opcode + third) & 15].includes((third >> 3) & 15)) continue;
+          const mix = Math.imul(opcode * 256 + third, 0x9e3779b1) >>> 8;
+          for (let step = 0; step < (thorough ? 32 : 3); step++) {
+            const modrm = [0xc0 | (mix & 63), mix & 0xbf, 0x44 | (mix & 0xb8)][step % 3] ^ (Math.floor(step / 3) * 0x09);
+            const rxb = (((mix >> 8) & 7) << 5) | (step === 0 ? 0xe0 : 0);
+            check(bytesOf(0xc4, rxb | map, third, opcode, modrm, mix & 0xff));
+            if (map === 1) check(bytesOf(0xc5, third, opcode, modrm, mix & 0xff));
+            if (step === 0) check(bytesOf([0x67, 0x66, 0xf3, 0xf2, 0xf0, 0x48, 0x64][mix % 7], 0xc4, 0xe0 | map, third, opcode, modrm));
+          }
+        }
+      }
+    }
+  });
+
   test("random prefixes, opcodes and operands", () => {
     const prefixes = [0x66, 0x67, 0xf2, 0xf3, 0xf0, 0x2e, 0x36, 0x3e, 0x26, 0x64, 0x65, 0x48, 0x40, 0x41, 0x4f, 0x44];
     let seed = 0x1234567;

@@ -21,6 +21,14 @@ export const allFeatures: CpuFeatures = {
   fsgsbase: true,
   invpcid: true,
   syscallIn32: true,
+  xsave: true,
+  xsaveopt: true,
+  xsavec: true,
+  xsaves: true,
+  avx: true,
+  avx2: true,
+  f16c: true,
+  fma: true,
 };
 
 export type Bitness = 16 | 32 | 64;
@@ -64,6 +72,8 @@ const covered: Partial<Record<Mnemonic, readonly string[]>> = {
   sysexit: ["sysexit", "sysexitq"],
   sysret: ["sysret", "sysretq"],
   ud: ["ud0", "ud1", "ud2"],
+  vpcmpestri: ["vpcmpestri", "vpcmpestri64"],
+  vpcmpestrm: ["vpcmpestrm", "vpcmpestrm64"],
   wbinvd: ["wbinvd", "wbnoinvd"],
   xchg: ["xchg", "nop"],
   xlat: ["xlatb"],
@@ -85,6 +95,52 @@ const decoder = new Decoder(allFeatures);
 /** First of sixteen registers of each width. */
 const gprBases: readonly number[] = [Register.AX, Register.EAX, Register.RAX];
 
+function indexNumber(register: Register): number {
+  if (!decoder.row.vsib) return gprNumber(register);
+  // Which width the indexes have follows from the instruction.
+  const number = register >= Register.YMM0 ? register - Register.YMM0 : register - Register.XMM0;
+  return number >= 0 && number < 16 ? number : NO_REGISTER;
+}
+
+/** Registers that are operands of a VEX-coded instruction, with their widths. */
+function registerDifference(instruction: Instruction, bits: Bitness): string | null {
+  // MASKMOVDQU has its address as the first operand.
+  if (!decoder.vex || decoder.row.mnemonic === "vmaskmovdqu") return null;
+  const { operands } = decoder.row;
+  const explicit = operands.filter(({ letter }) => letter !== "I").length;
+  for (let index = 0; index < explicit; index++) {
+    const { letter, width } = operands[index];
+    const isRegister = instruction.opKind(index) === OpKind.Register;
+    if (!isRegister) {
+      if (!decoder.memory || !(letter === "W" || letter === "E" || letter === "M"))
+        return `operand ${index} is ${letter} instead of memory`;
+      continue;
+    }
+    const number = ((): number => {
+      switch (letter) {
+        case "V":
+        case "G":
+          return decoder.reg;
+        case "H":
+        case "B":
+          return decoder.vvvv;
+        case "L":
+          return decoder.immediateRegister;
+        default:
+          return decoder.rm;
+      }
+    })();
+    const theirs: number = instruction.opRegister(index);
+    const first = ((): number => {
+      // With VEX.W iced shows 64 bits also of registers that take no more than 32.
+      if (letter === "E" || letter === "G" || letter === "B") return bits === 64 && decoder.rexW ? Register.RAX : Register.EAX;
+      return width === "x" && decoder.vexL ? Register.YMM0 : Register.XMM0;
+    })();
+    if (first + number !== theirs) return `operand ${index}: register ${first + number} instead of ${theirs}`;
+  }
+  return null;
+}
+
 function gprNumber(register: Register): number {
   if (register === Register.None) return NO_REGISTER;
   if (register === Register.RIP || register === Register.EIP) return BASE_RIP;
@@ -98,7 +154,7 @@ function memoryDifference(instruction: Instruction, bits: Bitness): string | nul
   if (usesMemory !== decoder.memory) return `memory operand ${decoder.memory} instead of ${usesMemory}`;
   if (!usesMemory) return null;
   const base = gprNumber(instruction.memoryBase);
-  const index = gprNumber(instruction.memoryIndex);
+  const index = indexNumber(instruction.memoryIndex);
   if (base !== decoder.base) return `base ${decoder.base} instead of ${base}`;
   if (index !== decoder.index) return `index ${decoder.index} instead of ${index}`;
   if (index !== NO_REGISTER && instruction.memoryIndexScale !== 1 << decoder.scale) return `scale ${decoder.scale}`;
@@ -169,7 +225,7 @@ export function compare(bytes: Uint8Array, bits: Bitness, ours: readonly Mnemoni
     if (mnemonic === "simd" || mnemonic === "x87") return isClaimed(name, ours) ? `${mnemonic} instead of ${name}` : null;
     if (!(covered[mnemonic] ?? [mnemonic.toLowerCase()]).includes(name)) return `${mnemonic} instead of ${name}`;
     if (mnemonic === "nop" || mnemonic === "ud" || mnemonic === "xchg" || mnemonic === "xlat") return null;
-    return memoryDifference(instruction, bits) ?? immediateDifference(instruction);
+    return memoryDifference(instruction, bits) ?? immediateDifference(instruction) ?? registerDifference(instruction, bits);
   } finally {
     instruction.free();
     iced.free();
