@@ -2,9 +2,11 @@
 export interface PhysicalBus {
   /**
    * Address in the engine's memory of the RAM or ROM page with physical page number `page` as CPU `cpu` sees it, or -1 when the page is not plain memory
-   * (MMIO, unmapped, and ROM for writes).
+   * (MMIO, unmapped, and ROM for writes). With `write`, the caller is about to write there: snapshots keep what the page holds.
    */
   hostPage(page: number, write: boolean, cpu: number): number;
+  /** Whether stores to the page may take the fast path: plain memory, written since the last snapshot. */
+  writesFreely(page: number, cpu: number): boolean;
   /** Any access that is not plain memory; never crosses a page. Unmapped reads give all ones. */
   read(address: number, size: 1 | 2 | 4 | 8, cpu: number): bigint;
   write(address: number, size: 1 | 2 | 4 | 8, value: bigint, cpu: number): void;

@@ -12,6 +12,8 @@ import {
   TLB_ENTRIES,
   TLB_ENTRY_BYTES,
   TLB_PHYSICAL_PAGE,
+  TLB_READ,
+  TLB_WRITE,
   WORD_JUMP_GENERATION,
   WORD_TLB,
 } from "../tcg/layout";
@@ -27,6 +29,11 @@ export const ACCESS_FETCH = 2;
 export type Access = typeof ACCESS_READ | typeof ACCESS_WRITE | typeof ACCESS_FETCH;
 
 type Size = 1 | 2 | 4 | 8;
+
+/** Entries of the TLB for fetches, a power of two. */
+const FETCH_ENTRIES = 512;
+/** Numbers of a saved entry: where it is, and its words. */
+const SAVED_ENTRY = 1 + TLB_ENTRY_BYTES / 4;
 
 /** Hears of data accesses to watched pages: guest debug registers and the debugger's watchpoints. */
 export interface DataWatch {
@@ -45,6 +52,13 @@ export class Mmu {
   private readonly view: DataView;
   private readonly tlbBase: number;
   private readonly valueAddress: number;
+  /**
+   * Translations of fetches, apart from those of data: what the data TLB holds then depends on the guest's accesses alone, not on which code an engine has found
+   * translated already. Direct mapped by page and rights: halves of the linear page, low bit set for user rights, and the physical page.
+   */
+  private readonly fetchLow = new Int32Array(FETCH_ENTRIES).fill(-1);
+  private readonly fetchHigh = new Int32Array(FETCH_ENTRIES);
+  private readonly fetchPage = new Uint32Array(FETCH_ENTRIES);
   readonly walker: PageWalker;
   watch: DataWatch | undefined;
   /** TLB misses that walked the page tables, since the start. */
@@ -87,6 +101,7 @@ export class Mmu {
   /** Drops every translation (CR3, CR0, CR4, EFER writes) and what was jumped to by them. */
   flush(): void {
     this.u8.fill(0xff, this.tlbBase, this.tlbBase + MMU_INDEXES * TLB_ENTRIES * TLB_ENTRY_BYTES);
+    this.fetchLow.fill(-1);
     this.flushJumps();
   }
 
@@ -103,14 +118,50 @@ export class Mmu {
       const entry = this.tlbOf(index) + slot * TLB_ENTRY_BYTES;
       this.u8.fill(0xff, entry, entry + TLB_ENTRY_BYTES);
     }
+    this.fetchLow.fill(-1);
     this.flushJumps();
   }
 
-  /** Sends writes to physical page `page` (all pages: -1) to the slow path, or lets them take the fast path again by forgetting the entries. */
-  forgetPhysical(page: number): void {
-    const end = this.tlbBase + MMU_INDEXES * TLB_ENTRIES * TLB_ENTRY_BYTES;
-    for (let entry = this.tlbBase; entry < end; entry += TLB_ENTRY_BYTES) {
-      if (page < 0 || this.i32[(entry + TLB_PHYSICAL_PAGE) >> 2] >>> 0 === page) this.u8.fill(0xff, entry, entry + TLB_ENTRY_BYTES);
+  /**
+   * Sends the next store to physical page `page` (all pages: -1) through each entry to the slow path, which sends on what is special and lets the rest take the fast
+   * path again. Translations stay: what is cached of the page tables depends on the guest alone.
+   */
+  distrustWrites(page: number): void {
+    const { i32 } = this;
+    const end = (this.tlbBase + MMU_INDEXES * TLB_ENTRIES * TLB_ENTRY_BYTES) >> 2;
+    for (let entry = this.tlbBase >> 2; entry < end; entry += TLB_ENTRY_BYTES >> 2) {
+      if (page < 0 || i32[entry + (TLB_PHYSICAL_PAGE >> 2)] >>> 0 === page) i32[entry + (TLB_WRITE >> 2)] |= 1;
+    }
+  }
+
+  /** The cached translations, for `restoreTlb`: a guest that changes page tables without an invalidation sees them. */
+  saveTlb(): Int32Array {
+    const { i32 } = this;
+    const words: number[] = [this.walker.sawLargePage ? 1 : 0];
+    for (let index = 0; index < MMU_INDEXES * TLB_ENTRIES; index++) {
+      const entry = (this.tlbBase >> 2) + index * (TLB_ENTRY_BYTES >> 2);
+      if (i32[entry] === -1 && i32[entry + (TLB_WRITE >> 2)] === -1) continue;
+      words.push(index);
+      for (let word = 0; word < TLB_ENTRY_BYTES >> 2; word++) words.push(i32[entry + word]);
+    }
+    return Int32Array.from(words);
+  }
+
+  /** Takes over what `saveTlb` gave; every entry is looked at anew on its first use. */
+  restoreTlb(saved: Int32Array): void {
+    this.flush();
+    const { i32 } = this;
+    this.walker.sawLargePage = saved[0] === 1;
+    for (let at = 1; at + SAVED_ENTRY <= saved.length; at += SAVED_ENTRY) {
+      const index = saved[at];
+      if (index < 0 || index >= MMU_INDEXES * TLB_ENTRIES) continue;
+      const entry = (this.tlbBase >> 2) + index * (TLB_ENTRY_BYTES >> 2);
+      i32.set(saved.subarray(at + 1, at + SAVED_ENTRY), entry);
+      i32[entry + (TLB_READ >> 2)] |= 1;
+      i32[entry + (TLB_WRITE >> 2)] |= 1;
+      const host = this.bus.hostPage(i32[entry + (TLB_PHYSICAL_PAGE >> 2)] >>> 0, false, this.cpu.index);
+      const tag = i32[entry] === -1 ? i32[entry + (TLB_WRITE >> 2)] : i32[entry];
+      i32[entry + (TLB_ADDEND >> 2)] = (host - (tag & ~0xfff)) | 0;
     }
   }
 
@@ -135,15 +186,12 @@ export class Mmu {
     const linear = lo & ~0xfff;
     const watched = this.watch?.watchesPage((BigInt(hi >>> 0) << 32n) | BigInt(linear >>> 0)) === true ? 1 : 0;
     const readHost = this.bus.hostPage(page, false, cpu.index);
-    const writeHost = this.bus.hostPage(page, true, cpu.index);
     const setTag = (offset: number, allowed: boolean, slow: number): void => {
       i32[(entry + offset) >> 2] = allowed ? linear | slow : -1;
       i32[(entry + offset + 4) >> 2] = allowed ? hi : -1;
     };
-    setTag(0, walker.readable, readHost < 0 || watched === 1 ? 1 : 0);
-    const slowWrite = writeHost < 0 || watched === 1 || this.code.hasCode(page) || this.monitor?.watches(page) === true;
-    setTag(8, walker.writable, slowWrite ? 1 : 0);
-    setTag(16, walker.executable, 0);
+    setTag(TLB_READ, walker.readable, readHost < 0 || watched === 1 ? 1 : 0);
+    setTag(TLB_WRITE, walker.writable, watched === 1 || this.slowWrites(page) ? 1 : 0);
     i32[(entry + TLB_ADDEND) >> 2] = (readHost - linear) | 0;
     i32[(entry + TLB_PHYSICAL_PAGE) >> 2] = page;
     return true;
@@ -157,7 +205,38 @@ export class Mmu {
       this.cpu.raise(EXC_GP, 0);
       return -1;
     }
-    return this.translate(lo, hi, ACCESS_FETCH, this.cpu.cpl === 3 ? MMU_USER : MMU_SUPERVISOR);
+    const user = this.cpu.cpl === 3 ? 1 : 0;
+    const tag = (lo & ~0xfff) | user;
+    const slot = (((lo >>> 12) << 1) | user) & (FETCH_ENTRIES - 1);
+    if (this.fetchLow[slot] !== tag || this.fetchHigh[slot] !== hi) {
+      const { walker } = this;
+      this.misses++;
+      if ((this.cpu.cr0 & CR0_PG) === 0) walker.identity(lo);
+      else if (!walker.walk(lo, hi, ACCESS_FETCH, user === 1 ? MMU_USER : MMU_SUPERVISOR)) return -1;
+      this.fetchLow[slot] = tag;
+      this.fetchHigh[slot] = hi;
+      this.fetchPage[slot] = walker.page;
+    }
+    return this.fetchPage[slot] * 4096 + (lo & 0xfff);
+  }
+
+  /** Whether stores to physical page `page` must be seen: no plain memory, not written since the last snapshot, translated code, an armed MONITOR line. */
+  private slowWrites(page: number): boolean {
+    return !this.bus.writesFreely(page, this.cpu.index) || this.code.hasCode(page) || this.monitor?.watches(page) === true;
+  }
+
+  /** An access through the slow path is done: later ones to linear (hi:lo) take the fast path if nothing about its page is special. */
+  private trust(lo: number, hi: number, write: boolean, index: number): void {
+    const { i32 } = this;
+    const entry = this.tlbOf(index) + ((lo >>> 12) & (TLB_ENTRIES - 1)) * TLB_ENTRY_BYTES;
+    const tag = (entry + (write ? TLB_WRITE : TLB_READ)) >> 2;
+    const linear = lo & ~0xfff;
+    // The access may have changed mappings: the entry may be another's.
+    if (i32[tag] !== (linear | 1) || i32[tag + 1] !== hi) return;
+    const page = i32[(entry + TLB_PHYSICAL_PAGE) >> 2] >>> 0;
+    const slow = write ? this.slowWrites(page) : this.bus.hostPage(page, false, this.cpu.index) < 0;
+    if (slow || this.watch?.watchesPage((BigInt(hi >>> 0) << 32n) | BigInt(linear >>> 0)) === true) return;
+    i32[tag] = linear;
   }
 
   /** Slow path of a load (EngineHost.load). */
@@ -181,6 +260,7 @@ export class Mmu {
       if (first < 0) return STATUS_FAULT;
       if (write) this.writePhysicalFromSlot(first, size);
       else this.readPhysicalToSlot(first, size);
+      this.trust(lo, hi, write, index);
     } else {
       if (first < 0) return STATUS_FAULT;
       const nextLo = (lo + room) | 0;
@@ -262,7 +342,13 @@ export class Mmu {
       return -1;
     }
     const entry = this.tlbOf(index) + ((lo >>> 12) & (TLB_ENTRIES - 1)) * TLB_ENTRY_BYTES;
-    if ((this.i32[(entry + (write ? 8 : 0)) >> 2] & 1) !== 0) return -1;
+    const tag = (entry + (write ? TLB_WRITE : TLB_READ)) >> 2;
+    if ((this.i32[tag] & 1) !== 0) {
+      const page = this.i32[(entry + TLB_PHYSICAL_PAGE) >> 2] >>> 0;
+      if (this.bus.hostPage(page, write, this.cpu.index) < 0) return -1;
+      this.trust(lo, hi, write, index);
+      if ((this.i32[tag] & 1) !== 0) return -1;
+    }
     return (lo + this.i32[(entry + TLB_ADDEND) >> 2]) >>> 0;
   }
 

@@ -419,6 +419,12 @@ export class Processor {
   /** Instructions retired, and tried but faulted, since power-on: what a turn is measured by. */
   attempted = 0;
 
+  /** Takes over the counts of a saved state: retired, attempted. */
+  restoreCounts([retired, attempted]: readonly number[]): void {
+    this.retiredBefore = retired;
+    this.attempted = attempted;
+  }
+
   /** Forgets where it was inside a block: RIP, mode or code were changed from outside. */
   invalidateResume(): void {
     this.resume = undefined;

@@ -22,6 +22,7 @@ import type { Device } from "../devices/device";
 import { MmioSpace } from "../devices/mmio";
 import { PcBoard } from "../devices/pcBoard";
 import { PortSpace } from "../devices/ports";
+import { StateReader } from "../devices/stateReader";
 import { bootImage, type BootRequest, type BootState } from "../firmware/boot";
 import { CodeCache } from "../tcg/codeCache";
 import { assembleInterpreter, type EngineHost, type RunFunction } from "../tcg/interpreter/interpreter";
@@ -30,7 +31,10 @@ import { EngineMemory } from "../tcg/memory";
 import { ReferenceInterpreter } from "../tcg/reference";
 import { applyBootState } from "./bootState";
 import { DebugPoints } from "./debugPoints";
+import { PageHashes } from "./pageHashes";
+import { PageTracker } from "./pageTracker";
 import { PhysicalMemory } from "./physicalMemory";
+import { type MachineState, Snapshots } from "./snapshots";
 import { Turns } from "./turns";
 import type { MachineConfiguration, MachineHooks, RunEnd } from "./types";
 import { Vcpu } from "./vcpu";
@@ -76,9 +80,12 @@ export class Machine implements StampSource {
   readonly memory: PhysicalMemory;
   readonly code: CodeCache;
   readonly debugPoints: DebugPoints;
+  readonly snapshots: Snapshots;
   hooks: MachineHooks = {};
 
   private readonly engineMemory: EngineMemory;
+  private readonly tracker: PageTracker;
+  private readonly pageHashes: PageHashes;
   private readonly ports = new PortSpace();
   private readonly mmio: MmioSpace;
   private readonly clock: VirtualClock;
@@ -120,6 +127,11 @@ export class Machine implements StampSource {
     this.turns = new Turns(configuration.cpus, configuration.quantum ?? DEFAULT_QUANTUM);
     const ram = configuration.memory;
     this.engineMemory = new EngineMemory({ cpus: configuration.cpus, ram, codeArena: CODE_ARENA });
+    this.tracker = new PageTracker(ram / 4096, () => this.distrustWrites());
+    const { ramBase, u8, i32 } = this.engineMemory;
+    this.pageHashes = new PageHashes(i32.subarray(ramBase / 4, (ramBase + ram) / 4));
+    this.tracker.listen(this.pageHashes);
+    this.snapshots = new Snapshots(this, u8.subarray(ramBase, ramBase + ram), this.tracker);
     this.mmio = new MmioSpace(() => this.mapChanged());
     this.memory = new PhysicalMemory(
       this.engineMemory,
@@ -127,6 +139,7 @@ export class Machine implements StampSource {
       this.mmio,
       (address, length) => this.outsideWrite(address, length),
       () => this.portRead(),
+      this.tracker,
     );
     this.clock = new VirtualClock(
       () => this.now(),
@@ -141,12 +154,12 @@ export class Machine implements StampSource {
     this.deviceBus = new DeviceBus(this.clock, this.ports, this.mmio, this.memory);
     this.code = new CodeCache(
       this.engineMemory,
-      (page) => this.forgetPage(page),
-      (page) => this.forgetPage(page),
+      (page) => this.distrustWrites(page),
+      () => undefined,
       () => this.forgetBlocks(),
     );
     this.monitor = new WriteMonitor(
-      (page) => this.forgetPage(page),
+      (page) => this.distrustWrites(page),
       (cpu) => this.monitorTriggered(cpu),
     );
     const apicIds = Array.from({ length: configuration.cpus }, (_, index) => index);
@@ -284,6 +297,7 @@ export class Machine implements StampSource {
 
   /** A system reset: everything as at power-on, memory cleared, the image loaded anew. Time and instruction counts go on. */
   reset(): void {
+    for (let page = 0; page < this.tracker.pages; page++) this.tracker.touch(page);
     this.engineMemory.u8.fill(0, this.engineMemory.ramBase, this.engineMemory.ramBase + this.engineMemory.ramBytes);
     this.powerOn();
     if (this.booted !== undefined) this.boot(this.booted);
@@ -484,8 +498,9 @@ export class Machine implements StampSource {
     this.kicked(vcpu);
   }
 
-  private forgetPage(page: number): void {
-    for (const vcpu of this.cpus ?? []) vcpu.mmu.forgetPhysical(page);
+  /** Stores to physical page `page`, or to any, must be looked at again. */
+  private distrustWrites(page = -1): void {
+    for (const vcpu of this.cpus ?? []) vcpu.mmu.distrustWrites(page);
   }
 
   private forgetBlocks(): void {
@@ -560,7 +575,7 @@ export class Machine implements StampSource {
     return [...this.board.devices, this.ioApic];
   }
 
-  /** State of everything but RAM, canonical. */
+  /** State of everything but RAM, canonical; at instruction boundaries only. */
   saveState(): State {
     return {
       cpus: this.cpus.map((cpu) => cpu.state.save()),
@@ -569,14 +584,76 @@ export class Machine implements StampSource {
       ledger: this.ledger.save(),
       devices: this.devices.map((device) => device.save()),
       time: [this.retiredBase, this.idleNanoseconds, ...(this.turns.save() as number[])],
+      counts: this.cpus.map(({ processor }) => [processor.retired, processor.attempted]),
       monitor: this.monitor.save().map(([cpu, line]) => [cpu, line]),
     };
+  }
+
+  /** State that `restoreMachine` takes over: `saveState` and what the course of events needs beside it. */
+  saveMachine(): MachineState {
+    return {
+      state: this.saveState(),
+      course: {
+        idleSince: this.idleSince,
+        end: this.end ?? null,
+        resetRequested: this.resetRequested,
+        stopRequested: this.stopRequested,
+        held: this.cpus.map((cpu) => cpu.held),
+      },
+      tlbs: this.cpus.map((cpu) => cpu.mmu.saveTlb()),
+    };
+  }
+
+  /**
+   * Takes over a state of a machine of the same make, RAM apart: `pages` lists the pages of RAM whose content changed with it.
+   * @throws UserError when the state is damaged or foreign
+   */
+  restoreMachine(saved: MachineState, pages: readonly number[]): void {
+    const state = new StateReader(saved.state, "the machine");
+    const lists = (key: string): readonly State[] => {
+      const list = state.list(key);
+      if (list.length === this.cpus.length) return list;
+      throw new UserError(`The saved state has ${list.length} CPUs, and the machine has ${this.cpus.length}.`, "state");
+    };
+    const devices = state.list("devices");
+    if (devices.length !== this.devices.length)
+      throw new UserError(`The saved state has ${devices.length} devices, and the machine has ${this.devices.length}.`, "state");
+    for (const page of pages) {
+      const physical = this.memory.physicalPage(page);
+      this.pageHashes.touched(page);
+      if (this.code.hasCode(physical)) this.code.dropPage(physical);
+    }
+    // Time first: devices arm their timers by it.
+    const [retired, idle, ...turns] = state.numbers("time");
+    this.retiredBase = retired;
+    this.idleNanoseconds = idle;
+    for (const [index, cpu] of lists("cpus").entries()) this.cpus[index].state.restore(cpu);
+    for (const [index, counts] of lists("counts").entries()) this.cpus[index].processor.restoreCounts(counts as readonly number[]);
+    this.bus.restore(state.raw("bus"));
+    for (const [index, device] of this.devices.entries()) device.restore(devices[index]);
+    for (const [index, apic] of lists("apics").entries()) this.cpus[index].apic.restore(apic);
+    // Interrupts that APICs ask for again while they are restored are no events.
+    this.ledger.restore(state.raw("ledger"));
+    this.monitor.restore(state.list("monitor") as readonly (readonly [number, number])[]);
+    this.turns.restore(turns);
+    const { course } = saved;
+    this.idleSince = course.idleSince;
+    this.end = course.end ?? undefined;
+    this.resetRequested = course.resetRequested;
+    this.stopRequested = course.stopRequested;
+    for (const [index, vcpu] of this.cpus.entries()) {
+      vcpu.held = course.held[index] ?? false;
+      vcpu.system.debug.update();
+      vcpu.changed();
+      vcpu.mmu.restoreTlb(saved.tlbs[index]);
+    }
   }
 
   /** Hash of the whole state, RAM included; at instruction boundaries only. */
   stateHash(): string {
     const hash = new StateHash();
-    hash.update(this.engineMemory.u8.subarray(this.engineMemory.ramBase, this.engineMemory.ramBase + this.engineMemory.ramBytes));
+    this.pageHashes.update(hash);
+    this.tracker.arm();
     encodeState(this.saveState(), (bytes) => hash.update(bytes));
     return hash.digest();
   }

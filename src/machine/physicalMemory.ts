@@ -5,6 +5,7 @@ import type { MmioSpace } from "../devices/mmio";
 import type { PortSpace } from "../devices/ports";
 import type { BootMemory } from "../firmware/boot";
 import type { EngineMemory } from "../tcg/memory";
+import type { PageTracker } from "./pageTracker";
 
 const HIGH_BASE = 0x1_0000_0000;
 
@@ -25,6 +26,7 @@ export class PhysicalMemory implements PhysicalBus, DmaMemory, BootMemory {
     private readonly mmio: MmioSpace,
     private readonly written: (address: number, length: number) => void,
     private readonly portRead: () => void,
+    private readonly tracker: PageTracker,
   ) {
     this.lowBytes = Math.min(memory.ramBytes, PCI_HOLE_BASE);
     this.lowPages = this.lowBytes / 4096;
@@ -40,15 +42,28 @@ export class PhysicalMemory implements PhysicalBus, DmaMemory, BootMemory {
     this.overlay = this.mmio.overlaps(0, this.lowBytes) || (this.highPages > 0 && this.mmio.overlaps(HIGH_BASE, this.highPages * 4096));
   }
 
-  hostPage(page: number, _write: boolean, _cpu: number): number {
-    let host: number;
-    if (page < this.lowPages) host = this.memory.ramBase + page * 4096;
-    else {
-      const high = page - HIGH_BASE / 4096;
-      if (high < 0 || high >= this.highPages) return -1;
-      host = this.memory.ramBase + this.lowBytes + high * 4096;
-    }
-    return this.overlay && this.mmio.overlaps(page * 4096, 4096) ? -1 : host;
+  hostPage(page: number, write: boolean, _cpu: number): number {
+    const number = this.ramPage(page);
+    if (number < 0 || (this.overlay && this.mmio.overlaps(page * 4096, 4096))) return -1;
+    if (write) this.tracker.touch(number);
+    return this.memory.ramBase + number * 4096;
+  }
+
+  writesFreely(page: number, _cpu: number): boolean {
+    const number = this.ramPage(page);
+    return number >= 0 && this.tracker.isOpen(number) && !(this.overlay && this.mmio.overlaps(page * 4096, 4096));
+  }
+
+  /** Number in RAM of physical page `page`, whatever overlays it; -1 outside RAM. */
+  private ramPage(page: number): number {
+    if (page < this.lowPages) return page;
+    const high = page - HIGH_BASE / 4096;
+    return high >= 0 && high < this.highPages ? this.lowPages + high : -1;
+  }
+
+  /** Physical page number of page `number` of RAM. */
+  physicalPage(number: number): number {
+    return number < this.lowPages ? number : number - this.lowPages + HIGH_BASE / 4096;
   }
 
   /** Address in the engine's memory of RAM byte `address`, whatever overlays it; -1 outside RAM. */
@@ -79,7 +94,10 @@ export class PhysicalMemory implements PhysicalBus, DmaMemory, BootMemory {
     for (let done = 0; done < what.length;) {
       const chunk = Math.min(what.length - done, 4096 - ((address + done) % 4096));
       const host = this.ram(address + done);
-      if (host >= 0) this.memory.u8.set(what.subarray(done, done + chunk), host);
+      if (host >= 0) {
+        this.tracker.touch((host - this.memory.ramBase) >>> 12);
+        this.memory.u8.set(what.subarray(done, done + chunk), host);
+      }
       done += chunk;
     }
     this.written(address, what.length);
@@ -115,7 +133,9 @@ export class PhysicalMemory implements PhysicalBus, DmaMemory, BootMemory {
     if (this.mmio.find(address) !== undefined) return this.mmio.write(address, size, value, cpu);
     for (let i = 0; i < size; i++) {
       const host = this.ram(address + i);
-      if (host >= 0) this.memory.u8[host] = Number((value >> BigInt(8 * i)) & 0xffn);
+      if (host < 0) continue;
+      this.tracker.touch((host - this.memory.ramBase) >>> 12);
+      this.memory.u8[host] = Number((value >> BigInt(8 * i)) & 0xffn);
     }
     this.written(address, size);
   }

@@ -69,10 +69,9 @@ export const CPU_STATE_BYTES = 1536;
 /** Soft TLB: direct mapped, `TLB_ENTRIES` per MMU index, `TLB_ENTRY_BYTES` each. */
 export const TLB_ENTRIES = 1024;
 export const TLB_ENTRY_BYTES = 32;
-/** Entry: tag of linear page for reads, for writes, for fetches (i64 each: page address, low bits zero for the fast path, -1n for none), then i32 addend. */
+/** Entry: tag of linear page for reads, for writes (i64 each: page address, low bits zero for the fast path, -1n for none), 8 unused bytes, then i32 addend. */
 export const TLB_READ = 0;
 export const TLB_WRITE = 8;
-export const TLB_FETCH = 16;
 /** host address = low 32 bits of linear address + addend (wrapping). */
 export const TLB_ADDEND = 24;
 /** Physical page number (28 bits and more fit: pages below 2^44). */

@@ -46,7 +46,6 @@ import {
   TLB_ADDEND,
   TLB_ENTRIES,
   TLB_ENTRY_BYTES,
-  TLB_FETCH,
   TLB_READ,
   TLB_WRITE,
   WORD_BUDGET,
@@ -126,7 +125,6 @@ export class FlatMachine {
       const mapped = index * PAGE < this.ramBytes;
       this.view.setBigInt64(entry + TLB_READ, mapped ? page : -1n, true);
       this.view.setBigInt64(entry + TLB_WRITE, mapped ? page : -1n, true);
-      this.view.setBigInt64(entry + TLB_FETCH, mapped ? page : -1n, true);
       this.view.setInt32(entry + TLB_ADDEND, this.memory.ramBase, true);
     }
   }
@@ -135,7 +133,7 @@ export class FlatMachine {
   unmapAll(): void {
     const tlb = this.view.getInt32(this.cpu + WORD_TLB, true);
     for (let index = 0; index < TLB_ENTRIES; index++) {
-      for (const tag of [TLB_READ, TLB_WRITE, TLB_FETCH]) this.view.setBigInt64(tlb + index * TLB_ENTRY_BYTES + tag, -1n, true);
+      for (const tag of [TLB_READ, TLB_WRITE]) this.view.setBigInt64(tlb + index * TLB_ENTRY_BYTES + tag, -1n, true);
     }
   }
 

@@ -1,0 +1,103 @@
+import type { State } from "../common/state";
+import type { PageTracker } from "./pageTracker";
+import type { RunEnd } from "./types";
+import { UndoLog, type UndoMark } from "./undoLog";
+
+/** All of a machine's state but the content of RAM. */
+export interface MachineState {
+  /** Canonical, the same on every engine: what the state hash is made of. */
+  readonly state: State;
+  readonly course: {
+    readonly idleSince: number;
+    readonly end: RunEnd | null;
+    readonly resetRequested: boolean;
+    readonly stopRequested: boolean;
+    readonly held: readonly boolean[];
+  };
+  /** By CPU: translations that it has cached. */
+  readonly tlbs: readonly Int32Array[];
+}
+
+/** A moment that the machine can be taken back to. */
+export interface Snapshot {
+  /** Instructions retired by all CPUs. */
+  readonly instructions: number;
+  /** Nanoseconds of virtual time. */
+  readonly time: number;
+}
+
+class Taken implements Snapshot {
+  constructor(
+    readonly instructions: number,
+    readonly time: number,
+    readonly saved: MachineState,
+    readonly mark: UndoMark,
+  ) {}
+}
+
+/** What snapshots are taken of. */
+export interface SnapshotTarget {
+  instructions(): number;
+  now(): number;
+  saveMachine(): MachineState;
+  restoreMachine(saved: MachineState, pages: readonly number[]): void;
+}
+
+/**
+ * Snapshots of one machine in memory: a chain of states, with the pages of RAM that were written between one and the next. Taking one costs the state of CPUs and
+ * devices, and a copy of each page at its first write afterwards; going back costs the pages written since. At instruction boundaries only, between runs.
+ */
+export class Snapshots {
+  private readonly undo: UndoLog;
+  private chain: Taken[] = [];
+
+  constructor(
+    private readonly machine: SnapshotTarget,
+    ram: Uint8Array,
+    tracker: PageTracker,
+  ) {
+    this.undo = new UndoLog(ram, tracker);
+  }
+
+  /** The snapshots there are, oldest first. */
+  get list(): readonly Snapshot[] {
+    return this.chain;
+  }
+
+  /** Bytes of RAM content that the snapshots keep. */
+  get bytes(): number {
+    return this.undo.bytes;
+  }
+
+  /** Takes a snapshot of the machine as it stands. The run goes on as if none had been taken. */
+  take(): Snapshot {
+    const { machine } = this;
+    const taken = new Taken(machine.instructions(), machine.now(), machine.saveMachine(), this.undo.mark());
+    this.chain.push(taken);
+    return taken;
+  }
+
+  /** Takes the machine back to `snapshot`; later ones are gone, it stays. */
+  restore(snapshot: Snapshot): void {
+    const at = this.chain.findIndex((taken) => taken === snapshot);
+    if (at < 0) throw new Error("the snapshot was dropped");
+    const taken = this.chain[at];
+    const pages: number[] = [];
+    this.undo.returnTo(taken.mark, (page) => pages.push(page));
+    this.chain.length = at + 1;
+    this.machine.restoreMachine(taken.saved, pages);
+  }
+
+  /** Forgets `snapshot`; the others stay. */
+  drop(snapshot: Snapshot): void {
+    const at = this.chain.findIndex((taken) => taken === snapshot);
+    if (at < 0) return;
+    this.undo.drop(this.chain[at].mark);
+    this.chain.splice(at, 1);
+  }
+
+  /** Forgets all. */
+  clear(): void {
+    while (this.chain.length > 0) this.drop(this.chain[0]);
+  }
+}

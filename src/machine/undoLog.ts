@@ -1,0 +1,130 @@
+import { assert } from "../common/errors";
+import type { PageListener, PageTracker } from "./pageTracker";
+
+const PAGE = 4096;
+/** Pages of one slab of saved content. */
+const SLAB_PAGES = 256;
+
+/** Content that pages had at one moment, kept for those that were written since. */
+export class UndoMark {
+  /** Numbers of the pages kept, in the order of their first writes. */
+  readonly pages: number[] = [];
+  private readonly slabs: Uint8Array[] = [];
+
+  /** @param stamp unique among the marks of a log; changes when the log returns to the mark */
+  constructor(public stamp: number) {}
+
+  /** Bytes of page content kept. */
+  get bytes(): number {
+    return this.pages.length * PAGE;
+  }
+
+  keep(page: number, content: Uint8Array): void {
+    const index = this.pages.length;
+    this.pages.push(page);
+    if (index % SLAB_PAGES === 0) this.slabs.push(new Uint8Array(SLAB_PAGES * PAGE));
+    this.slabs[this.slabs.length - 1].set(content, (index % SLAB_PAGES) * PAGE);
+  }
+
+  /** Content of the page kept as number `index`. */
+  content(index: number): Uint8Array {
+    const at = (index % SLAB_PAGES) * PAGE;
+    return this.slabs[Math.floor(index / SLAB_PAGES)].subarray(at, at + PAGE);
+  }
+
+  clear(): void {
+    this.pages.length = 0;
+    this.slabs.length = 0;
+  }
+}
+
+/**
+ * A chain of moments that RAM can be taken back to. Setting a mark copies nothing; a page's content is copied when it is first written after the newest mark. The
+ * oldest mark can be dropped at no cost; a mark in between gives what it kept to the one before.
+ */
+export class UndoLog implements PageListener {
+  private readonly marks: UndoMark[] = [];
+  /** Stamp of the newest mark that has kept a page. */
+  private readonly keptBy: Float64Array;
+  private readonly written: Float64Array;
+  private stamps = 0;
+  private passes = 0;
+
+  constructor(
+    private readonly ram: Uint8Array,
+    private readonly tracker: PageTracker,
+  ) {
+    this.keptBy = new Float64Array(tracker.pages);
+    this.written = new Float64Array(tracker.pages);
+    tracker.listen(this);
+  }
+
+  touched(page: number): void {
+    const { marks } = this;
+    if (marks.length === 0) return;
+    const newest = marks[marks.length - 1];
+    if (this.keptBy[page] === newest.stamp) return;
+    this.keptBy[page] = newest.stamp;
+    newest.keep(page, this.ram.subarray(page * PAGE, (page + 1) * PAGE));
+  }
+
+  /** Sets a mark at the present content. */
+  mark(): UndoMark {
+    const mark = new UndoMark(++this.stamps);
+    this.marks.push(mark);
+    this.tracker.arm();
+    return mark;
+  }
+
+  /** Takes RAM back to `mark`; later marks are gone. `restored` is called with each page whose content was put back. */
+  returnTo(mark: UndoMark, restored: (page: number) => void): void {
+    const first = this.marks.indexOf(mark);
+    assert(first >= 0, "returning to a mark that was dropped");
+    const pass = ++this.passes;
+    // What the oldest of these marks kept of a page is what it was at the moment wanted.
+    for (let at = first; at < this.marks.length; at++) {
+      const { pages } = this.marks[at];
+      for (let i = 0; i < pages.length; i++) {
+        const page = pages[i];
+        if (this.written[page] === pass) continue;
+        this.written[page] = pass;
+        this.ram.set(this.marks[at].content(i), page * PAGE);
+        restored(page);
+      }
+    }
+    this.marks.length = first + 1;
+    mark.clear();
+    mark.stamp = ++this.stamps;
+    this.tracker.arm();
+  }
+
+  /** Forgets `mark`; the others stay. */
+  drop(mark: UndoMark): void {
+    const at = this.marks.indexOf(mark);
+    if (at < 0) return;
+    if (at > 0) this.giveTo(this.marks[at - 1], mark);
+    const newest = at === this.marks.length - 1;
+    this.marks.splice(at, 1);
+    // Pages that the one before has kept need not be kept again for it.
+    if (newest && at > 0) {
+      const before = this.marks[at - 1];
+      for (const page of before.pages) this.keptBy[page] = before.stamp;
+      this.tracker.arm();
+    }
+    mark.clear();
+  }
+
+  private giveTo(before: UndoMark, mark: UndoMark): void {
+    const has = new Set(before.pages);
+    for (let i = 0; i < mark.pages.length; i++) if (!has.has(mark.pages[i])) before.keep(mark.pages[i], mark.content(i));
+  }
+
+  has(mark: UndoMark): boolean {
+    return this.marks.includes(mark);
+  }
+
+  /** Bytes of page content kept by all marks. */
+  get bytes(): number {
+    return this.marks.reduce((sum, mark) => sum + mark.bytes, 0);
+  }
+}
