@@ -201,7 +201,7 @@ export class Mmu {
   fetch(linear: bigint): number {
     const lo = Number(linear & 0xffff_ffffn) | 0;
     const hi = Number(linear >> 32n) | 0;
-    if (!canonical(hi)) {
+    if (!this.canonical(hi)) {
       this.cpu.raise(EXC_GP, 0);
       return -1;
     }
@@ -253,7 +253,7 @@ export class Mmu {
 
   private access(size: Size, kind: number, lo: number, hi: number, write: boolean, index: number): number {
     const mode = write || (kind & KIND_PROBE_WRITE) !== 0 ? ACCESS_WRITE : ACCESS_READ;
-    if (!canonical(hi)) return this.notCanonical(kind);
+    if (!this.canonical(hi)) return this.notCanonical(kind);
     const first = this.translate(lo, hi, mode, index);
     const room = 4096 - (lo & 0xfff);
     if (size <= room) {
@@ -266,7 +266,7 @@ export class Mmu {
       const nextLo = (lo + room) | 0;
       const carry = nextLo === 0 && (kind & KIND_WRAP32) === 0 ? 1 : 0;
       const nextHi = (hi + carry) | 0;
-      if (!canonical(nextHi)) return this.notCanonical(kind);
+      if (!this.canonical(nextHi)) return this.notCanonical(kind);
       const second = this.translate(nextLo, nextHi, mode, index);
       if (second < 0) return STATUS_FAULT;
       // The second translation may have evicted nothing that matters: both physical addresses are known.
@@ -279,6 +279,12 @@ export class Mmu {
     }
     this.watch?.accessed((BigInt(hi >>> 0) << 32n) | BigInt(lo >>> 0), size, write);
     return STATUS_OK;
+  }
+
+  /** Whether an address with upper half `hi` has the significant bits of the mode, sign-extended. */
+  private canonical(hi: number): boolean {
+    const top = hi >> (this.cpu.linearBits - 33);
+    return top === 0 || top === -1;
   }
 
   private notCanonical(kind: number): number {
@@ -314,7 +320,7 @@ export class Mmu {
     for (const address of linear >> 12n === last >> 12n ? [linear] : [linear, last]) {
       const lo = Number(address & 0xffff_ffffn) | 0;
       const hi = Number((address >> 32n) & 0xffff_ffffn) | 0;
-      if (!canonical(hi)) return this.notCanonical(0) === STATUS_OK;
+      if (!this.canonical(hi)) return this.notCanonical(0) === STATUS_OK;
       if (this.translate(lo, hi, ACCESS_WRITE, index) < 0) return false;
     }
     return true;
@@ -335,7 +341,7 @@ export class Mmu {
   plainHost(linear: bigint, write: boolean): number {
     const lo = Number(linear & 0xffff_ffffn) | 0;
     const hi = Number((linear >> 32n) & 0xffff_ffffn) | 0;
-    if (!canonical(hi)) return -1;
+    if (!this.canonical(hi)) return -1;
     const index = this.dataIndex();
     if (this.translate(lo, hi, write ? ACCESS_WRITE : ACCESS_READ, index) < 0) {
       this.cpu.pending = undefined;
@@ -359,7 +365,7 @@ export class Mmu {
     const lo = Number(linear & 0xffff_ffffn) | 0;
     const hi = Number((linear >> 32n) & 0xffff_ffffn) | 0;
     if ((this.cpu.cr0 & CR0_PG) === 0) return lo >>> 0;
-    return canonical(hi) ? this.walker.inspect(lo, hi) : -1;
+    return this.canonical(hi) ? this.walker.inspect(lo, hi) : -1;
   }
 
   private readPhysicalByte(physical: number): number {
@@ -409,9 +415,3 @@ export class Mmu {
     this.monitor?.written(physical, size);
   }
 }
-
-/** True when the address with upper half `hi` has 48 significant bits, sign-extended. */
-const canonical = (hi: number): boolean => {
-  const top = hi >> 15;
-  return top === 0 || top === -1;
-};

@@ -33,6 +33,10 @@ export const MODE_IOPL_SHIFT = 16;
 export const MODE_UMIP = 1 << 18;
 /** CR4.OSXSAVE, and XCR0 enables SSE and AVX state: VEX-coded vector instructions are defined. */
 export const MODE_AVX = 1 << 19;
+/** CR4.LA57 in long mode: linear addresses have 57 bits. */
+export const MODE_LA57 = 1 << 20;
 
 export const modeCpl = (mode: number): number => (mode >> MODE_CPL_SHIFT) & 3;
+/** Significant bits of a linear address (SDM vol. 1, "Canonical Addressing"). */
+export const modeLinearBits = (mode: number): 48 | 57 => ((mode & MODE_LA57) !== 0 ? 57 : 48);
 export const modeIopl = (mode: number): number => (mode >> MODE_IOPL_SHIFT) & 3;

@@ -1,7 +1,7 @@
 import type { CodeCache } from "../tcg/codeCache";
 import { MMU_SUPERVISOR_SMAP, MMU_USER } from "../tcg/layout";
 import type { PhysicalBus } from "./bus";
-import { CR0_WP, CR4_PAE, CR4_PSE, CR4_SMEP, type CpuState, EFER_LMA, EFER_NXE, EXC_PF } from "./state";
+import { CR0_WP, CR4_LA57, CR4_PAE, CR4_PSE, CR4_SMEP, type CpuState, EFER_LMA, EFER_NXE, EXC_PF } from "./state";
 
 /** Physical address bits of the CPU model (CPUID 0x80000008). */
 export const PHYSICAL_BITS = 40;
@@ -23,7 +23,7 @@ const PF_RESERVED = 8;
 const PF_FETCH = 16;
 
 /**
- * The page walker: 32-bit, PAE and 4-level paging (SDM vol. 3, "Paging"), with accessed and dirty bits, NX, WP, SMEP, SMAP and reserved bits. Its result is left in
+ * The page walker: 32-bit, PAE, 4-level and 5-level paging (SDM vol. 3, "Paging"), with accessed and dirty bits, NX, WP, SMEP, SMAP and reserved bits. Its result is left in
  * its fields, so that a walk allocates nothing.
  */
 export class PageWalker {
@@ -37,8 +37,8 @@ export class PageWalker {
 
   private readonly view: DataView;
   /** Entries visited by this walk: physical address and low word, for the accessed bits. */
-  private readonly visited = [0, 0, 0, 0];
-  private readonly visitedLow = [0, 0, 0, 0];
+  private readonly visited = [0, 0, 0, 0, 0];
+  private readonly visitedLow = [0, 0, 0, 0, 0];
   private depth = 0;
   private low = 0;
   private high = 0;
@@ -97,7 +97,7 @@ export class PageWalker {
     this.depth = 0;
     this.userPage = this.writePage = true;
     this.noExecute = false;
-    if ((cpu.efer & EFER_LMA) !== 0) return this.look4Level(lo, hi);
+    if ((cpu.efer & EFER_LMA) !== 0) return this.lookLong(lo, hi);
     return (cpu.cr4 & CR4_PAE) !== 0 ? this.lookPae(lo) : this.look32(lo);
   }
 
@@ -126,14 +126,21 @@ export class PageWalker {
     return this.lookDirectory(Number(pdpte & 0xff_ffff_f000n), lo, 0x7ff00000);
   }
 
-  private look4Level(lo: number, hi: number): number {
+  private lookLong(lo: number, hi: number): number {
     const { cpu } = this;
+    const indexPml5 = (hi >>> 16) & 0x1ff;
     const indexPml4 = (hi >>> 7) & 0x1ff;
     const indexPdpt = ((hi & 0x7f) << 2) | (lo >>> 30);
-    this.read64(cpu.cr3 - (cpu.cr3 % 4096), indexPml4);
-    let failure = this.combine64(0);
+    const root = cpu.cr3 - (cpu.cr3 % 4096);
+    let failure: number;
+    if ((cpu.cr4 & CR4_LA57) !== 0) {
+      this.read64(root, indexPml5);
+      failure = this.combineUpper();
+      if (failure >= 0) return failure;
+      this.read64(this.tableAddress(), indexPml4);
+    } else this.read64(root, indexPml4);
+    failure = this.combineUpper();
     if (failure >= 0) return failure;
-    if ((this.low & PS) !== 0) return PF_PRESENT | PF_RESERVED;
     this.read64(this.tableAddress(), indexPdpt);
     failure = this.combine64(0);
     if (failure >= 0) return failure;
@@ -146,7 +153,7 @@ export class PageWalker {
     return this.lookDirectory(this.tableAddress(), lo, 0);
   }
 
-  /** The two lower levels that PAE and 4-level paging share. `reservedHigh`: more reserved bits of the upper half. */
+  /** The two lower levels that PAE, 4-level and 5-level paging share. `reservedHigh`: more reserved bits of the upper half. */
   private lookDirectory(table: number, lo: number, reservedHigh: number): number {
     this.read64(table, (lo >>> 21) & 0x1ff);
     let failure = this.combine64(reservedHigh);
@@ -170,6 +177,12 @@ export class PageWalker {
 
   private pageOf(lowMask: number): number {
     return (this.high & 0xfffff) * 0x100000 + ((this.low & lowMask) >>> 12);
+  }
+
+  /** A PML5 or PML4 entry: it cannot map a page. */
+  private combineUpper(): number {
+    const failure = this.combine64(0);
+    return failure < 0 && (this.low & PS) !== 0 ? PF_PRESENT | PF_RESERVED : failure;
   }
 
   private combine32(): void {

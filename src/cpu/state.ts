@@ -383,6 +383,11 @@ export class CpuState {
     return (this.cr4 & CR4_OSXSAVE) !== 0 && (this.xcr0 & XCR0_AVX) === XCR0_AVX;
   }
 
+  /** Significant bits of linear addresses in the current mode: 57 under 5-level paging (SDM vol. 3, "Linear-Address Width"). */
+  get linearBits(): 48 | 57 {
+    return (this.cr4 & CR4_LA57) !== 0 && this.longMode ? 57 : 48;
+  }
+
   get protectedMode(): boolean {
     return (this.cr0 & CR0_PE) !== 0;
   }

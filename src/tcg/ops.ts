@@ -67,7 +67,7 @@ export const opNames = [
   "brnz",
   /** Calls helper d with (a, b, imm); status 0 goes on, 1 faults, 2 leaves (only as the last op but one of a block). */
   "helper",
-  /** Faults with #GP(0) unless slot[a] is canonical (48 bits). */
+  /** Faults with #GP(0) unless slot[a] is canonical: its top imm + 1 bits are equal. imm: 16 for 48-bit linear addresses, 7 for 57-bit ones. */
   "canon",
   /** WORD_SHADOW = budget: an interrupt shadow covers the next instruction. The block must end here. */
   "shadow",

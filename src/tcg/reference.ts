@@ -495,7 +495,7 @@ export class ReferenceInterpreter {
         return status === 0 ? this.next() : status === 1 ? EXIT_FAULT : EXIT_LEAVE;
       }
       case "canon":
-        return BigInt.asIntN(48, a) === BigInt.asIntN(64, a) ? this.next() : this.fault(FAULT_PROTECTION);
+        return BigInt.asIntN(64 - Number(this.imm()), a) === BigInt.asIntN(64, a) ? this.next() : this.fault(FAULT_PROTECTION);
       case "shadow":
         this.setWord(WORD_SHADOW, this.budget);
         return this.next();

@@ -122,11 +122,23 @@ describe("emitted interpreter against the reference interpreter", () => {
       };
       for (let i = 0; i < 400; i++) {
         const needsAddress = /^lea|^aligned/.test(name);
-        const imm = needsAddress ? (next() & 0x3_ffff_ffffn) | ((1n << (next() % 4n)) << 48n) : (next() & 3n) === 0n ? pick() : 0n;
+        const width = name === "canon" ? (i % 2 === 0 ? 16n : 7n) : undefined;
+        const imm =
+          width ?? (needsAddress ? (next() & 0x3_ffff_ffffn) | ((1n << (next() % 4n)) << 48n) : (next() & 3n) === 0n ? pick() : 0n);
         const inputs = { a: pick(), b: pick(), d: pick(), imm, flags: Number(next() & 63n), fields: Number(next() & 1n) };
         const described = JSON.stringify({ ...inputs }, (_, value: unknown) => (typeof value === "bigint" ? value.toString(16) : value));
         assert.equal(execute(emitted, name, inputs), execute(reference.run, name, inputs), `${name} ${described}`);
       }
+    });
+  }
+  for (const [imm, inside, outside] of [
+    [16n, 0xffff_8000_0000_0000n, 0x8000_0000_0000n],
+    [7n, 0xff00_0000_0000_0000n, 0x100_0000_0000_0000n],
+  ]) {
+    test(`canon of ${64n - imm} bits`, () => {
+      const fault = (a: bigint): boolean =>
+        execute(emitted, "canon", { a, b: 0n, d: 0n, imm, flags: 0, fields: 0 }).startsWith(`[${EXIT_FAULT},`);
+      assert.deepEqual([inside, inside - 1n, outside, outside - 1n].map(fault), [false, true, true, false]);
     });
   }
   test("every op but control and memory was compared", () => assert.ok(simple.length > 120, String(simple.length)));

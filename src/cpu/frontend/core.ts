@@ -5,7 +5,7 @@ import type { Condition, OpName } from "../../tcg/ops";
 import { conditions } from "../../tcg/ops";
 import type { Decoder, Width } from "../decode/decoder";
 import { Helper, type HelperName } from "../helperIds";
-import { MODE_64, MODE_CS_LIMIT, MODE_PROTECTED, MODE_SIZE_MASK, MODE_VM86, modeCpl, modeIopl } from "../mode";
+import { MODE_64, MODE_CS_LIMIT, MODE_PROTECTED, MODE_SIZE_MASK, MODE_VM86, modeCpl, modeIopl, modeLinearBits } from "../mode";
 import type { BlockLimits } from "../translation";
 
 export const RAX = slotOfGpr(0);
@@ -198,14 +198,15 @@ export class EmissionCore {
   /** Emits the check of a constant near target: #GP(0) outside the CS limit, or when not canonical. Nothing may have changed before. */
   checkTarget(target: bigint): void {
     if ((this.mode & MODE_CS_LIMIT) !== 0 && !this.is64) this.helper("checkCsLimit", this.constant(target));
-    else if (this.is64 && BigInt.asUintN(64, BigInt.asIntN(48, target)) !== target) this.emit("canon", SLOT_ZERO, this.constant(target));
+    else if (this.is64 && BigInt.asUintN(64, BigInt.asIntN(modeLinearBits(this.mode), target)) !== target)
+      this.canonical(this.constant(target));
   }
 
   /** The same for a target in a slot, which is truncated to the operand size first unless it is `clean`; returns the slot of the result. */
   checkTargetSlot(slot: number, clean: boolean): number {
     const { operandSize } = this.insn;
     if (this.is64) {
-      this.emit("canon", SLOT_ZERO, slot);
+      this.canonical(slot);
       return slot;
     }
     let target = slot;
@@ -215,6 +216,11 @@ export class EmissionCore {
     }
     if ((this.mode & MODE_CS_LIMIT) !== 0) this.helper("checkCsLimit", target);
     return target;
+  }
+
+  /** #GP(0) unless the slot holds a canonical address. */
+  private canonical(slot: number): void {
+    this.emit("canon", SLOT_ZERO, slot, SLOT_ZERO, 64 - modeLinearBits(this.mode));
   }
 
   jump(slot: number): void {

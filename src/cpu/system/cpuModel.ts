@@ -50,6 +50,9 @@ export class CpuModel {
     fma: false,
   };
 
+  /** Linear-address width (CPUID 0x80000008 EAX bits 8 to 15): 57 with LA57. */
+  readonly linearBits: 48 | 57 = 48;
+
   constructor(private readonly topology: Topology) {}
 
   cpuid(leaf: number, subleaf: number, state: CpuState, apic: { x2apic: boolean; enabled: boolean }): CpuidResult {
@@ -94,7 +97,7 @@ export class CpuModel {
       case 0x8000_0007:
         return { eax: 0, ebx: 0, ecx: 0, edx: 1 << 8 };
       case 0x8000_0008:
-        return { eax: (48 << 8) | PHYSICAL_BITS, ebx: 0, ecx: 0, edx: 0 };
+        return { eax: (this.linearBits << 8) | PHYSICAL_BITS, ebx: 0, ecx: 0, edx: 0 };
       default:
         return none;
     }

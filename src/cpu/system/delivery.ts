@@ -33,7 +33,7 @@ import {
   TR,
 } from "../state";
 import { type EventKind, fail, type SystemContext } from "./context";
-import { type Descriptor, dplOf, isCode, isSystem, typeOf } from "./descriptors";
+import { canonical, type Descriptor, dplOf, isCode, isSystem, typeOf } from "./descriptors";
 import type { Segments } from "./segments";
 import { StackCursor } from "./stack";
 import type { TaskSwitcher } from "./taskSwitch";
@@ -343,7 +343,7 @@ export class Delivery {
     const conforming = (code.access & AR_CONFORMING) !== 0;
     const newCpl = conforming ? state.cpl : dplOf(code.access);
     const inner = newCpl < state.cpl;
-    if (BigInt.asIntN(48, target) !== BigInt.asIntN(64, target)) return fail(state, EXC_GP, ext);
+    if (!canonical(target, state.linearBits)) return fail(state, EXC_GP, ext);
     const oldCpl = state.cpl;
     let rsp = state.gpr(4);
     if (inner || ist !== 0) {
@@ -387,7 +387,7 @@ export class Delivery {
       return undefined;
     }
     const rsp = mmu.read(state.trBase + BigInt(offset), 8);
-    if (rsp !== undefined && BigInt.asIntN(48, rsp) !== BigInt.asIntN(64, rsp)) {
+    if (rsp !== undefined && !canonical(rsp, state.linearBits)) {
       state.raise(EXC_SS, ext);
       return undefined;
     }

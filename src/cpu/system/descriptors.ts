@@ -95,5 +95,9 @@ export const realModeAccess = (code: boolean, dpl: number): number => 0x93 | (co
 export const V86_ACCESS = 0xf3;
 export const granular = (access: number): boolean => (access & AR_G) !== 0;
 
-/** True when a 64-bit linear address has 48 significant bits, sign-extended (SDM vol. 1, "Canonical Addressing"). */
-export const canonical = (address: bigint): boolean => BigInt.asIntN(48, address) === BigInt.asIntN(64, address);
+/**
+ * True when a 64-bit linear address has `bits` significant bits, sign-extended (SDM vol. 1, "Canonical Addressing"): those of the current mode
+ * (`CpuState.linearBits`) where the address is used, those that the processor supports (`CpuModel.linearBits`) where it is only loaded: into MSRs and the bases
+ * of segments and descriptor tables.
+ */
+export const canonical = (address: bigint, bits: 48 | 57): boolean => BigInt.asIntN(bits, address) === BigInt.asIntN(64, address);

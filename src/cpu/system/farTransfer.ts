@@ -91,7 +91,7 @@ export class FarTransfer {
     if ((code.access & AR_PRESENT) === 0) return fail(state, EXC_NP, error);
     const target = size === 2 ? offset & 0xffffn : size === 4 ? offset & 0xffff_ffffn : offset;
     const to64 = state.longMode && (code.access & AR_L) !== 0;
-    if (to64 ? !canonical(target) : (target & 0xffff_ffffn) > BigInt(code.limit)) return fail(state, EXC_GP, 0);
+    if (to64 ? !canonical(target, state.linearBits) : (target & 0xffff_ffffn) > BigInt(code.limit)) return fail(state, EXC_GP, 0);
     if (call) {
       const stack = StackCursor.current(state, mmu, this.segments);
       if (!stack.push(size, BigInt(state.selector[CS])) || !stack.push(size, state.rip)) return false;
@@ -144,7 +144,7 @@ export class FarTransfer {
     const dpl = dplOf(code.access);
     if (!call && !conforming && dpl !== state.cpl) return fail(state, EXC_GP, codeError);
     if ((code.access & AR_PRESENT) === 0) return fail(state, EXC_NP, codeError);
-    if (state.longMode ? !canonical(target) : target > BigInt(code.limit)) return fail(state, EXC_GP, 0);
+    if (state.longMode ? !canonical(target, state.linearBits) : target > BigInt(code.limit)) return fail(state, EXC_GP, 0);
     if (call && !conforming && dpl < state.cpl) return this.innerCall(code, selector, target, size, gate.high & 0x1f);
     if (call) {
       const stack = StackCursor.current(state, mmu, this.segments);
@@ -334,7 +334,7 @@ export class FarTransfer {
     if (conforming ? dplOf(code.access) > rpl : dplOf(code.access) !== rpl) return fail(state, EXC_GP, error);
     if ((code.access & AR_PRESENT) === 0) return fail(state, EXC_NP, error);
     const to64 = state.longMode && (code.access & AR_L) !== 0;
-    if (to64 ? !canonical(rip) : rip > BigInt(code.limit)) return fail(state, EXC_GP, 0);
+    if (to64 ? !canonical(rip, state.linearBits) : rip > BigInt(code.limit)) return fail(state, EXC_GP, 0);
     const outer = rpl > state.cpl;
     const from64 = state.code64;
     let ssDescriptor: Descriptor | undefined;

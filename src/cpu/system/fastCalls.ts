@@ -30,7 +30,7 @@ export class FastCalls {
     if (state.cpl !== 0) return fail(state, EXC_GP, 0);
     const to64 = size === 8;
     const target = state.gpr(1);
-    if (to64 && !canonical(target)) return fail(state, EXC_GP, 0);
+    if (to64 && !canonical(target, state.linearBits)) return fail(state, EXC_GP, 0);
     const base = Number((state.star >> 48n) & 0xffffn);
     state.rip = to64 ? target : target & 0xffff_ffffn;
     state.rflags = Number(state.gpr(11) & 0x3c7fd7n) | 2;
@@ -56,7 +56,7 @@ export class FastCalls {
     const to64 = size === 8;
     const rip = state.gpr(2);
     const rsp = state.gpr(1);
-    if (to64 && (!canonical(rip) || !canonical(rsp))) return fail(state, EXC_GP, 0);
+    if (to64 && (!canonical(rip, state.linearBits) || !canonical(rsp, state.linearBits))) return fail(state, EXC_GP, 0);
     const base = Number(state.sysenterCs & 0xffffn);
     this.load(((base + (to64 ? 32 : 16)) & 0xffff) | 3, ((base + (to64 ? 40 : 24)) & 0xffff) | 3, to64, 3);
     state.setGpr(4, to64 ? rsp : rsp & 0xffff_ffffn);

@@ -27,6 +27,7 @@ import {
 } from "../state";
 import { SimdUnit } from "../simd/unit";
 import { softwareEvent, trapEvent } from "./delivery";
+import { canonical } from "./descriptors";
 import { ExtendedState } from "./extendedState";
 import { StackCursor } from "./stack";
 import type { CpuSystem } from "./system";
@@ -243,7 +244,7 @@ export function buildHelpers(system: CpuSystem): readonly HelperFunction[] {
       if (!privileged()) return fault(EXC_GP, 0);
       const table = readTable(get(a), size);
       if (table === undefined) return STATUS_FAULT;
-      if (size === 8 && BigInt.asIntN(48, table.base) !== BigInt.asIntN(64, table.base)) return fault(EXC_GP, 0);
+      if (size === 8 && !canonical(table.base, system.model.linearBits)) return fault(EXC_GP, 0);
       state.gdtrBase = table.base;
       state.gdtrLimit = table.limit;
       return STATUS_OK;
@@ -252,7 +253,7 @@ export function buildHelpers(system: CpuSystem): readonly HelperFunction[] {
       if (!privileged()) return fault(EXC_GP, 0);
       const table = readTable(get(a), size);
       if (table === undefined) return STATUS_FAULT;
-      if (size === 8 && BigInt.asIntN(48, table.base) !== BigInt.asIntN(64, table.base)) return fault(EXC_GP, 0);
+      if (size === 8 && !canonical(table.base, system.model.linearBits)) return fault(EXC_GP, 0);
       state.idtrBase = table.base;
       state.idtrLimit = table.limit;
       return STATUS_OK;
@@ -296,7 +297,7 @@ export function buildHelpers(system: CpuSystem): readonly HelperFunction[] {
       if (linear === undefined) return STATUS_FAULT;
       // PCIDs are not offered: PCID 0 is the only one.
       if (get(a) > 3n || (get(a) < 2n && low !== 0n)) return fault(EXC_GP, 0);
-      if (get(a) === 0n && BigInt.asIntN(48, linear) !== BigInt.asIntN(64, linear)) return fault(EXC_GP, 0);
+      if (get(a) === 0n && !canonical(linear, system.model.linearBits)) return fault(EXC_GP, 0);
       mmu.flush();
       return STATUS_OK;
     },
@@ -381,7 +382,7 @@ export function buildHelpers(system: CpuSystem): readonly HelperFunction[] {
         return STATUS_OK;
       }
       const base = get(a);
-      if (BigInt.asIntN(48, base) !== BigInt.asIntN(64, base)) return fault(EXC_GP, 0);
+      if (!canonical(base, system.model.linearBits)) return fault(EXC_GP, 0);
       state.setSegment(segment, state.selector[segment], base, state.limit[segment], state.access[segment]);
       return STATUS_OK;
     },

@@ -93,11 +93,11 @@ export class Msrs {
         state.sysenterCs = value & 0xffff_ffffn;
         return true;
       case 0x175:
-        if (!canonical(value)) return false;
+        if (!canonical(value, this.c.model.linearBits)) return false;
         state.sysenterEsp = value;
         return true;
       case 0x176:
-        if (!canonical(value)) return false;
+        if (!canonical(value, this.c.model.linearBits)) return false;
         state.sysenterEip = value;
         return true;
       case 0x1a0:
@@ -120,11 +120,11 @@ export class Msrs {
         state.star = value;
         return true;
       case 0xc000_0082:
-        if (!canonical(value)) return false;
+        if (!canonical(value, this.c.model.linearBits)) return false;
         state.lstar = value;
         return true;
       case 0xc000_0083:
-        if (!canonical(value)) return false;
+        if (!canonical(value, this.c.model.linearBits)) return false;
         state.cstar = value;
         return true;
       case 0xc000_0084:
@@ -133,13 +133,13 @@ export class Msrs {
         return true;
       case 0xc000_0100:
       case 0xc000_0101: {
-        if (!canonical(value)) return false;
+        if (!canonical(value, this.c.model.linearBits)) return false;
         const segment = index === 0xc000_0100 ? FS : GS;
         state.setSegment(segment, state.selector[segment], value, state.limit[segment], state.access[segment]);
         return true;
       }
       case 0xc000_0102:
-        if (!canonical(value)) return false;
+        if (!canonical(value, this.c.model.linearBits)) return false;
         state.kernelGsBase = value;
         return true;
       case 0xc000_0103:

@@ -20,7 +20,7 @@ import {
   TR,
 } from "../state";
 import { fail, type SystemContext } from "./context";
-import { type Descriptor, dplOf, isSystem, realModeAccess, typeOf, V86_ACCESS } from "./descriptors";
+import { canonical, type Descriptor, dplOf, isSystem, realModeAccess, typeOf, V86_ACCESS } from "./descriptors";
 
 /** Segment register loads (SDM vol. 2, "MOV"; vol. 3, "Segment Loading Instructions in IA-32e Mode") and the checks on selectors. */
 export class Segments {
@@ -145,7 +145,7 @@ export class Segments {
       if (upper === undefined) return false;
       if (upper === "outside") return fail(state, EXC_GP, errorCode);
       base |= upper;
-      if (BigInt.asIntN(48, base) !== BigInt.asIntN(64, base)) return fail(state, EXC_GP, errorCode);
+      if (!canonical(base, this.c.model.linearBits)) return fail(state, EXC_GP, errorCode);
     }
     let access = descriptor.access;
     if (register === TR) {

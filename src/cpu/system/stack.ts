@@ -1,5 +1,6 @@
 import type { Mmu } from "../mmu";
 import { AR_DB, type CpuState, EXC_SS, SS } from "../state";
+import { canonical } from "./descriptors";
 import type { Segments } from "./segments";
 
 /** Width of a stack pointer: mask for 16 and 32 bits; 64-bit stacks wrap at 2^64. */
@@ -66,7 +67,7 @@ export class StackCursor {
 
   private check(pointer: bigint, size: number, write: boolean): boolean {
     if (this.width === 64) {
-      if (BigInt.asIntN(48, pointer) === BigInt.asIntN(64, pointer)) return true;
+      if (canonical(pointer, this.state.linearBits)) return true;
       this.state.raise(EXC_SS, this.errorCode);
       return false;
     }

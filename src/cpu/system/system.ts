@@ -12,6 +12,7 @@ import {
   MODE_FPU_TS,
   MODE_GUEST_BREAKPOINTS,
   MODE_IOPL_SHIFT,
+  MODE_LA57,
   MODE_LONG,
   MODE_OSFXSR,
   MODE_PROTECTED,
@@ -312,6 +313,7 @@ export class CpuSystem implements SystemContext {
     if ((state.cr4 & CR4_OSFXSR) !== 0) mode |= MODE_OSFXSR;
     if ((state.cr4 & CR4_UMIP) !== 0 && state.cpl > 0) mode |= MODE_UMIP;
     if (state.avxEnabled) mode |= MODE_AVX;
+    if (state.linearBits === 57) mode |= MODE_LA57;
     return mode;
   }
 

@@ -97,7 +97,9 @@ export function controlCases(): Map<OpName, Case> {
       (e) => {
         const { code } = e;
         e.slot(OP_A);
-        code.tee(e.A).get(e.A).i64(16n).op("i64.shl").i64(16n).op("i64.shr_s", "i64.ne").if();
+        code.tee(e.A).get(e.A);
+        for (const shift of ["i64.shl", "i64.shr_s"] as const) code.get(e.op).mem("i64.load8_u", OP_IMM).op(shift);
+        code.op("i64.ne").if();
         e.publish();
         code.i32(1).call(e.callees.fault).op("drop");
         e.exit(EXIT_FAULT);

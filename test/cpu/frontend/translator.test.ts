@@ -15,6 +15,7 @@ import {
   MODE_FPU_TS,
   MODE_GUEST_BREAKPOINTS,
   MODE_IOPL_SHIFT,
+  MODE_LA57,
   MODE_LONG,
   MODE_PROTECTED,
   MODE_STACK32,
@@ -71,6 +72,12 @@ function ops(): string[] {
     if (name === "goto") assert.equal(view.getUint32(at + OP_A, true), 0, "a goto starts out unchained");
     return name === "goto" || name === "gotoFar" ? `${name} ${imm.toString(16)}` : name;
   });
+}
+
+/** The immediate of op number `index`. */
+function immediateOf(index: number): bigint {
+  const bytes = builder.bytes();
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength).getBigUint64(index * OP_BYTES + OP_IMM, true);
 }
 
 /** Ops of one instruction without the jump behind it. */
@@ -222,6 +229,15 @@ describe("privilege and mode", () => {
   test("relative targets outside the canonical range are refused", () => {
     translate(kernel64, [0xe9, 0, 1, 0, 0], { rip: 0x7fff_ffff_fff0n, pageBytes: 0x10 });
     assert.deepEqual(ops(), ["movi", "canon", "gotoFar 8000000000f5"]);
+    assert.equal(immediateOf(1), 16n);
+  });
+
+  test("under 5-level paging the range is that of 57 bits", () => {
+    translate(kernel64 | MODE_LA57, [0xe9, 0, 1, 0, 0], { rip: 0x7fff_ffff_fff0n, pageBytes: 0x10 });
+    assert.deepEqual(ops(), ["gotoFar 8000000000f5"]);
+    translate(kernel64 | MODE_LA57, [0xe9, 0, 1, 0, 0], { rip: 0xff_ffff_ffff_fff0n, pageBytes: 0x10 });
+    assert.deepEqual(ops(), ["movi", "canon", "gotoFar 1000000000000f5"]);
+    assert.equal(immediateOf(1), 7n);
   });
 
   test("a near jump past the CS limit faults before anything changes", () => {
