@@ -1,6 +1,7 @@
 import { assert } from "../common/errors";
 import type { State } from "../common/state";
 import type { Device, DeviceContext, MmioHandler, MmioRegion, PortHandler, PortRegion, RegisterView } from "./device";
+import { MSIX_BAR_BYTES, MSIX_MAX_VECTORS, MSIX_PBA_OFFSET, MsixTable } from "./msix";
 import { StateReader } from "./stateReader";
 
 export const PCI_COMMAND = 0x04;
@@ -22,6 +23,10 @@ const STATUS_CAPABILITIES = 0x0010;
 const MSI_ENABLE = 0x0001;
 const MSI_64_BIT = 0x0080;
 const MSI_MASKING = 0x0100;
+
+/** Message control of MSI-X: enable, and mask of all vectors. */
+const MSIX_ENABLE = 0x8000;
+const MSIX_MASK_ALL = 0x4000;
 
 /** Physical addresses are 52 bits wide at most. */
 const ADDRESS_LIMIT = 2 ** 52;
@@ -54,7 +59,7 @@ interface MsiCapability {
 
 /**
  * A PCI function with a type 0 header (PCI Local Bus Specification 3.0, chapter 6): configuration space with write masks, base
- * address registers that size and move, INTx, and a 64-bit MSI capability. Subclasses add their registers by BAR handlers.
+ * address registers that size and move, INTx, 64-bit MSI and MSI-X. Subclasses add their registers by BAR handlers.
  */
 export class PciDevice implements Device {
   protected readonly config = new Uint8Array(256);
@@ -62,6 +67,7 @@ export class PciDevice implements Device {
   protected readonly writable = new Uint8Array(256);
   private readonly bars: Bar[] = [];
   private msi: MsiCapability | undefined;
+  private msix: { readonly offset: number; readonly table: MsixTable } | undefined;
   private lastCapability = 0;
   private powerOn: Uint8Array | undefined;
   private intxRequest = false;
@@ -161,6 +167,31 @@ export class PciDevice implements Device {
     this.msi = { offset, vectors, masking };
   }
 
+  /** An MSI-X capability of 1 to 128 vectors, whose table and pending bits fill memory BAR `bar`, 4 KiB. */
+  protected addMsix(offset: number, vectors: number, bar: number, wide = false): void {
+    assert(vectors >= 1 && vectors <= MSIX_MAX_VECTORS, `${vectors} MSI-X vectors`);
+    this.addCapability(0x11, offset);
+    this.put16(offset + 2, vectors - 1);
+    this.writable[offset + 3] = (MSIX_ENABLE | MSIX_MASK_ALL) >> 8;
+    this.put32(offset + 4, bar);
+    this.put32(offset + 8, MSIX_PBA_OFFSET | bar);
+    const table = new MsixTable(
+      vectors,
+      (address, data) => this.sendMessage(address, data),
+      () => (this.get16(offset + 2) & (MSIX_ENABLE | MSIX_MASK_ALL)) !== MSIX_ENABLE,
+    );
+    this.addMemoryBar(
+      bar,
+      MSIX_BAR_BYTES,
+      {
+        read: (at, size) => table.read(at, size),
+        write: (at, size, value) => table.write(at, size, value),
+      },
+      { wide },
+    );
+    this.msix = { offset, table };
+  }
+
   /** INTA# to INTD# is 1 to 4; 0 for a device without. */
   protected setInterruptPin(pin: number): void {
     this.config[PCI_INTERRUPT_PIN] = pin;
@@ -199,7 +230,14 @@ export class PciDevice implements Device {
     const touches = (first: number, count: number): boolean => offset < first + count && offset + size > first;
     if (touches(PCI_COMMAND, 2)) this.updateIntx();
     if (touches(PCI_COMMAND, 2) || touches(PCI_BAR0, 24)) this.updateBars();
-    if (this.msi !== undefined && touches(this.msi.offset, 24)) this.msiChanged();
+    if (this.msi !== undefined && touches(this.msi.offset, 24)) {
+      this.msiChanged();
+      this.updateIntx();
+    }
+    if (this.msix !== undefined && touches(this.msix.offset, 4)) {
+      if (this.msixEnabled) this.msix.table.changed();
+      this.updateIntx();
+    }
     this.configWritten(offset, size);
   }
 
@@ -249,10 +287,28 @@ export class PciDevice implements Device {
       this.put32(msi.offset + 20, (this.get32(msi.offset + 20) | (1 << index)) >>> 0);
       return false;
     }
-    if (!this.busMaster) return false;
     const address = this.get32(msi.offset + 8) * 2 ** 32 + this.get32(msi.offset + 4);
-    if (address >= ADDRESS_LIMIT) return false;
-    const data = (this.get16(msi.offset + 12) & ~(allocated - 1)) | index;
+    return this.sendMessage(address, (this.get16(msi.offset + 12) & ~(allocated - 1)) | index);
+  }
+
+  get msixEnabled(): boolean {
+    return this.msix !== undefined && (this.get16(this.msix.offset + 2) & MSIX_ENABLE) !== 0;
+  }
+
+  /**
+   * Sends MSI-X message `vector`, or holds it as pending while it or the function is masked. Vectors that do not exist are ignored, as a guest may have
+   * asked for them.
+   * @returns true if the message was written.
+   */
+  raiseMsix(vector: number): boolean {
+    const { msix } = this;
+    if (msix === undefined || !this.msixEnabled || vector >= msix.table.vectors) return false;
+    return msix.table.raise(vector);
+  }
+
+  /** A message is a write by the device: without bus mastering it is lost. */
+  private sendMessage(address: number, data: number): boolean {
+    if (!this.busMaster || address >= ADDRESS_LIMIT) return false;
     this.context.memory.write32(address, data);
     return true;
   }
@@ -277,7 +333,7 @@ export class PciDevice implements Device {
   }
 
   private updateIntx(): void {
-    const level = this.intxRequest && !(this.get16(PCI_COMMAND) & COMMAND_INTX_DISABLE);
+    const level = this.intxRequest && !(this.get16(PCI_COMMAND) & COMMAND_INTX_DISABLE) && !this.msiEnabled && !this.msixEnabled;
     if (level === this.intxLevel) return;
     this.intxLevel = level;
     this.intx(level);
@@ -287,6 +343,7 @@ export class PciDevice implements Device {
   reset(): void {
     if (this.powerOn === undefined) this.powerOn = this.config.slice();
     this.config.set(this.powerOn);
+    this.msix?.table.reset();
     this.intxRequest = false;
     this.updateIntx();
     this.updateBars();
@@ -300,7 +357,13 @@ export class PciDevice implements Device {
   protected restoreMore(_state: State): void {}
 
   save(): State {
-    return { config: this.config.slice(), request: this.intxRequest, level: this.intxLevel, more: this.saveMore() };
+    return {
+      config: this.config.slice(),
+      request: this.intxRequest,
+      level: this.intxLevel,
+      msix: this.msix?.table.save() ?? null,
+      more: this.saveMore(),
+    };
   }
 
   restore(state: State): void {
@@ -309,6 +372,7 @@ export class PciDevice implements Device {
     this.config.set(reader.bytes("config", 256));
     this.intxRequest = reader.boolean("request");
     this.intxLevel = reader.boolean("level");
+    this.msix?.table.restore(reader.raw("msix"), this.name);
     this.restoreMore(reader.raw("more"));
     this.updateBars();
   }
@@ -334,6 +398,10 @@ export class PciDevice implements Device {
         views.push({ name: "MSI mask", value: BigInt(this.get32(offset + 16)), bits: 32 });
         views.push({ name: "MSI pending", value: BigInt(this.get32(offset + 20)), bits: 32 });
       }
+    }
+    if (this.msix !== undefined) {
+      views.push({ ...word("MSI-X control", this.msix.offset + 2), text: this.msixEnabled ? "enabled" : "disabled" });
+      views.push(...this.msix.table.registers());
     }
     return views;
   }

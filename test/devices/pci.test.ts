@@ -166,12 +166,86 @@ describe("PCI configuration mechanism 1", () => {
     assert.ok(!sample.raiseMsi(0));
   });
 
+  test("MSI-X: table, masks of vector and function, pending bits; INTx is silent meanwhile", () => {
+    const { board, bus, log } = rig();
+    bus.assignResources();
+    const [registers, table] = [0x10, 0x18].map((bar) => (read(board, 3, bar) & ~15) >>> 0) as [number, number];
+    assert.equal(read(board, 3, 0x70), 0x0003_0011, "four vectors, end of the list");
+    assert.equal(read(board, 3, 0x74), 2, "table in BAR 2");
+    assert.equal(read(board, 3, 0x78), 0x802, "pending bits in BAR 2");
+    assert.equal(read(board, 3, 0x18) & 15, 4, "a 64-bit BAR");
+    const raise = (vector: number): void => board.mmio.write(registers + 12, 4, BigInt(vector), 0);
+    const pending = (): bigint => board.mmio.read(table + 0x800, 8, 0);
+    for (let vector = 0; vector < 4; vector++) {
+      assert.equal(board.mmio.read(table + 16 * vector + 12, 4, 0), 1n, "masked after reset");
+      board.mmio.write(table + 16 * vector, 8, 0xfee0_2000n, 0);
+      board.mmio.write(table + 16 * vector + 8, 4, BigInt(0x40 + vector), 0);
+    }
+    board.mmio.write(table + 16 + 12, 4, 0xffff_fffen, 0);
+    assert.equal(board.mmio.read(table + 16 + 12, 4, 0), 0n, "only the mask bit is kept");
+    raise(1);
+    assert.equal(board.memory.messages.length + Number(pending()), 0, "off: neither sent nor pending");
+    board.mmio.write(registers + 8, 4, 1n, 0);
+    assert.deepEqual(log.splice(0), ["irq 19 true", "irq 11 true"]);
+    write(board, 3, 0x72, 0x8000, 2);
+    assert.deepEqual(log.splice(0), ["irq 19 false", "irq 11 false"], "MSI-X keeps the pin quiet");
+    raise(1);
+    raise(2);
+    raise(77);
+    assert.deepEqual(board.memory.messages.splice(0), [{ address: 0xfee02000, value: 0x41 }]);
+    assert.equal(pending(), 4n);
+    write(board, 3, 0x72, 0xc000, 2);
+    raise(1);
+    assert.equal(pending(), 6n, "function mask");
+    write(board, 3, 0x72, 0x8000, 2);
+    assert.deepEqual(board.memory.messages.splice(0), [{ address: 0xfee02000, value: 0x41 }]);
+    board.mmio.write(table + 32 + 12, 4, 0n, 0);
+    assert.deepEqual(board.memory.messages.splice(0), [{ address: 0xfee02000, value: 0x42 }]);
+    assert.equal(pending(), 0n);
+    write(board, 3, 0x04, 0x0003, 2);
+    raise(2);
+    assert.equal(board.memory.messages.length, 0, "not a bus master");
+    write(board, 3, 0x72, 0x0000, 2);
+    assert.deepEqual(log.splice(0), ["irq 19 true", "irq 11 true"], "INTx again");
+    // The table is found above 4 GiB as well.
+    write(board, 3, 0x18, 0x0000_0000);
+    write(board, 3, 0x1c, 0x0000_0012);
+    assert.equal(board.mmio.read(0x12_0000_0000 + 8, 4, 0), 0x40n);
+  });
+
+  test("INTx wires of several devices: each slot's pins are rotated, a wire is low when its last device lets go", () => {
+    const board = new TestBoard();
+    const log: string[] = [];
+    const fabric = new IrqFabric(24, (line, level) => log.push(`irq ${line} ${level}`));
+    const isa = new IsaBridge(board.context);
+    const bus = new PciBus(board.context, (line) => fabric.source(line), isa);
+    bus.plug(1, 0, isa);
+    const devices = [4, 5, 6, 7, 8].map((slot) => {
+      const device = new MsiTestDevice(board.context, `msi-test${slot}`);
+      bus.plug(slot, 0, device);
+      return device;
+    });
+    for (const device of [bus, isa, ...devices]) device.reset();
+    for (const device of devices) device.setIntx(true);
+    assert.deepEqual(log.splice(0), ["irq 16 true", "irq 17 true", "irq 18 true", "irq 19 true"], "slots 4 to 7; 8 shares with 4");
+    // Wires A and C to IRQ 5, B to 9, D nowhere.
+    for (const [wire, irq] of [5, 9, 5, 0x80].entries()) write(board, 1, 0x60 + wire, irq, 1);
+    assert.deepEqual(log.splice(0), ["irq 5 true", "irq 9 true"]);
+    devices[0].setIntx(false);
+    assert.deepEqual(log.splice(0), [], "slot 8 still holds wire A");
+    devices[4].setIntx(false);
+    assert.deepEqual(log.splice(0), ["irq 16 false"], "wire C still holds IRQ 5");
+    devices[2].setIntx(false);
+    assert.deepEqual(log.splice(0), ["irq 18 false", "irq 5 false"]);
+  });
+
   test("resources as firmware assigns them; reset takes them back", () => {
     const { board, bus, devices } = rig();
     bus.assignResources();
     assert.equal(board.mmio.find(0xc0000000)?.name, "sample.bar2");
     assert.equal(board.mmio.find(0xc0100000)?.name, "sample.bar1");
     assert.equal(board.mmio.find(0xc0102000)?.name, "msi-test.bar0");
+    assert.equal(board.mmio.find(0xc0103000)?.name, "msi-test.bar2");
     assert.equal(board.ports.nameAt(0xc000), "sample.bar0");
     assert.equal(read(board, 2, 0x3c, 1), 10);
     assert.equal(read(board, 1, 0x60), 0x0b0a0b0a);
@@ -226,7 +300,7 @@ const exercise: Exercise = {
     [0xc000, 0x40],
   ],
   mmio: [
-    [0xc0000000, 0x103000],
+    [0xc0000000, 0x104000],
     [0xc0102000, 8],
   ],
   other: ({ board, device }, random) => {
