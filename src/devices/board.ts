@@ -35,8 +35,9 @@ export const SYSTEM_CONTROL_B_PORT = 0x61;
 export const RTC_PORT = 0x70;
 /** CMOS offset of the century byte, for the FADT. */
 export const RTC_CENTURY = 0x32;
-/** There is no HPET on this board: no table names one. */
-export const HPET_PRESENT = false;
+export const HPET_BASE = 0xfed00000;
+/** I/O APIC pins that HPET timers may be routed to, without legacy replacement: 20 to 23. */
+export const HPET_GSI_MASK = 0x00f00000;
 
 /** ACPI fixed hardware (FADT). */
 export const PM1A_EVENT_PORT = 0x600;

@@ -7,6 +7,7 @@ import * as board from "./board";
 import { DebugConsole, DebugExit, PostCode } from "./debugPorts";
 import type { Device, DeviceContext } from "./device";
 import { initializeAsFirmware, type PortWriter } from "./firmwareInit";
+import { Hpet } from "./hpet";
 import { FW_CFG_CPU_COUNT, FW_CFG_MAX_CPUS, FW_CFG_RAM_SIZE, FwCfg } from "./fwCfg";
 import { IrqFabric } from "./irqFabric";
 import { KeyboardController } from "./keyboardController";
@@ -68,6 +69,7 @@ export class PcBoard {
   readonly pic: Pic;
   readonly pit: Pit;
   readonly rtc: Rtc;
+  readonly hpet: Hpet;
   readonly uarts: readonly [Uart, Uart];
   readonly acpi: AcpiPm;
   readonly resetControl: ResetControl;
@@ -103,9 +105,10 @@ export class PcBoard {
     const requestReset = (): void => outputs.reset();
 
     this.pic = new Pic(context, { intr: (level) => outputs.intr(level) });
-    this.pit = new Pit(context, source(board.PIT_IRQ));
+    this.hpet = new Hpet(context, { source });
+    this.pit = new Pit(context, this.hpet.pitLine);
     this.rtc = new Rtc(context, {
-      irq: source(board.RTC_IRQ),
+      irq: this.hpet.rtcLine,
       memoryBelow4G: options.memoryBelow4G,
       memoryAbove4G: options.memoryAbove4G,
       cpus: options.cpus,
@@ -151,6 +154,7 @@ export class PcBoard {
     this.devices = [
       this.fabric,
       this.pic,
+      this.hpet,
       this.pit,
       this.rtc,
       ...this.uarts,

@@ -282,7 +282,7 @@ export class Machine implements StampSource {
   boot(input: BootInput): BootState {
     this.booted = input;
     const state = bootImage(
-      { ...input, cpus: this.cpus.length, apicIds: this.cpus.map((cpu) => cpu.apicId), memory: this.memory.size, hpet: false },
+      { ...input, cpus: this.cpus.length, apicIds: this.cpus.map((cpu) => cpu.apicId), memory: this.memory.size, hpet: true },
       this.memory,
     );
     applyBootState(this.cpus[0], state);

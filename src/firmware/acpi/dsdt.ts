@@ -18,7 +18,7 @@ import {
   text,
   type Aml,
 } from "./aml";
-import { busRange, ioPorts, ioRange, isaIrq, memoryRange, resourceTemplate } from "./resources";
+import { busRange, fixedMemory, ioPorts, ioRange, isaIrq, memoryRange, resourceTemplate } from "./resources";
 
 /** _PRT (ACPI 6, 6.2.13): for each slot and pin the interrupt it is wired to, without link devices. */
 function routes(interrupt: (slot: number, pin: number) => number): Aml[] {
@@ -81,6 +81,7 @@ export function dsdtTerms(cpus: number): Aml {
     name("_HID", eisaId("PNP0B00")),
     name("_CRS", buffer(resourceTemplate(ioPorts(board.RTC_PORT, 2), isaIrq(board.RTC_IRQ)))),
   );
+  const hpet = device("HPET", name("_HID", eisaId("PNP0103")), name("_CRS", buffer(resourceTemplate(fixedMemory(board.HPET_BASE, 0x400)))));
   const processors = Array.from({ length: cpus }, (_, index) => processor(index));
   return join(
     // 0 while the 8259s are in use, 1 with the I/O APIC: what the operating system says by calling _PIC.
@@ -92,6 +93,7 @@ export function dsdtTerms(cpus: number): Aml {
       root,
       motherboard,
       clock,
+      hpet,
       serialPort("COM1", 1, board.UART1_PORT, board.UART1_IRQ),
       serialPort("COM2", 2, board.UART2_PORT, board.UART2_IRQ),
       ...processors,

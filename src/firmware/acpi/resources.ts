@@ -13,6 +13,9 @@ export const isaIrq = (irq: number): Uint8Array =>
     .u16(1 << irq)
     .finish();
 
+/** A fixed range of memory, writable. */
+export const fixedMemory = (base: number, length: number): Uint8Array => new ByteWriter().u8(0x86).u16(9).u8(1).u32(base, length).finish();
+
 /** Flags of an address space that a bridge passes on: both ends fixed, positive decode. */
 const FIXED_ENDS = 0x0c;
 

@@ -8,8 +8,6 @@ const OEM_TABLE_ID = "APICSCOP";
 const CREATOR_ID = "APSC";
 /** Local APIC ids from here on need x2APIC entries: 255 is the broadcast id of the older format. */
 const FIRST_X2APIC_ID = 255;
-/** HPET register block, where a board has one. */
-export const HPET_BASE = 0xfed00000;
 
 const ADDRESS_IO = 1;
 const ADDRESS_MEMORY = 0;
@@ -109,7 +107,7 @@ export function madt(apicIds: readonly number[]): Uint8Array {
 /** HPET table: three comparators, 64-bit counter, replacing the legacy timers if the guest wants. */
 export function hpet(): Uint8Array {
   const body = new ByteWriter().u32(0x8086a201);
-  address(body, ADDRESS_MEMORY, HPET_BASE, 64, 0);
+  address(body, ADDRESS_MEMORY, board.HPET_BASE, 64, 0);
   body.u8(0).u16(0x80).u8(0);
   return table("HPET", 1, body.finish());
 }

@@ -135,7 +135,7 @@ export class FuzzBench implements DeviceContext {
   /** Lets `nanoseconds` go by, stopping at each deadline as the machine does; deadlines must come at a bounded rate. */
   advance(nanoseconds: number): void {
     const end = this.time + nanoseconds;
-    let left = 1000 + nanoseconds / 4;
+    let left = 1000 + nanoseconds / 2;
     for (;;) {
       const next = this.timers.nextDeadline();
       if (next > end) break;

@@ -2,6 +2,7 @@ import { AcpiPm } from "../../../src/devices/acpiPm";
 import { DebugConsole, DebugExit, PostCode } from "../../../src/devices/debugPorts";
 import type { DeviceContext } from "../../../src/devices/device";
 import { FwCfg } from "../../../src/devices/fwCfg";
+import { Hpet } from "../../../src/devices/hpet";
 import { IrqFabric } from "../../../src/devices/irqFabric";
 import { KeyboardController } from "../../../src/devices/keyboardController";
 import { MsiTestDevice } from "../../../src/devices/msiTestDevice";
@@ -57,6 +58,14 @@ export const targets: readonly FuzzTarget[] = [
     },
   },
   { name: "pit", build: (bench) => ({ devices: [new Pit(bench, bench.line(1))] }), pause: 200_000 },
+  {
+    name: "hpet",
+    build: (bench) => {
+      const hpet = new Hpet(bench, { source: (line) => bench.line(line) });
+      return { devices: [hpet], act: (random) => (random(2) === 0 ? hpet.pitLine : hpet.rtcLine)(random(2) === 0) };
+    },
+    pause: 2000,
+  },
   {
     name: "rtc",
     build: (bench) => ({
