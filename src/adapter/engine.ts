@@ -1,7 +1,9 @@
 // The engine: machine and debugger of one session. Runs in a worker, in portions of a few milliseconds, so that requests get through.
 import { appendFileSync, existsSync, writeFileSync } from "node:fs";
 import { Debugger, type DebuggerSink } from "../debugger/debugger";
+import { completeCommand, isCommand, runCommandLine, type CommandContext } from "../debugger/console/console";
 import type { FilterSpec } from "../debugger/eventFilters";
+import { compile, parseExpression, toInteger } from "../debugger/expr";
 import { DisassemblyReader } from "../debugger/inspect/disassembly";
 import { Inspector } from "../debugger/inspect/inspector";
 import { readGuest, writeGuest } from "../debugger/inspect/memory";
@@ -284,6 +286,13 @@ export class Engine {
     },
     exceptionInfo: ({ cpu }) => this.exceptionInfo(cpu),
     interruptState: () => interruptState(this.current.debugger),
+    command: ({ line, frameId, cpu }) => {
+      if (!isCommand(line)) return undefined;
+      const { text, data, changed } = runCommandLine(line, this.commandContext(frameId, cpu));
+      if (changed === true) this.current.inspector.refresh();
+      return { text, data, changed: changed === true };
+    },
+    completeCommand: ({ before, frameId }) => completeCommand(before, this.commandContext(frameId, undefined)),
     guestWrite: (args) => {
       const { debugger: session, machine } = this.stopped;
       guestWrite(machine, session.cpu(args.cpu), args);
@@ -319,6 +328,15 @@ export class Engine {
   private changed<T>(result: T): T {
     this.current.inspector.refresh();
     return result;
+  }
+
+  /** What a console command sees: the frame in focus while the machine stands still, else a CPU. */
+  private commandContext(frameId: number | undefined, index: number | undefined): CommandContext {
+    const { debugger: session, inspector } = this.current;
+    const cpu = !session.isRunning && index === undefined ? inspector.cpuOf(frameId) : this.cpu(index);
+    const number = (text: string): bigint =>
+      session.isRunning ? toInteger(compile(parseExpression(text)).evaluate(session.scope(cpu))).value : inspector.number(text, frameId);
+    return { session, cpu, number };
   }
 
   private thread(cpu: DebugCpu): ThreadView {

@@ -77,6 +77,9 @@ export interface EngineMethods {
   writeMemory: { args: { address: bigint; bytes: Uint8Array; partial: boolean; cpu: number | undefined }; result: number };
   exceptionInfo: { args: { cpu: number }; result: EventDetails };
   interruptState: { args: undefined; result: InterruptState };
+  /** A line of the console, if it calls a command; undefined when it is an expression. */
+  command: { args: { line: string; frameId: number | undefined; cpu: number | undefined }; result: CommandView | undefined };
+  completeCommand: { args: { before: string; frameId: number | undefined }; result: string[] };
   guestWrite: { args: GuestWrite; result: void };
   serialInput: { args: { bytes: Uint8Array }; result: void };
   gotoTargets: { args: { path: string; line: number }; result: { address: bigint; line: number }[] };
@@ -95,6 +98,14 @@ export interface GuestWrite {
   readonly address: bigint | undefined;
   readonly value: bigint;
   readonly size: 1 | 2 | 4 | 8;
+}
+
+/** What a console command says. */
+export interface CommandView {
+  readonly text: string;
+  readonly data: unknown;
+  /** State was changed. */
+  readonly changed: boolean;
 }
 
 /** Who is to blame for a failure: the person, or this program. */

@@ -141,6 +141,14 @@ export class InterruptBus {
     return 0;
   }
 
+  /** Whether a message to this destination, without a shorthand, is for `apic` (its enablement aside). */
+  addresses(apic: LocalApic, destination: Pick<InterruptMessage, "destinationMode" | "destination" | "wide">): boolean {
+    if (destination.destination === (destination.wide ? 0xffffffff : 0xff)) return true;
+    return destination.destinationMode === "physical"
+      ? apic.apicId === destination.destination
+      : matchesLogical(apic, destination.destination);
+  }
+
   /** The enabled local APIC with a physical id. */
   findPhysical(id: number): LocalApic | undefined {
     return this.locals.find((apic) => apic.enabled && apic.apicId === id);
@@ -181,8 +189,7 @@ export class InterruptBus {
       case "others":
         return apic.cpuIndex !== message.senderCpu;
       case "none":
-        if (message.destination === (message.wide ? 0xffffffff : 0xff)) return true;
-        return message.destinationMode === "physical" ? apic.apicId === message.destination : matchesLogical(apic, message.destination);
+        return this.addresses(apic, message);
     }
   }
 

@@ -81,6 +81,12 @@ export type LvtName = (typeof lvtNames)[number];
 /** Index of each entry in {@link lvtNames}. */
 export const Lvt = { cmci: 0, timer: 1, thermal: 2, pmc: 3, lint0: 4, lint1: 5, error: 6 } as const;
 
+/**
+ * Registers of a local APIC whose last writer is remembered: the LVT entries by their index, then these.
+ */
+export const WrittenRegister = { tpr: 7, svr: 8, base: 9, ldr: 10, dfr: 11, id: 12, initialCount: 13, icr: 14 } as const;
+export const writtenRegisters = 15;
+
 /** Bits of each LVT entry that a guest may write; status and remote IRR are read-only, all others reserved. */
 export const lvtWritable: readonly number[] = [0x107ff, 0x700ff, 0x107ff, 0x107ff, 0x1a7ff, 0x1a7ff, 0x100ff];
 /** Read-only bits of each entry: a write with them set is no fault in x2APIC mode either. */

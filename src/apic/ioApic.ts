@@ -1,4 +1,5 @@
 import { assert } from "../common/errors";
+import { LastWrites } from "../common/lastWrites";
 import type { State } from "../common/state";
 import type { Device, DeviceContext, IrqLine, RegisterView } from "../devices/device";
 import type { EoiListener, InterruptBus } from "./bus";
@@ -55,6 +56,8 @@ export class IoApic implements Device, EoiListener {
   readonly name: string;
   readonly base: number;
   private readonly bus: InterruptBus;
+  /** Who wrote each pin's redirection entry last. */
+  readonly writes: LastWrites;
   private readonly version: 0x11 | 0x20;
   private readonly resetId: number;
   private readonly polarity: readonly PinPolarity[];
@@ -68,6 +71,7 @@ export class IoApic implements Device, EoiListener {
 
   constructor(context: Pick<DeviceContext, "mapMmio">, bus: InterruptBus, options: IoApicOptions = {}) {
     this.bus = bus;
+    this.writes = new LastWrites(pinCount, bus.ledger.stamps);
     this.name = options.name ?? "ioapic0";
     this.base = options.base ?? 0xfec00000;
     this.version = options.version ?? 0x20;
@@ -97,6 +101,7 @@ export class IoApic implements Device, EoiListener {
   reset(): void {
     this.id = this.resetId & 15;
     this.select = 0;
+    this.writes.clear();
     this.low.fill(LvtBit.mask);
     this.high.fill(0);
     for (let pin = 0; pin < pinCount; pin++) this.active[pin] = this.isActive(pin);
@@ -137,6 +142,7 @@ export class IoApic implements Device, EoiListener {
     }
     if (index < 0x10 || index >= 0x10 + 2 * pinCount) return;
     const pin = (index - 0x10) >> 1;
+    this.writes.note(pin);
     if (index & 1) {
       this.high[pin] = value & 0xff000000;
     } else {
@@ -224,12 +230,14 @@ export class IoApic implements Device, EoiListener {
       high: Array.from(this.high),
       active: [...this.active],
       inputs: this.inputs.map((list) => list.map((input) => input.level)),
+      writes: this.writes.save(),
     };
   }
 
   restore(state: State): void {
     const saved = state as { [key: string]: State };
     this.id = saved["id"] as number;
+    this.writes.restore(saved["writes"]);
     this.select = saved["select"] as number;
     this.low.set(saved["low"] as number[]);
     this.high.set(saved["high"] as number[]);

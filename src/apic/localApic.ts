@@ -1,10 +1,23 @@
+import { LastWrites } from "../common/lastWrites";
 import type { State } from "../common/state";
 import type { Clock } from "../devices/device";
 import { ApicCommon, defaultApicBase, highestVector } from "./apicCommon";
 import type { TscSource } from "./apicTimer";
 import type { InterruptBus } from "./bus";
 import type { ApicCpu, InterruptSource, TriggerMode } from "./events";
-import { ApicBase, EsrBit, Lvt, LvtBit, Svr, decodeIcr, decodeLvt, lvtNames, lvtReadOnly } from "./fields";
+import {
+  ApicBase,
+  EsrBit,
+  Lvt,
+  LvtBit,
+  Svr,
+  WrittenRegister,
+  decodeIcr,
+  decodeLvt,
+  lvtNames,
+  lvtReadOnly,
+  writtenRegisters,
+} from "./fields";
 import type { InterruptMessage } from "./message";
 import type { InterruptLedger } from "./records";
 import { Reg, lvtMask, svrMask, x2apicMask, type ApicModel } from "./registerMap";
@@ -42,6 +55,8 @@ export class LocalApic extends ApicCommon {
   readonly cpu: ApicCpu;
   private readonly bus: InterruptBus;
   private readonly ledger: InterruptLedger;
+  /** Who wrote each register last, by LVT index or {@link WrittenRegister}. */
+  readonly writes: LastWrites;
   private intr = false;
   /** True while the 8259 is being asked for its vector: its output changes under our hands. */
   private acknowledging = false;
@@ -52,6 +67,7 @@ export class LocalApic extends ApicCommon {
     this.cpu = options.cpu;
     this.bus = options.bus;
     this.ledger = options.bus.ledger;
+    this.writes = new LastWrites(writtenRegisters, options.bus.ledger.stamps);
     this.resetId();
     this.bus.attachLocal(this);
   }
@@ -67,6 +83,7 @@ export class LocalApic extends ApicCommon {
       this.resetId();
       this.base = defaultApicBase | ApicBase.enable | (this.bootstrap ? ApicBase.bootstrap : 0n);
       this.spurious = 0;
+      this.writes.clear();
       this.baseChanged();
     }
     this.updateIrq();
@@ -120,6 +137,12 @@ export class LocalApic extends ApicCommon {
     return vector;
   }
 
+  /** INTR goes up with nothing behind it: the CPU that answers it is given the spurious vector. For debuggers. */
+  raiseSpurious(): void {
+    this.cpu.setInterruptRequest(true);
+    this.intr = true;
+  }
+
   /** CR8: bits 7:4 of TPR. */
   get cr8(): number {
     return this.tpr >> 4;
@@ -127,6 +150,7 @@ export class LocalApic extends ApicCommon {
 
   /** MOV to CR8; `value` is 0 to 15 (the CPU faults on more). Bits 3:0 of TPR become 0. */
   set cr8(value: number) {
+    this.writes.note(WrittenRegister.tpr);
     this.tpr = (value & 15) << 4;
     this.updateIrq();
   }
@@ -214,12 +238,15 @@ export class LocalApic extends ApicCommon {
   writeRegister(register: number, value: number): void {
     switch (register) {
       case Reg.id:
+        this.writes.note(WrittenRegister.id);
         this.idRegister = (value & 0xff000000) >>> 0;
         return this.bus.reachabilityChanged();
       case Reg.ldr:
+        this.writes.note(WrittenRegister.ldr);
         this.ldr = (value & 0xff000000) >>> 0;
         return this.bus.reachabilityChanged();
       case Reg.dfr:
+        this.writes.note(WrittenRegister.dfr);
         this.dfr = (value | 0x0fffffff) >>> 0;
         return this.bus.reachabilityChanged();
       case Reg.icrHigh:
@@ -320,12 +347,13 @@ export class LocalApic extends ApicCommon {
     super.restore(state);
     const saved = state as { [key: string]: State };
     this.intr = saved["intr"] as boolean;
+    this.writes.restore(saved["writes"]);
     this.cpu.setInterruptRequest(this.intr);
     this.bus.baseChanged();
   }
 
   override save(): State {
-    return { ...(super.save() as { readonly [key: string]: State }), intr: this.intr };
+    return { ...(super.save() as { readonly [key: string]: State }), intr: this.intr, writes: this.writes.save() };
   }
 
   /** Records an error (SDM vol. 3, "Error Handling"); the first since ESR was last written raises the error interrupt if it is not masked. */
@@ -346,6 +374,7 @@ export class LocalApic extends ApicCommon {
     if (register >= Reg.lvtTimer && register <= Reg.lvtError) return this.writeLvt(register - Reg.lvtTimer + Lvt.timer, value);
     switch (register) {
       case Reg.tpr:
+        this.writes.note(WrittenRegister.tpr);
         this.tpr = value & 0xff;
         this.updateIrq();
         return true;
@@ -363,6 +392,7 @@ export class LocalApic extends ApicCommon {
       case Reg.lvtCmci:
         return this.writeLvt(Lvt.cmci, value);
       case Reg.initialCount:
+        this.writes.note(WrittenRegister.initialCount);
         this.timer.start(value);
         return true;
       case Reg.divide:
@@ -375,17 +405,22 @@ export class LocalApic extends ApicCommon {
 
   private writeSvr(value: number): void {
     const was = this.softwareEnabled;
+    this.writes.note(WrittenRegister.svr);
     this.svr = value & svrMask(this.model);
     if (this.softwareEnabled) {
       if (!was) this.bus.reachabilityChanged();
       return;
     }
-    for (let index = 0; index < this.lvt.length; index++) this.lvt[index] |= LvtBit.mask;
+    for (let index = 0; index < this.lvt.length; index++) {
+      if ((this.lvt[index] & LvtBit.mask) === 0) this.writes.note(index);
+      this.lvt[index] |= LvtBit.mask;
+    }
     this.configureTimer();
     this.updateIrq();
   }
 
   private writeLvt(index: number, value: number): true {
+    this.writes.note(index);
     const entry = (value & lvtMask(index, this.model)) | (this.lvt[index] & lvtReadOnly[index]);
     this.lvt[index] = this.softwareEnabled ? entry : entry | LvtBit.mask;
     if (index === Lvt.timer) this.configureTimer();
@@ -426,6 +461,7 @@ export class LocalApic extends ApicCommon {
     const wasEnabled = this.enabled;
     const wasX2apic = this.x2apicMode;
     this.base = next;
+    this.writes.note(WrittenRegister.base);
     if (wasEnabled && mode === 0n) {
       this.ledger.lost(this.cpuIndex, "local APIC disabled in IA32_APIC_BASE");
       this.clearState();
@@ -444,6 +480,7 @@ export class LocalApic extends ApicCommon {
 
   /** A write of the ICR's low half, or of all of it in x2APIC mode. */
   private sendIpi(): void {
+    this.writes.note(WrittenRegister.icr);
     const icr = decodeIcr(this.icrLow, this.icrHigh, this.x2apicMode);
     const message: InterruptMessage = {
       source: "ipi",

@@ -1,6 +1,7 @@
 import type { State } from "../common/state";
 import type { DeliveryMode, InterruptRecord, InterruptSource, Shorthand, Stage, StageStamp, StampSource, TriggerMode } from "./events";
 import type { SendInfo } from "./message";
+import type { RecordQuery } from "./records";
 
 export const stages: readonly Stage[] = ["send", "accept", "request", "deliver", "eoi", "drop"];
 /** Codes of the stages: their index in {@link stages}, ascending in the order in which they happen to one interrupt. */
@@ -157,6 +158,20 @@ export class RecordStore {
   /** What the interrupt is, from where and to where, mixed into 32 bits. */
   fingerprint(slot: number): number {
     return Math.imul(this.kindAt(slot), 0x85ebca6b) ^ (this.ids[slot] << 3) ^ (this.dst[slot] << 16) ^ (this.src[slot] << 22);
+  }
+
+  /** Whether a record is what `query` looks for; its `limit` and `before` are the caller's. */
+  matches(slot: number, query: RecordQuery): boolean {
+    const { vector, cpu, target, sendId, source, mode, stage, from, to } = query;
+    if (vector !== undefined && this.vector[slot] !== vector) return false;
+    if (target !== undefined && this.target[slot] !== target) return false;
+    if (cpu !== undefined && this.target[slot] !== cpu && this.sender[slot] !== cpu) return false;
+    if (sendId !== undefined && this.sendIds[slot] !== sendId) return false;
+    if (source !== undefined && sources[this.source[slot]] !== source) return false;
+    if (mode !== undefined && modes[this.mode[slot]] !== mode) return false;
+    if (stage !== undefined && !this.hasStage(slot, StageCode[stage])) return false;
+    const sent = this.instructions[slot * stageCount];
+    return (from === undefined || sent >= from) && (to === undefined || sent < to);
   }
 
   setVector(slot: number, vector: number): void {

@@ -7,6 +7,7 @@ import type {
   InterruptRecord,
   InterruptSource,
   InterruptStorm,
+  Stage,
   StampSource,
 } from "./events";
 import type { SendInfo } from "./message";
@@ -29,8 +30,19 @@ export interface LedgerOptions {
 export interface RecordQuery {
   /** CPU that sent it or that it was for. */
   readonly cpu?: number;
+  /** CPU that it was for. */
+  readonly target?: number;
   readonly vector?: number;
   readonly sendId?: number;
+  readonly source?: InterruptSource;
+  readonly mode?: DeliveryMode;
+  /** Only those that got this far. */
+  readonly stage?: Stage;
+  /** Sent at or after this count of instructions, and before that one. */
+  readonly from?: number;
+  readonly to?: number;
+  /** Only records older than this id: for the next page of a long list. */
+  readonly before?: number;
   /** At most so many, the newest; 100 if left out. */
   readonly limit?: number;
 }
@@ -73,7 +85,8 @@ export class InterruptLedger {
   private readonly latencyMaximum = new Float64Array(256);
 
   constructor(
-    private readonly stamps: StampSource,
+    /** Where instruction counts and RIPs come from. */
+    readonly stamps: StampSource,
     options: LedgerOptions = {},
   ) {
     const capacity = options.capacity ?? 65536;
@@ -240,13 +253,10 @@ export class InterruptLedger {
   records(query: RecordQuery = {}): readonly InterruptRecord[] {
     const limit = query.limit ?? 100;
     const found: InterruptRecord[] = [];
-    for (let id = this.nextId - 1; id > 0 && id >= this.nextId - this.store.capacity && found.length < limit; id--) {
+    const newest = Math.min(this.nextId, query.before ?? this.nextId) - 1;
+    for (let id = newest; id > 0 && id >= this.nextId - this.store.capacity && found.length < limit; id--) {
       const slot = this.store.slotOf(id);
-      if (slot < 0) continue;
-      if (query.vector !== undefined && this.store.vectorAt(slot) !== query.vector) continue;
-      if (query.cpu !== undefined && this.store.targetAt(slot) !== query.cpu && this.store.senderAt(slot) !== query.cpu) continue;
-      const record = this.store.record(slot);
-      if (query.sendId === undefined || record.sendId === query.sendId) found.push(record);
+      if (slot >= 0 && this.store.matches(slot, query)) found.push(this.store.record(slot));
     }
     return found.reverse();
   }

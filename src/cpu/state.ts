@@ -1,3 +1,4 @@
+import type { LastWrites } from "../common/lastWrites";
 import type { State } from "../common/state";
 import { FpuState } from "./fpu/state";
 import { type Flags, packFlags, unpackFlags } from "../tcg/flags";
@@ -222,6 +223,10 @@ export class CpuState {
   trapBits = 0;
   /** MWAIT was executed with ECX bit 0: a masked interrupt ends the wait. */
   mwaitBreaksOnMasked = false;
+  /** Piece 0: what cleared IF last. Undefined where nobody asks. */
+  interruptsMaskedBy: LastWrites | undefined;
+  /** Told when IF changes, with its new value. */
+  interruptFlagChanged: ((enabled: boolean) => void) | undefined;
   /** Exception raised by the instruction that just faulted, to be delivered; or undefined. */
   pending: PendingException | undefined;
 
@@ -309,7 +314,11 @@ export class CpuState {
   }
 
   set systemFlags(value: number) {
+    const before = this.words[SLOT_RFLAGS / 4];
     this.words[SLOT_RFLAGS / 4] = (value & ~STATUS_FLAGS) | 2;
+    if (((before ^ value) & FLAG_IF) === 0) return;
+    if ((value & FLAG_IF) === 0) this.interruptsMaskedBy?.note(0);
+    this.interruptFlagChanged?.((value & FLAG_IF) !== 0);
   }
 
   /** The whole RFLAGS (its upper 32 bits are always zero), unsigned. */
@@ -428,6 +437,7 @@ export class CpuState {
         this.mwaitBreaksOnMasked,
       ],
       traps: this.trapBits,
+      masked: this.interruptsMaskedBy?.save() ?? null,
     };
   }
 
@@ -452,6 +462,7 @@ export class CpuState {
       events: boolean[];
       boundary: boolean[];
       traps: number;
+      masked: State;
     };
     saved.gprs.forEach((value, i) => this.setGpr(i, value));
     this.rip = saved.rip;
@@ -482,6 +493,7 @@ export class CpuState {
     [, this.stackShadow, this.freshDelivery, this.midString, this.mwaitBreaksOnMasked] = saved.boundary;
     this.trapBits = saved.traps;
     this.pending = undefined;
+    if (saved.masked !== null) this.interruptsMaskedBy?.restore(saved.masked);
   }
 }
 

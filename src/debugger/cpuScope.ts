@@ -84,5 +84,5 @@ export class CpuScope implements Scope {
 
 /** Registers that belong to the CPU and not to a frame. */
 function isSystemRegister(name: string): boolean {
-  return /^(cr\d|dr\d|efer|cpl|ldtr|tr|kernel_gs_base)$/.test(name);
+  return /^(cr\d|dr\d|efer|cpl|ldtr|tr|tr_base|gdtr_base|idtr_base|kernel_gs_base)$/.test(name);
 }

@@ -9,6 +9,7 @@ import { EventFilters, exceptionFields, filtersOf, interruptFields } from "./eve
 import { EventCounts } from "./eventCounts";
 import { ExceptionLog, describeException, isException } from "./exceptionLog";
 import { guestReport, spinsForEver } from "./guestReport";
+import { Injections } from "./injections";
 import { currentInstruction, type Disassembler } from "./instructions";
 import { StackWalker, type StackEntry } from "./stack";
 import { Stepper, type Outcome, type StepHost, type StepRequest } from "./stepper";
@@ -51,6 +52,7 @@ export class Debugger implements StepHost {
   readonly filters: EventFilters;
   readonly stack: StackWalker;
   readonly exceptions: ExceptionLog;
+  readonly injections: Injections;
   /** The stop that the machine stands at; undefined while it runs. */
   stop: Stop | undefined;
   /** Counts the stops. */
@@ -88,6 +90,7 @@ export class Debugger implements StepHost {
     this.filters = new EventFilters(symbols, machine.cpus, warn);
     this.stack = new StackWalker(symbols);
     this.exceptions = new ExceptionLog(machine.cpus.length);
+    this.injections = new Injections(machine);
     this.counts = new EventCounts(machine.cpus.length);
     machine.hooks = {
       interrupt: (event) => this.interrupt(event),
@@ -177,11 +180,13 @@ export class Debugger implements StepHost {
     return outcome.kind === "stop" ? this.stopAt(outcome.stop) : this.ended(outcome.end);
   }
 
-  private portion(budget: number): Outcome {
+  private portion(wanted: number): Outcome {
     this.isWaiting = false;
+    for (const line of this.injections.sendDue()) this.sink.output(`${line}\n`, "console");
     const early = this.takePending() ?? this.takePause();
     if (early !== undefined) return early;
     const { stepper } = this;
+    const budget = Math.min(wanted, this.injections.toNext);
     if (stepper === undefined) {
       const end = this.only === undefined ? this.machine.run(budget) : this.machine.runCpu(this.only, budget);
       return end.kind === "breakpoint" ? this.arrive(end.cpu) : this.settle(end);

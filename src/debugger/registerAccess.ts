@@ -58,6 +58,12 @@ export function readRegister(cpu: DebugCpu, name: string): bigint | undefined {
       return BigInt(state.selector[LDTR]);
     case "tr":
       return BigInt(state.selector[TR]);
+    case "tr_base":
+      return state.segBase(TR);
+    case "gdtr_base":
+      return state.gdtrBase;
+    case "idtr_base":
+      return state.idtrBase;
     case "cr0":
       return BigInt(state.cr0 >>> 0);
     case "cr2":
@@ -87,7 +93,18 @@ export function readRegister(cpu: DebugCpu, name: string): bigint | undefined {
 }
 
 /** Registers beside those of the expression language that {@link readRegister} knows. */
-export const extraRegisters: readonly string[] = ["fs_base", "gs_base", "kernel_gs_base", "ldtr", "tr", "efer", "cpl"];
+export const extraRegisters: readonly string[] = [
+  "fs_base",
+  "gs_base",
+  "kernel_gs_base",
+  "ldtr",
+  "tr",
+  "tr_base",
+  "gdtr_base",
+  "idtr_base",
+  "efer",
+  "cpl",
+];
 
 function narrow(name: string, value: bigint, bits: number): bigint {
   if (value < -(1n << BigInt(bits - 1)) || value >= 1n << BigInt(bits))

@@ -1,9 +1,12 @@
+import type { InterruptBus } from "../apic/bus";
 import type { InterruptEvent, InterruptRecord } from "../apic/events";
 import type { IoApic } from "../apic/ioApic";
 import type { LocalApic } from "../apic/localApic";
+import type { RecordQuery } from "../apic/records";
 import type { Activity, CpuState } from "../cpu/state";
 import type { Device } from "../devices/device";
 import type { MachineHooks, RunEnd } from "../machine/types";
+import type { InjectionRequest } from "./injections";
 
 /** A vCPU as the debugger uses it; `machine/` provides it. Addresses are linear unless they say physical. */
 export interface DebugCpu {
@@ -12,6 +15,8 @@ export interface DebugCpu {
   readonly state: CpuState;
   readonly apic: LocalApic;
   readonly activity: Activity;
+  /** The next instruction is in the shadow of STI or of a load of SS. */
+  readonly inShadow: boolean;
   /** Instructions this CPU has retired. */
   readonly retired: number;
   readonly mmu: {
@@ -25,13 +30,17 @@ export interface DebugCpu {
   readMemory(linear: bigint, length: number): Uint8Array | undefined;
   /** Writes plain memory and returns how many bytes were written. */
   writeMemory(linear: bigint, bytes: Uint8Array): number;
+  /** Physical memory as it stands, without side effects; undefined where there is no plain memory. */
+  readPhysical(physical: number, length: number): Uint8Array | undefined;
   /** To be called after `state` was changed from outside. */
   changed(): void;
 }
 
 /** What the debugger asks of the interrupts' book. */
 export interface DebugLedger {
+  readonly lastId: number;
   record(id: number): InterruptRecord | undefined;
+  records(query?: RecordQuery): readonly InterruptRecord[];
   lastEvents(cpu: number, count: number): readonly InterruptEvent[];
   inService(cpu: number): readonly InterruptRecord[];
 }
@@ -42,6 +51,7 @@ export interface DebugMachine {
   readonly cpus: readonly DebugCpu[];
   readonly ledger: DebugLedger;
   readonly ioApic: IoApic;
+  readonly bus: InterruptBus;
   readonly devices: readonly Device[];
   instructions(): number;
   now(): number;
@@ -54,4 +64,6 @@ export interface DebugMachine {
   resumeFrom(cpu: number): void;
   setHeld(cpu: number, held: boolean): void;
   serialInput(bytes: Uint8Array): void;
+  /** Sends an interrupt on the debugger's behalf. */
+  inject(request: InjectionRequest): void;
 }

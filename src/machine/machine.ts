@@ -6,6 +6,7 @@ import { InterruptLedger } from "../apic/records";
 import { ApicRegion } from "../apic/region";
 import { UserError } from "../common/errors";
 import { StateHash } from "../common/hash";
+import { LastWrites } from "../common/lastWrites";
 import { encodeState, type State } from "../common/state";
 import { X86Translator } from "../cpu/frontend/translator";
 import { Mmu } from "../cpu/mmu";
@@ -18,7 +19,7 @@ import { openCdrom, openDisk } from "../devices/block/openDisk";
 import { IOAPIC_ID, IOAPIC_PINS, PCI_HOLE_BASE } from "../devices/board";
 import { DeviceBus } from "../devices/bus";
 import { VirtualClock } from "../devices/clock";
-import type { Device } from "../devices/device";
+import type { Device, IrqLine } from "../devices/device";
 import { MmioSpace } from "../devices/mmio";
 import { PcBoard } from "../devices/pcBoard";
 import { PortSpace } from "../devices/ports";
@@ -36,7 +37,7 @@ import { PageTracker } from "./pageTracker";
 import { PhysicalMemory } from "./physicalMemory";
 import { type MachineState, Snapshots } from "./snapshots";
 import { Turns } from "./turns";
-import type { MachineConfiguration, MachineHooks, RunEnd } from "./types";
+import type { MachineConfiguration, MachineHooks, MachineInjection, RunEnd } from "./types";
 import { Vcpu } from "./vcpu";
 
 /** Guest instructions a CPU runs before the next one's turn. */
@@ -83,6 +84,8 @@ export class Machine implements StampSource {
   readonly snapshots: Snapshots;
   hooks: MachineHooks = {};
 
+  /** A line of the debugger's own to each pin of the I/O APIC. */
+  private readonly injectedPins: readonly IrqLine[];
   private readonly engineMemory: EngineMemory;
   private readonly tracker: PageTracker;
   private readonly pageHashes: PageHashes;
@@ -170,6 +173,7 @@ export class Machine implements StampSource {
     this.cpus = apicIds.map((apicId, index) => this.makeCpu(index, apicId, model, translator, run));
     this.ioApic = new IoApic(this.deviceBus, this.bus, { id: IOAPIC_ID });
     const pins = Array.from({ length: IOAPIC_PINS }, (_, pin) => this.ioApic.line(pin, `gsi ${pin}`));
+    this.injectedPins = Array.from({ length: IOAPIC_PINS }, (_, pin) => this.ioApic.line(pin, "debugger"));
     const below = Math.min(ram, PCI_HOLE_BASE);
     this.board = new PcBoard(
       this.deviceBus,
@@ -219,6 +223,7 @@ export class Machine implements StampSource {
 
   private makeCpu(index: number, apicId: number, model: CpuModel, translator: X86Translator, run: RunFunction): Vcpu {
     const state = new CpuState(this.engineMemory, index, index === 0);
+    state.interruptsMaskedBy = new LastWrites(1, this);
     const tlbs = MMU_INDEXES * TLB_ENTRIES * TLB_ENTRY_BYTES;
     state.words[WORD_JUMP_CACHE / 4] = state.base + CPU_STATE_BYTES + tlbs;
     const mmu = new Mmu(state, this.memory, this.code);
@@ -560,6 +565,26 @@ export class Machine implements StampSource {
   /** Bytes arrive at the first serial port. */
   serialInput(bytes: Uint8Array): void {
     this.board.uarts[0].receive(bytes);
+    this.idleSince = -1;
+  }
+
+  /** An interrupt that a debugger sends: it goes the way of all others, with source "debugger" where it has no other. */
+  inject(request: MachineInjection): void {
+    switch (request.kind) {
+      case "message":
+        this.bus.inject({ mode: request.mode, vector: request.vector, cpu: request.cpu });
+        break;
+      case "msi":
+        this.bus.msi(request.address, request.data);
+        break;
+      case "pin":
+        if (request.level !== "low") this.injectedPins[request.pin](true);
+        if (request.level !== "high") this.injectedPins[request.pin](false);
+        break;
+      case "spurious":
+        this.cpus[request.cpu].apic.raiseSpurious();
+        break;
+    }
     this.idleSince = -1;
   }
 

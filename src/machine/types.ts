@@ -1,4 +1,4 @@
-import type { InterruptEvent, InterruptStorm } from "../apic/events";
+import type { DeliveryMode, InterruptEvent, InterruptStorm } from "../apic/events";
 import type { DeliveredEvent } from "../cpu/system/context";
 import type { DiskConfiguration, ImageFile, Inflate } from "../devices/block/image";
 
@@ -25,6 +25,17 @@ export interface MachineConfiguration {
   /** The host's decompressor, which compressed disk images need. */
   readonly inflate?: Inflate;
 }
+
+/** An interrupt that a debugger sends. */
+export type MachineInjection =
+  /** To one CPU, by index. `vector` is the start page of a SIPI, and 0 for modes without one. */
+  | { readonly kind: "message"; readonly mode: DeliveryMode; readonly vector: number; readonly cpu: number }
+  /** A 32-bit store to 0xfee00000-0xfeefffff from the bus side. */
+  | { readonly kind: "msi"; readonly address: number; readonly data: number }
+  /** The debugger's line to a pin of the I/O APIC. */
+  | { readonly kind: "pin"; readonly pin: number; readonly level: "high" | "low" | "pulse" }
+  /** INTR rises, and nothing is there when the CPU answers. */
+  | { readonly kind: "spurious"; readonly cpu: number };
 
 /** Why `Machine.run` returned. */
 export type RunEnd =

@@ -66,6 +66,11 @@ export class Vcpu implements ApicCpu {
     return this.state.activity;
   }
 
+  /** The next instruction is in the shadow of STI or of a load of SS. */
+  get inShadow(): boolean {
+    return this.processor.inShadow;
+  }
+
   /** Instructions retired by this CPU. */
   get retired(): number {
     return this.processor.retired;
@@ -151,6 +156,12 @@ export class Vcpu implements ApicCpu {
       done += chunk;
     }
     return done === 0 && length > 0 ? undefined : bytes.subarray(0, done);
+  }
+
+  /** `length` bytes of plain memory at a physical address, which must not cross a page; undefined where there is none. */
+  readPhysical(physical: number, length: number): Uint8Array | undefined {
+    if (this.memory.hostPage(Math.floor(physical / 4096), false, this.index) < 0) return undefined;
+    return this.memory.read(physical, length);
   }
 
   /** Writes bytes at linear address `linear` whatever the page's rights; returns how many, fewer when a page is not mapped to memory. */

@@ -6,10 +6,6 @@ import { UserError } from "../../machine/errors";
 import type { HandlerTable, RequestContext } from "../context";
 import { toClientColumn, toClientLine, toSource } from "../sources";
 
-const replHelp = `Expressions: registers (rax, cpu1.rax, lapic.tpr), symbols, variables, u32[address], casts; a format after a comma: rax,d.
-Assignments: rax = 5, u32[0x1000] = 1, lapic.tpr = 0x20 (a poke, without side effects).
-"> text" sends a line to the guest's serial port; "help" shows this.`;
-
 function details(view: VariableView): Omit<DebugProtocol.Variable, "name" | "value"> {
   return {
     ...(view.type === undefined ? {} : { type: view.type }),
@@ -96,11 +92,17 @@ export const inspectionRequests: HandlerTable = {
   evaluate: async (args, context) => {
     const expression = args.text("expression");
     const repl = args.optionalText("context") === "repl";
-    if (repl && expression.trim() === "help") return { result: replHelp, variablesReference: 0 };
     if (repl && expression.startsWith(">")) {
       const line = `${expression.slice(1).replace(/^ /, "")}\n`;
       await context.call("serialInput", { bytes: new TextEncoder().encode(line) });
       return { result: "", variablesReference: 0 };
+    }
+    if (repl) {
+      const said = await context.call("command", { line: expression, frameId: args.optionalWhole("frameId"), cpu: undefined });
+      if (said !== undefined) {
+        if (said.changed) invalidate(context);
+        return { result: said.text, variablesReference: 0 };
+      }
     }
     if (expression.trim() === "") throw new UserError("There is nothing to evaluate.", "expression");
     const view = await context.call("evaluate", { expression, frameId: args.optionalWhole("frameId"), mayAssign: repl });
@@ -111,10 +113,14 @@ export const inspectionRequests: HandlerTable = {
   completions: async (args, { call, client }) => {
     const column = args.whole("column");
     const before = args.text("text").slice(0, client.columnBase === 1 ? Math.max(0, column - 1) : column);
+    const frame = args.optionalWhole("frameId");
+    const commandWord = /\S*$/.exec(before)?.[0] ?? "";
+    const words = await call("completeCommand", { before, frameId: frame });
+    const ofCommand = words.map((label) => ({ label, start: before.length - commandWord.length, length: commandWord.length }));
     const prefix = /[\w.$]*$/.exec(before)?.[0] ?? "";
-    if (prefix === "") return { targets: [] };
-    const names = await call("completions", { prefix, frameId: args.optionalWhole("frameId") });
-    return { targets: names.map((label) => ({ label, start: before.length - prefix.length, length: prefix.length })) };
+    if (prefix === "") return { targets: ofCommand };
+    const names = await call("completions", { prefix, frameId: frame });
+    return { targets: [...ofCommand, ...names.map((label) => ({ label, start: before.length - prefix.length, length: prefix.length }))] };
   },
 
   exceptionInfo: async (args, { call }) => {

@@ -19,6 +19,15 @@ export const interruptRequests: HandlerTable = {
     if (client.invalidatedEvents) after(() => sendEvent(new InvalidatedEvent(["variables", "stacks"])));
   },
 
+  /** A console command: {command, threadId?}, answered with {text, data}. */
+  "apicscope/command": async (args, { call, client, sendEvent, after }) => {
+    const line = args.text("command");
+    const said = await call("command", { line, frameId: undefined, cpu: args.has("threadId") ? args.cpu() : undefined });
+    if (said === undefined) throw new UserError(`"${line.trim()}" is no command; "help" lists them.`, "command");
+    if (said.changed && client.invalidatedEvents) after(() => sendEvent(new InvalidatedEvent(["variables", "stacks"])));
+    return { text: said.text, data: said.data };
+  },
+
   /** Bytes for the guest's serial port: {text} or {data} in base64. */
   "apicscope/serialInput": async (args, { call }) => {
     const bytes = args.has("data") ? new Uint8Array(Buffer.from(args.text("data"), "base64")) : new TextEncoder().encode(args.text("text"));

@@ -230,6 +230,12 @@ export class Inspector {
     return this.result(text, frame);
   }
 
+  /** The number that an expression gives in a frame, unsigned. Throws a {@link UserError} when it is none. */
+  number(text: string, frameId: number | undefined): bigint {
+    const frame = frameId === undefined ? this.defaultFrame() : this.frame(frameId);
+    return toInteger(compile(parseExpression(text)).evaluate(this.scope(frame))).value;
+  }
+
   private result(text: string, frame: Frame): VariableView {
     const expression = parseExpression(text);
     const scope = this.scope(frame);

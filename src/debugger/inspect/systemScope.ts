@@ -3,6 +3,7 @@ import { hex, hex64 } from "../numbers";
 import { readRegister, writeRegister } from "../registerAccess";
 import type { DebugCpu } from "../target";
 import { littleEndian } from "../unwind/frame";
+import { gateBytes, readGate, type Gate } from "./gates";
 import type { VariableNode } from "./node";
 import { accessText, bitFields, hiddenSegmentNodes } from "./registersScope";
 
@@ -158,29 +159,29 @@ function descriptorNodes(cpu: DebugCpu, base: bigint, limit: number): VariableNo
   return nodes;
 }
 
-/** The gates of the IDT, or the real-mode vector table (SDM vol. 3, "IDT Descriptors"). */
+/** The gates of the IDT, or the real-mode vector table. */
 function gateNodes(cpu: DebugCpu, symbolOf: (address: bigint) => string | undefined): VariableNode[] {
-  const { state } = cpu;
-  const size = !state.protectedMode ? 4 : state.longMode ? 16 : 8;
+  const size = gateBytes(cpu);
   const nodes: VariableNode[] = [];
-  for (let vector = 0; vector < 256 && (vector + 1) * size - 1 <= state.idtrLimit; vector++) {
-    const address = BigInt.asUintN(64, state.idtrBase + BigInt(vector * size));
-    const bytes = cpu.readMemory(address, size);
-    if (bytes === undefined || bytes.length < size) {
+  for (let vector = 0; vector < 256; vector++) {
+    const gate = readGate(cpu, vector);
+    if (gate === "outside") break;
+    if (gate === "unreadable") {
+      const address = BigInt.asUintN(64, cpu.state.idtrBase + BigInt(vector * size));
       nodes.push({ name: hex(vector, 2), value: "<cannot be read>", memory: address });
       break;
     }
-    const raw = littleEndian(bytes.subarray(0, Math.min(size, 8)));
-    const selector = size === 4 ? raw >> 16n : (raw >> 16n) & 0xffffn;
-    let offset = raw & 0xffffn;
-    if (size > 4) offset |= (raw >> 32n) & 0xffff_0000n;
-    if (size === 16) offset |= littleEndian(bytes.subarray(8, 12)) << 32n;
-    const symbol = symbolOf(offset);
-    const ist = Number((raw >> 32n) & 7n);
-    const parts = [`${hex(selector, 4)}:${hex(offset, size === 16 ? 16 : 8)}${symbol === undefined ? "" : ` <${symbol}>`}`];
-    if (size > 4) parts.push(accessText(Number((raw >> 40n) & 0xffn)));
-    if (size === 16 && ist > 0) parts.push(`IST ${ist}`);
-    nodes.push({ name: hex(vector, 2), value: raw === 0n ? "empty" : parts.join(", "), memory: offset });
+    nodes.push({ name: hex(vector, 2), value: gateText(gate, size, symbolOf), memory: gate.offset });
   }
   return nodes;
+}
+
+/** A gate in words: "0x0010:0xffffffff81000000 <handler>, interrupt gate, IST 1". */
+function gateText(gate: Gate, size: number, symbolOf: (address: bigint) => string | undefined): string {
+  if (gate.raw === 0n) return "empty";
+  const symbol = symbolOf(gate.offset);
+  const parts = [`${hex(gate.selector, 4)}:${hex(gate.offset, size === 16 ? 16 : 8)}${symbol === undefined ? "" : ` <${symbol}>`}`];
+  if (size > 4) parts.push(accessText(Number((gate.raw >> 40n) & 0xffn)));
+  if (gate.ist > 0) parts.push(`IST ${gate.ist}`);
+  return parts.join(", ");
 }

@@ -1,0 +1,70 @@
+import type { State } from "./state";
+
+/** When and where a piece of state was last changed. */
+export interface Cause {
+  /** Instructions that the whole machine had retired. */
+  readonly instruction: number;
+  /** Index of the CPU whose instruction did it, or -1 for a device, a timer or the host. */
+  readonly cpu: number;
+  /** RIP of that instruction, 0n when `cpu` is -1. */
+  readonly rip: bigint;
+}
+
+/** Where the stamps come from: the machine. */
+export interface CauseSource {
+  instructions(): number;
+  currentCpu(): number;
+  currentRip(): bigint;
+}
+
+/**
+ * Remembers for each of `size` pieces of state which instruction changed it last. Flat arrays: noting allocates nothing, so that it can always be on.
+ */
+export class LastWrites {
+  /** -1: never written. */
+  private readonly instructions: Float64Array;
+  private readonly cpus: Int16Array;
+  private readonly rips: BigUint64Array;
+
+  constructor(
+    size: number,
+    private readonly source: CauseSource,
+  ) {
+    this.instructions = new Float64Array(size).fill(-1);
+    this.cpus = new Int16Array(size);
+    this.rips = new BigUint64Array(size);
+  }
+
+  /** Piece `index` is being changed by whatever executes now. */
+  note(index: number): void {
+    const cpu = this.source.currentCpu();
+    this.instructions[index] = this.source.instructions();
+    this.cpus[index] = cpu;
+    this.rips[index] = cpu < 0 ? 0n : this.source.currentRip();
+  }
+
+  /** Who changed piece `index` last; undefined since power-on. */
+  of(index: number): Cause | undefined {
+    const instruction = this.instructions[index];
+    return instruction < 0 ? undefined : { instruction, cpu: this.cpus[index], rip: this.rips[index] };
+  }
+
+  clear(): void {
+    this.instructions.fill(-1);
+  }
+
+  save(): State {
+    return Array.from(this.instructions, (instruction, index): State =>
+      instruction < 0 ? null : [instruction, this.cpus[index], this.rips[index]],
+    );
+  }
+
+  restore(state: State): void {
+    for (const [index, entry] of (state as readonly State[]).entries()) {
+      const [instruction, cpu, rip] = (entry ?? [-1, 0, 0n]) as [number, number, bigint];
+      this.instructions[index] = instruction;
+      this.cpus[index] = cpu;
+      this.rips[index] = rip;
+    }
+  }
+}
