@@ -109,45 +109,49 @@ async function startUp(): Promise<Record<string, number | null>> {
   return times;
 }
 
-const list = contests();
-if (values.list) {
-  for (const { name, bits, work } of list) console.log(`${name} ${bits} work=${work}`);
-  process.exit(0);
+async function main(): Promise<void> {
+  const list = contests();
+  if (values.list) {
+    for (const { name, bits, work } of list) console.log(`${name} ${bits} work=${work}`);
+    return;
+  }
+  if (list.length === 0) {
+    console.error(`bench: no benchmark matches ${positionals.join(" ")}.`);
+    process.exit(2);
+  }
+  if (values.build) {
+    const build = spawnSync(process.execPath, ["scripts/build.mjs"], { stdio: "inherit" });
+    if (build.status !== 0) process.exit(build.status ?? 1);
+  }
+  console.log(machineClass());
+  for (const { id, description } of contestants) console.log(`${id}: ${description}`);
+  const start = await startUp();
+  console.log(
+    `start-up, ms: ${Object.entries(start)
+      .map(([id, time]) => `${id} ${time === null ? "-" : time.toFixed(0)}`)
+      .join(", ")}; work ${scale === 1 ? "in full" : `times ${scale}`}, medians of ${runs}\n`,
+  );
+  const results: Result[] = [];
+  for (const contest of list) {
+    results.push(await compare(contest));
+    if (process.stderr.isTTY) process.stderr.write(`\r${results.length} of ${list.length} `);
+  }
+  if (process.stderr.isTTY) process.stderr.write("\r");
+  console.log(
+    table(
+      results,
+      contestants.map(({ id }) => id),
+      contestants[0].id,
+    ),
+  );
+  mkdirSync(dirname(values.json), { recursive: true });
+  const description = Object.fromEntries(contestants.map(({ id, description }) => [id, description]));
+  writeFileSync(
+    values.json,
+    `${JSON.stringify({ date: new Date().toISOString(), machine: machineClass(), contestants: description, runs, scale, startUp: start, results }, null, 1)}\n`,
+  );
+  console.log(`\nAll samples: ${values.json}`);
+  process.exitCode = results.every((result) => result.agree) ? 0 : 1;
 }
-if (list.length === 0) {
-  console.error(`bench: no benchmark matches ${positionals.join(" ")}.`);
-  process.exit(2);
-}
-if (values.build) {
-  const build = spawnSync(process.execPath, ["scripts/build.mjs"], { stdio: "inherit" });
-  if (build.status !== 0) process.exit(build.status ?? 1);
-}
-console.log(machineClass());
-for (const { id, description } of contestants) console.log(`${id}: ${description}`);
-const start = await startUp();
-console.log(
-  `start-up, ms: ${Object.entries(start)
-    .map(([id, time]) => `${id} ${time === null ? "-" : time.toFixed(0)}`)
-    .join(", ")}; work ${scale === 1 ? "in full" : `times ${scale}`}, medians of ${runs}\n`,
-);
-const results: Result[] = [];
-for (const contest of list) {
-  results.push(await compare(contest));
-  if (process.stderr.isTTY) process.stderr.write(`\r${results.length} of ${list.length} `);
-}
-if (process.stderr.isTTY) process.stderr.write("\r");
-console.log(
-  table(
-    results,
-    contestants.map(({ id }) => id),
-    contestants[0].id,
-  ),
-);
-mkdirSync(dirname(values.json), { recursive: true });
-const description = Object.fromEntries(contestants.map(({ id, description }) => [id, description]));
-writeFileSync(
-  values.json,
-  `${JSON.stringify({ date: new Date().toISOString(), machine: machineClass(), contestants: description, runs, scale, startUp: start, results }, null, 1)}\n`,
-);
-console.log(`\nAll samples: ${values.json}`);
-process.exitCode = results.every((result) => result.agree) ? 0 : 1;
+
+void main();
