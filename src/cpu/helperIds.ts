@@ -130,7 +130,8 @@ export const helperNames = [
   "fxrstor",
   /**
    * simd: operation lo (cpu/simd/operations.ts) on the vectors at slot a (destination too) and slot b; hi: immediate byte, bit 8: 64-bit general register,
-   * bit 9: MMX. May fault with #XM.
+   * bit 9: MMX, bit 10: VEX-coded (the destination above the result becomes zero; the first source is the register in bits 12-15, a third one that in bits
+   * 16-19), bit 11: 256 bits. May fault with #XM.
    */
   "simd",
 ] as const;

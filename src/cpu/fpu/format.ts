@@ -77,6 +77,7 @@ export interface Format {
   readonly maximum: number;
 }
 
+export const HALF: Format = { precision: 11, minimum: -14, maximum: 15 };
 export const SINGLE: Format = { precision: 24, minimum: -126, maximum: 127 };
 export const DOUBLE: Format = { precision: 53, minimum: -1022, maximum: 1023 };
 export const EXTENDED: Format = { precision: 64, minimum: -16382, maximum: 16383 };
@@ -86,9 +87,10 @@ interface Interchange extends Format {
   readonly exponentMask: number;
   readonly bias: number;
 }
+const interchange16: Interchange = { ...HALF, fractionBits: 10n, exponentMask: 0x1f, bias: 15 };
 const interchange32: Interchange = { ...SINGLE, fractionBits: 23n, exponentMask: 0xff, bias: 127 };
 const interchange64: Interchange = { ...DOUBLE, fractionBits: 52n, exponentMask: 0x7ff, bias: 1023 };
-const layout = (bits: 32 | 64): Interchange => (bits === 32 ? interchange32 : interchange64);
+const layout = (bits: 16 | 32 | 64): Interchange => (bits === 16 ? interchange16 : bits === 32 ? interchange32 : interchange64);
 
 /** Single or double precision to extended: exact. NaNs keep their kind. */
 export function expand(value: bigint, bits: 32 | 64): Float80 {
@@ -110,7 +112,7 @@ export function isDenormal(value: bigint, bits: 32 | 64): boolean {
 }
 
 /** Encodes a value that the narrower format holds exactly; of NaNs the upper bits of the fraction are kept. */
-export function narrow(value: Float80, bits: 32 | 64): bigint {
+export function narrow(value: Float80, bits: 16 | 32 | 64): bigint {
   const { fractionBits, exponentMask, bias, minimum } = layout(bits);
   const sign = isNegative(value) ? 1n << BigInt(bits - 1) : 0n;
   const exponent = value.se & EXPONENT_MASK;

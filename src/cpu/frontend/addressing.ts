@@ -130,6 +130,20 @@ export class Addressing extends EmissionCore {
     this.addressOffset(offset, bytes, write, bytes);
   }
 
+  /** As `addressMemory`, for an element of a gather: the index is in a slot, sign-extended. */
+  addressIndexed(index: number, bytes: number): void {
+    this.setScratch();
+    this.scratch.index = index;
+    const offset = this.temp();
+    this.builder.memory(this.lea(), offset, this.scratch);
+    this.addressOffset(offset, bytes, false, bytes);
+  }
+
+  /** The operand's segment is checked against its limit: parts that are not accessed must not be addressed. */
+  checksSegment(write: boolean): boolean {
+    return !this.is64 && !this.unsegmented(write);
+  }
+
   /** As `addressMemory`, for a register by itself in a given segment: string instructions, XLAT, MONITOR. Overwrites the decoded memory operand. */
   addressRegister(register: number, segment: number, bytes: number, write: boolean): void {
     this.overrideOperand(register, segment);

@@ -33,8 +33,8 @@ function mmxReady(e: Emission, sse: boolean): boolean {
   return false;
 }
 
-const letterOf = (e: Emission, index: number): string => e.insn.row.operands[index]?.letter ?? "";
-const widthOf = (e: Emission, index: number): string => e.insn.row.operands[index]?.width ?? "";
+export const letterOf = (e: Emission, index: number): string => e.insn.row.operands[index]?.letter ?? "";
+export const widthOf = (e: Emission, index: number): string => e.insn.row.operands[index]?.width ?? "";
 const usesMmx = (e: Emission): boolean => e.insn.row.operands.some(({ letter }) => letter === "P" || letter === "Q");
 const usesXmm = (e: Emission): boolean => e.insn.row.operands.some(({ letter }) => letter === "V" || letter === "W");
 
@@ -117,13 +117,15 @@ function vectorSource(e: Emission, index: number, aligned: boolean): number {
 function operation(name: SimdMnemonic): Emitter {
   const number = operationNumber(name);
   const gives = resultBytes(name);
+  // Only VEX forms have more than eight predicates.
+  const immediateBits = /^cmp[ps][sd]$/.test(name) ? 7 : 0xff;
   const explicitLengths = name === "pcmpestri" || name === "pcmpestrm";
   return (e) => {
     if (!ready(e)) return;
     const { insn } = e;
     const { operands } = insn.row;
     const hasImmediate = operands[operands.length - 1].letter === "I";
-    const immediate = hasImmediate ? insn.immediate & 0xff : 0;
+    const immediate = hasImmediate ? insn.immediate & immediateBits : 0;
     // A shift by an immediate has one operand only.
     const shifts = hasImmediate && operands.length === 2;
     let source: number;
@@ -308,9 +310,9 @@ function insertWord(e: Emission): void {
 }
 
 /** PEXTRB, PEXTRD, PEXTRQ, EXTRACTPS, and PEXTRW to memory: element `index` of `width` bits. */
-function extractElement(width: 8 | 16 | 32 | 64): Emitter {
+export function extractElement(width: 8 | 16 | 32 | 64, available = ready): Emitter {
   return (e) => {
-    if (!ready(e)) return;
+    if (!available(e)) return;
     const { insn } = e;
     const bit = (insn.immediate * width) & 127;
     const value = e.temp();
@@ -362,7 +364,10 @@ function insertSingle(e: Emission): void {
 
 /** MASKMOVQ, MASKMOVDQU: byte by byte to [rDI]. Every byte that is to be written is probed before the first is. */
 function maskedMove(e: Emission): void {
-  if (!ready(e)) return;
+  if (ready(e)) storeMasked(e);
+}
+
+export function storeMasked(e: Emission): void {
   const { insn } = e;
   const mmx = letterOf(e, 0) === "P";
   const bytes = mmx ? 8 : 16;
@@ -389,8 +394,8 @@ function emptyMmx(e: Emission): void {
   if (mmxReady(e, false)) e.helper("simd", SLOT_ZERO, SLOT_ZERO, operationNumber("emms"));
 }
 
-function loadControl(e: Emission): void {
-  if (!sseReady(e)) return;
+/** LDMXCSR: #GP(0) for bits that do not exist. */
+export function loadControl(e: Emission): void {
   const value = e.temp();
   const excess = e.temp();
   e.addressMemory(4, false);
@@ -402,8 +407,7 @@ function loadControl(e: Emission): void {
   e.emit("mov", SLOT_MXCSR, value);
 }
 
-function storeControl(e: Emission): void {
-  if (!sseReady(e)) return;
+export function storeControl(e: Emission): void {
   e.addressMemory(4, true);
   e.load("st", SLOT_MXCSR, 32);
 }
@@ -446,8 +450,12 @@ const special: { readonly [name in SimdMnemonic]?: Emitter } = {
   maskmovq: maskedMove,
   maskmovdqu: maskedMove,
   emms: emptyMmx,
-  ldmxcsr: loadControl,
-  stmxcsr: storeControl,
+  ldmxcsr: (e) => {
+    if (sseReady(e)) loadControl(e);
+  },
+  stmxcsr: (e) => {
+    if (sseReady(e)) storeControl(e);
+  },
   pand: bitwise("and", false),
   por: bitwise("or", false),
   pxor: bitwise("xor", false),

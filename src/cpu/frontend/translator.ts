@@ -12,7 +12,7 @@ import { emitters } from "./emitters";
 /** By OpcodeRow.id. */
 const emittersById = mnemonics.map((name) => emitters[name]);
 /** Ops that no single instruction exceeds, with room for the end of the block. */
-const RESERVED_OPS = 160;
+const RESERVED_OPS = 320;
 /** An instruction at the start of a block may cross the page's end by this much. */
 const MAX_INSTRUCTION_BYTES = 15;
 

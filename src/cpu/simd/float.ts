@@ -1,6 +1,6 @@
 /** Scalar arithmetic of SSE on encodings of single and double precision, exact: SDM vol. 1, "Programming with SSE", appendix E of the same volume. */
 import { ALL_EXCEPTIONS, DE, FpuContext, IE, PE, ROUND_DOWN, ROUND_ZERO, roundToQuantum, UE, ZE } from "../fpu/context";
-import { bitLength, DOUBLE, narrow, SINGLE } from "../fpu/format";
+import { bitLength, DOUBLE, HALF, narrow, SINGLE } from "../fpu/format";
 
 export type Bits = 32 | 64;
 export type Binary = "add" | "sub" | "mul" | "div";
@@ -67,11 +67,14 @@ export class SseArithmetic {
   private denormalsAreZero = false;
   private flushToZero = false;
   private mxcsr = 0;
+  /** Exceptions of stages that are over. */
+  earlier = 0;
 
   begin(mxcsr: number): void {
     this.mxcsr = mxcsr;
     this.fast = (mxcsr & FAST_BITS) === FAST_VALUE && (mxcsr & PE) !== 0;
     this.context.flags = 0;
+    this.earlier = 0;
     this.context.masks = (mxcsr >> 7) & ALL_EXCEPTIONS;
     this.context.rounding = (mxcsr >> 13) & 3;
     this.denormalsAreZero = (mxcsr & DAZ) !== 0;
@@ -125,11 +128,12 @@ export class SseArithmetic {
   }
 
   /** The first operand that is a NaN, made quiet (SDM vol. 1, "Operating on SNaNs and QNaNs"). */
-  private propagate(l: Layout, x: bigint, y: bigint): bigint | undefined {
+  private propagate(l: Layout, x: bigint, y: bigint, z = 0n): bigint | undefined {
     const nanX = isNaN(l, x);
-    if (!nanX && !isNaN(l, y)) return undefined;
-    if (isSignaling(l, x) || isSignaling(l, y)) this.raise(IE);
-    return (nanX ? x : y) | l.quiet;
+    const nanY = isNaN(l, y);
+    if (!nanX && !nanY && !isNaN(l, z)) return undefined;
+    if (isSignaling(l, x) || isSignaling(l, y) || isSignaling(l, z)) this.raise(IE);
+    return (nanX ? x : nanY ? y : z) | l.quiet;
   }
 
   private invalid(l: Layout): bigint {
@@ -182,6 +186,70 @@ export class SseArithmetic {
     const divisor = magnitude(l, y);
     const quotient = dividend / divisor;
     return this.round(l, bits, sign !== 0n, quotient, unitOf(l, x) - unitOf(l, y) - scale, quotient * divisor !== dividend);
+  }
+
+  /** x * y + z with one rounding; the flags say whether the product and the addend change their signs first (those of NaNs never do). */
+  multiplyAdd(bits: Bits, x: bigint, y: bigint, z: bigint, negateProduct: boolean, negateAddend: boolean): bigint {
+    const l = layoutOf(bits);
+    const nan = this.propagate(l, x, y, z);
+    if (nan !== undefined) return nan;
+    const a = this.operand(l, x);
+    const b = this.operand(l, y);
+    const c = this.operand(l, z) ^ (negateAddend ? l.sign : 0n);
+    const sign = (a ^ b ^ (negateProduct ? l.sign : 0n)) & l.sign;
+    if ((isInfinite(l, a) && isZero(l, b)) || (isZero(l, a) && isInfinite(l, b))) return this.invalid(l);
+    const infinite = isInfinite(l, a) || isInfinite(l, b);
+    if (infinite && isInfinite(l, c) && sign !== (c & l.sign)) return this.invalid(l);
+    this.noteDenormals(l, a, b);
+    this.noteDenormals(l, c, c);
+    if (infinite) return sign | l.exponent;
+    if (isInfinite(l, c)) return c;
+    const unitProduct = unitOf(l, a) + unitOf(l, b);
+    const product = magnitude(l, a) * magnitude(l, b);
+    const unitAddend = unitOf(l, c);
+    const unit = Math.min(unitProduct, unitAddend);
+    const first = product << BigInt(unitProduct - unit);
+    const second = magnitude(l, c) << BigInt(unitAddend - unit);
+    const sum = (sign !== 0n ? -first : first) + (negative(l, c) ? -second : second);
+    if (sum !== 0n) return this.round(l, bits, sum < 0n, sum < 0n ? -sum : sum, unit, false);
+    // Zeros of one sign keep it; otherwise the rounding decides.
+    if (first === 0n && second === 0n && sign === (c & l.sign)) return sign;
+    return this.context.rounding === ROUND_DOWN ? l.sign : 0n;
+  }
+
+  /** Half to single precision: exact. Denormals of half precision are numbers as others, whatever MXCSR says. */
+  halfToSingle(value: number): number {
+    const sign = (value & 0x8000) << 16;
+    const exponent = (value >> 10) & 0x1f;
+    const fraction = value & 0x3ff;
+    if (exponent === 0x1f) {
+      if (fraction !== 0 && (fraction & 0x200) === 0) this.raise(IE);
+      return (sign | 0x7f80_0000 | (fraction << 13) | (fraction !== 0 ? 0x40_0000 : 0)) >>> 0;
+    }
+    if (exponent !== 0) return (sign | ((exponent + 112) << 23) | (fraction << 13)) >>> 0;
+    if (fraction === 0) return sign >>> 0;
+    const top = 31 - Math.clz32(fraction);
+    return (sign | ((top + 103) << 23) | ((fraction << (23 - top)) & 0x7f_ffff)) >>> 0;
+  }
+
+  /** Single to half precision; `immediate` has the rounding (bits 0-1; bit 2: that of MXCSR). FTZ has no say. */
+  singleToHalf(value: number, immediate: number): number {
+    const bits = BigInt(value);
+    const sign = (value >>> 16) & 0x8000;
+    if (isNaN(layout32, bits)) {
+      if (isSignaling(layout32, bits)) this.raise(IE);
+      return sign | 0x7e00 | ((value >>> 13) & 0x3ff);
+    }
+    const x = this.operand(layout32, bits);
+    if (isInfinite(layout32, x)) return sign | 0x7c00;
+    if (isZero(layout32, x)) return sign;
+    this.noteDenormals(layout32, x, x);
+    const { context } = this;
+    const { rounding } = context;
+    if ((immediate & 4) === 0) context.rounding = immediate & 3;
+    const result = context.roundTo(HALF, sign !== 0, magnitude(layout32, x), unitOf(layout32, x), false, 0);
+    context.rounding = rounding;
+    return Number(narrow(result, 16));
   }
 
   sqrt(bits: Bits, value: bigint): bigint {
@@ -257,6 +325,12 @@ export class SseArithmetic {
   /** An exception that is not masked has come about: what depends on the results so far is not computed. */
   get stopped(): boolean {
     return this.unmasked(this.context.flags) !== 0;
+  }
+
+  /** What follows works on results so far: none of the exceptions so far is unmasked, and none is hidden by those to come. */
+  endStage(): void {
+    this.earlier |= this.context.flags;
+    this.context.flags = 0;
   }
 
   /** ROUNDSS and its kin: `immediate` has the rounding (bits 0-1; bit 2: that of MXCSR) and bit 3: no precision exception. */

@@ -1,5 +1,5 @@
 /** Packed and scalar floating-point operations (SDM vol. 2), over SseArithmetic; fast where the host's arithmetic is provably the same. */
-import { type Binary, type Bits, EQUAL, GREATER, LESS, SseArithmetic, UNORDERED } from "./float";
+import { type Binary, type Bits, GREATER, LESS, SseArithmetic } from "./float";
 import type { Lanes, Vectors } from "./lanes";
 
 export type FloatKernel = (v: Vectors, arithmetic: SseArithmetic, wide: boolean) => void;
@@ -72,21 +72,20 @@ function extreme(bits: Bits, count: number, wanted: typeof LESS | typeof GREATER
   };
 }
 
-/** CMPccPS and its kin: EQ, LT, LE, UNORD and their opposites; LT and LE signal quiet NaNs. */
+/** By the lower four bits of a predicate: outcomes that make it true, bit 0 less, 1 equal, 2 greater, 3 unordered. */
+const outcomes = [2, 1, 3, 8, 13, 14, 12, 7, 10, 9, 11, 0, 5, 6, 4, 15];
+/** Those of the sixteen that signal quiet NaNs; bit 4 of the predicate turns that round. */
+const signalingPredicates = 0b0110_0110_0110_0110;
+
+/** CMPccPS and its kin: 32 predicates with VEX, of which the legacy forms have the first eight (SDM vol. 2, CMPPD). */
 function compare(bits: Bits, count: number): FloatKernel {
   return (v, arithmetic) => {
-    const predicate = v.immediate & 3;
+    const predicate = v.immediate & 15;
+    const signaling = ((signalingPredicates >> predicate) & 1) !== ((v.immediate >> 4) & 1);
     for (let i = 0; i < count; i++) {
-      const order = arithmetic.compare(bits, lane(v.a, bits, i), lane(v.b, bits, i), predicate === 1 || predicate === 2);
-      const holds =
-        predicate === 0
-          ? order === EQUAL
-          : predicate === 1
-            ? order === LESS
-            : predicate === 2
-              ? order === LESS || order === EQUAL
-              : order === UNORDERED;
-      setLane(v.r, bits, i, holds !== ((v.immediate & 4) !== 0) ? (bits === 32 ? 0xffff_ffffn : 0xffff_ffff_ffff_ffffn) : 0n);
+      const order = arithmetic.compare(bits, lane(v.a, bits, i), lane(v.b, bits, i), signaling);
+      const holds = ((outcomes[predicate] >> (order + 1)) & 1) !== 0;
+      setLane(v.r, bits, i, holds ? (bits === 32 ? 0xffff_ffffn : 0xffff_ffff_ffff_ffffn) : 0n);
     }
   };
 }

@@ -1,5 +1,5 @@
 /** SSE4.1 and SSE4.2 beyond packed integers (SDM vol. 2). */
-import type { Bits, SseArithmetic } from "./float";
+import type { Bits } from "./float";
 import type { FloatKernel } from "./floating";
 import type { Kernel } from "./integer";
 import type { Lanes, Vectors } from "./lanes";
@@ -56,32 +56,39 @@ function round(bits: Bits, count: number): FloatKernel {
   };
 }
 
-/** Dot products: the products of chosen lanes, added in pairs, into the lanes chosen. */
-function dotProduct(bits: Bits): FloatKernel {
-  return ({ a, b, r, immediate }, arithmetic: SseArithmetic) => {
-    const count = 128 / bits;
-    const products = Array.from({ length: count }, (_, i) =>
-      (immediate & (0x10 << i)) !== 0 ? arithmetic.binary("mul", bits, lane(a, bits, i), lane(b, bits, i)) : 0n,
-    );
-    if (arithmetic.stopped) return;
-    let sums = products;
-    while (sums.length > 1) {
-      const pairs: bigint[] = [];
-      for (let i = 0; i < sums.length; i += 2) pairs.push(arithmetic.binary("add", bits, sums[i], sums[i + 1]));
-      if (arithmetic.stopped) return;
-      sums = pairs;
+/**
+ * Dot products: the products of chosen lanes, added in pairs, into the lanes chosen. In stages, as an exception that is not masked ends the instruction at the end of the stage that
+ * brings it about.
+ */
+function dotProduct(bits: Bits): readonly FloatKernel[] {
+  const count = 128 / bits;
+  const products: FloatKernel = ({ a, b, r, immediate }, arithmetic) => {
+    for (let i = 0; i < count; i++) {
+      const chosen = (immediate & (0x10 << i)) !== 0;
+      setLane(r, bits, i, chosen ? arithmetic.binary("mul", bits, lane(a, bits, i), lane(b, bits, i)) : 0n);
     }
-    for (let i = 0; i < count; i++) setLane(r, bits, i, (immediate & (1 << i)) !== 0 ? sums[0] : 0n);
   };
+  const pairs: FloatKernel = ({ r }, arithmetic) => {
+    for (let i = 0; i < count; i += 2) setLane(r, bits, i / 2, arithmetic.binary("add", bits, lane(r, bits, i), lane(r, bits, i + 1)));
+  };
+  const last: FloatKernel = ({ r, immediate }, arithmetic) => {
+    const sum = arithmetic.binary("add", bits, lane(r, bits, 0), lane(r, bits, 1));
+    for (let i = 0; i < count; i++) setLane(r, bits, i, (immediate & (1 << i)) !== 0 ? sum : 0n);
+  };
+  return bits === 32 ? [products, pairs, last] : [products, last];
 }
+
+/** Operations in stages. */
+export const stagedKernels = {
+  dpps: dotProduct(32),
+  dppd: dotProduct(64),
+} satisfies Record<string, readonly FloatKernel[]>;
 
 export const sse4FloatKernels = {
   roundps: round(32, 4),
   roundpd: round(64, 2),
   roundss: round(32, 1),
   roundsd: round(64, 1),
-  dpps: dotProduct(32),
-  dppd: dotProduct(64),
 } satisfies Record<string, FloatKernel>;
 
 /** Outcome of a string comparison. */

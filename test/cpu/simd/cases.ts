@@ -76,7 +76,7 @@ const double = [
   0x3ca0000000000000n,
 ];
 
-class Random {
+export class Random {
   constructor(private seed: number) {}
   next(): number {
     this.seed ^= this.seed << 13;
@@ -108,7 +108,7 @@ function floatLane64(random: Random): bigint {
   return bits;
 }
 
-function fill(view: DataView, at: number, lane: 8 | 32 | 64, random: Random): void {
+export function fill(view: DataView, at: number, lane: 8 | 32 | 64, random: Random): void {
   if (lane === 8) {
     for (let i = 0; i < 4; i++) view.setUint32(at + 4 * i, random.next(), true);
     // Extremes and small numbers, for saturation and shift counts.
@@ -120,7 +120,7 @@ function fill(view: DataView, at: number, lane: 8 | 32 | 64, random: Random): vo
 }
 
 /** MXCSR of a case: mostly as systems set it, else any rounding, masks and modes. */
-function control(random: Random): number {
+export function control(random: Random): number {
   const kind = random.below(8);
   if (kind < 2) return 0x1fa0;
   if (kind === 2) return 0x1f80;
@@ -130,7 +130,7 @@ function control(random: Random): number {
   return rounding | modes | masks | (random.below(4) === 0 ? random.next() & 0x3f : 0);
 }
 
-function laneOf(name: string): 8 | 32 | 64 {
+export function laneOf(name: string): 8 | 32 | 64 {
   if (name.startsWith("p")) return 8;
   if (/^blendp|^dpp|^round/.test(name)) return name.includes("d", 4) && /d$/.test(name) ? 64 : 32;
   if (/^cvtt?(sd|pd)2|pd$|sd$/.test(name) && !/^cvt(ss|ps|si|dq|pi)2/.test(name)) return 64;
