@@ -36,7 +36,7 @@ function naming<T>(attribute: keyof LaunchAttributes, load: () => T): T {
     return load();
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
-    const named = /\b(program|memory|cpus|quantum|cmdline|initrd|symbols)\b/.test(error.message);
+    const named = /\b(program|memory|cpus|quantum|cpuModel|cmdline|initrd|symbols)\b/.test(error.message);
     const subject = error.subject ?? attribute;
     throw named ? error : new UserError(`The launch attribute "${attribute}" is wrong: ${error.message}`, subject);
   }
@@ -50,6 +50,7 @@ function createMachine(attributes: LaunchAttributes): Machine {
       memory: memory * mebibyte,
       engine: "interpreter",
       ...(attributes.quantum === undefined ? {} : { quantum: attributes.quantum }),
+      ...(attributes.cpuModel === undefined ? {} : { cpuModel: attributes.cpuModel }),
       seed: attributes.seed ?? launchDefaults.seed,
       // A PCI function that sends an MSI on demand: the bundled guest shows one by it, and no driver of others claims it.
       devices: ["msi-test"],

@@ -76,7 +76,7 @@ const checks: Readonly<Record<Exclude<keyof LaunchAttributes, "program">, Check>
   disks: absent("disks"),
   cdrom: absent("a CD-ROM"),
   firmware: absent("firmware"),
-  cpuModel: absent("a CPU model"),
+  cpuModel: text,
   symbols: listOf(symbolFile),
   sourceMap: pathMap,
   stopOnEntry: flag,

@@ -25,6 +25,7 @@ export async function runCommand(args: readonly string[]): Promise<number> {
     cpus: options.cpus,
     memory: options.memory * 2 ** 20,
     devices: options.devices,
+    cpuModel: options.cpuModel,
     seed: options.seed,
     ...(options.quantum === undefined ? {} : { quantum: options.quantum }),
   });

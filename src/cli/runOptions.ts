@@ -1,5 +1,7 @@
 import { parseArgs, type ParseArgsConfig } from "node:util";
 import { UserError } from "../common/errors";
+import { DEFAULT_MODEL, modelNames, parseCpuModel } from "../cpu/models";
+import { arrange } from "../cpu/topology";
 import { OPTIONAL_DEVICES } from "../devices/pcBoard";
 
 /** Options of `apicscope run`, checked. */
@@ -10,6 +12,8 @@ export interface RunOptions {
   readonly memory: number;
   readonly cmdline: string;
   readonly initrd: string | undefined;
+  /** CPU model, checked. */
+  readonly cpuModel: string;
   readonly engine: "interpreter";
   /** "stdio", "none", or a file that receives what the guest sends. */
   readonly serial: string;
@@ -32,6 +36,8 @@ export const runUsage = `Usage: apicscope run IMAGE [options]
   --initrd FILE          initial RAM disk or first module
   --serial WHERE         first serial port: stdio, none, or a file (default stdio)
   --device NAME          an optional device: ${OPTIONAL_DEVICES.join(", ")}; may be repeated
+  --cpu MODEL            ${modelNames.join(", ")}, then ,+feature ,-feature ,vendor=amd ,sockets=N ,cores=N ,threads=N
+                         (default ${DEFAULT_MODEL}; see docs/cpu-models.md)
   --engine NAME          auto or interpreter (default auto)
   --quantum N            instructions a CPU runs before the next one's turn
   --seed N               seed of whatever is random in the machine
@@ -71,7 +77,7 @@ const options = {
 } as const satisfies ParseArgsConfig["options"];
 
 /** Options whose names are reserved for what this version does not have. */
-const later = ["disk", "cdrom", "firmware", "cpu", "record", "replay", "contract", "break"] as const;
+const later = ["disk", "cdrom", "firmware", "record", "replay", "contract", "break"] as const;
 
 /** Parses the arguments after `run`. @throws UserError naming the option. */
 export function parseRunOptions(args: readonly string[]): RunOptions {
@@ -96,9 +102,13 @@ export function parseRunOptions(args: readonly string[]): RunOptions {
       "engine",
     );
   }
+  const cpus = integer("cpus", values.cpus, 1, 1, 64);
+  const cpuModel = values.cpu ?? DEFAULT_MODEL;
+  arrange(cpus, parseCpuModel(cpuModel, "--cpu").arrangement, "--cpu");
   return {
     image: positionals[0],
-    cpus: integer("cpus", values.cpus, 1, 1, 64),
+    cpus,
+    cpuModel,
     memory: integer("memory", values.memory, 128, 1, 3584),
     cmdline: values.cmdline ?? "",
     initrd: values.initrd,

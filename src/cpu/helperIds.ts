@@ -110,8 +110,9 @@ export const helperNames = [
   "checkBreakpoint",
   /** Debugger breakpoint at RIP imm: leaves with EXIT_BREAK semantics unless the debugger resumes from it. */
   "debuggerBreakpoint",
-  /** rdrand/rdseed: lo = size, slot a; CF. */
+  /** rdrand: a random number into slot a, CF set and the other status flags cleared: RDRAND and RDSEED. rdpid: IA32_TSC_AUX into slot a. */
   "rdrand",
+  "rdpid",
   /** crc32: slot a accumulates slot b, lo = size of b. pdep, pext: a = op(a, b). */
   "crc32",
   "pdep",

@@ -198,6 +198,10 @@ export class CpuState {
   pat = 0x0007040600070406n;
   miscEnable = 1n;
   mtrrDefType = 0n;
+  /** IA32_TSC_ADJUST. */
+  tscAdjust = 0n;
+  /** Random numbers that RDRAND and RDSEED have given; reset does not repeat them. */
+  randomNumbers = 0;
   smbase = 0x30000;
   /** Other MSRs that are plain storage, by index. */
   readonly plainMsrs = new Map<number, bigint>();
@@ -438,6 +442,7 @@ export class CpuState {
       ],
       traps: this.trapBits,
       masked: this.interruptsMaskedBy?.save() ?? null,
+      random: this.randomNumbers,
     };
   }
 
@@ -463,6 +468,7 @@ export class CpuState {
       boundary: boolean[];
       traps: number;
       masked: State;
+      random: number;
     };
     saved.gprs.forEach((value, i) => this.setGpr(i, value));
     this.rip = saved.rip;
@@ -492,6 +498,7 @@ export class CpuState {
     this.words[WORD_SHADOW / 4] = shadow ? 0 : -1;
     [, this.stackShadow, this.freshDelivery, this.midString, this.mwaitBreaksOnMasked] = saved.boundary;
     this.trapBits = saved.traps;
+    this.randomNumbers = saved.random;
     this.pending = undefined;
     if (saved.masked !== null) this.interruptsMaskedBy?.restore(saved.masked);
   }
@@ -511,4 +518,5 @@ const msrFields = [
   "pat",
   "miscEnable",
   "mtrrDefType",
+  "tscAdjust",
 ] as const;

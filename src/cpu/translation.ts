@@ -6,34 +6,6 @@ export interface CodeSource {
   byte(offset: number): number;
 }
 
-/** What may be executed and how: part of the CPU model, constant for a machine. */
-export interface CpuFeatures {
-  readonly longMode: boolean;
-  readonly popcnt: boolean;
-  readonly lzcnt: boolean;
-  readonly bmi1: boolean;
-  readonly bmi2: boolean;
-  readonly movbe: boolean;
-  readonly adx: boolean;
-  readonly crc32: boolean;
-  readonly rdrand: boolean;
-  readonly cmpxchg16b: boolean;
-  readonly monitor: boolean;
-  readonly rdtscp: boolean;
-  readonly fsgsbase: boolean;
-  readonly invpcid: boolean;
-  readonly syscallIn32: boolean;
-  readonly xsave: boolean;
-  readonly xsaveopt: boolean;
-  readonly xsavec: boolean;
-  /** XSAVES, XRSTORS and IA32_XSS. */
-  readonly xsaves: boolean;
-  readonly avx: boolean;
-  readonly avx2: boolean;
-  readonly f16c: boolean;
-  readonly fma: boolean;
-}
-
 /** Bounds of a block. */
 export interface BlockLimits {
   /** At least 1. */

@@ -11,9 +11,11 @@ import { encodeState, type State } from "../common/state";
 import { X86Translator } from "../cpu/frontend/translator";
 import { Mmu } from "../cpu/mmu";
 import { Processor, type SliceEnd } from "../cpu/processor";
+import { DEFAULT_MODEL, parseCpuModel } from "../cpu/models";
 import { CpuState } from "../cpu/state";
 import { CpuModel } from "../cpu/system/cpuModel";
 import { CpuSystem } from "../cpu/system/system";
+import { arrange } from "../cpu/topology";
 import { WriteMonitor } from "../cpu/writeMonitor";
 import { openCdrom, openDisk } from "../devices/block/openDisk";
 import { IOAPIC_ID, IOAPIC_PINS, PCI_HOLE_BASE } from "../devices/board";
@@ -165,8 +167,10 @@ export class Machine implements StampSource {
       (page) => this.distrustWrites(page),
       (cpu) => this.monitorTriggered(cpu),
     );
-    const apicIds = Array.from({ length: configuration.cpus }, (_, index) => index);
-    const model = new CpuModel({ cpus: configuration.cpus, apicIds });
+    const selection = parseCpuModel(configuration.cpuModel ?? DEFAULT_MODEL, "cpuModel");
+    const topology = arrange(configuration.cpus, selection.arrangement, "cpuModel");
+    const { apicIds } = topology;
+    const model = new CpuModel(selection, topology, configuration.seed);
     const translator = new X86Translator(model.features);
     const run = this.makeEngine(configuration.engine ?? "interpreter");
     this.debugPoints = new DebugPoints(() => this.pointsChanged());
@@ -240,6 +244,7 @@ export class Machine implements StampSource {
       bus: this.bus,
       clock: this.clock,
       apicId,
+      model: { x2apic: model.features.x2apic, tscDeadline: model.features["tsc-deadline"] },
       tsc: { read: () => BigInt.asUintN(64, BigInt(this.now()) + state.tscOffset), ticksPerNanosecond: 1 },
     });
     const observer = {

@@ -12,6 +12,8 @@ export interface MachineConfiguration {
   readonly quantum?: number;
   /** Seed of everything random; default 0. */
   readonly seed?: number;
+  /** CPU model (docs/cpu-models.md); default "max". */
+  readonly cpuModel?: string;
   /** "reference" is the plain op interpreter, for tests. */
   readonly engine?: "interpreter" | "reference";
   /** Wall-clock time at power-on, in milliseconds since 1970; default a fixed date. */

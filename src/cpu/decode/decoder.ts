@@ -1,5 +1,6 @@
 import { MODE_16, MODE_64, MODE_PROTECTED, MODE_SIZE_MASK, MODE_VM86 } from "../mode";
-import type { CodeSource, CpuFeatures } from "../translation";
+import type { CpuFeatures } from "../features";
+import type { CodeSource } from "../translation";
 import { type OpcodeCell, opcodeMaps } from "./opcodeTable";
 import { oneByteRows } from "./oneByte";
 import { type OpcodeRow, PREFIX_66, PREFIX_F2, PREFIX_F3, PREFIX_NONE, Size64, type OperandKind } from "./rows";

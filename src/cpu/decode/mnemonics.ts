@@ -133,6 +133,7 @@ export const mnemonics = [
   "rdfsbase",
   "rdgsbase",
   "rdmsr",
+  "rdpid",
   "rdpmc",
   "rdrand",
   "rdseed",

@@ -87,8 +87,10 @@ const otherRows = `
   9B wait -
   9C pushf - d64
   9D popf - d64
-  9E sahf -
-  9F lahf -
+  9E sahf - i64
+  9E sahf - o64 lahf
+  9F lahf - i64
+  9F lahf - o64 lahf
   A0 mov AL,Ob
   A1 mov rAX,Ov
   A2 mov Ob,AL

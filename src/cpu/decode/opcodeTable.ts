@@ -1,4 +1,4 @@
-import type { CpuFeatures } from "../translation";
+import type { CpuFeatures } from "../features";
 import { oneByteRows } from "./oneByte";
 import type { OpcodeRow } from "./rows";
 import { simd0FRows, simd38Rows, simd3ARows } from "./simdRows";

@@ -1,5 +1,5 @@
 import { assert } from "../../common/errors";
-import type { CpuFeatures } from "../translation";
+import { type FeatureName, featureNames } from "../features";
 import { type Mnemonic, mnemonics } from "./mnemonics";
 
 /**
@@ -103,34 +103,9 @@ export interface OpcodeRow {
   /** An operand is VEX.vvvv; else that field must be all ones. */
   readonly usesVvvv: boolean;
   /** All that the CPU must have. */
-  readonly features: readonly (keyof CpuFeatures)[];
+  readonly features: readonly FeatureName[];
 }
 
-const featureNames: readonly (keyof CpuFeatures)[] = [
-  "longMode",
-  "popcnt",
-  "lzcnt",
-  "bmi1",
-  "bmi2",
-  "movbe",
-  "adx",
-  "crc32",
-  "rdrand",
-  "cmpxchg16b",
-  "monitor",
-  "rdtscp",
-  "fsgsbase",
-  "invpcid",
-  "syscallIn32",
-  "xsave",
-  "xsaveopt",
-  "xsavec",
-  "xsaves",
-  "avx",
-  "avx2",
-  "f16c",
-  "fma",
-];
 const fixedOperands: readonly OperandLetter[] = ["AL", "rAX", "CL", "DX", "1", "ES", "CS", "SS", "DS", "FS", "GS"];
 const letters: readonly OperandLetter[] = [
   "E",

@@ -17,8 +17,8 @@ export const simd0FRows: readonly OpcodeRow[] = parseRows(`
   12:mem movlps Vq,Wq np
   12:reg movhlps Vx,Wx np
   12:mem movlpd Vq,Wq 66
-  12 movsldup Vx,Wx f3
-  12 movddup Vx,Wq f2
+  12 movsldup Vx,Wx f3 sse3
+  12 movddup Vx,Wq f2 sse3
   13:mem movlps Wq,Vq np
   13:mem movlpd Wq,Vq 66
   14 unpcklps Vx,Wx np
@@ -28,7 +28,7 @@ export const simd0FRows: readonly OpcodeRow[] = parseRows(`
   16:mem movhps Vq,Wq np
   16:reg movlhps Vx,Wx np
   16:mem movhpd Vq,Wq 66
-  16 movshdup Vx,Wx f3
+  16 movshdup Vx,Wx f3 sse3
   17:mem movhps Wq,Vq np
   17:mem movhpd Wq,Vq 66
   28 movaps Vx,Wx np
@@ -134,10 +134,10 @@ export const simd0FRows: readonly OpcodeRow[] = parseRows(`
   73/2:reg psrlq Qq,Ib np
   73/6:reg psllq Qq,Ib np
   77 emms - np
-  7C haddpd Vx,Wx 66
-  7C haddps Vx,Wx f2
-  7D hsubpd Vx,Wx 66
-  7D hsubps Vx,Wx f2
+  7C haddpd Vx,Wx 66 sse3
+  7C haddps Vx,Wx f2 sse3
+  7D hsubpd Vx,Wx 66 sse3
+  7D hsubps Vx,Wx f2 sse3
   7E movq Ey,Vq 66 w1 o64
   7E movd Ey,Vd 66
   7E movq Ey,Pq np w1 o64
@@ -160,8 +160,8 @@ export const simd0FRows: readonly OpcodeRow[] = parseRows(`
   C5:reg pextrw Gd,Wx,Ib 66
   C6 shufps Vx,Wx,Ib np
   C6 shufpd Vx,Wx,Ib 66
-  D0 addsubpd Vx,Wx 66
-  D0 addsubps Vx,Wx f2
+  D0 addsubpd Vx,Wx 66 sse3
+  D0 addsubps Vx,Wx f2 sse3
   D6 movq Wq,Vq 66
   D6:reg movq2dq Vx,Qq f3
   D6:reg movdq2q Pq,Wx f2
@@ -172,7 +172,7 @@ export const simd0FRows: readonly OpcodeRow[] = parseRows(`
   E6 cvtpd2dq Vx,Wx f2
   E7:mem movntq Qq,Pq np
   E7:mem movntdq Wx,Vx 66
-  F0:mem lddqu Vx,Wx f2
+  F0:mem lddqu Vx,Wx f2 sse3
   F7:reg maskmovq Pq,Qq np
   F7:reg maskmovdqu Vx,Wx 66
 ${both(`60 punpcklbw 61 punpcklwd 62 punpckldq 63 packsswb 64 pcmpgtb 65 pcmpgtw 66 pcmpgtd 67 packuswb 68 punpckhbw 69 punpckhwd
@@ -183,76 +183,81 @@ ${both(`60 punpcklbw 61 punpcklwd 62 punpckldq 63 packsswb 64 pcmpgtb 65 pcmpgtw
 
 /** 0F 38. */
 export const simd38Rows: readonly OpcodeRow[] = parseRows(`
-${both(`00 pshufb 01 phaddw 02 phaddd 03 phaddsw 04 pmaddubsw 05 phsubw 06 phsubd 07 phsubsw 08 psignb 09 psignw 0A psignd 0B pmulhrsw
-  1C pabsb 1D pabsw 1E pabsd`)}
-  10 pblendvb Vx,Wx 66
-  14 blendvps Vx,Wx 66
-  15 blendvpd Vx,Wx 66
-  17 ptest Vx,Wx 66
-  20 pmovsxbw Vx,Wq 66
-  21 pmovsxbd Vx,Wd 66
-  22 pmovsxbq Vx,Ww 66
-  23 pmovsxwd Vx,Wq 66
-  24 pmovsxwq Vx,Wd 66
-  25 pmovsxdq Vx,Wq 66
-  28 pmuldq Vx,Wx 66
-  29 pcmpeqq Vx,Wx 66
-  2A:mem movntdqa Vx,Wx 66
-  2B packusdw Vx,Wx 66
-  30 pmovzxbw Vx,Wq 66
-  31 pmovzxbd Vx,Wd 66
-  32 pmovzxbq Vx,Ww 66
-  33 pmovzxwd Vx,Wq 66
-  34 pmovzxwq Vx,Wd 66
-  35 pmovzxdq Vx,Wq 66
-  37 pcmpgtq Vx,Wx 66
-  38 pminsb Vx,Wx 66
-  39 pminsd Vx,Wx 66
-  3A pminuw Vx,Wx 66
-  3B pminud Vx,Wx 66
-  3C pmaxsb Vx,Wx 66
-  3D pmaxsd Vx,Wx 66
-  3E pmaxuw Vx,Wx 66
-  3F pmaxud Vx,Wx 66
-  40 pmulld Vx,Wx 66
-  41 phminposuw Vx,Wx 66`);
+${both(
+  `00 pshufb 01 phaddw 02 phaddd 03 phaddsw 04 pmaddubsw 05 phsubw 06 phsubd 07 phsubsw 08 psignb 09 psignw 0A psignd 0B pmulhrsw
+  1C pabsb 1D pabsw 1E pabsd`,
+  "ssse3",
+)}
+  10 pblendvb Vx,Wx 66 sse4.1
+  14 blendvps Vx,Wx 66 sse4.1
+  15 blendvpd Vx,Wx 66 sse4.1
+  17 ptest Vx,Wx 66 sse4.1
+  20 pmovsxbw Vx,Wq 66 sse4.1
+  21 pmovsxbd Vx,Wd 66 sse4.1
+  22 pmovsxbq Vx,Ww 66 sse4.1
+  23 pmovsxwd Vx,Wq 66 sse4.1
+  24 pmovsxwq Vx,Wd 66 sse4.1
+  25 pmovsxdq Vx,Wq 66 sse4.1
+  28 pmuldq Vx,Wx 66 sse4.1
+  29 pcmpeqq Vx,Wx 66 sse4.1
+  2A:mem movntdqa Vx,Wx 66 sse4.1
+  2B packusdw Vx,Wx 66 sse4.1
+  30 pmovzxbw Vx,Wq 66 sse4.1
+  31 pmovzxbd Vx,Wd 66 sse4.1
+  32 pmovzxbq Vx,Ww 66 sse4.1
+  33 pmovzxwd Vx,Wq 66 sse4.1
+  34 pmovzxwq Vx,Wd 66 sse4.1
+  35 pmovzxdq Vx,Wq 66 sse4.1
+  37 pcmpgtq Vx,Wx 66 sse4.2
+  38 pminsb Vx,Wx 66 sse4.1
+  39 pminsd Vx,Wx 66 sse4.1
+  3A pminuw Vx,Wx 66 sse4.1
+  3B pminud Vx,Wx 66 sse4.1
+  3C pmaxsb Vx,Wx 66 sse4.1
+  3D pmaxsd Vx,Wx 66 sse4.1
+  3E pmaxuw Vx,Wx 66 sse4.1
+  3F pmaxud Vx,Wx 66 sse4.1
+  40 pmulld Vx,Wx 66 sse4.1
+  41 phminposuw Vx,Wx 66 sse4.1`);
 
 /** 0F 3A. */
 export const simd3ARows: readonly OpcodeRow[] = parseRows(`
-  08 roundps Vx,Wx,Ib 66
-  09 roundpd Vx,Wx,Ib 66
-  0A roundss Vx,Wd,Ib 66
-  0B roundsd Vx,Wq,Ib 66
-  0C blendps Vx,Wx,Ib 66
-  0D blendpd Vx,Wx,Ib 66
-  0E pblendw Vx,Wx,Ib 66
-  14:reg pextrb Ed,Vx,Ib 66
-  14:mem pextrb Eb,Vx,Ib 66
-  15:reg pextrw Ed,Vx,Ib 66
-  15:mem pextrw Ew,Vx,Ib 66
-  16 pextrq Ey,Vx,Ib 66 w1 o64
-  16 pextrd Ey,Vx,Ib 66
-  17 extractps Ed,Vx,Ib 66
-  20:reg pinsrb Vx,Ed,Ib 66
-  20:mem pinsrb Vx,Eb,Ib 66
-  21:reg insertps Vx,Wx,Ib 66
-  21:mem insertps Vx,Wd,Ib 66
-  22 pinsrq Vx,Ey,Ib 66 w1 o64
-  22 pinsrd Vx,Ey,Ib 66
-  40 dpps Vx,Wx,Ib 66
-  41 dppd Vx,Wx,Ib 66
-  42 mpsadbw Vx,Wx,Ib 66
-  60 pcmpestrm Vx,Wx,Ib 66
-  61 pcmpestri Vx,Wx,Ib 66
-  62 pcmpistrm Vx,Wx,Ib 66
-  63 pcmpistri Vx,Wx,Ib 66
-  0F palignr Pq,Qq,Ib np
-  0F palignr Vx,Wx,Ib 66`);
+  08 roundps Vx,Wx,Ib 66 sse4.1
+  09 roundpd Vx,Wx,Ib 66 sse4.1
+  0A roundss Vx,Wd,Ib 66 sse4.1
+  0B roundsd Vx,Wq,Ib 66 sse4.1
+  0C blendps Vx,Wx,Ib 66 sse4.1
+  0D blendpd Vx,Wx,Ib 66 sse4.1
+  0E pblendw Vx,Wx,Ib 66 sse4.1
+  14:reg pextrb Ed,Vx,Ib 66 sse4.1
+  14:mem pextrb Eb,Vx,Ib 66 sse4.1
+  15:reg pextrw Ed,Vx,Ib 66 sse4.1
+  15:mem pextrw Ew,Vx,Ib 66 sse4.1
+  16 pextrq Ey,Vx,Ib 66 w1 o64 sse4.1
+  16 pextrd Ey,Vx,Ib 66 sse4.1
+  17 extractps Ed,Vx,Ib 66 sse4.1
+  20:reg pinsrb Vx,Ed,Ib 66 sse4.1
+  20:mem pinsrb Vx,Eb,Ib 66 sse4.1
+  21:reg insertps Vx,Wx,Ib 66 sse4.1
+  21:mem insertps Vx,Wd,Ib 66 sse4.1
+  22 pinsrq Vx,Ey,Ib 66 w1 o64 sse4.1
+  22 pinsrd Vx,Ey,Ib 66 sse4.1
+  40 dpps Vx,Wx,Ib 66 sse4.1
+  41 dppd Vx,Wx,Ib 66 sse4.1
+  42 mpsadbw Vx,Wx,Ib 66 sse4.1
+  60 pcmpestrm Vx,Wx,Ib 66 sse4.2
+  61 pcmpestri Vx,Wx,Ib 66 sse4.2
+  62 pcmpistrm Vx,Wx,Ib 66 sse4.2
+  63 pcmpistri Vx,Wx,Ib 66 sse4.2
+  0F palignr Pq,Qq,Ib np ssse3
+  0F palignr Vx,Wx,Ib 66 ssse3`);
 
-/** Packed integer instructions that exist for MMX registers without a prefix and for XMM registers with 66. */
-function both(text: string): string {
+/** Packed integer instructions that exist for MMX registers without a prefix and for XMM registers with 66; `feature` if they need one. */
+function both(text: string, feature = ""): string {
   const words = text.trim().split(/\s+/);
   const rows: string[] = [];
-  for (let i = 0; i < words.length; i += 2) rows.push(`${words[i]} ${words[i + 1]} Pq,Qq np`, `${words[i]} ${words[i + 1]} Vx,Wx 66`);
+  for (let i = 0; i < words.length; i += 2) {
+    rows.push(`${words[i]} ${words[i + 1]} Pq,Qq np ${feature}`, `${words[i]} ${words[i + 1]} Vx,Wx 66 ${feature}`);
+  }
   return rows.join("\n");
 }

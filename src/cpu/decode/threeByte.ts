@@ -5,8 +5,8 @@ export const map38Rows: readonly OpcodeRow[] = parseRows(`
   82:mem invpcid Gq,M 66 invpcid
   F0:mem movbe Gv,Mv nf movbe
   F1:mem movbe Mv,Gv nf movbe
-  F0 crc32 Gy,Eb f2 crc32
-  F1 crc32 Gy,Ev f2 crc32
+  F0 crc32 Gy,Eb f2 sse4.2
+  F1 crc32 Gy,Ev f2 sse4.2
   F6 adcx Gy,Ey 66 adx
   F6 adox Gy,Ey f3 adx
   00-FF simd - modrm`);

@@ -16,19 +16,17 @@ const rows = `
   01/7:mem invlpg M
   01/1:reg:r0 monitor - np monitor
   01/1:reg:r1 mwait - np monitor
-  01/1:reg:r2 clac - np
-  01/1:reg:r3 stac - np
+  01/1:reg:r2 clac - np smap
+  01/1:reg:r3 stac - np smap
   01/2:reg:r0 xgetbv - np xsave
   01/2:reg:r1 xsetbv - np xsave
   01/7:reg:r0 swapgs - o64
   01/7:reg:r1 rdtscp - rdtscp
   02 lar Gv,Ew
   03 lsl Gv,Ew
-  05 syscall - o64
-  05 syscall - syscallIn32
+  05 syscall -
   06 clts -
-  07 sysret - o64
-  07 sysret - syscallIn32
+  07 sysret -
   08 invd -
   09 wbinvd -
   0B ud -
@@ -81,6 +79,8 @@ const rows = `
   AE/6:reg mfence - np
   AE/7:reg sfence - np
   AE/7:mem clflush Mb np
+  AE/7:mem clflush Mb 66 clflushopt
+  AE/6:mem clflush Mb 66 clwb
   AE simd - modrm
   AF imul Gv,Ev
   B0 cmpxchg Eb,Gb lock
@@ -109,10 +109,12 @@ const rows = `
   C2 simd Ib modrm
   C3:mem movnti My,Gy np
   C4-C6 simd Ib modrm
-  C7/1:mem cmpxchg16b M w1 o64 lock cmpxchg16b
-  C7/1:mem cmpxchg8b Mq lock
+  C7/1:mem cmpxchg16b M w1 o64 lock cx16
+  C7/1:mem cmpxchg8b Mq w0 lock
   C7/6:reg rdrand Rv nf rdrand
-  C7/7:reg rdseed Rv nf rdrand
+  C7/7:reg rdpid Rq f3 o64 rdpid
+  C7/7:reg rdpid Rd f3 i64 rdpid
+  C7/7:reg rdseed Rv nf rdseed
   C7 simd - modrm
   C8+ bswap Zv
   D0-FE simd - modrm

@@ -146,6 +146,7 @@ export const emitters: { readonly [name in Mnemonic]: (e: Emission) => void } = 
   rdfsbase: system.segmentBase(0),
   rdgsbase: system.segmentBase(1),
   rdmsr: system.readMsr,
+  rdpid: system.processorId,
   rdpmc: system.plain("rdpmc"),
   rdrand: system.random,
   rdseed: system.random,

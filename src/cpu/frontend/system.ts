@@ -351,15 +351,23 @@ export function changeAccessCheck(set: boolean): Emitter {
   };
 }
 
-/** CLFLUSH: caches are not modelled, but the address must be readable. */
+/** CLFLUSH, CLFLUSHOPT, CLWB: caches are not modelled, but the address must be readable. */
 export function flushLine(e: Emission): void {
   e.addressMemory(1, false);
   e.load("ld", e.sink, 8);
 }
 
+/** RDPID. */
+export function processorId(e: Emission): void {
+  const value = e.temp();
+  e.helper("rdpid", value);
+  e.setRegister(e.registerNumber(0), e.width(0), value);
+}
+
+/** RDRAND, RDSEED: there is always a number. */
 export function random(e: Emission): void {
   const width = e.width(0);
   const value = e.temp();
-  e.helper("rdrand", value, SLOT_ZERO, width / 8);
+  e.helper("rdrand", value);
   e.setRegister(e.registerNumber(0), width, value, false);
 }

@@ -1,7 +1,8 @@
 import { OpBuilder } from "../../tcg/builder";
 import { DECODE_FETCH_FAULT, DECODE_OK, DECODE_PAST_END, DECODE_TOO_LONG, DECODE_UNDEFINED, Decoder } from "../decode/decoder";
 import { MODE_GUEST_BREAKPOINTS } from "../mode";
-import type { BlockLimits, CodeSource, CpuFeatures, TranslatedBlock, Translator } from "../translation";
+import type { CpuFeatures } from "../features";
+import type { BlockLimits, CodeSource, TranslatedBlock, Translator } from "../translation";
 import { unreachable } from "../../common/errors";
 import { SLOT_ZERO } from "../../tcg/layout";
 import { mnemonics } from "../decode/mnemonics";

@@ -11,20 +11,11 @@ import {
   CR0_PG,
   CR0_TS,
   CR0_WP,
-  CR4_DE,
-  CR4_FSGSBASE,
-  CR4_MCE,
-  CR4_OSFXSR,
-  CR4_OSXMMEXCPT,
-  CR4_OSXSAVE,
   CR4_PAE,
-  CR4_PCE,
   CR4_PGE,
   CR4_PSE,
   CR4_SMAP,
   CR4_SMEP,
-  CR4_TSD,
-  CR4_UMIP,
   EFER_LMA,
   EFER_LME,
   EXC_GP,
@@ -33,20 +24,6 @@ import {
 import { fail, type SystemContext } from "./context";
 
 const CR0_DEFINED = (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG) >>> 0;
-const CR4_DEFINED =
-  CR4_TSD |
-  CR4_DE |
-  CR4_PSE |
-  CR4_PAE |
-  CR4_MCE |
-  CR4_PGE |
-  CR4_PCE |
-  CR4_OSFXSR |
-  CR4_OSXMMEXCPT |
-  CR4_UMIP |
-  CR4_FSGSBASE |
-  CR4_SMEP |
-  CR4_SMAP;
 
 /** Control registers and the mode switches they make (SDM vol. 3, "Control Registers", "Initializing IA-32e Mode"). */
 export class ControlRegisters {
@@ -134,8 +111,7 @@ export class ControlRegisters {
 
   private writeCr4(value: number): boolean {
     const { state } = this.c;
-    const defined = CR4_DEFINED | (this.c.model.features.xsave ? CR4_OSXSAVE : 0);
-    if ((value & ~defined) !== 0) return fail(state, EXC_GP, 0);
+    if ((value & ~this.c.model.definedCr4) !== 0) return fail(state, EXC_GP, 0);
     const old = state.cr4;
     if (state.longMode && (value & CR4_PAE) === 0) return fail(state, EXC_GP, 0);
     const relevant = CR4_PSE | CR4_PAE | CR4_PGE | CR4_SMEP;

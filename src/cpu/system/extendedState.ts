@@ -1,5 +1,5 @@
 import type { CpuState } from "../state";
-import type { CpuFeatures } from "../translation";
+import type { CpuFeatures } from "../features";
 
 /** Processor state that XSAVE manages: a bit of XCR0 each (SDM vol. 1, "XSAVE-Supported Features and State-Component Bitmaps"). */
 export interface StateComponent {

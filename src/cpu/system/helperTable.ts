@@ -25,6 +25,7 @@ import {
   GS,
   SS,
 } from "../state";
+import { randomNumber } from "../random";
 import { SimdUnit } from "../simd/unit";
 import { softwareEvent, trapEvent } from "./delivery";
 import { canonical } from "./descriptors";
@@ -391,8 +392,15 @@ export function buildHelpers(system: CpuSystem): readonly HelperFunction[] {
       mmu.selectIndex();
       return STATUS_OK;
     },
-    // The CPU model does not offer RDRAND.
-    rdrand: () => fault(EXC_UD),
+    rdrand: (a) => {
+      set(a, randomNumber(system.model.seed, state.index, state.randomNumbers++));
+      state.flags = { cf: true, pf: false, af: false, zf: false, sf: false, of: false };
+      return STATUS_OK;
+    },
+    rdpid: (a) => {
+      set(a, state.tscAux);
+      return STATUS_OK;
+    },
   };
   return helperNames.map((name) => byName[name]);
 }

@@ -1,5 +1,5 @@
 import { PHYSICAL_BITS } from "../pageWalk";
-import { FS, GS, EFER_LMA, EFER_LME, EFER_NXE, EFER_SCE, CR0_PG } from "../state";
+import { FS, GS, EFER_LMA, EFER_LME, EFER_NXE, CR0_PG } from "../state";
 import type { SystemContext } from "./context";
 import { canonical } from "./descriptors";
 
@@ -20,10 +20,13 @@ export class Msrs {
   /** The value, or undefined for #GP(0) (not recorded). */
   read(index: number): bigint | undefined {
     const { state, controller } = this.c;
+    const { features } = this.c.model;
     if (index === 0x1b || index === 0x6e0 || (index >= 0x800 && index <= 0x8ff)) return controller.readMsr(index);
     switch (index) {
       case 0x10:
         return this.tsc();
+      case 0x3b:
+        return features["tsc-adjust"] ? state.tscAdjust : undefined;
       case 0x17: // platform id
       case 0x8b: // microcode revision
       case 0x179: // MCG_CAP: no banks
@@ -63,7 +66,7 @@ export class Msrs {
       case 0xc000_0102:
         return state.kernelGsBase;
       case 0xc000_0103:
-        return state.tscAux;
+        return features.rdtscp || features.rdpid ? state.tscAux : undefined;
       default:
         return isMtrr(index) ? (state.plainMsrs.get(index) ?? 0n) : undefined;
     }
@@ -72,11 +75,15 @@ export class Msrs {
   /** false: #GP(0) (not recorded). */
   write(index: number, value: bigint): boolean {
     const { state, controller } = this.c;
+    const { features } = this.c.model;
     if (index === 0x1b || index === 0x6e0 || (index >= 0x800 && index <= 0x8ff)) return controller.writeMsr(index, value);
     switch (index) {
       case 0x10:
-        state.tscOffset = BigInt.asUintN(64, value - BigInt(this.c.now()));
-        controller.tscChanged();
+        this.moveTsc(value - this.tsc());
+        return true;
+      case 0x3b:
+        if (!features["tsc-adjust"]) return false;
+        this.moveTsc(value - state.tscAdjust);
         return true;
       case 0x8b:
         state.plainMsrs.set(index, 0n);
@@ -143,7 +150,7 @@ export class Msrs {
         state.kernelGsBase = value;
         return true;
       case 0xc000_0103:
-        if (value > 0xffff_ffffn) return false;
+        if (value > 0xffff_ffffn || !(features.rdtscp || features.rdpid)) return false;
         state.tscAux = value;
         return true;
       default:
@@ -156,9 +163,17 @@ export class Msrs {
     return BigInt.asUintN(64, BigInt(this.c.now()) + this.c.state.tscOffset);
   }
 
+  /** Moves the TSC; IA32_TSC_ADJUST tells by how much in all (SDM vol. 3, "IA32_TSC_ADJUST"). */
+  private moveTsc(distance: bigint): void {
+    const { state, controller } = this.c;
+    state.tscOffset = BigInt.asUintN(64, state.tscOffset + distance);
+    state.tscAdjust = BigInt.asUintN(64, state.tscAdjust + distance);
+    controller.tscChanged();
+  }
+
   private writeEfer(value: bigint): boolean {
     const { state } = this.c;
-    if ((value & ~BigInt(EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE)) !== 0n) return false;
+    if ((value & ~BigInt(this.c.model.definedEfer)) !== 0n) return false;
     const requested = Number(value);
     if ((state.cr0 & CR0_PG) !== 0 && ((requested ^ state.efer) & EFER_LME) !== 0) return false;
     const old = state.efer;

@@ -236,7 +236,7 @@ export class CpuSystem implements SystemContext {
     this.resetRegisters();
     state.cr0 = (CR0_CD | CR0_NW | CR0_ET) >>> 0;
     state.star = state.lstar = state.cstar = state.sfmask = state.kernelGsBase = 0n;
-    state.sysenterCs = state.sysenterEsp = state.sysenterEip = state.tscAux = state.tscOffset = 0n;
+    state.sysenterCs = state.sysenterEsp = state.sysenterEip = state.tscAux = state.tscOffset = state.tscAdjust = 0n;
     state.pat = 0x0007040600070406n;
     state.miscEnable = 1n;
     state.mtrrDefType = 0n;
@@ -262,7 +262,7 @@ export class CpuSystem implements SystemContext {
   private resetRegisters(): void {
     const { state } = this;
     for (let i = 0; i < 16; i++) state.setGpr(i, 0n);
-    state.setGpr(2, 0x306a9n);
+    state.setGpr(2, BigInt(this.model.signature));
     state.rflags = 2;
     state.rip = 0xfff0n;
     state.cr2 = 0n;

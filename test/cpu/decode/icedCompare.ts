@@ -3,33 +3,10 @@ import { Decoder as IcedDecoder, DecoderOptions, type Instruction, Mnemonic as I
 import { BASE_RIP, DECODE_OK, DECODE_TOO_LONG, DECODE_UNDEFINED, Decoder, NO_REGISTER } from "../../../src/cpu/decode/decoder";
 import type { Mnemonic } from "../../../src/cpu/decode/mnemonics";
 import { MODE_16, MODE_32, MODE_64, MODE_FLAT, MODE_LONG, MODE_PROTECTED } from "../../../src/cpu/mode";
-import type { CodeSource, CpuFeatures } from "../../../src/cpu/translation";
+import { type CpuFeatures, featureNames, featureSet } from "../../../src/cpu/features";
+import type { CodeSource } from "../../../src/cpu/translation";
 
-export const allFeatures: CpuFeatures = {
-  longMode: true,
-  popcnt: true,
-  lzcnt: true,
-  bmi1: true,
-  bmi2: true,
-  movbe: true,
-  adx: true,
-  crc32: true,
-  rdrand: true,
-  cmpxchg16b: true,
-  monitor: true,
-  rdtscp: true,
-  fsgsbase: true,
-  invpcid: true,
-  syscallIn32: true,
-  xsave: true,
-  xsaveopt: true,
-  xsavec: true,
-  xsaves: true,
-  avx: true,
-  avx2: true,
-  f16c: true,
-  fma: true,
-};
+export const allFeatures: CpuFeatures = featureSet(featureNames);
 
 export type Bitness = 16 | 32 | 64;
 export const modeOfBitness = (bits: Bitness): number =>
@@ -40,6 +17,7 @@ const conditionNames = ["o", "no", "b", "ae", "e", "ne", "be", "a", "s", "ns", "
 const covered: Partial<Record<Mnemonic, readonly string[]>> = {
   callFar: ["call"],
   cbw: ["cbw", "cwde", "cdqe"],
+  clflush: ["clflush", "clflushopt", "clwb"],
   cmovcc: conditionNames.map((name) => `cmov${name}`),
   cmps: ["cmpsb", "cmpsw", "cmpsd", "cmpsq"],
   cwd: ["cwd", "cdq", "cqo"],
