@@ -5,7 +5,7 @@ export interface PhysicalBus {
    * (MMIO, unmapped, and ROM for writes). With `write`, the caller is about to write there: snapshots keep what the page holds.
    */
   hostPage(page: number, write: boolean, cpu: number): number;
-  /** Whether stores to the page may take the fast path: plain memory, written since the last snapshot. */
+  /** Whether stores to the page may take the fast path: plain memory, read and written at one place, written since the last snapshot. */
   writesFreely(page: number, cpu: number): boolean;
   /** Any access that is not plain memory; never crosses a page. Unmapped reads give all ones. */
   read(address: number, size: 1 | 2 | 4 | 8, cpu: number): bigint;

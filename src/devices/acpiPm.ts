@@ -1,16 +1,6 @@
 import type { State } from "../common/state";
-import {
-  ACPI_DISABLE_VALUE,
-  ACPI_ENABLE_VALUE,
-  GPE0_PORT,
-  PM1A_CONTROL_PORT,
-  PM1A_EVENT_PORT,
-  PM_TIMER_BITS,
-  PM_TIMER_PORT,
-  S5_SLEEP_TYPE,
-  SMI_COMMAND_PORT,
-} from "./board";
-import type { Device, DeviceContext, IrqLine, RegisterView, Timer } from "./device";
+import { ACPI_DISABLE_VALUE, ACPI_ENABLE_VALUE, GPE0_PORT, PM_BASE, PM_TIMER_BITS, S5_SLEEP_TYPE, SMI_COMMAND_PORT } from "./board";
+import type { Device, DeviceContext, IrqLine, PortRegion, RegisterView, Timer } from "./device";
 import { Oscillator } from "./oscillator";
 import { byteHandler } from "./ports";
 import { StateReader } from "./stateReader";
@@ -38,11 +28,22 @@ export interface AcpiPmOutputs {
   readonly sci: IrqLine;
   /** The guest entered S5. */
   readonly powerOff: () => void;
+  /** A system-management interrupt: the guest wrote the APM command port, and firmware asked for it. */
+  readonly smi?: () => void;
 }
+
+/** Offsets from the power management block's base (PIIX4 data sheet, "Power Management I/O Registers"). */
+const PM1_EVENT = 0x00;
+const PM1_CONTROL = 0x04;
+const PM_TIMER = 0x08;
+const GLOBAL_CONTROL = 0x28;
+const GLOBAL_SMI_ENABLE = 0x01;
+/** Bytes of the block. */
+const PM_BLOCK_LENGTH = 0x40;
 
 /**
  * ACPI's fixed hardware (ACPI specification, chapter 4): PM1a event and control blocks, PM timer, GPE0 block, and the SMI
- * command port, where the commands that enable and disable ACPI are carried out by the device itself: there is no SMM firmware.
+ * command port, where the commands that enable and disable ACPI are carried out by the device itself, whether or not firmware asks for an SMI as well.
  */
 export class AcpiPm implements Device {
   readonly name = "acpi";
@@ -58,6 +59,12 @@ export class AcpiPm implements Device {
   private sciLevel = false;
   /** Pulse up to which TMR_STS is up to date. */
   private seenTick = 0;
+  private globalControl = 0;
+  /** Where the power management block is decoded; follows {@link decode}. */
+  private base = PM_BASE;
+  private readonly regions: { readonly region: PortRegion; readonly offset: number }[] = [];
+  /** The power management function lets the APM command port raise SMIs, if global control allows. Owned and saved by that function. */
+  smiOnCommand = false;
 
   constructor(
     private readonly context: DeviceContext,
@@ -71,22 +78,26 @@ export class AcpiPm implements Device {
       read: (offset: number) => number,
       write: (offset: number, value: number) => void,
     ): void => {
-      context.mapPorts(
+      // The block at the base register moves with it, the others stay.
+      const movable = first < PM_BLOCK_LENGTH;
+      const start = (): number => (movable ? this.base + first : first);
+      const region = context.mapPorts(
         name,
-        first,
+        start(),
         count,
         byteHandler(
-          (port) => read(port - first),
+          (port) => read(port - start()),
           (port, value) => {
-            write(port - first, value);
+            write(port - start(), value);
             this.update();
           },
         ),
       );
+      if (movable) this.regions.push({ region, offset: first });
     };
     block(
       "acpi.pm1aEvent",
-      PM1A_EVENT_PORT,
+      PM1_EVENT,
       4,
       (offset) => {
         this.followTimer();
@@ -99,17 +110,27 @@ export class AcpiPm implements Device {
         else this.status &= ~(value << shift);
       },
     );
-    context.mapPorts("acpi.pm1aControl", PM1A_CONTROL_PORT, 2, {
-      read: (port, size) => (this.control >> ((port - PM1A_CONTROL_PORT) * 8)) & (size === 1 ? 0xff : 0xffff),
-      write: (port, size, value) => this.writeControl(port - PM1A_CONTROL_PORT, size, value),
+    const control = context.mapPorts("acpi.pm1aControl", this.base + PM1_CONTROL, 2, {
+      read: (port, size) => (this.control >> ((port & 1) * 8)) & (size === 1 ? 0xff : 0xffff),
+      write: (port, size, value) => this.writeControl(port & 1, size, value),
     });
-    context.mapPorts("acpi.timer", PM_TIMER_PORT, 4, {
+    const timer = context.mapPorts("acpi.timer", this.base + PM_TIMER, 4, {
       read: (port, size) => {
-        const value = this.timerValue() >>> ((port - PM_TIMER_PORT) * 8);
+        const value = this.timerValue() >>> ((port & 3) * 8);
         return size === 4 ? value : value & (size === 2 ? 0xffff : 0xff);
       },
       write: () => undefined,
     });
+    this.regions.push({ region: control, offset: PM1_CONTROL }, { region: timer, offset: PM_TIMER });
+    block(
+      "acpi.globalControl",
+      GLOBAL_CONTROL,
+      4,
+      (offset) => (this.globalControl >>> (offset * 8)) & 0xff,
+      (offset, value) => {
+        this.globalControl = ((this.globalControl & ~(0xff << (offset * 8))) | (value << (offset * 8))) >>> 0;
+      },
+    );
     block(
       "acpi.gpe0",
       GPE0_PORT,
@@ -133,8 +154,18 @@ export class AcpiPm implements Device {
     );
   }
 
+  /** Decodes the power management block at `base`, a multiple of 64, or nowhere. */
+  decode(base: number | undefined): void {
+    if (base !== undefined) this.base = base;
+    for (const { region, offset } of this.regions) {
+      region.move(this.base + offset);
+      region.setEnabled(base !== undefined);
+    }
+  }
+
   private command(value: number): void {
     this.apmCommand = value;
+    if (this.smiOnCommand && this.globalControl & GLOBAL_SMI_ENABLE) this.outputs.smi?.();
     if (value === ACPI_ENABLE_VALUE) this.control |= PM1_SCI_EN;
     else if (value === ACPI_DISABLE_VALUE) this.control &= ~PM1_SCI_EN;
   }
@@ -196,6 +227,7 @@ export class AcpiPm implements Device {
     this.status = this.enable = this.control = 0;
     this.gpeStatus = this.gpeEnable = 0;
     this.apmCommand = this.apmData = 0;
+    this.globalControl = 0;
     this.seenTick = this.tick();
     this.update();
   }
@@ -210,6 +242,7 @@ export class AcpiPm implements Device {
       gpeEnable: this.gpeEnable,
       apmCommand: this.apmCommand,
       apmData: this.apmData,
+      globalControl: this.globalControl,
       sci: this.sciLevel,
       seenTick: this.seenTick,
       deadline: this.timer.deadline ?? null,
@@ -225,6 +258,7 @@ export class AcpiPm implements Device {
     this.gpeEnable = reader.number("gpeEnable");
     this.apmCommand = reader.number("apmCommand");
     this.apmData = reader.number("apmData");
+    this.globalControl = reader.number("globalControl");
     this.sciLevel = reader.boolean("sci");
     this.seenTick = reader.number("seenTick");
     reader.timer("deadline", this.timer);

@@ -39,12 +39,13 @@ export const HPET_BASE = 0xfed00000;
 /** I/O APIC pins that HPET timers may be routed to, without legacy replacement: 20 to 23. */
 export const HPET_GSI_MASK = 0x00f00000;
 
-/** ACPI fixed hardware (FADT). */
-export const PM1A_EVENT_PORT = 0x600;
+/** ACPI fixed hardware (FADT): the block that firmware places by the power management function's base register. */
+export const PM_BASE = 0x600;
+export const PM1A_EVENT_PORT = PM_BASE;
 export const PM1A_EVENT_LENGTH = 4;
-export const PM1A_CONTROL_PORT = 0x604;
+export const PM1A_CONTROL_PORT = PM_BASE + 4;
 export const PM1A_CONTROL_LENGTH = 2;
-export const PM_TIMER_PORT = 0x608;
+export const PM_TIMER_PORT = PM_BASE + 8;
 export const PM_TIMER_LENGTH = 4;
 /** The PM timer counts 32 bits: FADT flag TMR_VAL_EXT is set. */
 export const PM_TIMER_BITS: 24 | 32 = 32;

@@ -14,6 +14,7 @@ import { KeyboardController } from "./keyboardController";
 import { MsiTestDevice } from "./msiTestDevice";
 import { HostBridge, IsaBridge, PciBus } from "./pci";
 import { Pic } from "./pic";
+import { Piix4Pm } from "./piix4Pm";
 import { Pit } from "./pit";
 import { ResetControl } from "./reset";
 import { Rtc } from "./rtc";
@@ -61,6 +62,11 @@ export interface PcBoardOutputs {
   reset(): void;
   a20(enabled: boolean): void;
   nmiMask(masked: boolean): void;
+  /** A system-management interrupt for the bootstrap processor. */
+  smi?(): void;
+  /** Routing of shadow RAM and SMRAM: see `HostBridgeOutputs`. */
+  shadow?(attributes: Uint8Array): void;
+  smramOpen?(open: boolean): void;
 }
 
 /** All devices of the board but the APICs, wired together. The interrupt lines are GSI numbers: 0 to 15 are the ISA interrupts. */
@@ -78,6 +84,8 @@ export class PcBoard {
   readonly postCode: PostCode;
   readonly vga: VgaText;
   readonly pci: PciBus;
+  readonly hostBridge: HostBridge;
+  readonly powerManagement: Piix4Pm;
   readonly disks: readonly AttachedDisk[];
   readonly cdrom: Disk | undefined;
   /** Every device, in the order in which they are reset, saved and restored. Names are unique. */
@@ -119,7 +127,7 @@ export class PcBoard {
       new Uart(context, { name: "uart0", port: board.UART1_PORT, irq: source(board.UART1_IRQ), output: (byte) => outputs.serial(0, byte) }),
       new Uart(context, { name: "uart1", port: board.UART2_PORT, irq: source(board.UART2_IRQ), output: (byte) => outputs.serial(1, byte) }),
     ];
-    this.acpi = new AcpiPm(context, { sci: source(board.SCI_IRQ), powerOff: () => outputs.powerOff() });
+    this.acpi = new AcpiPm(context, { sci: source(board.SCI_IRQ), powerOff: () => outputs.powerOff(), smi: () => outputs.smi?.() });
     const isa = new IsaBridge(context);
     this.pci = new PciBus(context, source, isa);
     // After the PCI bus: its reset port lies inside the configuration address register.
@@ -131,9 +139,14 @@ export class PcBoard {
     this.fwCfg.addNumber(FW_CFG_MAX_CPUS, options.cpus, 2);
     this.postCode = new PostCode(context);
     this.vga = new VgaText(context);
-    const host = new HostBridge(context);
-    this.pci.plug(0, 0, host);
+    this.hostBridge = new HostBridge(context, {
+      shadow: (attributes) => outputs.shadow?.(attributes),
+      smramOpen: (open) => outputs.smramOpen?.(open),
+    });
+    this.powerManagement = new Piix4Pm(context, this.acpi);
+    this.pci.plug(0, 0, this.hostBridge);
     this.pci.plug(1, 0, isa);
+    this.pci.plug(1, 3, this.powerManagement);
     const extra: Device[] = [];
     if (wanted.includes("testdev")) {
       extra.push(
@@ -165,8 +178,9 @@ export class PcBoard {
       this.postCode,
       this.vga,
       this.pci,
-      host,
+      this.hostBridge,
       isa,
+      this.powerManagement,
       console,
       exit,
       ...extra,
@@ -183,6 +197,8 @@ export class PcBoard {
   /** For boots without firmware, after `reset`: chips and PCI as firmware hands them over. */
   initializeAsFirmware(ports: PortWriter): void {
     initializeAsFirmware(ports);
+    this.hostBridge.enableShadow();
+    this.powerManagement.enable();
     this.pci.assignResources();
   }
 

@@ -14,15 +14,92 @@ import type { Device, DeviceContext, IrqLine, RegisterView } from "./device";
 import { PCI_COMMAND, PciDevice } from "./pciDevice";
 import { StateReader } from "./stateReader";
 
+/**
+ * Which of the bus's four interrupt wires (0 is INTA#) pin `pin` (0 is INTA#) of the device in `slot` is wired to. Each slot's pins are rotated by one more,
+ * so that single-pin devices share less; slot 1 starts at INTA#, as on PIIX boards, which their firmware takes for granted.
+ */
+export const intxWire = (slot: number, pin: number): number => (slot + pin + 3) & 3;
+
 /** First of the ISA bridge's four PIRQ route registers. */
 const PIRQ_ROUTE = 0x60;
 
-/** Intel 440FX host bridge, 00:00.0. Its shadow RAM registers keep what is written; memory is RAM throughout. */
+/** PAM registers of the host bridge: 0x59 holds 0xf0000 to 0xfffff in its upper half, those up to 0x5f two blocks of 16 KiB each from 0xc0000. */
+const PAM_FIRST = 0x59;
+const PAM_END = 0x60;
+/** Pages of shadow RAM, 0xc0000 to 0xfffff. */
+const SHADOW_PAGES = 64;
+const PAM_ALL_RAM = 0x33;
+
+const SMRAM_CONTROL = 0x72;
+const SMRAM_OPEN = 0x40;
+const SMRAM_LOCK = 0x10;
+const SMRAM_ENABLE = 0x08;
+/** C_BASE_SEG: SMRAM is at 0xa0000, the only place there is. */
+const SMRAM_BASE = 0x02;
+
+/** Firmware and guests recognize the virtual board by this subsystem. */
+const BOARD_SUBSYSTEM = { subsystemVendor: 0x1af4, subsystem: 0x1100 } as const;
+
+/** What the host bridge tells memory. */
+export interface HostBridgeOutputs {
+  /** For each 4 KiB page from 0xc0000 to 0xfffff: bit 0 sends reads to RAM instead of ROM, bit 1 writes. */
+  shadow(attributes: Uint8Array): void;
+  /** Whether SMRAM is open to code outside system-management mode. */
+  smramOpen(open: boolean): void;
+}
+
+/** Intel 440FX host bridge, 00:00.0 (data sheet 290549): memory registers for shadow RAM (PAM) and SMRAM. */
 export class HostBridge extends PciDevice {
-  constructor(context: DeviceContext) {
-    super(context, "pci.host", { vendor: 0x8086, device: 0x1237, classCode: 0x060000, revision: 2 });
-    this.writable.fill(0xff, 0x50, 0x60);
-    this.writable[0x72] = 0xff;
+  constructor(
+    context: DeviceContext,
+    private readonly outputs: HostBridgeOutputs = { shadow: () => undefined, smramOpen: () => undefined },
+  ) {
+    super(context, "pci.host", { vendor: 0x8086, device: 0x1237, classCode: 0x060000, revision: 2, ...BOARD_SUBSYSTEM });
+    this.writable.fill(0xff, 0x50, PAM_FIRST);
+    this.writable.fill(0x33, PAM_FIRST, PAM_END);
+    this.writable[PAM_FIRST] = 0x30;
+    this.config[SMRAM_CONTROL] = SMRAM_BASE;
+    this.updateSmram();
+  }
+
+  protected override configWritten(offset: number, size: number): void {
+    if (offset < PAM_END && offset + size > PAM_FIRST) this.updateShadow();
+    if (offset <= SMRAM_CONTROL && offset + size > SMRAM_CONTROL) this.updateSmram();
+  }
+
+  private updateShadow(): void {
+    const attributes = new Uint8Array(SHADOW_PAGES);
+    for (let page = 0; page < SHADOW_PAGES; page++) {
+      const block = page >> 2;
+      const register = block >= 12 ? this.config[PAM_FIRST] >> 4 : this.config[PAM_FIRST + 1 + (block >> 1)] >> (block & 1 ? 4 : 0);
+      attributes[page] = register & 3;
+    }
+    this.outputs.shadow(attributes);
+  }
+
+  /** D_LCK closes SMRAM and makes the register read-only until reset. */
+  private updateSmram(): void {
+    const locked = (this.config[SMRAM_CONTROL] & SMRAM_LOCK) !== 0;
+    if (locked) this.config[SMRAM_CONTROL] &= ~SMRAM_OPEN;
+    this.writable[SMRAM_CONTROL] = locked ? 0 : 0x78;
+    this.outputs.smramOpen((this.config[SMRAM_CONTROL] & (SMRAM_OPEN | SMRAM_ENABLE)) === (SMRAM_OPEN | SMRAM_ENABLE));
+  }
+
+  /** What firmware does before it copies itself: RAM answers everywhere. */
+  enableShadow(): void {
+    this.writeConfig(PAM_FIRST, 1, PAM_ALL_RAM);
+    for (let offset = PAM_FIRST + 1; offset < PAM_END; offset++) this.writeConfig(offset, 1, PAM_ALL_RAM);
+  }
+
+  override reset(): void {
+    super.reset();
+    this.updateShadow();
+    this.updateSmram();
+  }
+
+  protected override restoreMore(): void {
+    this.updateShadow();
+    this.updateSmram();
   }
 }
 
@@ -32,7 +109,7 @@ export class IsaBridge extends PciDevice {
   onRoute: () => void = () => undefined;
 
   constructor(context: DeviceContext) {
-    super(context, "pci.isa", { vendor: 0x8086, device: 0x7000, classCode: 0x060100, headerType: 0x80 });
+    super(context, "pci.isa", { vendor: 0x8086, device: 0x7000, classCode: 0x060100, headerType: 0x80, ...BOARD_SUBSYSTEM });
     this.writable.fill(0x8f, PIRQ_ROUTE, PIRQ_ROUTE + 4);
     this.config.fill(0x80, PIRQ_ROUTE, PIRQ_ROUTE + 4);
   }
@@ -108,7 +185,7 @@ export class PciBus implements Device {
     assert(slot >= 0 && slot < 32 && func >= 0 && func < 8 && !this.functions.has(key), `PCI slot ${slot}.${func} for ${device.name}`);
     this.functions.set(key, device);
     device.connectIntx((level) => {
-      const wire = (slot + device.interruptPin - 1) & 3;
+      const wire = intxWire(slot, device.interruptPin - 1);
       this.wires[wire] += level ? 1 : -1;
       if (this.wires[wire] === (level ? 1 : 0)) {
         this.gsi[wire](level);
@@ -158,7 +235,7 @@ export class PciBus implements Device {
     for (let wire = 0; wire < 4; wire++) this.bridge?.writeConfig(PIRQ_ROUTE + wire, 1, PCI_INTX_ISA_IRQ[wire]);
     for (const { slot, device } of this.list()) {
       if (device.barList.length > 0) device.writeConfig(PCI_COMMAND, 2, 0x0007);
-      if (device.interruptPin > 0) device.writeConfig(0x3c, 1, PCI_INTX_ISA_IRQ[(slot + device.interruptPin - 1) & 3]);
+      if (device.interruptPin > 0) device.writeConfig(0x3c, 1, PCI_INTX_ISA_IRQ[intxWire(slot, device.interruptPin - 1)]);
     }
   }
 

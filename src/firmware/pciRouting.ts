@@ -1,16 +1,11 @@
 import { PCI_INTX_GSI, PCI_INTX_ISA_IRQ } from "../devices/board";
+import { intxWire } from "../devices/pci";
 
-/**
- * Which of the bus' four interrupt lines (0 is INTA#) interrupt pin `pin` (0 is INTA#) of the device in `slot` is wired to: each slot's pins
- * are rotated by one more, as the PCI-to-PCI bridge specification does it, so that single-pin devices share less.
- */
-export const intxLine = (slot: number, pin: number): number => (slot + pin) & 3;
-
-/** The GSI at which that pin arrives at the I/O APIC. */
-export const intxGsi = (slot: number, pin: number): number => PCI_INTX_GSI[intxLine(slot, pin)];
+/** The GSI at which interrupt pin `pin` (0 is INTA#) of the device in `slot` arrives at the I/O APIC. */
+export const intxGsi = (slot: number, pin: number): number => PCI_INTX_GSI[intxWire(slot, pin)];
 
 /** The ISA interrupt at which it arrives at the 8259s. */
-export const intxIsaIrq = (slot: number, pin: number): number => PCI_INTX_ISA_IRQ[intxLine(slot, pin)];
+export const intxIsaIrq = (slot: number, pin: number): number => PCI_INTX_ISA_IRQ[intxWire(slot, pin)];
 
 /** Slots of the one PCI bus. */
 export const PCI_SLOTS = 32;

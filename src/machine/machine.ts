@@ -4,7 +4,7 @@ import { IoApic } from "../apic/ioApic";
 import { LocalApic } from "../apic/localApic";
 import { InterruptLedger } from "../apic/records";
 import { ApicRegion } from "../apic/region";
-import { UserError } from "../common/errors";
+import { assert, UserError } from "../common/errors";
 import { StateHash } from "../common/hash";
 import { LastWrites } from "../common/lastWrites";
 import { encodeState, type State } from "../common/state";
@@ -26,7 +26,8 @@ import { MmioSpace } from "../devices/mmio";
 import { PcBoard } from "../devices/pcBoard";
 import { PortSpace } from "../devices/ports";
 import { StateReader } from "../devices/stateReader";
-import { bootImage, type BootRequest, type BootState } from "../firmware/boot";
+import { biosState, bootImage, type BootRequest, type BootState } from "../firmware/boot";
+import { checkFirmware, provideFirmwareFiles } from "../firmware/romBoot";
 import { CodeCache } from "../tcg/codeCache";
 import { assembleInterpreter, type EngineHost, type RunFunction } from "../tcg/interpreter/interpreter";
 import { CPU_STATE_BYTES, MMU_INDEXES, TLB_ENTRIES, TLB_ENTRY_BYTES, WORD_JUMP_CACHE } from "../tcg/layout";
@@ -55,6 +56,10 @@ const PORT_READ_NANOSECONDS = 500;
 const MAX_SLICE = 100_000;
 
 export const MAX_CPUS = 64;
+
+/** Where SMRAM and shadow RAM are. */
+const LEGACY_AREA = 0xa0000;
+const LEGACY_AREA_END = 0x100000;
 
 /** What the guest is booted from. */
 export type BootInput = Pick<BootRequest, "image" | "imageName" | "cmdline" | "initrd">;
@@ -112,6 +117,7 @@ export class Machine implements StampSource {
   private slices = 0;
   private idleSince = -1;
   private serialBytes: number[] = [];
+  private consoleBytes: number[] = [];
 
   /** @throws UserError naming the attribute that does not fit. */
   static create(configuration: MachineConfiguration): Machine {
@@ -125,13 +131,19 @@ export class Machine implements StampSource {
     if (quantum !== undefined && (!Number.isInteger(quantum) || quantum < 1)) {
       throw new UserError(`\`quantum\` is ${quantum}: it is a number of instructions, at least 1.`, "quantum");
     }
+    if (configuration.firmware !== undefined) checkFirmware(configuration.firmware.image, configuration.firmware.name);
     return new Machine(configuration);
   }
 
-  private constructor(configuration: MachineConfiguration) {
+  private constructor(private readonly configuration: MachineConfiguration) {
     this.turns = new Turns(configuration.cpus, configuration.quantum ?? DEFAULT_QUANTUM);
     const ram = configuration.memory;
-    this.engineMemory = new EngineMemory({ cpus: configuration.cpus, ram, codeArena: CODE_ARENA });
+    this.engineMemory = new EngineMemory({
+      cpus: configuration.cpus,
+      ram,
+      codeArena: CODE_ARENA,
+      rom: configuration.firmware?.image.length ?? 0,
+    });
     this.tracker = new PageTracker(ram / 4096, () => this.distrustWrites());
     const { ramBase, u8, i32 } = this.engineMemory;
     this.pageHashes = new PageHashes(i32.subarray(ramBase / 4, (ramBase + ram) / 4));
@@ -145,7 +157,9 @@ export class Machine implements StampSource {
       (address, length) => this.outsideWrite(address, length),
       () => this.portRead(),
       this.tracker,
+      (cpu) => this.cpus[cpu].state.inSmm,
     );
+    if (configuration.firmware !== undefined) this.memory.loadRom(configuration.firmware.image);
     this.clock = new VirtualClock(
       () => this.now(),
       (deadline) => this.deadlineMoved(deadline),
@@ -204,7 +218,14 @@ export class Machine implements StampSource {
         serial: (port, byte) => {
           if (port === 0) this.serialBytes.push(byte);
         },
-        debugConsole: (byte) => void this.serialBytes.push(byte),
+        debugConsole: (byte) => void (this.hooks.debugConsole === undefined ? this.serialBytes : this.consoleBytes).push(byte),
+        smi: () => this.cpus[0].raiseSmi(),
+        shadow: (attributes) => {
+          if (this.memory.setShadow(attributes)) this.memoryRouted();
+        },
+        smramOpen: (open) => {
+          if (this.memory.setSmramOpen(open)) this.memoryRouted();
+        },
         exit: (status) => this.finish({ kind: "exit", status }),
         powerOff: () => this.finish({ kind: "power-off" }),
         reset: () => {
@@ -216,6 +237,14 @@ export class Machine implements StampSource {
         nmiMask: () => undefined,
       },
     );
+    if (configuration.firmware !== undefined) {
+      provideFirmwareFiles(this.board.fwCfg, {
+        ...configuration.firmware,
+        memoryBelow4G: below,
+        memoryAbove4G: ram - below,
+        apicIds,
+      });
+    }
     this.bus.connectPic(() => this.board.pic.acknowledge());
     this.apicRegion = new ApicRegion(this.deviceBus, this.bus);
     this.mapChanged();
@@ -300,6 +329,13 @@ export class Machine implements StampSource {
     return state;
   }
 
+  /** Starts the firmware at the reset vector, as power-on does. */
+  bootFirmware(): BootState {
+    assert(this.configuration.firmware !== undefined, "a machine without firmware has nothing at its reset vector");
+    this.bootState = { ...biosState(), entryName: `${this.configuration.firmware.name} at the reset vector` };
+    return this.bootState;
+  }
+
   /** What was booted, once it was. */
   get bootInformation(): BootState | undefined {
     return this.bootState;
@@ -326,7 +362,7 @@ export class Machine implements StampSource {
     this.bus.reset();
     this.ioApic.reset();
     this.board.reset();
-    this.board.initializeAsFirmware(this.ports);
+    if (this.configuration.firmware === undefined) this.board.initializeAsFirmware(this.ports);
   }
 
   /** Instructions retired by all CPUs since the machine was made; exact inside an instruction, which does not count itself. */
@@ -414,7 +450,7 @@ export class Machine implements StampSource {
       if (done > 0) this.idleSince = -1;
       this.sliceEnd = Infinity;
       this.turns.settle(vcpu.index, vcpu.processor.attempted - attempted, !vcpu.held && vcpu.processor.runnable);
-      if (this.serialBytes.length > 0) this.flushSerial();
+      if (this.serialBytes.length > 0 || this.consoleBytes.length > 0) this.flushSerial();
     }
   }
 
@@ -526,6 +562,12 @@ export class Machine implements StampSource {
     for (const vcpu of this.cpus ?? []) vcpu.mmu.flush();
   }
 
+  /** RAM and ROM changed places: code may be other code now. */
+  private memoryRouted(): void {
+    this.outsideWrite(LEGACY_AREA, LEGACY_AREA_END - LEGACY_AREA);
+    this.mapChanged();
+  }
+
   private outsideWrite(address: number, length: number): void {
     for (let at = address; at < address + length; at = at - (at % 4096) + 4096) {
       const chunk = Math.min(address + length, at - (at % 4096) + 4096) - at;
@@ -594,6 +636,11 @@ export class Machine implements StampSource {
   }
 
   private flushSerial(): void {
+    if (this.consoleBytes.length > 0) {
+      const bytes = Uint8Array.from(this.consoleBytes);
+      this.consoleBytes = [];
+      this.hooks.debugConsole?.(bytes);
+    }
     if (this.serialBytes.length === 0) return;
     const bytes = Uint8Array.from(this.serialBytes);
     this.serialBytes = [];

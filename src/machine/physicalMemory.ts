@@ -8,9 +8,20 @@ import type { EngineMemory } from "../tcg/memory";
 import type { PageTracker } from "./pageTracker";
 
 const HIGH_BASE = 0x1_0000_0000;
+/** The shadow RAM area, in pages: 0xc0000 to 0xfffff. */
+const SHADOW_FIRST = 0xc0;
+const SHADOW_END = 0x100;
+const SHADOW_READ = 1;
+const SHADOW_WRITE = 2;
+/** SMRAM and legacy video memory, in pages: 0xa0000 to 0xbffff. */
+const SMRAM_FIRST = 0xa0;
+const SMRAM_END = 0xc0;
+/** As much of the firmware ROM's end shows below 1 MiB as well. */
+const LOW_ROM_LIMIT = 0x20000;
 
 /**
- * The physical address space: RAM from 0 to the PCI hole and on from 4 GiB, overlaid by device regions. Serves CPUs, devices (DMA) and the boot code.
+ * The physical address space: RAM from 0 to the PCI hole and on from 4 GiB, overlaid by device regions; the firmware ROM up to 4 GiB, whose end shows below
+ * 1 MiB where shadow RAM is not enabled. Serves CPUs, devices (DMA) and the boot code.
  */
 export class PhysicalMemory implements PhysicalBus, DmaMemory, BootMemory {
   private readonly lowPages: number;
@@ -18,6 +29,11 @@ export class PhysicalMemory implements PhysicalBus, DmaMemory, BootMemory {
   private readonly lowBytes: number;
   /** Some device region overlaps RAM: pages must be looked up. */
   private overlay = false;
+  /** Bits SHADOW_READ and SHADOW_WRITE of each page of the shadow area: whether RAM answers, or else ROM. */
+  private readonly shadow = new Uint8Array(SHADOW_END - SHADOW_FIRST).fill(SHADOW_READ | SHADOW_WRITE);
+  private readonly romFirst: number;
+  private readonly lowRomFirst: number;
+  private smramOpen = false;
 
   /** `written` is called after every write that does not come from a CPU, so that translated code is dropped; `portRead` before a CPU reads a port. */
   constructor(
@@ -27,10 +43,35 @@ export class PhysicalMemory implements PhysicalBus, DmaMemory, BootMemory {
     private readonly written: (address: number, length: number) => void,
     private readonly portRead: () => void,
     private readonly tracker: PageTracker,
+    private readonly inSmm: (cpu: number) => boolean = () => false,
   ) {
     this.lowBytes = Math.min(memory.ramBytes, PCI_HOLE_BASE);
     this.lowPages = this.lowBytes / 4096;
     this.highPages = (memory.ramBytes - this.lowBytes) / 4096;
+    this.romFirst = (HIGH_BASE - memory.romBytes) / 4096;
+    this.lowRomFirst = SHADOW_END - Math.min(memory.romBytes, LOW_ROM_LIMIT) / 4096;
+  }
+
+  /** Puts the firmware image into ROM; it fills it. */
+  loadRom(image: Uint8Array): void {
+    this.memory.u8.set(image, this.memory.romBase);
+  }
+
+  /**
+   * Sets what the host bridge's PAM registers say: for each 4 KiB page from 0xc0000, bit 0 sends reads to RAM, bit 1 writes.
+   * @returns true if anything changed; the caller then drops what CPUs cached.
+   */
+  setShadow(attributes: Uint8Array): boolean {
+    if (attributes.every((value, page) => value === this.shadow[page])) return false;
+    this.shadow.set(attributes);
+    return true;
+  }
+
+  /** Whether SMRAM is open to code outside system-management mode. @returns true if that is new. */
+  setSmramOpen(open: boolean): boolean {
+    if (open === this.smramOpen) return false;
+    this.smramOpen = open;
+    return true;
   }
 
   get size(): number {
@@ -42,23 +83,31 @@ export class PhysicalMemory implements PhysicalBus, DmaMemory, BootMemory {
     this.overlay = this.mmio.overlaps(0, this.lowBytes) || (this.highPages > 0 && this.mmio.overlaps(HIGH_BASE, this.highPages * 4096));
   }
 
-  hostPage(page: number, write: boolean, _cpu: number): number {
-    const number = this.ramPage(page);
-    if (number < 0 || (this.overlay && this.mmio.overlaps(page * 4096, 4096))) return -1;
-    if (write) this.tracker.touch(number);
-    return this.memory.ramBase + number * 4096;
+  hostPage(page: number, write: boolean, cpu: number): number {
+    const host = this.plainPage(page, write, cpu);
+    if (write && host >= 0) this.touch(host);
+    return host;
   }
 
-  writesFreely(page: number, _cpu: number): boolean {
-    const number = this.ramPage(page);
-    return number >= 0 && this.tracker.isOpen(number) && !(this.overlay && this.mmio.overlaps(page * 4096, 4096));
+  writesFreely(page: number, cpu: number): boolean {
+    const host = this.plainPage(page, true, cpu);
+    return host >= 0 && host === this.memoryPage(page, false) && this.tracker.isOpen(this.ramNumber(host));
   }
 
-  /** Number in RAM of physical page `page`, whatever overlays it; -1 outside RAM. */
-  private ramPage(page: number): number {
-    if (page < this.lowPages) return page;
-    const high = page - HIGH_BASE / 4096;
-    return high >= 0 && high < this.highPages ? this.lowPages + high : -1;
+  private plainPage(page: number, write: boolean, cpu: number): number {
+    const host = this.memoryPage(page, write);
+    if (host < 0 || !this.overlay || !this.mmio.overlaps(page * 4096, 4096)) return host;
+    return page >= SMRAM_FIRST && page < SMRAM_END && this.smram(cpu) ? host : -1;
+  }
+
+  /** Number in RAM of the page at `host` in the engine's memory. */
+  private ramNumber(host: number): number {
+    return Math.floor((host - this.memory.ramBase) / 4096);
+  }
+
+  /** RAM at `host` is about to be written. */
+  private touch(host: number): void {
+    this.tracker.touch(this.ramNumber(host));
   }
 
   /** Physical page number of page `number` of RAM. */
@@ -66,11 +115,29 @@ export class PhysicalMemory implements PhysicalBus, DmaMemory, BootMemory {
     return number < this.lowPages ? number : number - this.lowPages + HIGH_BASE / 4096;
   }
 
-  /** Address in the engine's memory of RAM byte `address`, whatever overlays it; -1 outside RAM. */
-  private ram(address: number): number {
-    if (address < this.lowBytes) return this.memory.ramBase + address;
-    const high = address - HIGH_BASE;
-    return high >= 0 && high < this.highPages * 4096 ? this.memory.ramBase + this.lowBytes + high : -1;
+  /** Whether CPU `cpu` sees RAM where others see legacy video memory. */
+  private smram(cpu: number): boolean {
+    return this.smramOpen || (cpu >= 0 && this.inSmm(cpu));
+  }
+
+  /** Address in the engine's memory of the page of RAM or ROM that answers, whatever device overlays it; -1 where there is none. */
+  private memoryPage(page: number, write: boolean): number {
+    const { memory } = this;
+    if (page < this.lowPages) {
+      if (page >= SHADOW_FIRST && page < SHADOW_END && !(this.shadow[page - SHADOW_FIRST] & (write ? SHADOW_WRITE : SHADOW_READ))) {
+        return write || page < this.lowRomFirst ? -1 : memory.romBase + memory.romBytes - (SHADOW_END - page) * 4096;
+      }
+      return memory.ramBase + page * 4096;
+    }
+    const high = page - HIGH_BASE / 4096;
+    if (high >= 0) return high < this.highPages ? memory.ramBase + this.lowBytes + high * 4096 : -1;
+    return page >= this.romFirst && !write ? memory.romBase + (page - this.romFirst) * 4096 : -1;
+  }
+
+  /** Address in the engine's memory of byte `address` of RAM or ROM; -1 where there is none, or ROM is written. */
+  private memoryByte(address: number, write: boolean): number {
+    const page = this.memoryPage(Math.floor(address / 4096), write);
+    return page < 0 ? -1 : page + (address % 4096);
   }
 
   read(address: number, length: number): Uint8Array;
@@ -80,7 +147,7 @@ export class PhysicalMemory implements PhysicalBus, DmaMemory, BootMemory {
     const bytes = new Uint8Array(length).fill(0xff);
     for (let done = 0; done < length;) {
       const chunk = Math.min(length - done, 4096 - ((address + done) % 4096));
-      const host = this.ram(address + done);
+      const host = this.memoryByte(address + done, false);
       if (host >= 0) bytes.set(this.memory.u8.subarray(host, host + chunk), done);
       done += chunk;
     }
@@ -93,9 +160,9 @@ export class PhysicalMemory implements PhysicalBus, DmaMemory, BootMemory {
     if (typeof what === "number") return this.writeBus(address, what as 1 | 2 | 4 | 8, value ?? 0n, cpu ?? -1);
     for (let done = 0; done < what.length;) {
       const chunk = Math.min(what.length - done, 4096 - ((address + done) % 4096));
-      const host = this.ram(address + done);
+      const host = this.memoryByte(address + done, true);
       if (host >= 0) {
-        this.tracker.touch((host - this.memory.ramBase) >>> 12);
+        this.touch(host);
         this.memory.u8.set(what.subarray(done, done + chunk), host);
       }
       done += chunk;
@@ -123,7 +190,7 @@ export class PhysicalMemory implements PhysicalBus, DmaMemory, BootMemory {
     if (this.mmio.find(address) !== undefined) return this.mmio.read(address, size, cpu);
     let value = 0n;
     for (let i = size - 1; i >= 0; i--) {
-      const host = this.ram(address + i);
+      const host = this.memoryByte(address + i, false);
       value = (value << 8n) | BigInt(host < 0 ? 0xff : this.memory.u8[host]);
     }
     return value;
@@ -132,9 +199,9 @@ export class PhysicalMemory implements PhysicalBus, DmaMemory, BootMemory {
   private writeBus(address: number, size: 1 | 2 | 4 | 8, value: bigint, cpu: number): void {
     if (this.mmio.find(address) !== undefined) return this.mmio.write(address, size, value, cpu);
     for (let i = 0; i < size; i++) {
-      const host = this.ram(address + i);
+      const host = this.memoryByte(address + i, true);
       if (host < 0) continue;
-      this.tracker.touch((host - this.memory.ramBase) >>> 12);
+      this.touch(host);
       this.memory.u8[host] = Number((value >> BigInt(8 * i)) & 0xffn);
     }
     this.written(address, size);

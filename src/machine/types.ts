@@ -24,6 +24,8 @@ export interface MachineConfiguration {
   readonly disks?: readonly DiskConfiguration[];
   /** Image of the CD in the CD-ROM drive; the drive is there only with one. */
   readonly cdrom?: ImageFile;
+  /** The firmware that the machine starts with at the reset vector. Without it, `Machine.boot` loads an image directly. */
+  readonly firmware?: FirmwareConfiguration;
   /** The host's decompressor, which compressed disk images need. */
   readonly inflate?: Inflate;
 }
@@ -38,6 +40,18 @@ export type MachineInjection =
   | { readonly kind: "pin"; readonly pin: number; readonly level: "high" | "low" | "pulse" }
   /** INTR rises, and nothing is there when the CPU answers. */
   | { readonly kind: "spurious"; readonly cpu: number };
+
+/** A PC firmware image and what it is told. */
+export interface FirmwareConfiguration {
+  /** The ROM's content, which ends at 4 GiB: a multiple of 4096 bytes. */
+  readonly image: Uint8Array;
+  /** As the user named it, for messages. */
+  readonly name: string;
+  /** A VGA BIOS for it to load. */
+  readonly vgaBios?: Uint8Array;
+  /** Have the firmware show its text screen on the first serial port and take keys from there. */
+  readonly serialConsole?: boolean;
+}
 
 /** Why `Machine.run` returned. */
 export type RunEnd =
@@ -57,6 +71,8 @@ export interface MachineHooks {
   /** An exception, trap or software interrupt is about to enter its handler (external interrupts and NMIs come as interrupt events as well). */
   exception?(cpu: number, event: DeliveredEvent): void;
   tripleFault?(cpu: number): void;
+  /** Bytes the guest sent to the debug console (ports 0xe9 and 0x402). With no hook they go to `serial`. */
+  debugConsole?(bytes: Uint8Array): void;
   /** Bytes the guest sent through its first serial port. */
   serial?(bytes: Uint8Array): void;
   /** A CPU left wait-for-SIPI. */

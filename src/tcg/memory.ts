@@ -9,9 +9,11 @@ export interface EngineMemoryOptions {
   /** Multiple of 4096. */
   readonly ram: number;
   readonly codeArena: number;
+  /** Bytes of read-only memory behind RAM; default none. */
+  readonly rom?: number;
 }
 
-/** The engine's linear memory: CPU states with TLBs and jump caches, code arena, guest RAM, with typed views. It never grows, so views stay valid. */
+/** The engine's linear memory: CPU states with TLBs and jump caches, code arena, guest RAM, firmware ROM, with typed views. It never grows, so views stay valid. */
 export class EngineMemory {
   readonly memory: WebAssembly.Memory;
   readonly u8: Uint8Array;
@@ -25,6 +27,8 @@ export class EngineMemory {
   readonly arenaEnd: number;
   readonly ramBase: number;
   readonly ramBytes: number;
+  readonly romBase: number;
+  readonly romBytes: number;
   readonly pages: number;
 
   constructor(options: EngineMemoryOptions) {
@@ -34,7 +38,9 @@ export class EngineMemory {
     this.arenaEnd = arena + options.codeArena;
     this.ramBase = align(this.arenaEnd, 4096);
     this.ramBytes = options.ram;
-    this.pages = Math.ceil((this.ramBase + options.ram) / WASM_PAGE);
+    this.romBase = align(this.ramBase + options.ram, 4096);
+    this.romBytes = options.rom ?? 0;
+    this.pages = Math.ceil((this.romBase + this.romBytes) / WASM_PAGE);
     assert(this.pages <= 65536, "guest memory does not fit the engine's 4 GiB");
     this.memory = new WebAssembly.Memory({ initial: this.pages, maximum: this.pages });
     const buffer = this.memory.buffer;

@@ -59,9 +59,10 @@ describe("the board", () => {
   });
 
   test("carved and neighbouring ports reach their owners", () => {
-    const { board, log } = rig();
+    const { board, pc, log } = rig();
     board.out(0xcf8, 0x80000000, 4);
     assert.equal(board.in(0xcfc, 4), 0x12378086);
+    pc.powerManagement.enable();
     board.out(0xcf9, 0x06);
     board.out(0xe9, 0x21);
     board.out(0xe8, 0x55);

@@ -123,19 +123,19 @@ describe("PCI configuration mechanism 1", () => {
   test("INTx reaches its GSI, and the 8259s by the bridge's routing", () => {
     const { board, sample, log } = rig();
     sample.setIntx(true);
-    assert.deepEqual(log, ["irq 18 true"], "slot 2, INTA#: wire C");
+    assert.deepEqual(log, ["irq 17 true"], "slot 2, INTA#: wire B");
     assert.equal(read(board, 2, 0x06, 2) & 8, 8);
-    write(board, 1, 0x62, 0x0a, 1);
+    write(board, 1, 0x61, 0x0a, 1);
     write(board, 2, 0x04, 0x0400, 2);
     write(board, 2, 0x04, 0x0000, 2);
     sample.setIntx(false);
     assert.deepEqual(log.slice(1), [
       "irq 10 true",
-      "irq 18 false",
+      "irq 17 false",
       "irq 10 false",
-      "irq 18 true",
+      "irq 17 true",
       "irq 10 true",
-      "irq 18 false",
+      "irq 17 false",
       "irq 10 false",
     ]);
   });
@@ -247,7 +247,7 @@ describe("PCI configuration mechanism 1", () => {
     assert.equal(board.mmio.find(0xc0102000)?.name, "msi-test.bar0");
     assert.equal(board.mmio.find(0xc0103000)?.name, "msi-test.bar2");
     assert.equal(board.ports.nameAt(0xc000), "sample.bar0");
-    assert.equal(read(board, 2, 0x3c, 1), 10);
+    assert.equal(read(board, 2, 0x3c, 1), 11);
     assert.equal(read(board, 1, 0x60), 0x0b0a0b0a);
     for (const device of devices) device.reset();
     assert.equal(board.mmio.find(0xc0000000), undefined);
@@ -318,3 +318,51 @@ const exercise: Exercise = {
 
 test("PCI: random use", () => fuzz(bench, exercise, 0xcf8));
 test("PCI: save and restore continue", () => continuation(bench, exercise, 0xcf8));
+
+describe("host bridge", () => {
+  const bridge = (): { host: HostBridge; shadow: () => Uint8Array; open: () => boolean } => {
+    let attributes = new Uint8Array();
+    let open = false;
+    const host = new HostBridge(new TestBoard().context, {
+      shadow: (value) => (attributes = value.slice()),
+      smramOpen: (value) => (open = value),
+    });
+    host.reset();
+    return { host, shadow: () => attributes, open: () => open };
+  };
+
+  test("PAM registers route each 16 KiB block, and the 64 KiB at the end as one", () => {
+    const { host, shadow } = bridge();
+    assert.ok(
+      shadow().every((value) => value === 0),
+      "ROM everywhere after power-on",
+    );
+    host.writeConfig(0x5a, 1, 0xff);
+    assert.equal(host.readConfig(0x5a, 1), 0x33);
+    host.writeConfig(0x5c, 1, 0x20);
+    host.writeConfig(0x59, 1, 0x1f);
+    assert.equal(host.readConfig(0x59, 1), 0x10);
+    const expected = Array.from({ length: 64 }, (_, page) => (page < 8 ? 3 : page >= 20 && page < 24 ? 2 : page >= 48 ? 1 : 0));
+    assert.deepEqual([...shadow()], expected);
+    const state = host.save();
+    host.reset();
+    assert.ok(shadow().every((value) => value === 0));
+    host.restore(state);
+    assert.deepEqual([...shadow()], expected);
+  });
+
+  test("SMRAM opens, and stays closed once it is locked", () => {
+    const { host, open } = bridge();
+    host.writeConfig(0x72, 1, 0x4a);
+    assert.ok(open());
+    host.writeConfig(0x72, 1, 0x5a);
+    assert.ok(!open());
+    assert.equal(host.readConfig(0x72, 1), 0x1a);
+    host.writeConfig(0x72, 1, 0x4a);
+    assert.equal(host.readConfig(0x72, 1), 0x1a);
+    host.reset();
+    assert.equal(host.readConfig(0x72, 1), 0x02);
+    host.writeConfig(0x72, 1, 0x48);
+    assert.ok(open());
+  });
+});
