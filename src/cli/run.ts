@@ -30,10 +30,12 @@ export async function runCommand(args: readonly string[]): Promise<number> {
     ...(options.quantum === undefined ? {} : { quantum: options.quantum }),
   });
   const serial = openSerial(options.serial);
+  const virtioConsole = openSerial("stdio");
   const trace = options.trace === undefined ? undefined : createWriteStream(options.trace);
   const exceptions: string[][] = machine.cpus.map(() => []);
   machine.hooks = {
     serial: (bytes) => serial.write(bytes),
+    console: (bytes) => virtioConsole.write(bytes),
     exception: (cpu, event) => {
       const list = exceptions[cpu];
       const code = event.errorCode >= 0 ? ` error code 0x${event.errorCode.toString(16)}` : "";

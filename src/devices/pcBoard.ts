@@ -22,9 +22,15 @@ import { StateReader } from "./stateReader";
 import { TestDevice } from "./testdev";
 import { Uart } from "./uart";
 import { VgaText } from "./vgaText";
+import { VirtioBlock } from "./virtio/block";
+import { VirtioConsole } from "./virtio/console";
+import { VirtioRng } from "./virtio/rng";
+import type { VirtioDevice } from "./virtio/virtioDevice";
 
 /** Devices that are only there when asked for. */
-export const OPTIONAL_DEVICES: readonly string[] = ["testdev", "msi-test"];
+export const OPTIONAL_DEVICES: readonly string[] = ["testdev", "msi-test", "virtio-rng", "virtio-console"];
+/** First PCI slot of the virtio devices, which are plugged in by the order in which they were asked for. */
+const VIRTIO_SLOT = 8;
 
 export interface PcBoardOptions {
   readonly cpus: number;
@@ -36,6 +42,8 @@ export interface PcBoardOptions {
   /** Names out of {@link OPTIONAL_DEVICES}. */
   readonly devices?: readonly string[];
   readonly disks?: readonly AttachedDisk[];
+  /** Seed of what is random; default 0. */
+  readonly seed?: number;
   /** The CD in the CD-ROM drive; without one there is no drive. */
   readonly cdrom?: Disk;
 }
@@ -56,6 +64,8 @@ export interface PcBoardOutputs {
   serial(port: 0 | 1, byte: number): void;
   /** A byte of the debug console. */
   debugConsole(byte: number): void;
+  /** Bytes of the virtio console. */
+  console(bytes: Uint8Array): void;
   /** isa-debug-exit: (value << 1) | 1. */
   exit(status: number): void;
   powerOff(): void;
@@ -83,6 +93,8 @@ export class PcBoard {
   readonly fwCfg: FwCfg;
   readonly postCode: PostCode;
   readonly vga: VgaText;
+  /** Where it was asked for. */
+  readonly console: VirtioConsole | undefined;
   readonly pci: PciBus;
   readonly hostBridge: HostBridge;
   readonly powerManagement: Piix4Pm;
@@ -157,13 +169,25 @@ export class PcBoard {
       );
     }
     // After the test device, whose latches lie around the console's port.
-    const console = new DebugConsole(context, (byte) => outputs.debugConsole(byte));
+    const debugConsole = new DebugConsole(context, (byte) => outputs.debugConsole(byte));
     const exit = new DebugExit(context, (status) => outputs.exit(status));
     if (wanted.includes("msi-test")) {
       const device = new MsiTestDevice(context);
       this.pci.plug(3, 0, device);
       extra.push(device);
     }
+    const virtio: VirtioDevice[] = this.disks
+      .filter((disk) => disk.interface === "virtio")
+      .map(({ disk }, index) => new VirtioBlock(context, `virtio-blk${index}`, disk));
+    if (wanted.includes("virtio-rng")) virtio.push(new VirtioRng(context, "virtio-rng", options.seed ?? 0));
+    if (wanted.includes("virtio-console")) {
+      this.console = new VirtioConsole(context, "virtio-console", (bytes) => outputs.console(bytes));
+      virtio.push(this.console);
+    }
+    if (virtio.length > 32 - VIRTIO_SLOT) {
+      throw new UserError(`${virtio.length} virtio devices are too many: at most ${32 - VIRTIO_SLOT} have a slot.`, "disks");
+    }
+    virtio.forEach((device, index) => this.pci.plug(VIRTIO_SLOT + index, 0, device));
     this.devices = [
       this.fabric,
       this.pic,
@@ -181,9 +205,10 @@ export class PcBoard {
       this.hostBridge,
       isa,
       this.powerManagement,
-      console,
+      debugConsole,
       exit,
       ...extra,
+      ...virtio,
       ...this.disks.map(({ disk }) => disk),
       ...(this.cdrom === undefined ? [] : [this.cdrom]),
     ];

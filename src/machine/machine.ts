@@ -118,6 +118,7 @@ export class Machine implements StampSource {
   private idleSince = -1;
   private serialBytes: number[] = [];
   private consoleBytes: number[] = [];
+  private consoleOutput: Uint8Array[] = [];
 
   /** @throws UserError naming the attribute that does not fit. */
   static create(configuration: MachineConfiguration): Machine {
@@ -201,6 +202,7 @@ export class Machine implements StampSource {
         memoryAbove4G: ram - below,
         ...(configuration.startTime === undefined ? {} : { epochSeconds: Math.floor(configuration.startTime / 1000) }),
         devices: configuration.devices ?? [],
+        seed: configuration.seed ?? 0,
         disks: (configuration.disks ?? []).map((disk, index) => ({
           disk: openDisk(`disk${index}`, disk, configuration.inflate),
           interface: disk.interface ?? "ide",
@@ -218,6 +220,7 @@ export class Machine implements StampSource {
         serial: (port, byte) => {
           if (port === 0) this.serialBytes.push(byte);
         },
+        console: (bytes) => void this.consoleOutput.push(bytes),
         debugConsole: (byte) => void (this.hooks.debugConsole === undefined ? this.serialBytes : this.consoleBytes).push(byte),
         smi: () => this.cpus[0].raiseSmi(),
         shadow: (attributes) => {
@@ -450,7 +453,7 @@ export class Machine implements StampSource {
       if (done > 0) this.idleSince = -1;
       this.sliceEnd = Infinity;
       this.turns.settle(vcpu.index, vcpu.processor.attempted - attempted, !vcpu.held && vcpu.processor.runnable);
-      if (this.serialBytes.length > 0 || this.consoleBytes.length > 0) this.flushSerial();
+      if (this.serialBytes.length + this.consoleBytes.length + this.consoleOutput.length > 0) this.flushSerial();
     }
   }
 
@@ -615,6 +618,12 @@ export class Machine implements StampSource {
     this.idleSince = -1;
   }
 
+  /** Bytes arrive at the virtio console, where there is one. */
+  consoleInput(bytes: Uint8Array): void {
+    this.board.console?.receive(bytes);
+    this.idleSince = -1;
+  }
+
   /** An interrupt that a debugger sends: it goes the way of all others, with source "debugger" where it has no other. */
   inject(request: MachineInjection): void {
     switch (request.kind) {
@@ -641,10 +650,12 @@ export class Machine implements StampSource {
       this.consoleBytes = [];
       this.hooks.debugConsole?.(bytes);
     }
-    if (this.serialBytes.length === 0) return;
-    const bytes = Uint8Array.from(this.serialBytes);
-    this.serialBytes = [];
-    this.hooks.serial?.(bytes);
+    if (this.serialBytes.length > 0) {
+      const bytes = Uint8Array.from(this.serialBytes);
+      this.serialBytes = [];
+      this.hooks.serial?.(bytes);
+    }
+    for (const bytes of this.consoleOutput.splice(0)) this.hooks.console?.(bytes);
   }
 
   /** Every device, the I/O APIC among them; local APICs are with their CPUs. */

@@ -18,7 +18,7 @@ export interface MachineConfiguration {
   readonly engine?: "interpreter" | "reference";
   /** Wall-clock time at power-on, in milliseconds since 1970; default a fixed date. */
   readonly startTime?: number;
-  /** Optional devices by name: "testdev", "msi-test". */
+  /** Optional devices by name: "testdev", "msi-test", "virtio-rng", "virtio-console". */
   readonly devices?: readonly string[];
   /** Disks in the order in which they are found; each interface numbers its own. */
   readonly disks?: readonly DiskConfiguration[];
@@ -75,6 +75,8 @@ export interface MachineHooks {
   debugConsole?(bytes: Uint8Array): void;
   /** Bytes the guest sent through its first serial port. */
   serial?(bytes: Uint8Array): void;
+  /** Bytes the guest sent through its virtio console. */
+  console?(bytes: Uint8Array): void;
   /** A CPU left wait-for-SIPI. */
   cpuStarted?(cpu: number): void;
   /** A watched linear range was accessed (see Machine.setWatchpoints). */

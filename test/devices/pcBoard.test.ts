@@ -22,6 +22,7 @@ function rig(devices: readonly string[] = ["testdev", "msi-test"]): Rig {
       intr: (level) => note(`intr ${level}`),
       ioApicPin: (pin, level) => note(`pin ${pin} ${level}`),
       serial: (port, byte) => note(`serial ${port} ${byte}`),
+      console: (bytes) => note(`virtio console ${bytes.join(" ")}`),
       debugConsole: (byte) => note(`console ${byte}`),
       exit: (status) => note(`exit ${status}`),
       powerOff: () => note("power off"),

@@ -18,6 +18,7 @@ import { Uart } from "../../../src/devices/uart";
 import { VgaText } from "../../../src/devices/vgaText";
 import { apicTarget } from "./apicTarget";
 import type { FuzzTarget } from "./fuzzer";
+import { virtioTargets } from "./virtioTargets";
 
 /** A function with every kind of BAR, INTx and maskable messages. */
 class SampleFunction extends PciDevice {
@@ -139,6 +140,7 @@ export const targets: readonly FuzzTarget[] = [
       return { devices: [fabric, bus, ...functions], pci: functions, act: () => bus.assignResources() };
     },
   },
+  ...virtioTargets,
   apicTarget,
   {
     name: "the whole board",
@@ -147,6 +149,7 @@ export const targets: readonly FuzzTarget[] = [
         intr: bench.line(1),
         ioApicPin: (pin: number, level: boolean) => bench.note(pin * 2 + (level ? 1 : 0)),
         serial: (port: number, byte: number) => bench.note(port * 256 + byte),
+        console: (bytes: Uint8Array) => bench.note(bytes.length),
         debugConsole: (byte: number) => bench.note(byte),
         exit: (status: number) => bench.note(status),
         powerOff: () => bench.note(3),
