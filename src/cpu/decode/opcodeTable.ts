@@ -1,4 +1,5 @@
 import type { CpuFeatures } from "../features";
+import { crypto38Rows, crypto3ARows, vexCrypto38Rows, vexCrypto3ARows } from "./cryptoRows";
 import { oneByteRows } from "./oneByte";
 import type { OpcodeRow } from "./rows";
 import { simd0FRows, simd38Rows, simd3ARows } from "./simdRows";
@@ -36,10 +37,10 @@ export function opcodeMaps(features: CpuFeatures): OpcodeMaps {
   return {
     oneByte: cells(oneByteRows, features),
     twoByte: cells([...simd0FRows, ...twoByteRows], features),
-    map38: cells([...simd38Rows, ...map38Rows], features),
-    map3A: cells([...simd3ARows, ...map3ARows], features),
+    map38: cells([...simd38Rows, ...crypto38Rows, ...map38Rows], features),
+    map3A: cells([...simd3ARows, ...crypto3ARows, ...map3ARows], features),
     vex0F: cells(vexSimd0FRows, features),
-    vex38: cells([...vexSimd38Rows, ...vex38Rows], features),
-    vex3A: cells([...vexSimd3ARows, ...vex3ARows], features),
+    vex38: cells([...vexSimd38Rows, ...vexCrypto38Rows, ...vex38Rows], features),
+    vex3A: cells([...vexSimd3ARows, ...vexCrypto3ARows, ...vex3ARows], features),
   };
 }

@@ -1,4 +1,4 @@
-/** Mnemonics of simdRows.ts, as the manual spells them. */
+/** Mnemonics of simdRows.ts and cryptoRows.ts, as the manual spells them. */
 export const simdMnemonics = [
   "addpd",
   "addps",
@@ -250,6 +250,20 @@ export const simdMnemonics = [
   "unpcklps",
   "xorpd",
   "xorps",
+  "aesdec",
+  "aesdeclast",
+  "aesenc",
+  "aesenclast",
+  "aesimc",
+  "aeskeygenassist",
+  "pclmulqdq",
+  "sha1msg1",
+  "sha1msg2",
+  "sha1nexte",
+  "sha1rnds4",
+  "sha256msg1",
+  "sha256msg2",
+  "sha256rnds2",
 ] as const;
 
 export type SimdMnemonic = (typeof simdMnemonics)[number];

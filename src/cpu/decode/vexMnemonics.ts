@@ -17,6 +17,13 @@ const legacyOnly = [
   "movq2dq",
   "pblendvb",
   "pshufw",
+  "sha1msg1",
+  "sha1msg2",
+  "sha1nexte",
+  "sha1rnds4",
+  "sha256msg1",
+  "sha256msg2",
+  "sha256rnds2",
 ] as const;
 
 /** What VEX alone has, or has with other operands. */

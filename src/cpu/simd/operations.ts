@@ -1,6 +1,7 @@
 /** The operations of the `simd` helper by number. */
 import { assert } from "../../common/errors";
 import { avxKernels, type LongKernel, longKernels } from "./avx";
+import { cryptoKernels, cryptoThirdKernels } from "./crypto";
 import { flagCompares, floatKernels, type FloatKernel, registerKernels } from "./floating";
 import { halfKernels } from "./half";
 import { type UpperHalf, upperHalfOf } from "./halves";
@@ -28,7 +29,8 @@ const table = new Map<string, Operation>([
   ...Object.entries(extractionKernels).map(([name, run]): [string, Operation] => [name, { kind: "integer", gives: 8, run }]),
   ...Object.entries(floatKernels).map(([name, run]): [string, Operation] => [name, { kind: "float", gives: 16, run }]),
   ...Object.entries(sse4Kernels).map(([name, run]): [string, Operation] => [name, { kind: "integer", gives: 16, run }]),
-  ...Object.entries(thirdOperandKernels).map(([name, run]): [string, Operation] => [
+  ...Object.entries(cryptoKernels).map(([name, run]): [string, Operation] => [name, { kind: "integer", gives: 16, run }]),
+  ...Object.entries({ ...thirdOperandKernels, ...cryptoThirdKernels }).map(([name, run]): [string, Operation] => [
     name,
     { kind: "integer", gives: 16, run, third: true },
   ]),

@@ -1,5 +1,6 @@
 /** Cases of SSE and MMX instructions, the same on every run: the recorder executes them natively, the test on the emulator. */
 import { type OpcodeRow, PREFIX_66, PREFIX_F2, PREFIX_F3, PREFIX_NONE } from "../../../src/cpu/decode/rows";
+import { crypto38Rows, crypto3ARows } from "../../../src/cpu/decode/cryptoRows";
 import { simd0FRows, simd38Rows, simd3ARows } from "../../../src/cpu/decode/simdRows";
 
 /** Bytes of native.c's `struct state` but its padding. */
@@ -131,7 +132,7 @@ export function control(random: Random): number {
 }
 
 export function laneOf(name: string): 8 | 32 | 64 {
-  if (name.startsWith("p")) return 8;
+  if (name.startsWith("p") || /^(aes|sha)/.test(name)) return 8;
   if (/^blendp|^dpp|^round/.test(name)) return name.includes("d", 4) && /d$/.test(name) ? 64 : 32;
   if (/^cvtt?(sd|pd)2|pd$|sd$/.test(name) && !/^cvt(ss|ps|si|dq|pi)2/.test(name)) return 64;
   if (/^cvt(si|dq|pi)2/.test(name)) return 8;
@@ -154,7 +155,7 @@ function surround(name: string, code: number[], memory: boolean, random: Random)
     code.unshift(0xb8, random.below(20), 0, 0, 0);
     count++;
   }
-  if (name.includes("blendv")) {
+  if (name.includes("blendv") || name === "sha256rnds2") {
     code.unshift(0x66, 0x0f, 0x6f, 0x00);
     count++;
   }
@@ -172,6 +173,8 @@ export function* simdCases(perForm = 48, firstSeed = 0x2545f491): Generator<Simd
     [simd0FRows, []],
     [simd38Rows, [0x38]],
     [simd3ARows, [0x3a]],
+    [crypto38Rows, [0x38]],
+    [crypto3ARows, [0x3a]],
   ];
   for (const [rows, map] of maps) {
     for (const row of rows) {

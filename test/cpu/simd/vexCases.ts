@@ -1,4 +1,5 @@
 /** Cases of VEX-coded vector instructions, the same on every run: the recorder executes them natively, the test on the emulator. */
+import { vexCrypto38Rows, vexCrypto3ARows } from "../../../src/cpu/decode/cryptoRows";
 import { type OpcodeRow, PREFIX_66, PREFIX_F2, PREFIX_F3 } from "../../../src/cpu/decode/rows";
 import { vexSimd0FRows, vexSimd38Rows, vexSimd3ARows } from "../../../src/cpu/decode/vexRows";
 import { control, fill, laneOf, Random } from "./cases";
@@ -63,15 +64,24 @@ interface Form {
   readonly w: number;
 }
 
+/** Rows of each opcode map. */
+const tables: readonly (readonly [map: number, rows: readonly OpcodeRow[]])[] = [
+  [1, vexSimd0FRows],
+  [2, vexSimd38Rows],
+  [3, vexSimd3ARows],
+  [2, vexCrypto38Rows],
+  [3, vexCrypto3ARows],
+];
+
 function* forms(): Generator<Form> {
-  for (const [map, rows] of [vexSimd0FRows, vexSimd38Rows, vexSimd3ARows].entries()) {
+  for (const [map, rows] of tables) {
     for (const row of rows) {
       if (left.has(row.mnemonic)) continue;
       const general = row.operands.some(({ letter, width }) => (letter === "E" || letter === "G") && width === "y");
       const fixed = /^v(movd|pextrd|pinsrd)$/.test(row.mnemonic) ? 0 : row.w;
       const widths = fixed >= 0 ? [fixed] : general ? [0, 1] : [-1];
       for (const memory of row.modrm ? [...(row.mod === 0 ? [] : [false]), ...(row.mod === 1 ? [] : [true])] : [false])
-        for (const long of row.l < 0 ? [false, true] : [row.l === 1]) for (const w of widths) yield { row, map: map + 1, memory, long, w };
+        for (const long of row.l < 0 ? [false, true] : [row.l === 1]) for (const w of widths) yield { row, map, memory, long, w };
     }
   }
 }
