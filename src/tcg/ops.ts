@@ -8,6 +8,8 @@
  * - a fault leaves d and the flags untouched.
  */
 
+import { vectorOps } from "./vector/names";
+
 const widths = ["8", "16", "32", "64"] as const;
 type Width = (typeof widths)[number];
 
@@ -142,6 +144,9 @@ export const opNames = [
   "segment",
   /** Alignment check for CPL 3 with AM and AC: #AC(0) when slot[a] + (slot[b] << scale) + disp is not a multiple of imm byte 14 (2, 4, 8 or 16). */
   "aligned",
+
+  // Vector operations in line: the helper \`simd\` where operands are not ordinary (vector/names.ts).
+  ...vectorOps,
 ] as const;
 
 export type OpName = (typeof opNames)[number];

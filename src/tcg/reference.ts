@@ -167,6 +167,8 @@ export class ReferenceInterpreter {
   /** Executes one op; an exit reason, or undefined to go on. */
   private step(): number | undefined {
     const name: OpName = opNames[this.view.getUint16(this.op, true)];
+    // Vector ops are what the helper makes of them.
+    if (name.startsWith("v_")) return this.helperOp();
     const conditional = /^(br|get|movc)_(\w+)$/.exec(name);
     if (conditional !== null) return this.conditionalOp(conditional[1], conditional[2] as Condition);
     const memory = /^(ld|ldw|st)(8|16|32|64)(_32)?$/.exec(name);
@@ -208,6 +210,14 @@ export class ReferenceInterpreter {
     )
       return EXIT_LOOKUP;
     return this.enter(this.view.getInt32(entry + JUMP_OP, true));
+  }
+
+  private helperOp(): number | undefined {
+    const imm = this.imm();
+    const lo = Number(imm & 0xffff_ffffn) | 0;
+    const hi = Number(imm >> 32n) | 0;
+    const status = this.call(() => this.host.helper(this.operand(OP_D), this.operand(OP_A), this.operand(OP_B), lo, hi));
+    return status === 0 ? this.next() : status === 1 ? EXIT_FAULT : EXIT_LEAVE;
   }
 
   private conditionalOp(kind: string, condition: Condition): undefined {
@@ -487,13 +497,8 @@ export class ReferenceInterpreter {
         return a === 0n ? this.skip() : this.next();
       case "brnz":
         return a !== 0n ? this.skip() : this.next();
-      case "helper": {
-        const imm = this.imm();
-        const lo = Number(imm & 0xffff_ffffn) | 0;
-        const hi = Number(imm >> 32n) | 0;
-        const status = this.call(() => this.host.helper(d, this.operand(OP_A), this.operand(OP_B), lo, hi));
-        return status === 0 ? this.next() : status === 1 ? EXIT_FAULT : EXIT_LEAVE;
-      }
+      case "helper":
+        return this.helperOp();
       case "canon":
         return BigInt.asIntN(64 - Number(this.imm()), a) === BigInt.asIntN(64, a) ? this.next() : this.fault(FAULT_PROTECTION);
       case "shadow":

@@ -4,9 +4,11 @@
  */
 import { SLOT_MXCSR, SLOT_ZERO, slotOfGpr, slotOfXmm } from "../../tcg/layout";
 import type { OpName } from "../../tcg/ops";
+import { type VectorOp, vectorOps } from "../../tcg/vector/names";
 import { type SimdMnemonic, simdMnemonics } from "../decode/simdMnemonics";
 import { MODE_FPU_EM, MODE_FPU_TS, MODE_OSFXSR } from "../mode";
 import { isOperation, MMX_READ, MMX_WRITE, operationNumber, resultBytes } from "../simd/operations";
+import { Helper } from "../helperIds";
 import { type Emission, VECTOR_GP, VECTOR_NM } from "./emission";
 
 type Emitter = (e: Emission) => void;
@@ -113,6 +115,12 @@ function vectorSource(e: Emission, index: number, aligned: boolean): number {
   }
 }
 
+/** The helper \`simd\` on XMM registers, as the op that engines carry out in line where there is one. */
+function vector(e: Emission, inline: VectorOp | undefined, to: number, from: number, number: number, flags: number): void {
+  if (inline === undefined) e.helper("simd", to, from, number, flags);
+  else e.emit(inline, Helper.simd, to, from, flags * 0x1_0000_0000 + number);
+}
+
 /** Any instruction of the form destination = operation(destination, source, immediate). */
 function operation(name: SimdMnemonic): Emitter {
   const number = operationNumber(name);
@@ -120,6 +128,7 @@ function operation(name: SimdMnemonic): Emitter {
   // Only VEX forms have more than eight predicates.
   const immediateBits = /^cmp[ps][sd]$/.test(name) ? 7 : 0xff;
   const explicitLengths = name === "pcmpestri" || name === "pcmpestrm";
+  const inline = vectorOps.find((op) => op === `v_${name}`);
   return (e) => {
     if (!ready(e)) return;
     const { insn } = e;
@@ -139,7 +148,9 @@ function operation(name: SimdMnemonic): Emitter {
     if (letterOf(e, 0) === "G") {
       const wide = e.is64 && insn.rexW && widthOf(e, 0) === "y";
       const result = e.temp();
-      e.helper("simd", result, source, number, (wide ? 0x100 : 0) | (onMmx ? 0x200 : 0) | immediate);
+      const flags = (wide ? 0x100 : 0) | (onMmx ? 0x200 : 0) | immediate;
+      if (onMmx) e.helper("simd", result, source, number, flags);
+      else vector(e, inline, result, source, number, flags);
       e.setRegister(insn.reg, wide ? 64 : 32, result);
       return;
     }
@@ -147,7 +158,8 @@ function operation(name: SimdMnemonic): Emitter {
     const flags = (wide ? 0x100 : 0) | (onMmx ? 0x200 : 0) | immediate;
     if (!mmx) {
       const destination = slotOfXmm(letterOf(e, 0) === "V" ? insn.reg : insn.rm);
-      e.helper("simd", destination, source, number, flags);
+      if (onMmx) e.helper("simd", destination, source, number, flags);
+      else vector(e, inline, destination, source, number, flags);
       return;
     }
     const register = letterOf(e, 0) === "P" ? insn.reg : insn.rm;

@@ -21,6 +21,21 @@ function skip(e: InterpreterEmitter): void {
   e.code.get(e.op).get(e.op).mem("i32.load", OP_IMM).op("i32.add").set(e.op).br("loop");
 }
 
+/** The op at `op` as a call of its helper; falls through where it is to go on with the next op. */
+export function emitHelperCall(e: InterpreterEmitter): void {
+  const { code } = e;
+  e.publish();
+  for (const field of [OP_D, OP_A, OP_B]) code.get(e.op).mem("i32.load16_u", field);
+  code.get(e.op).mem("i32.load", OP_IMM);
+  code.get(e.op).mem("i32.load", OP_IMM + 4);
+  code.call(e.callees.helper).set(e.t);
+  e.reloadBudget();
+  code.get(e.t).if();
+  // STATUS_FAULT and STATUS_LEAVE map to EXIT_FAULT and EXIT_LEAVE.
+  code.get(e.t).i32(2).op("i32.add").set(e.exitCode).br("exit");
+  code.end();
+}
+
 /** Cases of the control ops. Labels: "jump" looks SLOT_RIP up in the jump cache, "enter" enters the block whose first op is at `op`. */
 export function controlCases(): Map<OpName, Case> {
   const cases = new Map<OpName, Case>([
@@ -77,21 +92,7 @@ export function controlCases(): Map<OpName, Case> {
         skipIf(e);
       },
     ],
-    [
-      "helper",
-      (e) => {
-        const { code } = e;
-        e.publish();
-        for (const field of [OP_D, OP_A, OP_B]) code.get(e.op).mem("i32.load16_u", field);
-        code.get(e.op).mem("i32.load", OP_IMM);
-        code.get(e.op).mem("i32.load", OP_IMM + 4);
-        code.call(e.callees.helper).set(e.t);
-        e.reloadBudget();
-        code.get(e.t).op("i32.eqz").brIf("next");
-        // STATUS_FAULT and STATUS_LEAVE map to EXIT_FAULT and EXIT_LEAVE.
-        code.get(e.t).i32(2).op("i32.add").set(e.exitCode).br("exit");
-      },
-    ],
+    ["helper", (e) => void e.code.br("callHelper")],
     [
       "canon",
       (e) => {

@@ -49,6 +49,20 @@ export class InterpreterEmitter {
   readonly Y = this.code.local("i64");
   readonly address = this.code.local("i64");
 
+  /** Locals of vector ops: vectors, doubles and singles. */
+  readonly vectors = {
+    x: this.code.local("v128"),
+    y: this.code.local("v128"),
+    r: this.code.local("v128"),
+    u: this.code.local("v128"),
+    dx: this.code.local("f64"),
+    dy: this.code.local("f64"),
+    dr: this.code.local("f64"),
+    sx: this.code.local("f32"),
+    sy: this.code.local("f32"),
+    sr: this.code.local("f32"),
+  } as const;
+
   constructor(readonly callees: Callees) {}
 
   /** Pushes the address of the slot that operand `field` names. */

@@ -16,11 +16,12 @@ import { EXIT_BUDGET, EXIT_LOOKUP, type OpName, opNames } from "../ops";
 import { ModuleBuilder } from "../wasm/module";
 import { arithmeticCases } from "./arithmetic";
 import { getFlagsFunction, multiplyHighFunction, setFlagsFunction } from "./conditions";
-import { controlCases } from "./control";
+import { controlCases, emitHelperCall } from "./control";
 import { InterpreterEmitter } from "./emitter";
 import { memoryCases } from "./memory";
 import { moveCases } from "./moves";
 import { shiftCases } from "./shifts";
+import { vectorCases } from "./vectors";
 
 /** Bytes of a jump-cache entry as a shift. */
 const JUMP_ENTRY_SHIFT = 5;
@@ -87,6 +88,7 @@ function assembleLoop(e: InterpreterEmitter) {
     ...arithmeticCases(),
     ...shiftCases(),
     ...memoryCases(),
+    ...vectorCases(),
   ]);
   const { code } = e;
   const caseLabel = (index: number): string => `case${index}`;
@@ -97,7 +99,7 @@ function assembleLoop(e: InterpreterEmitter) {
   code.end();
   code.get(e.budget).get(e.charge).op("i32.sub").set(e.budget);
   code.loop("loop");
-  code.block("enter").block("jump").block("next");
+  code.block("enter").block("jump").block("callHelper").block("next");
   for (let index = opNames.length - 1; index >= 0; index--) code.block(caseLabel(index));
   code
     .get(e.op)
@@ -114,6 +116,9 @@ function assembleLoop(e: InterpreterEmitter) {
     code.br("next");
   });
   code.end(); // next
+  code.get(e.op).i32(OP_BYTES).op("i32.add").set(e.op).br("loop");
+  code.end(); // callHelper
+  emitHelperCall(e);
   code.get(e.op).i32(OP_BYTES).op("i32.add").set(e.op).br("loop");
   code.end(); // jump
   lookUp(e);

@@ -1,9 +1,9 @@
 import { assert } from "../../common/errors";
 import { pushSigned32, pushSigned64, pushUnsigned } from "./leb";
 
-export type ValueType = "i32" | "i64";
+export type ValueType = "i32" | "i64" | "f32" | "f64" | "v128";
 
-const typeByte: Record<ValueType, number> = { i32: 0x7f, i64: 0x7e };
+const typeByte: Record<ValueType, number> = { i32: 0x7f, i64: 0x7e, f32: 0x7d, f64: 0x7c, v128: 0x7b };
 
 /** Opcodes without immediates, by their text-format names. */
 const plain = {
@@ -118,6 +118,12 @@ export class CodeBuilder {
 
   op(...names: PlainInstruction[]): this {
     for (const name of names) this.out.push(plain[name]);
+    return this;
+  }
+
+  /** Instructions as bytes. */
+  raw(bytes: readonly number[]): this {
+    for (const byte of bytes) this.out.push(byte);
     return this;
   }
 
