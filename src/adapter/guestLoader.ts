@@ -48,7 +48,7 @@ function createMachine(attributes: LaunchAttributes): Machine {
     return Machine.create({
       cpus: attributes.cpus ?? launchDefaults.cpus,
       memory: memory * mebibyte,
-      engine: "interpreter",
+      engine: attributes.engine ?? launchDefaults.engine,
       ...(attributes.quantum === undefined ? {} : { quantum: attributes.quantum }),
       ...(attributes.cpuModel === undefined ? {} : { cpuModel: attributes.cpuModel }),
       seed: attributes.seed ?? launchDefaults.seed,

@@ -83,10 +83,8 @@ const checks: Readonly<Record<Exclude<keyof LaunchAttributes, "program">, Check>
   interruptBreakpoints: listOf(breakpoint),
   workspaceInterruptBreakpoints: listOf(breakpoint),
   serial: (value) => (typeof value === "string" && value !== "" ? undefined : 'must be "stdio", "none" or the path of a file'),
-  engine: (value) => {
-    if (!engines.some((engine) => engine === value)) return `must be one of ${engines.join(", ")}, not ${JSON.stringify(value)}`;
-    return value === "jit" ? 'is "jit", which this version does not have; use "auto" or "interpreter"' : undefined;
-  },
+  engine: (value) =>
+    engines.some((engine) => engine === value) ? undefined : `must be one of ${engines.join(", ")}, not ${JSON.stringify(value)}`,
   quantum: whole(1, 1_000_000_000, " (instructions)"),
   seed: whole(0, 0xffff_ffff),
   pace: absent("pacing by the wall clock"),

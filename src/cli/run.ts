@@ -27,6 +27,7 @@ export async function runCommand(args: readonly string[]): Promise<number> {
     devices: options.devices,
     cpuModel: options.cpuModel,
     seed: options.seed,
+    engine: options.engine,
     ...(options.quantum === undefined ? {} : { quantum: options.quantum }),
   });
   const serial = openSerial(options.serial);
@@ -201,6 +202,13 @@ function printStats(machine: Machine, milliseconds: number): void {
     `virtual time ${(stats.virtualTime / 1e9).toFixed(6)} s`,
     ...machine.cpus.map((cpu) => `CPU ${cpu.index}: ${cpu.retired} instructions, ${cpu.activity}`),
     `blocks translated ${stats.blocksTranslated}, in use ${stats.blocksAlive} (${stats.codeBytes} bytes), code cache emptied ${stats.codeFlushes} times`,
+    ...(stats.jit === undefined
+      ? []
+      : [
+          `translator: ${stats.jit.regions} regions of ${stats.jit.blocks} blocks in ${stats.jit.modules} modules (${stats.jit.bytes} bytes), ` +
+            `${stats.jit.regionsLive} in use, ${stats.jit.discarded} discarded; ` +
+            `${stats.jit.generateMilliseconds.toFixed(0)} ms to generate, ${stats.jit.compileMilliseconds.toFixed(0)} ms to compile`,
+        ]),
     `TLB misses ${stats.tlbMisses}, slices ${stats.slices}`,
     `interrupts recorded ${machine.ledger.lastId}`,
     `state hash ${machine.stateHash()}`,

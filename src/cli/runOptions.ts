@@ -14,7 +14,7 @@ export interface RunOptions {
   readonly initrd: string | undefined;
   /** CPU model, checked. */
   readonly cpuModel: string;
-  readonly engine: "interpreter";
+  readonly engine: "auto" | "jit" | "interpreter";
   /** "stdio", "none", or a file that receives what the guest sends. */
   readonly serial: string;
   readonly maxInstructions: number;
@@ -38,7 +38,7 @@ export const runUsage = `Usage: apicscope run IMAGE [options]
   --device NAME          an optional device: ${OPTIONAL_DEVICES.join(", ")}; may be repeated
   --cpu MODEL            ${modelNames.join(", ")}, then ,+feature ,-feature ,vendor=amd ,sockets=N ,cores=N ,threads=N
                          (default ${DEFAULT_MODEL}; see docs/cpu-models.md)
-  --engine NAME          auto or interpreter (default auto)
+  --engine NAME          auto (default), jit (translates sooner) or interpreter
   --quantum N            instructions a CPU runs before the next one's turn
   --seed N               seed of whatever is random in the machine
   --max-instructions N   stop after N guest instructions, with status 124
@@ -94,13 +94,8 @@ export function parseRunOptions(args: readonly string[]): RunOptions {
   if (positionals.length === 0) throw new UserError("Name the image to run: apicscope run IMAGE.", "image");
   if (positionals.length > 1) throw new UserError(`One image is run at a time; "${positionals[1]}" is one too many.`, "image");
   const engine = values.engine ?? "auto";
-  if (engine !== "auto" && engine !== "interpreter") {
-    throw new UserError(
-      engine === "jit"
-        ? "--engine jit is not available in this version; use interpreter."
-        : `--engine ${engine}: choose auto or interpreter.`,
-      "engine",
-    );
+  if (engine !== "auto" && engine !== "jit" && engine !== "interpreter") {
+    throw new UserError(`--engine ${engine}: choose auto, jit or interpreter.`, "engine");
   }
   const cpus = integer("cpus", values.cpus, 1, 1, 64);
   const cpuModel = values.cpu ?? DEFAULT_MODEL;
@@ -112,7 +107,7 @@ export function parseRunOptions(args: readonly string[]): RunOptions {
     memory: integer("memory", values.memory, 128, 1, 3584),
     cmdline: values.cmdline ?? "",
     initrd: values.initrd,
-    engine: "interpreter",
+    engine,
     serial: values.serial ?? "stdio",
     maxInstructions: integer("max-instructions", values["max-instructions"], Number.MAX_SAFE_INTEGER, 1, Number.MAX_SAFE_INTEGER),
     timeout: values.timeout === undefined ? undefined : positive("timeout", values.timeout),

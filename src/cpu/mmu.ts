@@ -287,6 +287,36 @@ export class Mmu {
     return top === 0 || top === -1;
   }
 
+  /**
+   * Where generated code finds the data of an access that missed its TLB: the address in the engine's memory, with the TLB filled; 0 when the access is anything but plain
+   * (device, fault, watched, across pages, code overwritten, first write since a snapshot), with nothing recorded.
+   */
+  hostAddress(kind: number, lo: number, hi: number): number {
+    const size = kind & 0xff;
+    if (!this.canonical(hi) || size > 4096 - (lo & 0xfff)) return 0;
+    const write = (kind & KIND_PROBE_WRITE) !== 0;
+    const index = this.dataIndex();
+    const physical = this.translate(lo, hi, write ? ACCESS_WRITE : ACCESS_READ, index);
+    if (physical < 0) {
+      this.cpu.pending = undefined;
+      return 0;
+    }
+    const entry = this.tlbOf(index) + ((lo >>> 12) & (TLB_ENTRIES - 1)) * TLB_ENTRY_BYTES;
+    const tag = (entry + (write ? TLB_WRITE : TLB_READ)) >> 2;
+    if ((this.i32[tag] & 1) !== 0) {
+      this.trust(lo, hi, write, index);
+      if ((this.i32[tag] & 1) !== 0 && !(write && this.besideCode(physical, size))) return 0;
+    }
+    return (lo + this.i32[(entry + TLB_ADDEND) >> 2]) >>> 0;
+  }
+
+  /** A page with code may be written in place where no code was made from, if nothing else is special about it. */
+  private besideCode(physical: number, size: number): boolean {
+    const page = Math.floor(physical / 4096);
+    const special = this.watch !== undefined || !this.bus.writesFreely(page, this.cpu.index) || this.monitor?.watches(page) === true;
+    return !special && !this.code.mayHold(physical, size);
+  }
+
   private notCanonical(kind: number): number {
     this.cpu.raise(((kind >> 8) & MEM_STACK) !== 0 ? EXC_SS : EXC_GP, 0);
     return STATUS_FAULT;

@@ -14,7 +14,7 @@ import {
   WORD_REQUEST,
   WORD_SHADOW,
 } from "../tcg/layout";
-import { EXIT_BREAK, EXIT_BUDGET, EXIT_CHAIN, EXIT_FAULT, EXIT_LEAVE, EXIT_LOOKUP, Op } from "../tcg/ops";
+import { EXIT_BREAK, EXIT_BUDGET, EXIT_CHAIN, EXIT_FAULT, EXIT_HOT, EXIT_LEAVE, EXIT_LOOKUP, Op } from "../tcg/ops";
 import type { InterruptController, PhysicalBus } from "./bus";
 import type { Mmu } from "./mmu";
 import { MODE_16, MODE_32, MODE_64, MODE_SIZE_MASK } from "./mode";
@@ -73,6 +73,8 @@ export class Processor {
     private readonly controller: InterruptController,
     private readonly run: RunFunction,
     private readonly events: ProcessorEvents,
+    /** Told of blocks that have become hot. */
+    private readonly hot: ((block: Block, cpu: number) => void) | undefined = undefined,
   ) {
     this.words = state.words;
     mmu.onCodeWritten = () => this.codeWritten();
@@ -299,7 +301,7 @@ export class Processor {
         this.executing = false;
         if (!this.finish(reason)) break;
         if (reason === EXIT_CHAIN) chainFrom = words[WORD_OP / 4];
-        if (reason === EXIT_BUDGET) from = "tail";
+        if (reason === EXIT_BUDGET || reason === EXIT_HOT) from = "tail";
         if (reason === EXIT_LEAVE) from = "cache";
         continue;
       } else {
@@ -329,7 +331,7 @@ export class Processor {
       const goOn = this.finish(reason);
       if (!goOn) break;
       if (reason === EXIT_CHAIN) chainFrom = words[WORD_OP / 4];
-      from = reason === EXIT_BUDGET ? "tail" : reason === EXIT_LEAVE ? "cache" : "search";
+      from = reason === EXIT_BUDGET || reason === EXIT_HOT ? "tail" : reason === EXIT_LEAVE ? "cache" : "search";
     }
     const retired = budget - words[WORD_BUDGET / 4];
     this.retiredBefore += retired;
@@ -348,7 +350,14 @@ export class Processor {
       this.leaveBudget = -1;
     }
     switch (reason) {
+      case EXIT_HOT: {
+        const block = this.currentBlock();
+        this.hot?.(block, state.base);
+        return left < 0;
+      }
       case EXIT_BUDGET:
+        // Generated code leaves SLOT_RIP alone on its way from block to block.
+        state.rip = this.currentBlock().rip;
         return left < 0 && words[WORD_BUDGET / 4] > 0;
       case EXIT_LOOKUP:
       case EXIT_CHAIN:

@@ -28,6 +28,7 @@ import { PortSpace } from "../devices/ports";
 import { StateReader } from "../devices/stateReader";
 import { biosState, bootImage, type BootRequest, type BootState } from "../firmware/boot";
 import { checkFirmware, provideFirmwareFiles } from "../firmware/romBoot";
+import { defaultJitOptions, eagerJitOptions, type GeneratedImports, Jit, type JitStats } from "../tcg/backend/jit";
 import { CodeCache } from "../tcg/codeCache";
 import { assembleInterpreter, type EngineHost, type RunFunction } from "../tcg/interpreter/interpreter";
 import { CPU_STATE_BYTES, MMU_INDEXES, TLB_ENTRIES, TLB_ENTRY_BYTES, WORD_JUMP_CACHE } from "../tcg/layout";
@@ -56,6 +57,8 @@ const PORT_READ_NANOSECONDS = 500;
 const MAX_SLICE = 100_000;
 
 export const MAX_CPUS = 64;
+/** Slots that the table of generated functions begins with. */
+const FUNCTION_SLOTS = 1024;
 
 /** Where SMRAM and shadow RAM are. */
 const LEGACY_AREA = 0xa0000;
@@ -73,6 +76,8 @@ export interface MachineStats {
   readonly codeFlushes: number;
   readonly tlbMisses: number;
   readonly slices: number;
+  /** Of the translator; undefined without one. */
+  readonly jit: JitStats | undefined;
 }
 
 /**
@@ -110,6 +115,7 @@ export class Machine implements StampSource {
   private current: Vcpu | undefined;
   private currentStart = 0;
   private readonly turns: Turns;
+  private jit: Jit | undefined;
   private sliceEnd = Infinity;
   private stopRequested = false;
   private end: RunEnd | undefined;
@@ -187,7 +193,7 @@ export class Machine implements StampSource {
     const { apicIds } = topology;
     const model = new CpuModel(selection, topology, configuration.seed);
     const translator = new X86Translator(model.features);
-    const run = this.makeEngine(configuration.engine ?? "interpreter");
+    const run = this.makeEngine(configuration);
     this.debugPoints = new DebugPoints(() => this.pointsChanged());
     this.cpus = apicIds.map((apicId, index) => this.makeCpu(index, apicId, model, translator, run));
     this.ioApic = new IoApic(this.deviceBus, this.bus, { id: IOAPIC_ID });
@@ -295,13 +301,24 @@ export class Machine implements StampSource {
       watchChanged: () => this.watchChanged(vcpu),
       monitor: this.monitor,
     });
-    const processor = new Processor(state, mmu, system, this.code, this.memory, translator, apic, run, this.debugPoints.forCpu(vcpu));
+    const processor = new Processor(
+      state,
+      mmu,
+      system,
+      this.code,
+      this.memory,
+      translator,
+      apic,
+      run,
+      this.debugPoints.forCpu(vcpu),
+      this.jit === undefined ? undefined : (block, cpu) => this.jit?.hot(block, cpu),
+    );
     vcpu.attach({ processor, system, apic });
     return vcpu;
   }
 
   /** Instantiates the engine: the emitted interpreter, or the reference one for tests. Calls out go to the CPU that is executing. */
-  private makeEngine(engine: "interpreter" | "reference"): RunFunction {
+  private makeEngine({ engine, jit }: MachineConfiguration): RunFunction {
     const executing = (): Vcpu => {
       if (this.current === undefined) throw new Error("generated code called out while no CPU executes");
       return this.current;
@@ -316,8 +333,28 @@ export class Machine implements StampSource {
     };
     if (engine === "reference") return new ReferenceInterpreter(this.engineMemory, host).run;
     const module = new WebAssembly.Module(assembleInterpreter(this.engineMemory.pages));
-    const instance = new WebAssembly.Instance(module, { env: { memory: this.engineMemory.memory, ...host } });
-    return instance.exports["run"] as RunFunction;
+    const table = new WebAssembly.Table({ element: "anyfunc", initial: FUNCTION_SLOTS });
+    const { memory } = this.engineMemory;
+    const { exports } = new WebAssembly.Instance(module, { env: { memory, table, ...host } });
+    const run = exports["run"] as RunFunction;
+    if (engine === "interpreter") return run;
+    const imports: GeneratedImports = {
+      run,
+      helper: (id, a, b, lo, hi) => executing().system.helper(id, a, b, lo, hi),
+      hostAddress: (kind, lo, hi) => executing().mmu.hostAddress(kind, lo, hi),
+      getFlags: exports["getFlags"] as GeneratedImports["getFlags"],
+      setFlags: exports["setFlags"] as GeneratedImports["setFlags"],
+    };
+    this.jit = new Jit(
+      this.engineMemory,
+      this.code,
+      table,
+      imports,
+      { ...(engine === "jit" ? eagerJitOptions : defaultJitOptions), ...jit },
+      () => performance.now(),
+    );
+    this.code.generated = this.jit;
+    return run;
   }
 
   /** Loads an image and sets the bootstrap processor to its entry. @throws UserError when the image or memory does not fit. */
@@ -454,6 +491,7 @@ export class Machine implements StampSource {
       this.sliceEnd = Infinity;
       this.turns.settle(vcpu.index, vcpu.processor.attempted - attempted, !vcpu.held && vcpu.processor.runnable);
       if (this.serialBytes.length + this.consoleBytes.length + this.consoleOutput.length > 0) this.flushSerial();
+      this.jit?.poll();
     }
   }
 
@@ -757,6 +795,7 @@ export class Machine implements StampSource {
       codeFlushes: this.code.flushes,
       tlbMisses: this.cpus.reduce((sum, cpu) => sum + cpu.mmu.misses, 0),
       slices: this.slices,
+      jit: this.jit?.stats,
     };
   }
 }

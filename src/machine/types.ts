@@ -1,5 +1,6 @@
 import type { DeliveryMode, InterruptEvent, InterruptStorm } from "../apic/events";
 import type { DeliveredEvent } from "../cpu/system/context";
+import type { JitOptions } from "../tcg/backend/jit";
 import type { DiskConfiguration, ImageFile, Inflate } from "../devices/block/image";
 
 /** How a machine is made. */
@@ -14,8 +15,13 @@ export interface MachineConfiguration {
   readonly seed?: number;
   /** CPU model (docs/cpu-models.md); default "max". */
   readonly cpuModel?: string;
-  /** "reference" is the plain op interpreter, for tests. */
-  readonly engine?: "interpreter" | "reference";
+  /**
+   * "auto" (default) translates hot code, "jit" whatever runs a few times, "interpreter" nothing; "reference" is the plain op interpreter, for tests. All give
+   * the same run.
+   */
+  readonly engine?: "auto" | "jit" | "interpreter" | "reference";
+  /** When the translator acts; for tests. */
+  readonly jit?: Partial<JitOptions>;
   /** Wall-clock time at power-on, in milliseconds since 1970; default a fixed date. */
   readonly startTime?: number;
   /** Optional devices by name: "testdev", "msi-test", "virtio-rng", "virtio-console". */

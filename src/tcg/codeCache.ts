@@ -1,13 +1,13 @@
 import { assert } from "../common/errors";
 import type { OpBuilder } from "./builder";
-import { BLOCK_COUNT, BLOCK_HEADER_BYTES, BLOCK_ID, OP_BYTES, OP_CHAIN } from "./layout";
+import { BLOCK_COUNT, BLOCK_FUNCTION, BLOCK_HEADER_BYTES, BLOCK_HEAT, BLOCK_ID, OP_BYTES, OP_CHAIN } from "./layout";
 import type { EngineMemory } from "./memory";
 import { Op } from "./ops";
 
 /** Guest bytes that one bit of a page's code mask covers: 32 bits for 4096 bytes. */
 const MASK_SHIFT = 7;
 /** A count no budget covers: entering a dead block exits. */
-const DEAD_COUNT = 0x7fff_ffff;
+export const DEAD_COUNT = 0x7fff_ffff;
 
 /** A translated block. Its ops live in the code arena; this is what the host knows of it. */
 export interface Block {
@@ -27,13 +27,31 @@ export interface Block {
   /** Guest instructions. */
   readonly count: number;
   readonly bytes: number;
+  readonly ops: number;
   /** Index of the first op of each instruction. */
   readonly instructionOps: Uint16Array;
   /** Offset of each instruction from the block's first byte. */
   readonly instructionOffsets: Uint16Array;
   /** Addresses of the goto ops chained to this block. */
   readonly incoming: number[];
+  /** Generated functions that the block is part of. */
+  readonly regions: Set<Region>;
   alive: boolean;
+}
+
+/** A generated function, as far as the blocks it is made from go. */
+export interface Region {
+  readonly blocks: readonly Block[];
+}
+
+/** The tier above the interpreter. */
+export interface GeneratedCode {
+  /** Entries after which a block made from physical page `page` counts as hot; 0: never. */
+  heat(page: number): number;
+  /** A block of `region` is no more. */
+  discard(region: Region): void;
+  /** No block is any more. */
+  discardAll(): void;
 }
 
 /** What a block is found by. */
@@ -62,6 +80,8 @@ export class CodeCache {
   readonly lookupHeader: number;
   readonly lookupOp: number;
   private readonly arenaStart: number;
+  /** Set by the owner when there is one. */
+  generated: GeneratedCode | undefined;
 
   /**
    * `protectPage` is called when a physical page gets its first code (writes must take the slow path from now on), `releasePage` when it has none left.
@@ -112,14 +132,18 @@ export class CodeCache {
       entry: header + BLOCK_HEADER_BYTES,
       count: builder.instructionOps.length,
       bytes,
+      ops: builder.count,
       instructionOps: Uint16Array.from(builder.instructionOps),
       instructionOffsets: Uint16Array.from(builder.instructionOffsets),
       incoming: [],
+      regions: new Set(),
       alive: true,
     };
     this.byId.push(block);
     this.memory.u32[(header + BLOCK_COUNT) >>> 2] = block.count;
     this.memory.u32[(header + BLOCK_ID) >>> 2] = id;
+    this.memory.u32[(header + BLOCK_FUNCTION) >>> 2] = 0;
+    this.memory.i32[(header + BLOCK_HEAT) >>> 2] = this.generated?.heat(Math.floor(block.physical / 4096)) ?? 0;
     this.memory.u8.set(ops, block.entry);
     const siblings = this.byPhysical.get(block.physical);
     if (siblings === undefined) this.byPhysical.set(block.physical, [block]);
@@ -169,6 +193,12 @@ export class CodeCache {
     return dropped;
   }
 
+  /** True when translated code may have been made from `size` bytes at `physical`, inside one page. */
+  mayHold(physical: number, size: number): boolean {
+    const start = physical % 4096;
+    return ((this.masks.get(Math.floor(physical / 4096)) ?? 0) & chunkMask(start, start + size)) !== 0;
+  }
+
   /** Drops every block made from physical page `page`. */
   dropPage(page: number): void {
     for (const block of this.byPage.get(page) ?? []) if (block.alive) this.drop(block);
@@ -185,6 +215,7 @@ export class CodeCache {
     this.byId.length = 0;
     this.next = this.arenaStart;
     this.flushes++;
+    this.generated?.discardAll();
     for (const page of pages) this.releasePage(page);
     this.onFlush();
   }
@@ -221,6 +252,7 @@ export class CodeCache {
     this.memory.u32[(block.header + BLOCK_COUNT) >>> 2] = DEAD_COUNT;
     for (const op of block.incoming) this.memory.u32[(op + OP_CHAIN) >>> 2] = 0;
     block.incoming.length = 0;
+    for (const region of block.regions) this.generated?.discard(region);
     const siblings = this.byPhysical.get(block.physical);
     if (siblings === undefined) return;
     const index = siblings.indexOf(block);

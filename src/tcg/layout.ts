@@ -88,10 +88,15 @@ export const MMU_INDEXES = 3;
 export const JUMP_ENTRIES = 4096;
 export const JUMP_ENTRY_BYTES = 32;
 
-/** Block header: u32 guest instructions, u32 block id, then 8 bytes unused; ops follow at +16. */
+/** Block header: u32 guest instructions, u32 block id, u32 generated function, i32 heat; ops follow at +16. */
 export const BLOCK_HEADER_BYTES = 16;
 export const BLOCK_COUNT = 0;
 export const BLOCK_ID = 4;
+/** Where generated code of the block is: slot in the function table << FUNCTION_ENTRY_BITS | entry of the function; 0: none. */
+export const BLOCK_FUNCTION = 8;
+/** Entries that the interpreter may still make before the block counts as hot (EXIT_HOT at 0). */
+export const BLOCK_HEAT = 12;
+export const FUNCTION_ENTRY_BITS = 6;
 
 /** Op record: u16 opcode, u16 d, u16 a, u16 b, i64 imm. */
 export const OP_BYTES = 16;

@@ -163,6 +163,7 @@ export const EXIT_CHAIN = 2; // the goto at WORD_OP has no chain; SLOT_RIP is it
 export const EXIT_FAULT = 3; // a helper or the MMU left an exception in the CPU; WORD_OP tells the instruction
 export const EXIT_LEAVE = 4; // the instruction completed and SLOT_RIP is set; look at the CPU's state
 export const EXIT_BREAK = 5; // reached a patched instruction; WORD_OP is its first op, nothing of it has executed
+export const EXIT_HOT = 6; // as EXIT_BUDGET, for a block that has become hot
 
 /** Status of helpers. */
 export const STATUS_OK = 0;

@@ -39,7 +39,6 @@ describe("a launch that fails", () => {
     ["no CPUs", { program: image, cpus: 0 }, /"cpus" must be a whole number from 1 to 64/],
     ["too many CPUs", { program: image, cpus: 65 }, /"cpus" must be a whole number from 1 to 64/],
     ["unknown engine", { program: image, engine: "warp" }, /"engine" must be one of auto, jit, interpreter, not "warp"/],
-    ["engine that is not there", { program: image, engine: "jit" }, /"engine" is "jit", which this version does not have/],
     ["initrd does not exist", { program: image, initrd: files.path("no.img") }, /"initrd" names .*no\.img, which does not exist/],
     ["disks", { program: image, disks: [image] }, /"disks" asks for disks, which this version does not have/],
     ["symbols that are no list", { program: image, symbols: image }, /"symbols" must be a list/],

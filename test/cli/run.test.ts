@@ -122,7 +122,7 @@ describe("apicscope run", () => {
     ["no number", ["run", smp, "--memory", "lots"], /--memory lots: give a whole number/],
     ["too little memory", ["run", smp, "--memory", "1"], /memory/],
     ["an unknown option", ["run", smp, "--frobnicate"], /--frobnicate/],
-    ["an unknown engine", ["run", smp, "--engine", "warp"], /--engine warp: choose auto or interpreter\./],
+    ["an unknown engine", ["run", smp, "--engine", "warp"], /--engine warp: choose auto, jit or interpreter\./],
     ["an unknown device", ["run", smp, "--device", "toaster"], /toaster/],
     ["an option of a later version", ["run", smp, "--disk", "x.img"], /--disk is not available in this version\./],
     ["an unknown command", ["fly"], /there is no command "fly"/],

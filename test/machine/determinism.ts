@@ -63,27 +63,39 @@ export function randomSlices(
   assert.deepEqual(outcome(sliced.machine, sliced.output()), expected);
 }
 
-/** Runs the guest on both engines side by side and compares their states after every `slice` instructions, beginning after `skip`. */
+/** Translates at first sight; a few times over, as blocks become hot together. */
+const eager = { threshold: 1, batch: 1, patience: 1 };
+
+/** Runs the guest on all engines side by side and compares their states after every `slice` instructions, beginning after `skip`. */
 export function lockstep(
   image: string,
   configuration: Partial<MachineConfiguration>,
   { skip, length, slice }: { skip: number; length: number; slice: number },
 ): void {
-  const emitted = bootGuest(image, { memory: MEMORY, ...configuration }).machine;
+  const emitted = bootGuest(image, { memory: MEMORY, ...configuration, engine: "interpreter" }).machine;
   const reference = bootGuest(image, { memory: MEMORY, ...configuration, engine: "reference" }).machine;
-  for (const machine of [emitted, reference]) if (skip > 0) machine.run(skip);
+  const generated = bootGuest(image, { memory: MEMORY, ...configuration, jit: eager }).machine;
+  const machines = [emitted, reference, generated];
+  for (const machine of machines) if (skip > 0) machine.run(skip);
   let compared = 0;
   while (emitted.instructions() < skip + length) {
     const at = emitted.instructions();
     const end = emitted.run(slice);
     assert.deepEqual(reference.run(slice), end);
+    assert.deepEqual(generated.run(slice), end);
     // RAM is compared now and then, as it is large; everything else each time.
-    const states = [emitted, reference].map((machine) => (compared % 200 === 0 ? machine.stateHash() : hashOf(machine)));
-    assert.equal(states[1], states[0], `the engines differ between instructions ${at} and ${emitted.instructions()}`);
+    const states = machines.map((machine) => (compared % 200 === 0 ? machine.stateHash() : hashOf(machine)));
+    for (const [index, name] of [
+      [1, "reference"],
+      [2, "translator"],
+    ] as const) {
+      assert.equal(states[index], states[0], `interpreter and ${name} differ between instructions ${at} and ${emitted.instructions()}`);
+    }
     compared++;
     if (end.kind !== "limit") break;
   }
   assert.equal(reference.stateHash(), emitted.stateHash());
+  assert.equal(generated.stateHash(), emitted.stateHash());
 }
 
 function hashOf(machine: Machine): string {

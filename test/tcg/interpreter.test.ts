@@ -7,6 +7,7 @@ import { EngineMemory } from "../../src/tcg/memory";
 import { EXIT_BREAK, EXIT_FAULT, type OpName, opNames } from "../../src/tcg/ops";
 import { ReferenceInterpreter } from "../../src/tcg/reference";
 import { packFlags, unpackFlags } from "../../src/tcg/flags";
+import { divide } from "./divide";
 
 /** Host whose 64-bit division follows the definition and whose faults are counted by the exit reason. */
 function host(memory: EngineMemory): EngineHost {
@@ -18,22 +19,6 @@ function host(memory: EngineMemory): EngineHost {
     fault: () => 1,
     divide: (op) => divide(memory, op),
   };
-}
-
-function divide(memory: EngineMemory, op: number): number {
-  const { view } = memory;
-  const base = memory.stateOf(0);
-  const slot = (field: number): number => base + view.getUint16(op + field, true);
-  const signed = opNames[view.getUint16(op, true)] === "idiv64";
-  const joined = (view.getBigUint64(slot(6), true) << 64n) | view.getBigUint64(slot(2), true);
-  const raw = view.getBigUint64(slot(4), true);
-  const dividend = signed ? BigInt.asIntN(128, joined) : joined;
-  const divisor = signed ? BigInt.asIntN(64, raw) : raw;
-  const quotient = dividend / divisor;
-  if (quotient !== (signed ? BigInt.asIntN(64, quotient) : BigInt.asUintN(64, quotient))) return 1;
-  view.setBigUint64(slot(2), BigInt.asUintN(64, quotient), true);
-  view.setBigUint64(slot(6), BigInt.asUintN(64, dividend % divisor), true);
-  return 0;
 }
 
 /** xorshift, seeded: the same inputs on every run. */
@@ -69,7 +54,9 @@ describe("emitted interpreter against the reference interpreter", () => {
   const memory = new EngineMemory({ cpus: 1, ram: 4096, codeArena: 1 << 16 });
   const imports = host(memory);
   const module = new WebAssembly.Module(assembleInterpreter(memory.pages));
-  const instance = new WebAssembly.Instance(module, { env: { memory: memory.memory, ...imports } });
+  const instance = new WebAssembly.Instance(module, {
+    env: { memory: memory.memory, table: new WebAssembly.Table({ element: "anyfunc", initial: 1 }), ...imports },
+  });
   const emitted = instance.exports["run"] as RunFunction;
   const reference = new ReferenceInterpreter(memory, imports);
   const cpu = memory.stateOf(0);

@@ -20,6 +20,8 @@ export interface Callees {
   setFlags: number;
   /** (a, b): high 64 bits of the unsigned product. */
   multiplyHigh: number;
+  /** Type of generated functions: (cpu, entry, budget): exit reason. */
+  generated: number;
 }
 
 export type Width = 8 | 16 | 32 | 64;

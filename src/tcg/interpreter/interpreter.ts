@@ -1,7 +1,10 @@
 import { assert } from "../../common/errors";
 import {
   BLOCK_COUNT,
+  BLOCK_FUNCTION,
   BLOCK_HEADER_BYTES,
+  BLOCK_HEAT,
+  FUNCTION_ENTRY_BITS,
   JUMP_ENTRIES,
   OP_BYTES,
   SLOT_RIP,
@@ -12,7 +15,7 @@ import {
   WORD_MODE,
   WORD_OP,
 } from "../layout";
-import { EXIT_BUDGET, EXIT_LOOKUP, type OpName, opNames } from "../ops";
+import { EXIT_BUDGET, EXIT_HOT, EXIT_LOOKUP, type OpName, opNames } from "../ops";
 import { ModuleBuilder } from "../wasm/module";
 import { arithmeticCases } from "./arithmetic";
 import { getFlagsFunction, multiplyHighFunction, setFlagsFunction } from "./conditions";
@@ -59,9 +62,12 @@ export const FAULT_ALIGNMENT = 2;
 
 /**
  * Runs ops from address `op` in the block whose header is at `block`, for the CPU whose state is at `cpu`, after charging `charge` instructions to WORD_BUDGET
- * (exits with EXIT_BUDGET when they exceed it). Returns an exit reason; WORD_BUDGET, WORD_OP, WORD_BLOCK tell the rest.
+ * (exits with EXIT_BUDGET when they exceed it). With ENTER_BLOCK as charge, enters the block as a jump to it does: in generated code if there is any. Returns an exit reason; WORD_BUDGET, WORD_OP, WORD_BLOCK tell the rest.
  */
 export type RunFunction = (cpu: number, op: number, block: number, charge: number) => number;
+
+/** As `charge` of a RunFunction: `op` is the first op of the block, which is entered. */
+export const ENTER_BLOCK = -1;
 
 /** Assembles the op interpreter: one loop around one br_table with a case for each op. */
 export function assembleInterpreter(memoryPages: number): Uint8Array<ArrayBuffer> {
@@ -76,6 +82,7 @@ export function assembleInterpreter(memoryPages: number): Uint8Array<ArrayBuffer
     getFlags: module.add(getFlagsFunction(), "getFlags"),
     setFlags: module.add(setFlagsFunction(), "setFlags"),
     multiplyHigh: module.add(multiplyHighFunction()),
+    generated: module.type(["i32", "i32", "i32"], ["i32"]),
   };
   module.add(assembleLoop(new InterpreterEmitter(callees)), "run");
   return module.bytes(memoryPages);
@@ -94,6 +101,9 @@ function assembleLoop(e: InterpreterEmitter) {
   const caseLabel = (index: number): string => `case${index}`;
   code.block("exit");
   e.reloadBudget();
+  code.get(e.charge).i32(ENTER_BLOCK).op("i32.eq").if();
+  enterBlock(e);
+  code.get(e.t).set(e.charge).end();
   code.get(e.charge).get(e.budget).op("i32.gt_u").if();
   e.exit(EXIT_BUDGET);
   code.end();
@@ -123,8 +133,8 @@ function assembleLoop(e: InterpreterEmitter) {
   code.end(); // jump
   lookUp(e);
   code.end(); // enter: `op` is the first op of a block
-  code.get(e.op).i32(BLOCK_HEADER_BYTES).op("i32.sub").tee(e.block).mem("i32.load", BLOCK_COUNT).tee(e.t);
-  code.get(e.budget).op("i32.gt_u").if();
+  enterBlock(e);
+  code.get(e.t).get(e.budget).op("i32.gt_u").if();
   e.exit(EXIT_BUDGET);
   code.end();
   code.get(e.budget).get(e.t).op("i32.sub").set(e.budget).br("loop");
@@ -135,6 +145,30 @@ function assembleLoop(e: InterpreterEmitter) {
   code.get(e.cpu).get(e.block).mem("i32.store", WORD_BLOCK);
   code.get(e.exitCode);
   return code;
+}
+
+/**
+ * Enters the block whose first op is at `op`: in generated code if there is any; else leaves its header in `block` and its instructions in `t`. The entry that makes
+ * the block hot exits.
+ */
+function enterBlock(e: InterpreterEmitter): void {
+  const { code } = e;
+  code.get(e.op).i32(BLOCK_HEADER_BYTES).op("i32.sub").tee(e.block).mem("i32.load", BLOCK_FUNCTION).tee(e.t).if();
+  code
+    .get(e.cpu)
+    .get(e.t)
+    .i32((1 << FUNCTION_ENTRY_BITS) - 1)
+    .op("i32.and")
+    .get(e.budget)
+    .get(e.t)
+    .i32(FUNCTION_ENTRY_BITS)
+    .op("i32.shr_u")
+    .returnCallIndirect(e.callees.generated)
+    .end();
+  code.get(e.block).get(e.block).mem("i32.load", BLOCK_HEAT).i32(1).op("i32.sub").tee(e.t).mem("i32.store", BLOCK_HEAT);
+  code.get(e.t).op("i32.eqz").if();
+  e.exit(EXIT_HOT);
+  code.end().get(e.block).mem("i32.load", BLOCK_COUNT).set(e.t);
 }
 
 /** Finds the block at SLOT_RIP through the jump cache and falls through with its first op in `op`. */

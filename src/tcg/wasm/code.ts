@@ -155,6 +155,13 @@ export class CodeBuilder {
     return this.indexed(0x10, functionIndex);
   }
 
+  /** Tail call through table 0 of a function of the module's type `type`; its index is on top of the arguments. */
+  returnCallIndirect(type: number): this {
+    this.indexed(0x13, type);
+    this.out.push(0);
+    return this;
+  }
+
   /** A load or store at the address on the stack plus `offset` bytes. */
   mem(name: MemoryInstruction, offset = 0): this {
     const [opcode, align] = memory[name];

@@ -2,7 +2,7 @@ import { assert } from "../../common/errors";
 import { type CodeBuilder, encodeType, type ValueType } from "./code";
 import { pushUnsigned } from "./leb";
 
-/** Assembles a WebAssembly module: imports first, then functions. Memory is imported as "env"."memory". */
+/** Assembles a WebAssembly module: imports first, then functions. Memory is imported as "env"."memory", table 0 as "env"."table". */
 export class ModuleBuilder {
   private readonly types: string[] = [];
   private readonly typeBytes: number[][] = [];
@@ -50,6 +50,7 @@ export class ModuleBuilder {
       2,
       vector([
         [...name("env"), ...name("memory"), 0x02, 0x00, ...index(memoryPages)],
+        [...name("env"), ...name("table"), 0x01, 0x70, 0x00, 0x00],
         ...this.imports.map(({ name: imported, type }) => [...name("env"), ...name(imported), 0x00, ...index(type)]),
       ]),
     );
@@ -67,7 +68,8 @@ export class ModuleBuilder {
     return Uint8Array.from(out);
   }
 
-  private type(parameters: readonly ValueType[], results: readonly ValueType[]): number {
+  /** Index of a function type, for indirect calls. */
+  type(parameters: readonly ValueType[], results: readonly ValueType[]): number {
     const key = `${parameters.join()}>${results.join()}`;
     const known = this.types.indexOf(key);
     if (known >= 0) return known;

@@ -8,10 +8,16 @@ declare namespace WebAssembly {
     constructor(descriptor: MemoryDescriptor);
     readonly buffer: ArrayBuffer;
   }
+  class Table {
+    constructor(descriptor: { element: "anyfunc"; initial: number });
+    readonly length: number;
+    grow(delta: number): number;
+    set(index: number, value: null): void;
+  }
   class Module {
     constructor(bytes: Uint8Array<ArrayBuffer>);
   }
-  type ImportValue = Memory | ((...args: number[]) => number);
+  type ImportValue = Memory | Table | ((...args: number[]) => number) | ((cpu: number) => bigint) | ((cpu: number, flags: bigint) => void);
   type ModuleImports = Record<string, ImportValue>;
   class Instance {
     constructor(module: Module, imports: Record<string, ModuleImports>);

@@ -107,7 +107,9 @@ export class FlatMachine {
     if (options.engine === "reference") this.run = new ReferenceInterpreter(this.memory, host).run;
     else {
       const module = new WebAssembly.Module(assembleInterpreter(this.memory.pages));
-      const instance = new WebAssembly.Instance(module, { env: { memory: this.memory.memory, ...host } });
+      const instance = new WebAssembly.Instance(module, {
+        env: { memory: this.memory.memory, table: new WebAssembly.Table({ element: "anyfunc", initial: 1 }), ...host },
+      });
       this.run = instance.exports["run"] as RunFunction;
     }
     this.view.setInt32(this.cpu + WORD_TLB, this.cpu + CPU_STATE_BYTES, true);

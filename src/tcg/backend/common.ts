@@ -1,0 +1,102 @@
+/** The functions that every module of generated code has beside its regions. */
+import { DEAD_COUNT } from "../codeCache";
+import { ENTER_BLOCK, JUMP_GENERATION, JUMP_MODE, JUMP_OP, JUMP_RIP } from "../interpreter/interpreter";
+import {
+  BLOCK_COUNT,
+  BLOCK_FUNCTION,
+  BLOCK_HEADER_BYTES,
+  FUNCTION_ENTRY_BITS,
+  JUMP_ENTRIES,
+  SLOT_RIP,
+  WORD_BUDGET,
+  WORD_JUMP_CACHE,
+  WORD_JUMP_GENERATION,
+  WORD_MODE,
+} from "../layout";
+import { EXIT_LOOKUP } from "../ops";
+import { FunctionWriter, I32, I64, M, W } from "../wasm/writer";
+import { Callee } from "./function";
+
+/** Index of the type of regions in a module's type section. */
+export const TYPE_REGION = 2;
+const JUMP_ENTRY_SHIFT = 5;
+
+/** Tail-calls the generated function that the word in `word` names, unless it is 0. */
+function callGenerated(w: FunctionWriter, word: number, budget: number): void {
+  w.get(word).if();
+  w.get(0)
+    .get(word)
+    .i32((1 << FUNCTION_ENTRY_BITS) - 1)
+    .op(W.i32And)
+    .get(budget)
+    .get(word)
+    .i32(FUNCTION_ENTRY_BITS)
+    .op(W.i32ShrU)
+    .returnCallIndirect(TYPE_REGION)
+    .end();
+}
+
+/** Function (cpu, budget): goes to the code at SLOT_RIP through the jump cache, or leaves with EXIT_LOOKUP. */
+export function jumpFunction(): FunctionWriter {
+  const w = new FunctionWriter(2);
+  const entry = w.local(I32);
+  const word = w.local(I32);
+  const low = w.local(I32);
+  const rip = w.local(I64);
+  w.get(0).mem(M.i64Load, SLOT_RIP).tee(rip).op(W.i32Wrap).tee(low).get(low).i32(12).op2(W.i32ShrU, W.i32Xor);
+  w.i32(JUMP_ENTRIES - 1)
+    .op(W.i32And)
+    .i32(JUMP_ENTRY_SHIFT)
+    .op(W.i32Shl);
+  w.get(0).mem(M.i32Load, WORD_JUMP_CACHE).op(W.i32Add).tee(entry).mem(M.i64Load, JUMP_RIP).get(rip).op(W.i64Ne);
+  w.get(entry).mem(M.i32Load, JUMP_MODE).get(0).mem(M.i32Load, WORD_MODE).op2(W.i32Ne, W.i32Or);
+  w.get(entry).mem(M.i32Load, JUMP_GENERATION).get(0).mem(M.i32Load, WORD_JUMP_GENERATION).op2(W.i32Ne, W.i32Or).if();
+  w.get(0).get(1).mem(M.i32Store, WORD_BUDGET).i32(EXIT_LOOKUP).op(W.return).end();
+  w.get(entry).mem(M.i32Load, JUMP_OP).i32(BLOCK_HEADER_BYTES).op(W.i32Sub).tee(entry).mem(M.i32Load, BLOCK_FUNCTION).set(word);
+  callGenerated(w, word, 1);
+  return interpret(w, entry, 1);
+}
+
+/** Function (cpu, budget, header): enters the block at `header`; when it is no more, whatever SLOT_RIP names. */
+export function enterFunction(): FunctionWriter {
+  const w = new FunctionWriter(3);
+  const word = w.local(I32);
+  w.get(2).mem(M.i32Load, BLOCK_FUNCTION).set(word);
+  callGenerated(w, word, 1);
+  w.get(2).mem(M.i32Load, BLOCK_COUNT).i32(DEAD_COUNT).op(W.i32Eq).if();
+  w.get(0).get(1).returnCall(Callee.jump).end();
+  return interpret(w, 2, 1);
+}
+
+/** The interpreter enters the block at `header`. */
+function interpret(w: FunctionWriter, header: number, budget: number): FunctionWriter {
+  w.get(0).get(budget).mem(M.i32Store, WORD_BUDGET);
+  return w.get(0).get(header).i32(BLOCK_HEADER_BYTES).op(W.i32Add).get(header).i32(ENTER_BLOCK).returnCall(Callee.run);
+}
+
+/** Function (a, b): high half of the unsigned 128-bit product. */
+export function multiplyHighFunction(): FunctionWriter {
+  const w = new FunctionWriter(2);
+  const middle = w.local(I64);
+  const half = (value: number, high: boolean): void => {
+    w.get(value);
+    if (high) w.i64(32).op(W.i64ShrU);
+    else w.i64Halves(-1, 0).op(W.i64And);
+  };
+  half(0, true);
+  half(1, false);
+  w.op(W.i64Mul);
+  half(0, false);
+  half(1, false);
+  w.op(W.i64Mul).i64(32).op2(W.i64ShrU, W.i64Add).set(middle);
+  half(0, true);
+  half(1, true);
+  w.op(W.i64Mul);
+  half(middle, true);
+  w.op(W.i64Add);
+  half(0, false);
+  half(1, true);
+  w.op(W.i64Mul);
+  half(middle, false);
+  return w.op(W.i64Add).i64(32).op2(W.i64ShrU, W.i64Add);
+}

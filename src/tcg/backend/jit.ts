@@ -1,0 +1,217 @@
+import type { Block, CodeCache, GeneratedCode, Region } from "../codeCache";
+import type { EngineHost, RunFunction } from "../interpreter/interpreter";
+import { BLOCK_FUNCTION, BLOCK_HEAT, FUNCTION_ENTRY_BITS } from "../layout";
+import type { EngineMemory } from "../memory";
+import { opNames } from "../ops";
+import { arithmeticEmitters } from "./arithmetic";
+import { controlEmitters } from "./control";
+import { type OpEmitter, RegionFunction } from "./function";
+import { memoryEmitters } from "./memory";
+import { assembleModule } from "./module";
+import { moveEmitters } from "./moves";
+import { RegionPlanner } from "./region";
+import { shiftEmitters } from "./shifts";
+
+/** What generated code calls besides its own: the interpreter's functions, and the host. */
+export interface GeneratedImports extends Pick<EngineHost, "helper"> {
+  readonly run: RunFunction;
+  readonly getFlags: (cpu: number) => bigint;
+  readonly setFlags: (cpu: number, flags: bigint) => void;
+  /** Address of a plain access that missed the TLB, or 0. */
+  hostAddress(kind: number, lo: number, hi: number): number;
+}
+
+export interface JitOptions {
+  /** Entries after which a block is hot. */
+  readonly threshold: number;
+  /** Regions that are compiled together at once; fewer wait for `patience` polls. */
+  readonly batch: number;
+  readonly patience: number;
+  /** Live modules after which everything generated is dropped. */
+  readonly maximumModules: number;
+}
+
+export const defaultJitOptions: JitOptions = { threshold: 400, batch: 64, patience: 2, maximumModules: 800 };
+/** Translates what runs a few times. */
+export const eagerJitOptions: JitOptions = { ...defaultJitOptions, threshold: 16 };
+
+/** Figures of the translator. */
+export interface JitStats {
+  regions: number;
+  regionsLive: number;
+  modules: number;
+  modulesLive: number;
+  discarded: number;
+  bytes: number;
+  blocks: number;
+  generateMilliseconds: number;
+  compileMilliseconds: number;
+}
+
+interface GeneratedRegion extends Region {
+  readonly slot: number;
+  readonly entries: readonly Block[];
+  readonly size: number;
+  alive: boolean;
+}
+
+/** Each op's emitter, by opcode. A new op without one is found by the unit tests. */
+export function opEmitters(): readonly (OpEmitter | undefined)[] {
+  const byName = new Map([...controlEmitters(), ...moveEmitters(), ...arithmeticEmitters(), ...shiftEmitters(), ...memoryEmitters()]);
+  return opNames.map((name) => byName.get(name));
+}
+
+/**
+ * The translator: turns regions around hot blocks into WebAssembly functions. Blocks become hot in the interpreter (EXIT_HOT); they wait until a batch is worth a module.
+ * When functions are made changes nothing in what the guest does.
+ */
+export class Jit implements GeneratedCode {
+  private readonly planner: RegionPlanner;
+  private readonly emitters = opEmitters();
+  private queue: { block: Block; cpu: number }[] = [];
+  private waited = 0;
+  private readonly freeSlots: number[] = [];
+  private nextSlot = 1;
+  private readonly live = new Set<GeneratedRegion>();
+  /** Times code of a physical page was dropped after it had been generated: such pages are generated again more and more reluctantly. */
+  private readonly drops = new Map<number, number>();
+  readonly stats: JitStats = {
+    regions: 0,
+    regionsLive: 0,
+    modules: 0,
+    modulesLive: 0,
+    discarded: 0,
+    bytes: 0,
+    blocks: 0,
+    generateMilliseconds: 0,
+    compileMilliseconds: 0,
+  };
+
+  constructor(
+    private readonly memory: EngineMemory,
+    code: CodeCache,
+    private readonly table: WebAssembly.Table,
+    private readonly imports: GeneratedImports,
+    private readonly options: JitOptions = defaultJitOptions,
+    /** Milliseconds of some clock, for the figures only. */
+    private readonly clock: () => number = () => 0,
+  ) {
+    this.planner = new RegionPlanner(memory, code);
+  }
+
+  heat(page: number): number {
+    return this.options.threshold << Math.min(this.drops.get(page) ?? 0, 12);
+  }
+
+  /** A block has become hot on the CPU whose state is at `cpu`. */
+  hot(block: Block, cpu: number): void {
+    if (!block.alive || block.secondPage >= 0) return;
+    this.queue.push({ block, cpu });
+    if (this.queue.length >= this.options.batch) this.compile();
+  }
+
+  /** Called between slices: compiles what has waited long enough. */
+  poll(): void {
+    if (this.queue.length > 0 && ++this.waited >= this.options.patience) this.compile();
+  }
+
+  /** Generates and installs functions for all blocks that wait. */
+  private compile(): void {
+    this.waited = 0;
+    const waiting = this.queue;
+    this.queue = [];
+    const begun = this.clock();
+    if (this.stats.modulesLive >= this.options.maximumModules) this.discardAll();
+    const regions: GeneratedRegion[] = [];
+    const bodies: Uint8Array[] = [];
+    for (const { block, cpu } of waiting) {
+      if (!block.alive || this.memory.u32[(block.header + BLOCK_FUNCTION) >>> 2] !== 0) continue;
+      const plan = this.planner.plan(block, cpu, (member) => this.warmth(member));
+      const body = new RegionFunction(
+        plan,
+        this.memory,
+        this.emitters,
+        (from, rip) => this.planner.nearBlock(from, rip)?.header ?? 0,
+      ).build();
+      const region: GeneratedRegion = {
+        blocks: plan.members.map((member) => member.block),
+        entries: plan.entries.map((member) => plan.members[member].block),
+        slot: this.takeSlot(),
+        size: body.length,
+        alive: true,
+      };
+      regions.push(region);
+      bodies.push(body);
+      region.entries.forEach((entry, index) => {
+        const word = (entry.header + BLOCK_FUNCTION) >>> 2;
+        if (index === 0 || this.memory.u32[word] === 0) this.memory.u32[word] = (region.slot << FUNCTION_ENTRY_BITS) | index;
+      });
+      for (const member of region.blocks) member.regions.add(region);
+      this.stats.bytes += body.length;
+      this.stats.blocks += region.blocks.length;
+    }
+    const generated = this.clock();
+    this.stats.generateMilliseconds += generated - begun;
+    if (regions.length === 0) return;
+    const module = new WebAssembly.Module(
+      assembleModule(
+        bodies,
+        regions.map(({ slot }) => slot),
+        this.memory.pages,
+      ),
+    );
+    new WebAssembly.Instance(module, { env: { memory: this.memory.memory, table: this.table, ...this.imports } });
+    for (const region of regions) this.live.add(region);
+    this.stats.regions += regions.length;
+    this.stats.regionsLive += regions.length;
+    this.stats.modules++;
+    this.stats.modulesLive++;
+    this.stats.compileMilliseconds += this.clock() - generated;
+  }
+
+  /** Heat left below which a block runs often enough to join the region of a hot one. */
+  private warmth(block: Block): number {
+    const heat = this.heat(Math.floor(block.physical / 4096));
+    return heat - (heat >> 4);
+  }
+
+  private takeSlot(): number {
+    const free = this.freeSlots.pop();
+    if (free !== undefined) return free;
+    if (this.nextSlot >= this.table.length) this.table.grow(this.table.length);
+    return this.nextSlot++;
+  }
+
+  discard(region: Region): void {
+    const generated = region as GeneratedRegion;
+    if (!generated.alive) return;
+    this.retire(generated);
+    for (const block of generated.blocks) {
+      const page = Math.floor(block.physical / 4096);
+      if (!block.alive) this.drops.set(page, (this.drops.get(page) ?? 0) + 1);
+    }
+    this.stats.discarded++;
+  }
+
+  private retire(region: GeneratedRegion): void {
+    region.alive = false;
+    this.live.delete(region);
+    this.stats.regionsLive--;
+    this.table.set(region.slot, null);
+    this.freeSlots.push(region.slot);
+    const { u32, i32 } = this.memory;
+    for (const block of region.blocks) {
+      block.regions.delete(region);
+      const word = (block.header + BLOCK_FUNCTION) >>> 2;
+      if (u32[word] >>> FUNCTION_ENTRY_BITS !== region.slot) continue;
+      u32[word] = 0;
+      i32[(block.header + BLOCK_HEAT) >>> 2] = this.heat(Math.floor(block.physical / 4096));
+    }
+  }
+
+  discardAll(): void {
+    for (const region of [...this.live]) this.retire(region);
+    this.queue = this.queue.filter(({ block }) => block.alive);
+    this.stats.modulesLive = 0;
+  }
+}

@@ -1,0 +1,123 @@
+import { KIND_PROBE_WRITE, KIND_WRAP32 } from "../interpreter/memory";
+import { SLOT_SEG_BASE, SLOT_SEG_LIMIT_R, SLOT_SEG_LIMIT_W, SLOT_ZERO, TLB_ADDEND, TLB_ENTRIES, TLB_READ, TLB_WRITE } from "../layout";
+import type { OpName } from "../ops";
+import { I32, M, W } from "../wasm/writer";
+import type { Width } from "./flags";
+import { Callee, type OpEmitter, type RegionFunction } from "./function";
+
+const allWidths: readonly Width[] = [8, 16, 32, 64];
+const loads: Record<Width, number> = { 8: M.i64Load8U, 16: M.i64Load16U, 32: M.i64Load32U, 64: M.i64Load };
+const stores: Record<Width, number> = { 8: M.i64Store8, 16: M.i64Store16, 32: M.i64Store32, 64: M.i64Store };
+
+/** Pushes a + (b << scale) + displacement of op `i`. */
+export function pushAddress(f: RegionFunction, i: number): void {
+  const { w, ops } = f;
+  const displacement = ops.lo[i];
+  const scale = ops.hi[i] & 3;
+  let pushed = false;
+  if (ops.a[i] !== SLOT_ZERO) {
+    f.push(ops.a[i]);
+    pushed = true;
+  }
+  if (ops.b[i] !== SLOT_ZERO) {
+    f.push(ops.b[i]);
+    if (scale !== 0) w.i64(scale).op(W.i64Shl);
+    if (pushed) w.op(W.i64Add);
+    pushed = true;
+  }
+  if (!pushed) w.i64(displacement);
+  else if (displacement !== 0) w.i64(displacement).op(W.i64Add);
+}
+
+/** Pushes the address in the engine's memory of an access of `bytes`, or leaves at the op when it is none of plain memory. */
+function pushHost(f: RegionFunction, i: number, bytes: number, tag: number, wrap32: boolean, kind: number): void {
+  const { w } = f;
+  pushAddress(f, i);
+  if (wrap32) w.i64Halves(-1, 0).op(W.i64And);
+  w.set(f.address);
+  w.get(f.address)
+    .op(W.i32Wrap)
+    .i32(7)
+    .op(W.i32ShrU)
+    .i32((TLB_ENTRIES - 1) << 5)
+    .op(W.i32And)
+    .get(f.tlb)
+    .op(W.i32Add)
+    .tee(f.entry)
+    .mem(M.i64Load, tag);
+  w.get(f.address);
+  if (bytes > 1) w.i64(bytes - 1).op(W.i64Add);
+  w.i64(-4096).op2(W.i64And, W.i64Eq).ifTyped(I32);
+  w.get(f.address).op(W.i32Wrap).get(f.entry).mem(M.i32Load, TLB_ADDEND).op(W.i32Add);
+  w.else();
+  w.i32(kind).get(f.address).op(W.i32Wrap).get(f.address).i64(32).op2(W.i64ShrU, W.i32Wrap).call(Callee.hostAddress);
+  w.tee(f.host).op(W.i32Eqz).if();
+  f.leaveAt(i);
+  w.end().get(f.host).end();
+}
+
+function load(width: Width, wrap32: boolean, probeWrite: boolean): OpEmitter {
+  const kind = (width / 8) | (wrap32 ? KIND_WRAP32 : 0) | (probeWrite ? KIND_PROBE_WRITE : 0);
+  return (f, i) => {
+    const d = f.ops.d[i];
+    f.begin(d);
+    pushHost(f, i, width / 8, probeWrite ? TLB_WRITE : TLB_READ, wrap32, kind);
+    f.w.mem(loads[width]);
+    f.assign(d);
+  };
+}
+
+function store(width: Width, wrap32: boolean): OpEmitter {
+  const kind = (width / 8) | (wrap32 ? KIND_WRAP32 : 0) | KIND_PROBE_WRITE;
+  return (f, i) => {
+    pushHost(f, i, width / 8, TLB_WRITE, wrap32, kind);
+    f.push(f.ops.d[i]);
+    f.w.mem(stores[width]);
+  };
+}
+
+/** Emitters of the ops that touch guest memory. */
+export function memoryEmitters(): Map<OpName, OpEmitter> {
+  const emitters = new Map<OpName, OpEmitter>();
+  for (const width of allWidths) {
+    emitters.set(`ld${width}`, load(width, false, false));
+    emitters.set(`ldw${width}`, load(width, false, true));
+    emitters.set(`st${width}`, store(width, false));
+    emitters.set(`ld${width}_32`, load(width, true, false));
+    emitters.set(`ldw${width}_32`, load(width, true, true));
+    emitters.set(`st${width}_32`, store(width, true));
+  }
+  emitters.set("segment", (f, i) => {
+    const { w, ops } = f;
+    const segment = (ops.lo[i] & 7) * 8;
+    const limits = (ops.lo[i] & 8) !== 0 ? SLOT_SEG_LIMIT_W : SLOT_SEG_LIMIT_R;
+    f.push(ops.a[i]);
+    w.i64((ops.lo[i] >> 8) & 0xff).op(W.i64Add);
+    w.get(f.cpu)
+      .mem(M.i64Load, limits + segment)
+      .op(W.i64GtU)
+      .if();
+    f.leaveAt(i);
+    w.end();
+    f.begin(ops.d[i]);
+    f.push(ops.a[i]);
+    w.get(f.cpu)
+      .mem(M.i64Load, SLOT_SEG_BASE + segment)
+      .op(W.i64Add)
+      .i64Halves(-1, 0)
+      .op(W.i64And);
+    f.assign(ops.d[i]);
+  });
+  emitters.set("aligned", (f, i) => {
+    const { w, ops } = f;
+    pushAddress(f, i);
+    w.i64(((ops.hi[i] >> 16) & 0xff) - 1)
+      .op(W.i64And)
+      .i64(0)
+      .op(W.i64Ne)
+      .if();
+    f.leaveAt(i);
+    w.end();
+  });
+  return emitters;
+}

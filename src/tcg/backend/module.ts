@@ -1,0 +1,94 @@
+import { FunctionWriter, I32, I64, type Type } from "../wasm/writer";
+import { enterFunction, jumpFunction, multiplyHighFunction, TYPE_REGION } from "./common";
+import { storeFlagsFunction } from "./flags";
+
+const FUNCTION = 0x60;
+
+/** Types by index; TYPE_REGION (common.ts) is one of them. */
+const types: readonly (readonly [readonly Type[], readonly Type[]])[] = [
+  [[I32, I32, I32, I32], [I32]],
+  [[I32, I32, I32, I32, I32], [I32]],
+  [[I32, I32, I32], [I32]],
+  [[I32], [I64]],
+  [[I32, I64], []],
+  [[I32, I32, I64, I64, I64, I64], []],
+  [[I32, I32], [I32]],
+  [[I64, I64], [I64]],
+];
+/** Imported functions and their types, then the common ones, in the order of `Callee`. */
+const imports: readonly (readonly [string, number])[] = [
+  ["run", 0],
+  ["helper", 1],
+  ["hostAddress", 2],
+  ["getFlags", 3],
+  ["setFlags", 4],
+];
+const common = [
+  { type: 5, body: storeFlagsFunction().body() },
+  { type: 6, body: jumpFunction().body() },
+  { type: 2, body: enterFunction().body() },
+  { type: 7, body: multiplyHighFunction().body() },
+];
+
+/**
+ * Assembles a module of generated functions. Bodies are the same whatever module they are in: functions can be packed anew without generating them again.
+ * @param slots where each function goes in table 0
+ */
+export function assembleModule(bodies: readonly Uint8Array[], slots: readonly number[], memoryPages: number): Uint8Array<ArrayBuffer> {
+  const out = new FunctionWriter(0);
+  for (const byte of [0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00]) out.byte(byte);
+  const section = (id: number, fill: (w: FunctionWriter) => void): void => {
+    const w = new FunctionWriter(0);
+    fill(w);
+    out.byte(id).unsigned(w.size).append(w.code());
+  };
+  const name = (w: FunctionWriter, text: string): void => {
+    w.unsigned(text.length);
+    for (let i = 0; i < text.length; i++) w.byte(text.charCodeAt(i));
+  };
+  section(1, (w) => {
+    w.unsigned(types.length);
+    for (const [parameters, results] of types) {
+      w.byte(FUNCTION).unsigned(parameters.length);
+      for (const type of parameters) w.byte(type);
+      w.unsigned(results.length);
+      for (const type of results) w.byte(type);
+    }
+  });
+  section(2, (w) => {
+    w.unsigned(imports.length + 2);
+    name(w, "env");
+    name(w, "memory");
+    w.byte(0x02).byte(0x00).unsigned(memoryPages);
+    name(w, "env");
+    name(w, "table");
+    w.byte(0x01).byte(0x70).byte(0x00).byte(0x00);
+    for (const [imported, type] of imports) {
+      name(w, "env");
+      name(w, imported);
+      w.byte(0x00).unsigned(type);
+    }
+  });
+  section(3, (w) => {
+    w.unsigned(common.length + bodies.length);
+    for (const { type } of common) w.unsigned(type);
+    for (let i = 0; i < bodies.length; i++) w.unsigned(TYPE_REGION);
+  });
+  const first = imports.length + common.length;
+  section(9, (w) => {
+    w.unsigned(bodies.length);
+    slots.forEach((slot, i) => {
+      w.byte(0x00)
+        .i32(slot)
+        .byte(0x0b)
+        .unsigned(1)
+        .unsigned(first + i);
+    });
+  });
+  section(10, (w) => {
+    w.unsigned(common.length + bodies.length);
+    for (const { body } of common) w.append(body);
+    for (const body of bodies) w.append(body);
+  });
+  return out.code().slice();
+}

@@ -1,0 +1,204 @@
+import type { Block, CodeCache } from "../codeCache";
+import { jumpIndex, JUMP_GENERATION, JUMP_MODE, JUMP_OP, JUMP_RIP } from "../interpreter/interpreter";
+import {
+  BLOCK_HEADER_BYTES,
+  BLOCK_HEAT,
+  JUMP_ENTRY_BYTES,
+  MEM_STACK,
+  OP_BYTES,
+  OP_MEM_FLAGS,
+  WORD_JUMP_CACHE,
+  WORD_JUMP_GENERATION,
+} from "../layout";
+import type { EngineMemory } from "../memory";
+import { Op } from "../ops";
+import { isForwardBranch, isLoad, isStore } from "./operands";
+
+/** A structured function has at most so many blocks: compilers of WebAssembly take time and memory by the square for more (docs/performance.md). */
+export const MAX_REGION_BLOCKS = 64;
+/** Ops of a region: bounds what one compilation takes. */
+const MAX_REGION_OPS = 3000;
+/** Linear pages of a region: a bit each. */
+const MAX_REGION_PAGES = 30;
+/** Return sites that a RET compares its target with. */
+const MAX_RETURN_SITES = 6;
+
+/** A block as a member of a region. */
+export interface Member {
+  readonly block: Block;
+  readonly ops: number;
+  /** Index of its linear page among the region's. */
+  readonly page: number;
+}
+
+/** What becomes one function: blocks connected by jumps, with the places where it is entered. */
+export interface RegionPlan {
+  readonly members: readonly Member[];
+  /** Indexes of the members that may be entered from outside; the first is the seed. */
+  readonly entries: readonly number[];
+  /** By member that ends in RET: members it may return to. */
+  readonly returns: ReadonlyMap<number, readonly number[]>;
+  readonly pages: number;
+  /** Finds the member at a RIP, or -1. */
+  memberAt(rip: bigint): number;
+}
+
+/** How a block ends, as far as choosing a region goes. */
+interface Ending {
+  readonly targets: readonly { readonly rip: bigint; readonly far: boolean }[];
+  /** The block ends in a near CALL: it comes back to the instruction after it. */
+  readonly call: boolean;
+  readonly ret: boolean;
+}
+
+/** Chooses regions: from a hot block along direct jumps and calls to blocks that run often as well. */
+export class RegionPlanner {
+  constructor(
+    private readonly memory: EngineMemory,
+    private readonly code: CodeCache,
+  ) {}
+
+  /** @param cpu address of the state of the CPU whose jump cache tells where other pages' code is; `warm`: heat left above which a block is too cold to join */
+  plan(seed: Block, cpu: number, warm: (block: Block) => number): RegionPlan {
+    const blocks: Block[] = [seed];
+    const endings: Ending[] = [];
+    const byRip = new Map<bigint, number>([[seed.rip, 0]]);
+    const pages = new Map<bigint, { index: number; physical: number }>();
+    const pageOf = (block: Block): { index: number; physical: number } => {
+      const key = block.rip >> 12n;
+      let page = pages.get(key);
+      if (page === undefined) {
+        page = { index: pages.size, physical: Math.floor(block.physical / 4096) };
+        pages.set(key, page);
+      }
+      return page;
+    };
+    pageOf(seed);
+    let ops = this.opsOf(seed);
+    const join = (block: Block | undefined): number => {
+      if (block?.alive !== true || block.mode !== seed.mode || block.codeLimit !== seed.codeLimit || block.secondPage >= 0) return -1;
+      const known = byRip.get(block.rip);
+      if (known !== undefined) return blocks[known] === block ? known : -1;
+      if (this.memory.i32[(block.header + BLOCK_HEAT) >> 2] > warm(block)) return -1;
+      const size = this.opsOf(block);
+      if (blocks.length >= MAX_REGION_BLOCKS || ops + size > MAX_REGION_OPS) return -1;
+      const page = pages.get(block.rip >> 12n);
+      if (page === undefined ? pages.size >= MAX_REGION_PAGES : page.physical !== Math.floor(block.physical / 4096)) return -1;
+      pageOf(block);
+      ops += size;
+      byRip.set(block.rip, blocks.length);
+      blocks.push(block);
+      return blocks.length - 1;
+    };
+    const calls: { from: number; callee: number; site: number }[] = [];
+    const next: number[][] = [];
+    for (let i = 0; i < blocks.length; i++) {
+      const block = blocks[i];
+      const ending = this.endingOf(block);
+      endings.push(ending);
+      const reached = ending.targets.map(({ rip, far }) => join(far ? this.farBlock(cpu, rip, block.mode) : this.nearBlock(block, rip)));
+      next.push(reached.filter((member) => member >= 0));
+      if (!ending.call) continue;
+      const site = join(this.nearBlock(block, block.rip + BigInt(block.bytes)));
+      if (site >= 0) calls.push({ from: i, callee: reached[0] ?? -1, site });
+    }
+    const { returns, open } = matchReturns(blocks.length, endings, next, calls);
+    return {
+      members: blocks.map((block) => ({ block, ops: this.opsOf(block), page: pageOf(block).index })),
+      entries: [0, ...[...open].filter((site) => site !== 0)],
+      returns,
+      pages: pages.size,
+      memberAt: (rip) => byRip.get(rip) ?? -1,
+    };
+  }
+
+  private opsOf(block: Block): number {
+    return block.ops;
+  }
+
+  /** The block at `rip` in the same page as `block`. */
+  nearBlock(block: Block, rip: bigint): Block | undefined {
+    const distance = Number(BigInt.asIntN(64, rip - block.rip));
+    const physical = block.physical + distance;
+    if (!Number.isSafeInteger(distance) || Math.floor(physical / 4096) !== Math.floor(block.physical / 4096)) return undefined;
+    return this.code.find({ physical, rip, mode: block.mode, codeLimit: block.codeLimit, secondPage: -1 });
+  }
+
+  /** The block that the CPU's jump cache has for `rip`. */
+  private farBlock(cpu: number, rip: bigint, mode: number): Block | undefined {
+    const { view } = this.memory;
+    const index = jumpIndex(Number(rip & 0xffff_ffffn) | 0);
+    const entry = view.getUint32(cpu + WORD_JUMP_CACHE, true) + index * JUMP_ENTRY_BYTES;
+    if (view.getBigUint64(entry + JUMP_RIP, true) !== rip || view.getInt32(entry + JUMP_MODE, true) !== mode) return undefined;
+    if (view.getInt32(entry + JUMP_GENERATION, true) !== view.getInt32(cpu + WORD_JUMP_GENERATION, true)) return undefined;
+    return this.code.at(view.getUint32(entry + JUMP_OP, true) - BLOCK_HEADER_BYTES);
+  }
+
+  private endingOf(block: Block): Ending {
+    const { u16, u8, view } = this.memory;
+    const targets: { rip: bigint; far: boolean }[] = [];
+    const last = block.instructionOps[block.count - 1];
+    let stores = false;
+    let branches = false;
+    let loadsStack = false;
+    let jumps = false;
+    const count = this.opsOf(block);
+    for (let i = 0; i < count; i++) {
+      const op = block.entry + i * OP_BYTES;
+      const opcode = u16[op >> 1];
+      if (opcode === Op.goto || opcode === Op.gotoFar) targets.push({ rip: view.getBigUint64(op + 8, true), far: opcode === Op.gotoFar });
+      if (i < last) continue;
+      if (isForwardBranch[opcode]) branches = true;
+      else if (isStore[opcode]) stores = true;
+      else if (isLoad[opcode] && (u8[op + OP_MEM_FLAGS] & MEM_STACK) !== 0) loadsStack = true;
+      else if (opcode === Op.jump) jumps = true;
+    }
+    const call = stores && !branches && (jumps || targets.length === 1);
+    return { targets, call, ret: jumps && loadsStack && !stores };
+  }
+}
+
+/**
+ * Which RET comes back to which return site: those that can be reached from the callee without leaving it. Sites that nothing in the region returns to are
+ * `open`: they are entered from outside.
+ */
+function matchReturns(
+  members: number,
+  endings: readonly Ending[],
+  next: readonly (readonly number[])[],
+  calls: readonly { from: number; callee: number; site: number }[],
+): { returns: Map<number, number[]>; open: Set<number> } {
+  const siteOf = new Map(calls.map(({ from, site }) => [from, site]));
+  const returns = new Map<number, number[]>();
+  const open = new Set<number>();
+  const seen = new Uint8Array(members);
+  for (const { callee, site } of calls) {
+    let found = false;
+    if (callee >= 0) {
+      seen.fill(0);
+      const work = [callee];
+      seen[callee] = 1;
+      for (let member = work.pop(); member !== undefined; member = work.pop()) {
+        if (endings[member].ret) {
+          const list = returns.get(member) ?? [];
+          returns.set(member, list);
+          if (list.includes(site)) found = true;
+          else if (list.length < MAX_RETURN_SITES) {
+            list.push(site);
+            found = true;
+          }
+          continue;
+        }
+        const inner = siteOf.get(member);
+        const follow = endings[member].call ? (inner === undefined ? [] : [inner]) : next[member];
+        for (const to of follow) {
+          if (seen[to] !== 0) continue;
+          seen[to] = 1;
+          work.push(to);
+        }
+      }
+    }
+    if (!found) open.add(site);
+  }
+  return { returns, open };
+}

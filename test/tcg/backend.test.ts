@@ -1,0 +1,353 @@
+/** Generated code against the reference interpreter: each op by itself, and random programs of ops. */
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { Jit, opEmitters } from "../../src/tcg/backend/jit";
+import { operandUse } from "../../src/tcg/backend/operands";
+import { structure } from "../../src/tcg/backend/structure";
+import { OpBuilder } from "../../src/tcg/builder";
+import { type Block, CodeCache } from "../../src/tcg/codeCache";
+import { unpackFlags } from "../../src/tcg/flags";
+import { assembleInterpreter, ENTER_BLOCK, type EngineHost, type RunFunction } from "../../src/tcg/interpreter/interpreter";
+import {
+  BLOCK_FUNCTION,
+  CPU_STATE_BYTES,
+  SLOT_CC_AUX,
+  SLOT_CC_RES,
+  SLOT_RIP,
+  SLOT_SINK,
+  SLOT_ZERO,
+  slotOfGpr,
+  slotOfTemp,
+  TLB_ADDEND,
+  WORD_BLOCK,
+  WORD_BUDGET,
+  WORD_JUMP_CACHE,
+  WORD_OP,
+  WORD_TLB,
+} from "../../src/tcg/layout";
+import { EngineMemory } from "../../src/tcg/memory";
+import { conditions, EXIT_BUDGET, EXIT_FAULT, EXIT_HOT, EXIT_LEAVE, Op, type OpName, opNames } from "../../src/tcg/ops";
+import { ReferenceInterpreter } from "../../src/tcg/reference";
+import { generator } from "../machine/determinism";
+import { divide } from "./divide";
+
+const RAM = 8192;
+
+/** One engine with both ways to run a block; the first page of RAM is mapped at linear 0, everything else faults. */
+class Bench {
+  readonly memory = new EngineMemory({ cpus: 1, ram: RAM, codeArena: 1 << 20 });
+  readonly code = new CodeCache(
+    this.memory,
+    () => undefined,
+    () => undefined,
+    () => undefined,
+  );
+  readonly cpu = this.memory.stateOf(0);
+  readonly slots = new BigUint64Array(this.memory.memory.buffer, this.cpu, CPU_STATE_BYTES / 8);
+  readonly jit: Jit;
+  private readonly run: RunFunction;
+  private readonly reference: ReferenceInterpreter;
+  private nextPhysical = 0x10_0000;
+
+  constructor() {
+    const { memory, cpu } = this;
+    const host: EngineHost = {
+      // A helper that changes everything that code might keep elsewhere.
+      helper: (_id, a, b, lo) => {
+        for (let r = 0; r < 16; r++) this.slots[r] = BigInt.asUintN(64, this.slots[r] * 0x9e37_79b9_7f4a_7c15n + BigInt(lo + a + b));
+        this.slots[SLOT_CC_RES / 8] = this.slots[3];
+        this.slots[SLOT_CC_AUX / 8] = this.slots[5] & 0xc000_0000_0000_0008n;
+        return 0;
+      },
+      load: () => 1,
+      store: () => 1,
+      segment: () => 1,
+      fault: () => 1,
+      divide: (op) => divide(memory, op),
+    };
+    const table = new WebAssembly.Table({ element: "anyfunc", initial: 4 });
+    const module = new WebAssembly.Module(assembleInterpreter(memory.pages));
+    const { exports } = new WebAssembly.Instance(module, { env: { memory: memory.memory, table, ...host } });
+    this.run = exports["run"] as RunFunction;
+    this.reference = new ReferenceInterpreter(memory, host);
+    this.jit = new Jit(
+      memory,
+      this.code,
+      table,
+      {
+        run: this.run,
+        helper: (id, a, b, lo, hi) => host.helper(id, a, b, lo, hi),
+        hostAddress: () => 0,
+        getFlags: exports["getFlags"] as (cpu: number) => bigint,
+        setFlags: exports["setFlags"] as (cpu: number, flags: bigint) => void,
+      },
+      { threshold: 1, batch: 1, patience: 1, maximumModules: 1e9 },
+    );
+    this.code.generated = this.jit;
+    const { view } = memory;
+    view.setInt32(cpu + WORD_TLB, cpu + CPU_STATE_BYTES, true);
+    view.setInt32(cpu + WORD_JUMP_CACHE, cpu + CPU_STATE_BYTES + 65536, true);
+    memory.u8.fill(0xff, cpu + CPU_STATE_BYTES, cpu + CPU_STATE_BYTES + 65536);
+    const entry = cpu + CPU_STATE_BYTES;
+    view.setBigUint64(entry, 0n, true);
+    view.setBigUint64(entry + 8, 0n, true);
+    view.setInt32(entry + TLB_ADDEND, memory.ramBase, true);
+  }
+
+  /** Makes a block of what `emit` emits; each instruction is to have been announced by `builder.instruction`. */
+  block(emit: (builder: OpBuilder, rip: bigint) => void): Block {
+    const builder = new OpBuilder();
+    const physical = (this.nextPhysical += 64);
+    const rip = BigInt(physical);
+    emit(builder, rip);
+    return this.code.add({ physical, rip, mode: 2, codeLimit: -1, secondPage: -1 }, builder, builder.instructionOps.length);
+  }
+
+  private runGenerated(block: Block): number {
+    let reason = this.run(this.cpu, block.entry, block.header, ENTER_BLOCK);
+    const { view } = this.memory;
+    while (reason === EXIT_HOT) {
+      const header = view.getInt32(this.cpu + WORD_BLOCK, true);
+      reason = this.run(this.cpu, view.getInt32(this.cpu + WORD_OP, true), header, this.code.at(header).count);
+    }
+    return reason;
+  }
+
+  /** What both engines make of `block` in the state that `prepare` sets, with `budget` instructions. */
+  both(block: Block, budget: number, prepare: () => void): [string, string] {
+    const outcome = (generated: boolean): string => {
+      this.slots.fill(0n, 0, WORD_BUDGET / 8);
+      this.memory.u8.fill(0, this.memory.ramBase, this.memory.ramBase + 4096);
+      prepare();
+      this.memory.view.setInt32(this.cpu + WORD_BUDGET, budget, true);
+      const word = this.memory.u32[(block.header + BLOCK_FUNCTION) >>> 2];
+      assert.notEqual(word, 0, "the block has no generated code");
+      const reason = generated ? this.runGenerated(block) : this.reference.run(this.cpu, block.entry, block.header, block.count);
+      // Where the instruction is left, the block and the op tell where it is.
+      const rip = reason === EXIT_FAULT || reason === EXIT_BUDGET ? 0n : this.slots[SLOT_RIP / 8];
+      const flags = unpackFlags(this.slots[SLOT_CC_RES / 8], this.slots[SLOT_CC_AUX / 8]);
+      const left = this.memory.view.getInt32(this.cpu + WORD_BUDGET, true);
+      const ram = Buffer.from(this.memory.u8.subarray(this.memory.ramBase, this.memory.ramBase + 4096)).toString("base64");
+      return JSON.stringify([reason, left, this.slots.slice(0, 16).join(), rip.toString(), flags, ram.replace(/A{8,}/g, "~")]);
+    };
+    return [outcome(true), outcome(false)];
+  }
+}
+
+const boundary = [
+  0n,
+  1n,
+  2n,
+  0x7fn,
+  0x80n,
+  0xffn,
+  0x7fffn,
+  0x8000n,
+  0xffffn,
+  0x7fff_ffffn,
+  0x8000_0000n,
+  0xffff_ffffn,
+  (1n << 63n) - 1n,
+  1n << 63n,
+  (1n << 64n) - 1n,
+];
+
+class Inputs {
+  private readonly next: () => number;
+  constructor(seed: number) {
+    this.next = generator(seed * 7919 + 17);
+  }
+  below(n: number): number {
+    return this.next() % n;
+  }
+  value(): bigint {
+    if (this.below(2) === 0) return boundary[this.below(boundary.length)];
+    return ((BigInt(this.next()) << 32n) | BigInt(this.next())) >> BigInt(this.below(64));
+  }
+}
+
+/** Fills registers and flags. */
+function fill(bench: Bench, inputs: Inputs): () => void {
+  const registers = Array.from({ length: 16 }, () => inputs.value());
+  const result = inputs.below(3) === 0 ? 0n : inputs.value();
+  const auxiliary =
+    (inputs.value() << 62n) | (BigInt(inputs.below(2)) << 3n) | (BigInt(inputs.below(2)) << 16n) | (BigInt(inputs.below(2)) << 8n);
+  return () => {
+    bench.slots.set(registers);
+    bench.slots[SLOT_CC_RES / 8] = result;
+    bench.slots[SLOT_CC_AUX / 8] = BigInt.asUintN(64, auxiliary);
+  };
+}
+
+const control = /^(brk|exit|goto|gotoFar|jump|lookup|lookupUnlessRequest|br|brz|brnz|br_.*|segment|shadow)$/;
+const dataOps = opNames.filter((name) => !control.test(name));
+
+/** Emits one data op with operands among a few registers and temporaries. */
+function emitData(builder: OpBuilder, name: OpName, inputs: Inputs, temps: number[]): void {
+  const source = (): number => {
+    const choice = inputs.below(8);
+    return choice === 0 ? SLOT_ZERO : choice < 3 && temps.length > 0 ? temps[inputs.below(temps.length)] : slotOfGpr(inputs.below(5));
+  };
+  const target = (): number => {
+    if (inputs.below(4) > 0) return slotOfGpr(inputs.below(5));
+    const temp = slotOfTemp(inputs.below(4));
+    if (!temps.includes(temp)) builder.emit("movi", temp, SLOT_ZERO, SLOT_ZERO, inputs.value());
+    temps.push(temp);
+    return temp;
+  };
+  if (/^(ld|ldw|st)\d/.test(name)) {
+    builder.memory(name, name.startsWith("st") ? source() : target(), {
+      base: inputs.below(12) === 0 ? slotOfGpr(inputs.below(5)) : SLOT_ZERO,
+      index: SLOT_ZERO,
+      scale: 0,
+      displacement: inputs.below(60) === 0 ? 5000 : inputs.below(4100),
+      flags: 0,
+    });
+  } else if (/^(lea|aligned)/.test(name)) {
+    const address = { base: source(), index: source(), scale: inputs.below(4), displacement: inputs.below(1 << 30) - (1 << 29), flags: 0 };
+    builder.memory(name, name === "aligned" ? SLOT_ZERO : target(), address, 2 << inputs.below(4));
+  } else if (name === "helper") builder.emit(name, inputs.below(100), source(), source(), inputs.below(1000));
+  else if (name === "canon") builder.emit(name, SLOT_ZERO, source(), SLOT_ZERO, 16);
+  else if (/^(get|movc)_/.test(name)) builder.emit(name, target(), source(), inputs.below(2));
+  else if (/^i?(mulHiLof|div)\d/.test(name)) {
+    // Both results go to different places, and div faults are rare where the divisor is a register.
+    builder.emit(name, slotOfGpr(0), slotOfGpr(1 + inputs.below(2)), slotOfGpr(3));
+  } else {
+    const immediate = inputs.below(2) === 0;
+    const flagsOnly = /^(subf|andf)/.test(name) && inputs.below(3) === 0;
+    builder.emit(
+      name,
+      flagsOnly ? SLOT_SINK : target(),
+      source(),
+      immediate ? SLOT_ZERO : source(),
+      immediate || name === "movi" ? inputs.value() : 0,
+    );
+  }
+}
+
+describe("generated code against the reference interpreter", () => {
+  test("every op has an emitter and a known use of its operands", () => {
+    assert.deepEqual(
+      opNames.filter((_, opcode) => opEmitters()[opcode] === undefined),
+      [],
+    );
+    assert.equal(operandUse.length, opNames.length);
+  });
+
+  for (const name of dataOps) {
+    test(name, () => {
+      const bench = new Bench();
+      const inputs = new Inputs(Op[name] + 1);
+      for (let i = 0; i < 12; i++) {
+        const block = bench.block((builder, rip) => {
+          builder.instruction(0);
+          emitData(builder, name, inputs, []);
+          builder.instruction(1);
+          builder.emit("movi", SLOT_RIP, SLOT_ZERO, SLOT_ZERO, rip + 2n);
+          builder.emit("exit");
+        });
+        bench.jit.hot(block, bench.cpu);
+        for (let k = 0; k < 15; k++) {
+          const [generated, reference] = bench.both(block, 100, fill(bench, inputs));
+          assert.equal(generated, reference, `${name} number ${i}, state ${k}`);
+        }
+      }
+    });
+  }
+
+  test("random programs with branches inside instructions", () => {
+    const bench = new Bench();
+    let faults = 0;
+    for (let seed = 1; seed <= 400; seed++) {
+      const inputs = new Inputs(seed);
+      const block = bench.block((builder, rip) => randomBlock(builder, rip, inputs));
+      bench.jit.hot(block, bench.cpu);
+      for (let k = 0; k < 6; k++) {
+        const [generated, reference] = bench.both(block, 100, fill(bench, inputs));
+        assert.equal(generated, reference, `program ${seed}, state ${k}`);
+        if ((JSON.parse(reference) as [number])[0] === EXIT_FAULT) faults++;
+        else assert.equal((JSON.parse(reference) as [number])[0], EXIT_LEAVE);
+      }
+    }
+    assert.ok(faults > 20, `programs that fault half-way: ${faults}`);
+  });
+
+  test("random graphs of blocks, on budgets that end anywhere", () => {
+    for (let seed = 1; seed <= 60; seed++) {
+      const bench = new Bench();
+      const inputs = new Inputs(seed + 1000);
+      const count = 2 + inputs.below(10);
+      const rips = Array.from({ length: count }, (_, i) => BigInt(0x20_0000 + i * 64));
+      const blocks = rips.map((rip, i) => {
+        const builder = new OpBuilder();
+        const instructions = 1 + inputs.below(4);
+        for (let k = 0; k < instructions; k++) {
+          builder.instruction(k);
+          emitData(builder, dataOps[inputs.below(dataOps.length)], inputs, []);
+        }
+        builder.instruction(instructions);
+        const taken = builder.branch(`br_${conditions[inputs.below(8)]}`, SLOT_ZERO, inputs.below(2));
+        builder.emit("goto", SLOT_ZERO, 0, 0, rips[inputs.below(count)]);
+        builder.bind(taken);
+        if (i === count - 1) {
+          builder.emit("movi", SLOT_RIP, SLOT_ZERO, SLOT_ZERO, rip + 60n);
+          builder.emit("exit");
+        } else builder.emit("goto", SLOT_ZERO, 0, 0, rips[inputs.below(count)]);
+        return bench.code.add({ physical: Number(rip), rip, mode: 2, codeLimit: -1, secondPage: -1 }, builder, 60);
+      });
+      // The reference follows chains only.
+      for (const block of blocks) chain(bench, block, blocks);
+      bench.jit.hot(blocks[0], bench.cpu);
+      for (const budget of [blocks[0].count, 7, 23, 200, 1000]) {
+        if (budget < blocks[0].count) continue;
+        const [generated, reference] = bench.both(blocks[0], budget, fill(bench, inputs));
+        assert.equal(generated, reference, `graph ${seed}, budget ${budget}`);
+      }
+    }
+  });
+});
+
+/** Chains all gotos of a block to the blocks that they name. */
+function chain(bench: Bench, block: Block, blocks: readonly Block[]): void {
+  for (let i = 0; i < block.ops; i++) {
+    const op = block.entry + i * 16;
+    if (bench.memory.u16[op >> 1] !== Op.goto) continue;
+    const target = blocks.find(({ rip }) => rip === bench.memory.view.getBigUint64(op + 8, true));
+    if (target !== undefined) bench.code.chain(op, target);
+  }
+}
+
+function randomBlock(builder: OpBuilder, rip: bigint, inputs: Inputs): void {
+  const instructions = 1 + inputs.below(8);
+  for (let k = 0; k < instructions; k++) {
+    builder.instruction(k);
+    const temps: number[] = [];
+    const ops = 1 + inputs.below(3);
+    for (let n = 0; n < ops; n++) emitData(builder, dataOps[inputs.below(dataOps.length)], inputs, temps);
+    if (inputs.below(3) > 0) continue;
+    // A branch around an op, as instructions have them inside.
+    const register = slotOfGpr(inputs.below(5));
+    const over =
+      inputs.below(2) === 0
+        ? builder.branch("brz", register)
+        : builder.branch(`br_${conditions[inputs.below(8)]}`, SLOT_ZERO, inputs.below(2));
+    emitData(builder, dataOps[inputs.below(dataOps.length)], inputs, [...temps]);
+    builder.bind(over);
+    emitData(builder, dataOps[inputs.below(dataOps.length)], inputs, [...temps]);
+  }
+  builder.instruction(instructions);
+  builder.emit("movi", SLOT_RIP, SLOT_ZERO, SLOT_ZERO, rip + BigInt(instructions + 1));
+  builder.emit("exit");
+}
+
+describe("structured control flow", () => {
+  test("a loop inside a loop has two headers and no dispatcher", () => {
+    const shape = structure([[1], [2, 3], [1, 2], [0, 4], []], [0]);
+    assert.deepEqual([...shape.isLoop].slice(0, 5), [1, 1, 1, 0, 0]);
+    assert.equal(shape.hasRedirections, false);
+  });
+  test("a loop with two entries goes through the dispatcher", () => {
+    const shape = structure([[1, 2], [2], [1]], [0]);
+    assert.equal(shape.hasRedirections, true);
+  });
+});
