@@ -19,6 +19,7 @@ export const PIT_IRQ = 0;
 /** The MADT's interrupt source override: ISA IRQ 0 arrives at this pin of the I/O APIC. */
 export const PIT_GSI = 2;
 export const KEYBOARD_IRQ = 1;
+export const MOUSE_IRQ = 12;
 export const UART1_IRQ = 4;
 export const UART2_IRQ = 3;
 export const RTC_IRQ = 8;

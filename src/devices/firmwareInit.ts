@@ -33,6 +33,9 @@ const START_UP: readonly (readonly [number, number])[] = [
   [0x61, 0x00],
   // A20 on.
   [0x92, 0x02],
+  // 8042: keyboard on, with interrupts and translation; mouse off.
+  [0x64, 0x60],
+  [0x60, 0x65],
   // Serial ports: 8 data bits, no parity, one stop bit, 9600 baud as after reset.
   [UART1_PORT + 3, 0x03],
   [UART2_PORT + 3, 0x03],

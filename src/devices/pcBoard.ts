@@ -144,7 +144,12 @@ export class PcBoard {
     this.pci = new PciBus(context, source, isa);
     // After the PCI bus: its reset port lies inside the configuration address register.
     this.resetControl = new ResetControl(context, requestReset, (enabled) => outputs.a20(enabled));
-    this.keyboard = new KeyboardController(context, { irq: source(board.KEYBOARD_IRQ), a20: this.resetControl.a20, requestReset });
+    this.keyboard = new KeyboardController(context, {
+      irq: source(board.KEYBOARD_IRQ),
+      mouseIrq: source(board.MOUSE_IRQ),
+      a20: this.resetControl.a20,
+      requestReset,
+    });
     this.fwCfg = new FwCfg(context);
     this.fwCfg.addNumber(FW_CFG_RAM_SIZE, options.memoryBelow4G + options.memoryAbove4G, 8);
     this.fwCfg.addNumber(FW_CFG_CPU_COUNT, options.cpus, 2);

@@ -104,7 +104,7 @@ export class Rtc implements Device {
       cmos[offset] = value & 0xff;
       cmos[offset + 1] = (value >> 8) & 0xff;
     };
-    cmos[0x14] = 0x02; // Equipment: coprocessor, VGA, no pointing device, no floppy.
+    cmos[0x14] = 0x06; // Equipment: coprocessor, pointing device, VGA, no floppy.
     word(0x15, 640);
     const extended = Math.max(0, Math.min(0xffff, Math.floor(this.options.memoryBelow4G / 1024) - 1024));
     word(0x17, extended);

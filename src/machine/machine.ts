@@ -656,6 +656,21 @@ export class Machine implements StampSource {
     this.idleSince = -1;
   }
 
+  /**
+   * Keys go down or up: set 1 scan codes, as `scanCodes` gives them by the W3C's names.
+   * @returns false when the keyboard took none: it is switched off, or too much waits
+   */
+  keyboardInput(codes: Uint8Array): boolean {
+    this.idleSince = -1;
+    return this.board.keyboard.keyboard.type(codes);
+  }
+
+  /** The mouse moves by counts to the right and downwards, the wheel turns towards the user, `buttons` are down (bit 0 left, 1 right, 2 middle, 3 back, 4 forward). */
+  mouseInput(dx: number, dy: number, wheel: number, buttons: number): void {
+    this.idleSince = -1;
+    this.board.keyboard.mouse.move(dx, dy, wheel, buttons);
+  }
+
   /** Bytes arrive at the virtio console, where there is one. */
   consoleInput(bytes: Uint8Array): void {
     this.board.console?.receive(bytes);

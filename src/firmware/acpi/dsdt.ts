@@ -81,6 +81,15 @@ export function dsdtTerms(cpus: number): Aml {
     name("_HID", eisaId("PNP0B00")),
     name("_CRS", buffer(resourceTemplate(ioPorts(board.RTC_PORT, 2), isaIrq(board.RTC_IRQ)))),
   );
+  const keyboard = device(
+    "KBD0",
+    name("_HID", eisaId("PNP0303")),
+    name(
+      "_CRS",
+      buffer(resourceTemplate(ioPorts(board.KEYBOARD_PORT, 1), ioPorts(board.KEYBOARD_PORT + 4, 1), isaIrq(board.KEYBOARD_IRQ))),
+    ),
+  );
+  const mouse = device("MOU0", name("_HID", eisaId("PNP0F13")), name("_CRS", buffer(resourceTemplate(isaIrq(board.MOUSE_IRQ)))));
   const hpet = device("HPET", name("_HID", eisaId("PNP0103")), name("_CRS", buffer(resourceTemplate(fixedMemory(board.HPET_BASE, 0x400)))));
   const processors = Array.from({ length: cpus }, (_, index) => processor(index));
   return join(
@@ -94,6 +103,8 @@ export function dsdtTerms(cpus: number): Aml {
       motherboard,
       clock,
       hpet,
+      keyboard,
+      mouse,
       serialPort("COM1", 1, board.UART1_PORT, board.UART1_IRQ),
       serialPort("COM2", 2, board.UART2_PORT, board.UART2_IRQ),
       ...processors,

@@ -89,9 +89,17 @@ export const targets: readonly FuzzTarget[] = [
     name: "keyboard controller",
     build: (bench) => {
       const reset = new ResetControl(bench, () => bench.note(3), bench.line(2));
-      return {
-        devices: [reset, new KeyboardController(bench, { irq: bench.line(1), a20: reset.a20, requestReset: () => bench.note(4) })],
+      const device = new KeyboardController(bench, {
+        irq: bench.line(1),
+        mouseIrq: bench.line(12),
+        a20: reset.a20,
+        requestReset: () => bench.note(4),
+      });
+      const act = (random: (below: number) => number): void => {
+        if (random(2) === 0) device.keyboard.type(Uint8Array.from({ length: random(8) }, () => random(256)));
+        else device.mouse.move(random(600) - 300, random(600) - 300, random(20) - 10, random(256));
       };
+      return { devices: [reset, device], act };
     },
   },
   {
