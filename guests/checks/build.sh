@@ -41,6 +41,7 @@ wanted=$*
 image exceptions 64 exceptions.c
 image exceptions32 32 exceptions.c
 image paging 64 paging_common.c paging.c
+image protection 64 paging_common.c protection.c la57.c
 image paging32 32 paging_common.c paging32.c
 image segments 32 segments.c tasks.c v86.c
 image segments64 64 segments64.c

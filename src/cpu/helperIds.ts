@@ -121,6 +121,10 @@ export const helperNames = [
   "fsgsbase",
   /** setAc: EFLAGS.AC = lo (CLAC, STAC at CPL 0), and the soft TLB in use follows (SMAP). */
   "setAc",
+  /** pkru: lo = 0 RDPKRU, 1 WRPKRU, with their faults. */
+  "pkru",
+  /** hypercall: lo = 0 VMCALL, 1 VMMCALL. Registers as the machine's answer has them; #UD when it gives none. Terminal, exit. */
+  "hypercall",
   /**
    * x87: linear address of the memory operand in slot a, offset in CS of the instruction in slot b; lo: ModRM in bits 0-7, low three bits of the opcode in 8-10,
    * segment of the memory operand in 11-13, bit 14: operand size 16. fxsave, fxrstor: linear address in slot a; lo: 1 with REX.W. x87Wait: #MF if one waits.

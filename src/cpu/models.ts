@@ -19,20 +19,7 @@ const v2: readonly FeatureName[] = [...board, "cx16", "lahf", "popcnt", "sse3", 
 const v3: readonly FeatureName[] = [...v2, "bmi1", "bmi2", "lzcnt", "movbe"];
 
 /** Known to the tables, but not yet whole. */
-const unfinished: readonly FeatureName[] = [
-  "invpcid",
-  "la57",
-  "vaes",
-  "vpclmulqdq",
-  "xsave",
-  "xsaveopt",
-  "xsavec",
-  "xsaves",
-  "avx",
-  "avx2",
-  "fma",
-  "f16c",
-];
+const unfinished: readonly FeatureName[] = ["vaes", "vpclmulqdq", "xsave", "xsaveopt", "xsavec", "xsaves", "avx", "avx2", "fma", "f16c"];
 /** The models by name. `x86-64`, `-v2` and `-v3` are the micro-architecture levels of the x86-64 psABI. */
 const models: ReadonlyMap<string, readonly FeatureName[]> = new Map([
   ["x86-64", board],

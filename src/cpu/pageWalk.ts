@@ -1,7 +1,7 @@
 import type { CodeCache } from "../tcg/codeCache";
 import { MMU_SUPERVISOR_SMAP, MMU_USER } from "../tcg/layout";
 import type { PhysicalBus } from "./bus";
-import { CR0_WP, CR4_LA57, CR4_PAE, CR4_PSE, CR4_SMEP, type CpuState, EFER_LMA, EFER_NXE, EXC_PF } from "./state";
+import { CR0_WP, CR4_LA57, CR4_PAE, CR4_PKE, CR4_PKS, CR4_PSE, CR4_SMEP, type CpuState, EFER_LMA, EFER_NXE, EXC_PF } from "./state";
 
 /** Physical address bits of the CPU model (CPUID 0x80000008). */
 export const PHYSICAL_BITS = 40;
@@ -21,9 +21,10 @@ const PF_WRITE = 2;
 const PF_USER = 4;
 const PF_RESERVED = 8;
 const PF_FETCH = 16;
+const PF_KEY = 32;
 
 /**
- * The page walker: 32-bit, PAE, 4-level and 5-level paging (SDM vol. 3, "Paging"), with accessed and dirty bits, NX, WP, SMEP, SMAP and reserved bits. Its result is left in
+ * The page walker: 32-bit, PAE, 4-level and 5-level paging (SDM vol. 3, "Paging"), with accessed and dirty bits, NX, WP, SMEP, SMAP, protection keys and reserved bits. Its result is left in
  * its fields, so that a walk allocates nothing.
  */
 export class PageWalker {
@@ -68,15 +69,32 @@ export class PageWalker {
     if (code >= 0) return this.fault(lo, hi, code | kind);
     const userPage = this.userPage;
     const smapBlocks = index === MMU_SUPERVISOR_SMAP && userPage;
-    const writable = this.writePage || (!user && (cpu.cr0 & CR0_WP) === 0);
-    this.readable = user ? userPage : !smapBlocks;
-    const mayWrite = this.readable && writable;
+    const ignoresReadOnly = !user && (cpu.cr0 & CR0_WP) === 0;
+    const keyBlocks = this.keyRights();
+    const keyBlocksReads = (keyBlocks & 1) !== 0;
+    const keyBlocksWrites = keyBlocksReads || ((keyBlocks & 2) !== 0 && !ignoresReadOnly);
+    this.readable = (user ? userPage : !smapBlocks) && !keyBlocksReads;
+    const mayWrite = this.readable && !keyBlocksWrites && (this.writePage || ignoresReadOnly);
     this.executable = (user ? userPage : !(smep && userPage)) && !this.noExecute;
     const allowed = access === 0 ? this.readable : access === 1 ? mayWrite : this.executable;
-    if (!allowed) return this.fault(lo, hi, PF_PRESENT | kind);
+    if (!allowed) {
+      const byKey = access === 0 ? keyBlocksReads : access === 1 && keyBlocksWrites;
+      return this.fault(lo, hi, PF_PRESENT | kind | (byKey ? PF_KEY : 0));
+    }
     this.markAccessed(access === 1);
     this.writable = mayWrite && (this.visitedLow[this.depth - 1] & D) !== 0;
     return true;
+  }
+
+  /**
+   * Rights that the protection key of the leaf just found takes away from data accesses: bit 0 all of them, bit 1 writes. Keys exist in long mode, in bits 62:59 of the
+   * leaf; PKRU is for user-mode addresses, IA32_PKRS for the others (SDM vol. 3, "Protection Keys").
+   */
+  private keyRights(): number {
+    const { cpu } = this;
+    if ((cpu.cr4 & (this.userPage ? CR4_PKE : CR4_PKS)) === 0 || !cpu.longMode) return 0;
+    const key = (this.high >>> 27) & 0xf;
+    return ((this.userPage ? cpu.pkru : cpu.pkrs) >>> (2 * key)) & 3;
   }
 
   /** Physical address for a debugger, or -1; changes nothing. */

@@ -81,6 +81,8 @@ export const CR4_PCIDE = 1 << 17;
 export const CR4_OSXSAVE = 1 << 18;
 export const CR4_SMEP = 1 << 20;
 export const CR4_SMAP = 1 << 21;
+export const CR4_PKE = 1 << 22;
+export const CR4_PKS = 1 << 24;
 export const EFER_SCE = 1 << 0;
 export const EFER_LME = 1 << 8;
 export const EFER_LMA = 1 << 10;
@@ -180,6 +182,10 @@ export class CpuState {
   dr6 = 0xffff0ff0;
   dr7 = 0x400;
   cpl = 0;
+
+  /** Rights of protection keys, two bits each: access disable, write disable. PKRU is for user-mode addresses, IA32_PKRS for supervisor-mode ones. */
+  pkru = 0;
+  pkrs = 0;
 
   /** PAE paging: the four PDPTEs loaded with CR3. */
   readonly pdptes = [0n, 0n, 0n, 0n];
@@ -423,6 +429,7 @@ export class CpuState {
       segments: [...this.selector.keys()].map((i) => [this.selector[i], this.segBase(i), this.limit[i], this.access[i]]),
       tables: [this.gdtrBase, this.gdtrLimit, this.idtrBase, this.idtrLimit],
       control: [this.cr0, this.cr2, this.cr3, this.cr4, this.efer, this.xcr0, this.cpl],
+      protectionKeys: [this.pkru, this.pkrs],
       debug: [...this.dr, this.dr6, this.dr7],
       pdptes: [...this.pdptes],
       msrs: msrFields.map((field) => this[field]),
@@ -455,6 +462,7 @@ export class CpuState {
       segments: [number, bigint, number, number][];
       tables: [bigint, number, bigint, number];
       control: [number, bigint, number, number, number, number, number];
+      protectionKeys: [number, number];
       debug: [bigint, bigint, bigint, bigint, number, number];
       pdptes: bigint[];
       msrs: bigint[];
@@ -476,6 +484,7 @@ export class CpuState {
     saved.segments.forEach(([selector, base, limit, access], i) => this.setSegment(i, selector, base, limit, access));
     [this.gdtrBase, this.gdtrLimit, this.idtrBase, this.idtrLimit] = saved.tables;
     [this.cr0, this.cr2, this.cr3, this.cr4, this.efer, this.xcr0, this.cpl] = saved.control;
+    [this.pkru, this.pkrs] = saved.protectionKeys;
     for (let i = 0; i < 4; i++) {
       this.dr[i] = saved.debug[i] as bigint;
       this.pdptes[i] = saved.pdptes[i];

@@ -14,7 +14,7 @@ import { Processor, type SliceEnd } from "../cpu/processor";
 import { DEFAULT_MODEL, parseCpuModel } from "../cpu/models";
 import { CpuState } from "../cpu/state";
 import { CpuModel } from "../cpu/system/cpuModel";
-import { CpuSystem } from "../cpu/system/system";
+import { CpuSystem, type SystemHost } from "../cpu/system/system";
 import { arrange } from "../cpu/topology";
 import { WriteMonitor } from "../cpu/writeMonitor";
 import { openCdrom, openDisk } from "../devices/block/openDisk";
@@ -36,6 +36,7 @@ import { EngineMemory } from "../tcg/memory";
 import { ReferenceInterpreter } from "../tcg/reference";
 import { applyBootState } from "./bootState";
 import { DebugPoints } from "./debugPoints";
+import { TestHypercalls } from "./hypercalls";
 import { PageHashes } from "./pageHashes";
 import { PageTracker } from "./pageTracker";
 import { PhysicalMemory } from "./physicalMemory";
@@ -188,6 +189,8 @@ export class Machine implements StampSource {
       (page) => this.distrustWrites(page),
       (cpu) => this.monitorTriggered(cpu),
     );
+    const calls = new TestHypercalls(this.bus);
+    if ((configuration.devices ?? []).includes("testdev")) this.hypercalls = calls.call.bind(calls);
     const selection = parseCpuModel(configuration.cpuModel ?? DEFAULT_MODEL, "cpuModel");
     const topology = arrange(configuration.cpus, selection.arrangement, "cpuModel");
     const { apicIds } = topology;
@@ -263,6 +266,9 @@ export class Machine implements StampSource {
   /** Where the local APICs' register pages are mapped. */
   readonly apicRegion: ApicRegion;
 
+  /** What answers VMCALL, where something does. */
+  private readonly hypercalls: SystemHost["hypercall"];
+
   private makeCpu(index: number, apicId: number, model: CpuModel, translator: X86Translator, run: RunFunction): Vcpu {
     const state = new CpuState(this.engineMemory, index, index === 0);
     state.interruptsMaskedBy = new LastWrites(1, this);
@@ -300,6 +306,7 @@ export class Machine implements StampSource {
       eventTaken: (_cpu, kind) => this.ledger.delivered(index, kind),
       watchChanged: () => this.watchChanged(vcpu),
       monitor: this.monitor,
+      ...(this.hypercalls === undefined ? {} : { hypercall: this.hypercalls }),
     });
     const processor = new Processor(
       state,

@@ -25,6 +25,11 @@ describe("guests of one processor that check themselves against the manual", () 
   }
 });
 
+test("the CPU has all that the checks of protection know", () => {
+  const { output } = runGuest("guests/checks/protection.elf");
+  assert.doesNotMatch(output, /^skip/m);
+});
+
 describe("APIC checks", () => {
   for (const cpus of [1, 2, 4]) test(`${cpus} CPUs`, () => passes("guests/checks/apic.elf", { cpus }));
 });

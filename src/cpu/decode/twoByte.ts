@@ -8,11 +8,13 @@ const rows = `
   00/4 verr Ew
   00/5 verw Ew
   01/0:mem sgdt Ms
+  01/0:reg:r1 vmcall - np
   01/1:mem sidt Ms
   01/2:mem lgdt Ms
   01/3:mem lidt Ms
   01/4 smsw Ev
   01/6 lmsw Ew
+  01/3:reg:r1 vmmcall - np
   01/7:mem invlpg M
   01/1:reg:r0 monitor - np monitor
   01/1:reg:r1 mwait - np monitor
@@ -20,6 +22,8 @@ const rows = `
   01/1:reg:r3 stac - np smap
   01/2:reg:r0 xgetbv - np xsave
   01/2:reg:r1 xsetbv - np xsave
+  01/5:reg:r6 rdpkru - np pku
+  01/5:reg:r7 wrpkru - np pku
   01/7:reg:r0 swapgs - o64
   01/7:reg:r1 rdtscp - rdtscp
   02 lar Gv,Ew

@@ -1,6 +1,7 @@
 /** System instructions: privilege that the mode decides is checked here, the rest by the helpers. */
 import { SLOT_RFLAGS, SLOT_ZERO, slotOfGpr } from "../../tcg/layout";
 import { MODE_UMIP } from "../mode";
+import type { Vendor } from "../models";
 import { type Emission, RDX, SEGMENT_SS } from "./emission";
 
 type Emitter = (e: Emission) => void;
@@ -349,6 +350,16 @@ export function changeAccessCheck(set: boolean): Emitter {
     if (e.cpl !== 0) e.undefined();
     else e.helper("setAc", SLOT_ZERO, SLOT_ZERO, set ? 1 : 0);
   };
+}
+
+/** RDPKRU, WRPKRU: the helper knows whether they exist. */
+export function protectionKeyRights(write: boolean): Emitter {
+  return (e) => e.helper("pkru", SLOT_ZERO, SLOT_ZERO, write ? 1 : 0);
+}
+
+/** VMCALL of Intel's and VMMCALL of AMD's processors: #UD on the other's, and unless the machine answers hypercalls. */
+export function hypercall(vendor: Vendor): Emitter {
+  return (e) => terminal(e, () => e.helper("hypercall", SLOT_ZERO, SLOT_ZERO, vendor === "amd" ? 1 : 0));
 }
 
 /** CLFLUSH, CLFLUSHOPT, CLWB: caches are not modelled, but the address must be readable. */

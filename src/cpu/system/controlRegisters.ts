@@ -11,8 +11,12 @@ import {
   CR0_PG,
   CR0_TS,
   CR0_WP,
+  CR4_LA57,
   CR4_PAE,
+  CR4_PCIDE,
   CR4_PGE,
+  CR4_PKE,
+  CR4_PKS,
   CR4_PSE,
   CR4_SMAP,
   CR4_SMEP,
@@ -23,6 +27,8 @@ import {
 } from "../state";
 import { fail, type SystemContext } from "./context";
 
+/** Bits of CR3 that hold the PCID. */
+const PCID_MASK = 0xfff;
 const CR0_DEFINED = (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG) >>> 0;
 
 /** Control registers and the mode switches they make (SDM vol. 3, "Control Registers", "Initializing IA-32e Mode"). */
@@ -79,7 +85,7 @@ export class ControlRegisters {
     const wasPaging = (old & CR0_PG) !== 0;
     if (paging && (value & CR0_PE) === 0) return fail(state, EXC_GP, 0);
     if ((value & CR0_NW) !== 0 && (value & CR0_CD) === 0) return fail(state, EXC_GP, 0);
-    if (wasPaging && !paging && state.code64) return fail(state, EXC_GP, 0);
+    if (wasPaging && !paging && (state.code64 || (state.cr4 & CR4_PCIDE) !== 0)) return fail(state, EXC_GP, 0);
     if (paging && !wasPaging && (state.efer & EFER_LME) !== 0) {
       if ((state.cr4 & CR4_PAE) === 0 || (state.access[1] & (1 << 13)) !== 0) return fail(state, EXC_GP, 0);
       state.efer |= EFER_LMA;
@@ -93,10 +99,15 @@ export class ControlRegisters {
     return true;
   }
 
+  /**
+   * MOV to CR3. Bit 63 with CR4.PCIDE asks to keep the PCID's translations and is not stored (SDM vol. 3, "Operations that Invalidate TLBs and Paging-Structure
+   * Caches"); the soft TLB keeps those of one PCID at a time, so that every load empties it, as a processor may.
+   */
   private writeCr3(value: bigint): boolean {
     const { state } = this.c;
-    if (state.longMode && value >> BigInt(PHYSICAL_BITS) !== 0n) return fail(state, EXC_GP, 0);
-    return this.loadCr3(Number(value));
+    const address = (state.cr4 & CR4_PCIDE) !== 0 ? BigInt.asUintN(63, value) : value;
+    if (state.longMode && address >> BigInt(PHYSICAL_BITS) !== 0n) return fail(state, EXC_GP, 0);
+    return this.loadCr3(Number(address));
   }
 
   /** Loads CR3 (also for task switches): PDPTEs in PAE mode, TLB flush. */
@@ -113,9 +124,9 @@ export class ControlRegisters {
     const { state } = this.c;
     if ((value & ~this.c.model.definedCr4) !== 0) return fail(state, EXC_GP, 0);
     const old = state.cr4;
-    if (state.longMode && (value & CR4_PAE) === 0) return fail(state, EXC_GP, 0);
-    const relevant = CR4_PSE | CR4_PAE | CR4_PGE | CR4_SMEP;
-    const changed = ((value ^ old) & relevant) !== 0;
+    if (state.longMode && ((value & CR4_PAE) === 0 || ((value ^ old) & CR4_LA57) !== 0)) return fail(state, EXC_GP, 0);
+    if ((value & ~old & CR4_PCIDE) !== 0 && (!state.longMode || (state.cr3 & PCID_MASK) !== 0)) return fail(state, EXC_GP, 0);
+    const changed = ((value ^ old) & (CR4_PSE | CR4_PAE | CR4_PGE | CR4_SMEP)) !== 0;
     if (changed && (state.cr0 & CR0_PG) !== 0 && (value & CR4_PAE) !== 0 && !state.longMode) {
       state.cr4 = value;
       if (!this.loadPdptes(state.cr3)) {
@@ -124,7 +135,7 @@ export class ControlRegisters {
       }
     }
     state.cr4 = value;
-    if (changed || ((value ^ old) & CR4_SMAP) !== 0) this.c.flushAll();
+    if (changed || ((value ^ old) & (CR4_SMAP | CR4_PCIDE | CR4_PKE | CR4_PKS | CR4_LA57)) !== 0) this.c.flushAll();
     return true;
   }
 

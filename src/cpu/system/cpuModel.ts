@@ -1,7 +1,7 @@
 import { type CpuFeatures, type CpuidRegister, definedCr4, featureWord } from "../features";
 import type { CpuSelection, Vendor } from "../models";
 import { PHYSICAL_BITS } from "../pageWalk";
-import { CR4_OSXSAVE, type CpuState, EFER_LMA, EFER_LME, EFER_NXE, EFER_SCE } from "../state";
+import { CR4_OSXSAVE, CR4_PKE, type CpuState, EFER_LMA, EFER_LME, EFER_NXE, EFER_SCE } from "../state";
 import { type Topology, idBits } from "../topology";
 
 /** Frequency of the TSC, of the core crystal and of the local APIC timer's input, in Hz: one tick a nanosecond of virtual time. */
@@ -30,6 +30,8 @@ const highest: Readonly<Record<Vendor, { readonly basic: number; readonly extend
 const XCR0_AVX = 4;
 const XSAVE_BASE = 576;
 const XSAVE_AVX = 256;
+/** Leaf 7 ECX: CR4.PKE is set. */
+const OSPKE = 1 << 4;
 /** First of the leaves that processors leave to hypervisors. */
 const HYPERVISOR_LEAVES = 0x4000_0000;
 /** Feature bits of leaf 1 EDX that AMD processors repeat in 0x80000001 EDX. */
@@ -94,7 +96,7 @@ export class CpuModel {
         return {
           eax: 0,
           ebx: this.bits(7, subleaf, "ebx"),
-          ecx: this.bits(7, subleaf, "ecx"),
+          ecx: (this.bits(7, subleaf, "ecx") | (subleaf === 0 && (state.cr4 & CR4_PKE) !== 0 ? OSPKE : 0)) >>> 0,
           edx: this.bits(7, subleaf, "edx"),
         };
       case 0xd:

@@ -7,6 +7,8 @@ import {
   CR4_FSGSBASE,
   CR4_OSXMMEXCPT,
   CR4_OSXSAVE,
+  CR4_PCIDE,
+  CR4_PKE,
   CR4_TSD,
   EXC_BR,
   EXC_DE,
@@ -296,8 +298,9 @@ export function buildHelpers(system: CpuSystem): readonly HelperFunction[] {
       if (low === undefined) return STATUS_FAULT;
       const linear = mmu.read(tables.linear(get(b) + 8n), 8, true);
       if (linear === undefined) return STATUS_FAULT;
-      // PCIDs are not offered: PCID 0 is the only one.
-      if (get(a) > 3n || (get(a) < 2n && low !== 0n)) return fault(EXC_GP, 0);
+      // SDM vol. 2, "INVPCID": without PCIDs 0 is the only one. The soft TLB keeps translations of the current PCID only, so that every type empties it.
+      if (get(a) > 3n || low >> 12n !== 0n) return fault(EXC_GP, 0);
+      if (get(a) < 2n && low !== 0n && (state.cr4 & CR4_PCIDE) === 0) return fault(EXC_GP, 0);
       if (get(a) === 0n && !canonical(linear, system.model.linearBits)) return fault(EXC_GP, 0);
       mmu.flush();
       return STATUS_OK;
@@ -399,6 +402,22 @@ export function buildHelpers(system: CpuSystem): readonly HelperFunction[] {
     },
     rdpid: (a) => {
       set(a, state.tscAux);
+      return STATUS_OK;
+    },
+    pkru: (_a, _b, write) => {
+      if ((state.cr4 & CR4_PKE) === 0) return fault(EXC_UD);
+      if (state.gpr32(1) !== 0 || (write !== 0 && state.gpr32(2) !== 0)) return fault(EXC_GP, 0);
+      if (write === 0) setEdxEax(BigInt(state.pkru));
+      else system.setPkru(state.gpr32(0));
+      return STATUS_OK;
+    },
+    hypercall: (_a, _b, amd) => {
+      const { host, model } = system;
+      if (host.hypercall === undefined || (amd !== 0) !== (model.vendor === "amd")) return fault(EXC_UD);
+      const bits = state.code64 ? 64 : 32;
+      const argument = (register: number): bigint => BigInt.asUintN(bits, state.gpr(register));
+      const answer = host.hypercall(state.index, argument(0), [argument(3), argument(1), argument(2), argument(6)], bits, state.cpl);
+      state.setGpr(0, BigInt.asUintN(bits, answer));
       return STATUS_OK;
     },
   };

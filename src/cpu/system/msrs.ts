@@ -1,5 +1,5 @@
 import { PHYSICAL_BITS } from "../pageWalk";
-import { FS, GS, EFER_LMA, EFER_LME, EFER_NXE, CR0_PG } from "../state";
+import { CR4_PKS, FS, GS, EFER_LMA, EFER_LME, EFER_NXE, CR0_PG } from "../state";
 import type { SystemContext } from "./context";
 import { canonical } from "./descriptors";
 
@@ -49,6 +49,8 @@ export class Msrs {
         return state.pat;
       case 0x2ff:
         return state.mtrrDefType;
+      case 0x6e1:
+        return (this.c.model.definedCr4 & CR4_PKS) === 0 ? undefined : BigInt(state.pkrs);
       case 0xc000_0080:
         return BigInt(state.efer);
       case 0xc000_0081:
@@ -120,6 +122,11 @@ export class Msrs {
       case 0x2ff:
         if ((value & ~0xcffn) !== 0n || !validMemoryType(Number(value & 0xffn))) return false;
         state.mtrrDefType = value;
+        return true;
+      case 0x6e1: // IA32_PKRS
+        if ((this.c.model.definedCr4 & CR4_PKS) === 0 || value > 0xffff_ffffn) return false;
+        if (state.pkrs !== Number(value) && (state.cr4 & CR4_PKS) !== 0) this.c.mmu.flush();
+        state.pkrs = Number(value);
         return true;
       case 0xc000_0080:
         return this.writeEfer(value);

@@ -34,6 +34,7 @@ import {
   CR0_PE,
   CR0_TS,
   CR4_OSFXSR,
+  CR4_PKE,
   CR4_UMIP,
   CS,
   type CpuState,
@@ -86,6 +87,8 @@ export interface SystemHost {
   /** Watched data pages of this CPU changed. */
   watchChanged(cpu: number): void;
   readonly monitor: WriteMonitor;
+  /** Answers VMCALL; undefined: no hypervisor does, and it is #UD. `number` and `argument` as the guest's registers RAX and RBX, RCX, RDX, RSI have them. */
+  readonly hypercall?: (cpu: number, number: bigint, argument: readonly bigint[], bits: 32 | 64, cpl: number) => bigint;
 }
 
 /** The system side of one processor: everything that ops do not express. */
@@ -146,6 +149,13 @@ export class CpuSystem implements SystemContext {
   flushAll(): void {
     this.mmu.flush();
     this.mmu.selectIndex();
+  }
+
+  /** Rights of user-mode protection keys; translations that follow from the old ones go. */
+  setPkru(value: number): void {
+    if (this.state.pkru === value) return;
+    this.state.pkru = value;
+    if ((this.state.cr4 & CR4_PKE) !== 0) this.mmu.flush();
   }
 
   /** EngineHost.helper for this CPU. */
@@ -240,6 +250,7 @@ export class CpuSystem implements SystemContext {
     state.pat = 0x0007040600070406n;
     state.miscEnable = 1n;
     state.mtrrDefType = 0n;
+    state.pkru = state.pkrs = 0;
     state.smbase = 0x30000;
     state.plainMsrs.clear();
     state.fpu.powerOn();
