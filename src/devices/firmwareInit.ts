@@ -43,6 +43,17 @@ const START_UP: readonly (readonly [number, number])[] = [
   [RTC_PORT, 0x0d],
 ];
 
+/** The first 8259's mask as a BIOS has it while it waits: the timer and the second 8259 get through. */
+const BIOS_MASK = 0xfa;
+
+/**
+ * Lets the timer's ticks through to the vectors of real mode, as under a BIOS: Multiboot's loaders leave the 8259s as the BIOS had them (Multiboot Specification,
+ * "Machine state").
+ */
+export function startTimerTicks(ports: PortWriter): void {
+  ports.write(0x21, 1, BIOS_MASK);
+}
+
 /**
  * Leaves the board's chips as a PC firmware hands them to a boot loader or kernel, for boots without one: the 8259s initialized
  * and fully masked, the timer at 18.2 Hz, A20 on, serial ports at 9600 8N1. PCI is `PciBus.assignResources`.

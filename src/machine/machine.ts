@@ -22,6 +22,7 @@ import { IOAPIC_ID, IOAPIC_PINS, PCI_HOLE_BASE } from "../devices/board";
 import { DeviceBus } from "../devices/bus";
 import { VirtualClock } from "../devices/clock";
 import type { Device, IrqLine } from "../devices/device";
+import { startTimerTicks } from "../devices/firmwareInit";
 import { MmioSpace } from "../devices/mmio";
 import { PcBoard } from "../devices/pcBoard";
 import { PortSpace } from "../devices/ports";
@@ -372,6 +373,7 @@ export class Machine implements StampSource {
       this.memory,
     );
     applyBootState(this.cpus[0], state);
+    if (state.kind === "multiboot1" || state.kind === "multiboot2") startTimerTicks(this.ports);
     this.bootState = state;
     return state;
   }
