@@ -84,3 +84,20 @@ describe("VMCALL", () => {
     assert.equal(guest.read32(DATA + 8) | 0, -22);
   });
 });
+
+test("VMMCALL is AMD's: VMCALL is undefined there", () => {
+  const guest = testGuest(
+    (code) => {
+      code.label("cpu0").mov("rax", 0x1234).bytes(0x0f, 0x01, 0xd9).store(DATA, "rax");
+      code.label("vmcall").bytes(...VMCALL);
+      code.label("vector6").exit();
+    },
+    { ...testdev, cpuModel: "max,vendor=amd" },
+  );
+  guest.finish();
+  assert.equal(guest.read32(DATA) | 0, -1000);
+  assert.deepEqual(
+    guest.deliveries.map(({ rip }) => rip),
+    [guest.code.at("vmcall")],
+  );
+});
