@@ -1,6 +1,10 @@
 /** Generated code against the reference interpreter: each op by itself, and random programs of ops. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { FpuState } from "../../src/cpu/fpu/state";
+import { Helper } from "../../src/cpu/helperIds";
+import { operationNumber } from "../../src/cpu/simd/operations";
+import { SimdUnit } from "../../src/cpu/simd/unit";
 import { Jit, opEmitters } from "../../src/tcg/backend/jit";
 import { operandUse } from "../../src/tcg/backend/operands";
 import { structure } from "../../src/tcg/backend/structure";
@@ -14,10 +18,13 @@ import {
   SLOT_CC_AUX,
   SLOT_CC_RES,
   SLOT_RIP,
+  SLOT_MXCSR,
   SLOT_SINK,
+  SLOT_XMM,
   SLOT_ZERO,
   slotOfGpr,
   slotOfTemp,
+  slotOfXmm,
   TLB_ADDEND,
   WORD_BLOCK,
   WORD_BUDGET,
@@ -28,6 +35,7 @@ import {
 import { EngineMemory } from "../../src/tcg/memory";
 import { conditions, EXIT_BUDGET, EXIT_FAULT, EXIT_HOT, EXIT_LEAVE, Op, type OpName, opNames } from "../../src/tcg/ops";
 import { ReferenceInterpreter } from "../../src/tcg/reference";
+import { type VectorName } from "../../src/tcg/vector/names";
 import { generator } from "../machine/determinism";
 import { divide } from "./divide";
 
@@ -50,10 +58,12 @@ class Bench {
   private nextPhysical = 0x10_0000;
 
   constructor() {
-    const { memory, cpu } = this;
+    const { memory, cpu, slots } = this;
+    const unit = new SimdUnit({ slots, fpu: new FpuState(), arithmeticFault: () => undefined });
     const host: EngineHost = {
       // A helper that changes everything that code might keep elsewhere.
-      helper: (_id, a, b, lo) => {
+      helper: (id, a, b, lo, hi) => {
+        if (id === Helper.simd) return unit.run(a, b, lo, hi);
         for (let r = 0; r < 16; r++) this.slots[r] = BigInt.asUintN(64, this.slots[r] * 0x9e37_79b9_7f4a_7c15n + BigInt(lo + a + b));
         this.slots[SLOT_CC_RES / 8] = this.slots[3];
         this.slots[SLOT_CC_AUX / 8] = this.slots[5] & 0xc000_0000_0000_0008n;
@@ -128,7 +138,16 @@ class Bench {
       const flags = unpackFlags(this.slots[SLOT_CC_RES / 8], this.slots[SLOT_CC_AUX / 8]);
       const left = this.memory.view.getInt32(this.cpu + WORD_BUDGET, true);
       const ram = Buffer.from(this.memory.u8.subarray(this.memory.ramBase, this.memory.ramBase + 4096)).toString("base64");
-      return JSON.stringify([reason, left, this.slots.slice(0, 16).join(), rip.toString(), flags, ram.replace(/A{8,}/g, "~")]);
+      return JSON.stringify([
+        reason,
+        left,
+        this.slots.slice(0, 16).join(),
+        this.slots.slice(SLOT_XMM / 8, SLOT_XMM / 8 + 8).join(),
+        this.slots[SLOT_MXCSR / 8].toString(),
+        rip.toString(),
+        flags,
+        ram.replace(/A{8,}/g, "~"),
+      ]);
     };
     return [outcome(true), outcome(false)];
   }
@@ -160,6 +179,25 @@ class Inputs {
   below(n: number): number {
     return this.next() % n;
   }
+  /** Two singles or a double, ordinary ones mostly. */
+  vectorHalf(): bigint {
+    const view = new DataView(new ArrayBuffer(8));
+    const number = (): number => (this.below(2000) - 1000) / (1 + this.below(7));
+    switch (this.below(5)) {
+      case 0:
+      case 1:
+        view.setFloat64(0, number(), true);
+        break;
+      case 2:
+      case 3:
+        view.setFloat32(0, number(), true);
+        view.setFloat32(4, number(), true);
+        break;
+      default:
+        return this.value();
+    }
+    return view.getBigUint64(0, true);
+  }
   value(): bigint {
     if (this.below(2) === 0) return boundary[this.below(boundary.length)];
     return ((BigInt(this.next()) << 32n) | BigInt(this.next())) >> BigInt(this.below(64));
@@ -169,11 +207,15 @@ class Inputs {
 /** Fills registers and flags. */
 function fill(bench: Bench, inputs: Inputs): () => void {
   const registers = Array.from({ length: 16 }, () => inputs.value());
+  const vectors = Array.from({ length: 8 }, () => inputs.vectorHalf());
+  const mxcsr = inputs.below(3) === 0 ? 0x1f80n : 0x1fa0n;
   const result = inputs.below(3) === 0 ? 0n : inputs.value();
   const auxiliary =
     (inputs.value() << 62n) | (BigInt(inputs.below(2)) << 3n) | (BigInt(inputs.below(2)) << 16n) | (BigInt(inputs.below(2)) << 8n);
   return () => {
     bench.slots.set(registers);
+    bench.slots.set(vectors, SLOT_XMM / 8);
+    bench.slots[SLOT_MXCSR / 8] = mxcsr;
     bench.slots[SLOT_CC_RES / 8] = result;
     bench.slots[SLOT_CC_AUX / 8] = BigInt.asUintN(64, auxiliary);
   };
@@ -207,6 +249,7 @@ function emitData(builder: OpBuilder, name: OpName, inputs: Inputs, temps: numbe
     const address = { base: source(), index: source(), scale: inputs.below(4), displacement: inputs.below(1 << 30) - (1 << 29), flags: 0 };
     builder.memory(name, name === "aligned" ? SLOT_ZERO : target(), address, 2 << inputs.below(4));
   } else if (name === "helper") builder.emit(name, inputs.below(100), source(), source(), inputs.below(1000));
+  else if (name.startsWith("v_")) emitVector(builder, name, inputs);
   else if (name === "canon") builder.emit(name, SLOT_ZERO, source(), SLOT_ZERO, 16);
   else if (/^(get|movc)_/.test(name)) builder.emit(name, target(), source(), inputs.below(2));
   else if (/^i?(mulHiLof|div)\d/.test(name)) {
@@ -223,6 +266,23 @@ function emitData(builder: OpBuilder, name: OpName, inputs: Inputs, temps: numbe
       immediate || name === "movi" ? inputs.value() : 0,
     );
   }
+}
+
+/** Emits a vector op on the first registers, or a pair of temporaries that takes the place of memory. */
+function emitVector(builder: OpBuilder, name: OpName, inputs: Inputs): void {
+  const operation = name.slice(2) as VectorName;
+  const toWord = /^(pmovmskb|movmskp|cvtt?s[sd]2si)/.test(operation);
+  const vector = (): number => slotOfXmm(inputs.below(4));
+  let source = /^cvtsi2s/.test(operation) ? slotOfGpr(inputs.below(5)) : vector();
+  if (inputs.below(3) === 0) {
+    builder.emit("movi", slotOfTemp(4), SLOT_ZERO, SLOT_ZERO, inputs.vectorHalf());
+    builder.emit("mov", slotOfTemp(5), slotOfGpr(inputs.below(5)));
+    source = slotOfTemp(4);
+  }
+  const target = toWord ? slotOfTemp(6) : vector();
+  const flags = (inputs.below(2) << 8) | inputs.below(operation.startsWith("cmp") ? 8 : 256);
+  builder.emit(name, Helper.simd, target, source, flags * 0x1_0000_0000 + operationNumber(operation));
+  if (toWord) builder.emit("mov", slotOfGpr(inputs.below(5)), target);
 }
 
 describe("generated code against the reference interpreter", () => {

@@ -29,7 +29,7 @@ const host: EngineHost = {
   divide: () => 1,
 };
 const instance = new WebAssembly.Instance(new WebAssembly.Module(assembleInterpreter(memory.pages)), {
-  env: { memory: memory.memory, ...host },
+  env: { memory: memory.memory, table: new WebAssembly.Table({ element: "anyfunc", initial: 1 }), ...host },
 });
 const emitted = instance.exports["run"] as RunFunction;
 

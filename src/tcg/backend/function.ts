@@ -19,12 +19,13 @@ import {
   WORD_TLB,
 } from "../layout";
 import { type Condition } from "../ops";
-import { FunctionWriter, I32, I64, M, W } from "../wasm/writer";
+import { F32, F64, FunctionWriter, I32, I64, M, V128, W } from "../wasm/writer";
 import { type FlagLocals, KIND_DYNAMIC, KIND_MEMORY, pushAux, pushCondition } from "./flags";
 import { cutPieces, immediate, liveBefore, type Piece, readOps, type RegionOps, type RegisterFlow, solveRegisters } from "./pieces";
 import type { RegionPlan } from "./region";
 import { structure, type Structure } from "./structure";
 import type { EngineMemory } from "../memory";
+import type { VectorLocals } from "../vector/site";
 
 /** Parameters of a region's function: CPU state address, entry, instructions left; it returns an exit reason. */
 const CPU = 0;
@@ -414,6 +415,36 @@ export class RegionFunction {
   /** CF from memory into cx and cy. */
   loadCarry(): void {
     this.w.i64(0).set(this.flagLocals.cx).get(CPU).mem(M.i64Load, SLOT_CC_AUX).i64(63).op(W.i64ShrU).set(this.flagLocals.cy);
+  }
+
+  /** Locals of vector ops, declared when the first one needs them. */
+  vectorLocals(): VectorLocals {
+    const { w } = this;
+    const vector = (): number => w.local(V128);
+    const double = (): number => w.local(F64);
+    const single = (): number => w.local(F32);
+    this.vectors ??= {
+      x: vector(),
+      y: vector(),
+      r: vector(),
+      u: vector(),
+      dx: double(),
+      dy: double(),
+      dr: double(),
+      sx: single(),
+      sy: single(),
+      sr: single(),
+      n: this.u,
+      i: this.host,
+    };
+    return this.vectors;
+  }
+
+  private vectors: VectorLocals | undefined;
+
+  /** The slot is in memory, not in a local. */
+  isMemorySlot(slot: number): boolean {
+    return slot >= 128 && !isTemp(slot);
   }
 
   /** The constant in a slot, if it is known to hold one: halves. */

@@ -11,6 +11,7 @@ import { assembleModule } from "./module";
 import { moveEmitters } from "./moves";
 import { RegionPlanner } from "./region";
 import { shiftEmitters } from "./shifts";
+import { vectorEmitters } from "./vectors";
 
 /** What generated code calls besides its own: the interpreter's functions, and the host. */
 export interface GeneratedImports extends Pick<EngineHost, "helper"> {
@@ -57,7 +58,14 @@ interface GeneratedRegion extends Region {
 
 /** Each op's emitter, by opcode. A new op without one is found by the unit tests. */
 export function opEmitters(): readonly (OpEmitter | undefined)[] {
-  const byName = new Map([...controlEmitters(), ...moveEmitters(), ...arithmeticEmitters(), ...shiftEmitters(), ...memoryEmitters()]);
+  const byName = new Map([
+    ...controlEmitters(),
+    ...moveEmitters(),
+    ...arithmeticEmitters(),
+    ...shiftEmitters(),
+    ...memoryEmitters(),
+    ...vectorEmitters(),
+  ]);
   return opNames.map((name) => byName.get(name));
 }
 

@@ -1,4 +1,5 @@
 import { Op, type OpName, opNames } from "../ops";
+import { vectorHelpers } from "./vectorHelpers";
 
 /** What an op does with its operands and flags: bits of `operandUse`. */
 export const READS_D = 1 << 0;
@@ -15,6 +16,8 @@ export const SETS_FLAGS = 1 << 7;
 export const READS_FLAGS = 1 << 8;
 /** Ends a piece of straight-line code. */
 export const IS_CONTROL = 1 << 9;
+/** Works on vectors: operands are pairs of slots; a is the destination. */
+export const IS_VECTOR = 1 << 10;
 
 const unary = READS_A | WRITES_D;
 const binary = READS_A | READS_B | WRITES_D;
@@ -46,10 +49,13 @@ const byName: readonly (readonly [RegExp, number])[] = [
   [/^ldw?\d/, binary | MAY_LEAVE],
   [/^st\d/, READS_D | READS_A | READS_B | MAY_LEAVE],
   [/^segment$/, unary | MAY_LEAVE],
+  [/^v_u?comis[sd]$/, IS_VECTOR | READS_A | READS_B | MAY_LEAVE | SETS_FLAGS],
+  [/^v_(?!u?comis)/, IS_VECTOR | READS_A | READS_B | MAY_LEAVE],
   [/^aligned$/, READS_A | READS_B | MAY_LEAVE],
 ];
 
 function useOf(name: OpName): number {
+  if (vectorHelpers.has(name)) return IS_HELPER | READS_FLAGS;
   const rows = byName.filter(([pattern]) => pattern.test(name));
   if (rows.length !== 1) throw new Error(`the back end knows ${rows.length} uses of op ${name}`);
   return rows[0][1];

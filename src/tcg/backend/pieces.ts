@@ -5,6 +5,7 @@ import {
   countMask,
   IS_CONTROL,
   IS_HELPER,
+  IS_VECTOR,
   isConditionalBranch,
   isForwardBranch,
   isShift,
@@ -112,6 +113,7 @@ function examine(ops: RegionOps, first: number, end: number, instructions: Uint1
       ((use & READS_A) !== 0 ? registerBit(a[i]) : 0) |
       ((use & READS_B) !== 0 ? registerBit(b[i]) : 0);
     ops.defines[i] = ((use & WRITES_D) !== 0 ? registerBit(d[i]) : 0) | ((use & WRITES_B) !== 0 ? registerBit(b[i]) : 0);
+    if ((use & IS_VECTOR) !== 0) ops.defines[i] |= registerBit(a[i]);
     ops.leaves[i] = (use & MAY_LEAVE) !== 0 ? 1 : 0;
     const sets = (use & SETS_FLAGS) !== 0 || (isShift[ops.opcode[i]] && constantCount(ops, i) > 0);
     const looks = (use & READS_FLAGS) !== 0 && !(isShift[ops.opcode[i]] && b[i] === SLOT_ZERO);
@@ -123,7 +125,9 @@ function examine(ops: RegionOps, first: number, end: number, instructions: Uint1
         : ((use & READS_D) !== 0 ? tempBit(d[i]) : 0) |
           ((use & READS_A) !== 0 ? tempBit(a[i]) : 0) |
           ((use & READS_B) !== 0 ? tempBit(b[i]) : 0);
-    // A helper may write whatever its operands name, and their neighbours.
+    if ((use & IS_VECTOR) !== 0) reads[i - first] |= tempBit(a[i] + 8) | tempBit(b[i] + 8);
+    // A helper may write whatever its operands name, and their neighbours; a vector op the pair of its destination.
+    if ((use & IS_VECTOR) !== 0) wrote[i - first] |= tempBit(a[i]) | tempBit(a[i] + 8);
     if ((use & IS_HELPER) !== 0) wrote[i - first] |= tempBit(a[i]) | tempBit(a[i] + 8) | tempBit(b[i]) | tempBit(b[i] + 8);
   }
   for (let k = 0; k < instructions.length; k++) {

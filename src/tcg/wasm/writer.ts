@@ -3,7 +3,10 @@ import { assert } from "../../common/errors";
 /** Value types as the binary format encodes them. */
 export const I32 = 0x7f;
 export const I64 = 0x7e;
-export type Type = typeof I32 | typeof I64;
+export const F32 = 0x7d;
+export const F64 = 0x7c;
+export const V128 = 0x7b;
+export type Type = typeof I32 | typeof I64 | typeof F32 | typeof F64 | typeof V128;
 
 /** Opcodes without immediates, by their text-format names. */
 export const W = {
@@ -122,6 +125,12 @@ export class FunctionWriter {
 
   op3(first: number, second: number, third: number): this {
     return this.byte(first).byte(second).byte(third);
+  }
+
+  /** Instructions as bytes. */
+  raw(bytes: readonly number[]): this {
+    for (const byte of bytes) this.byte(byte);
+    return this;
   }
 
   unsigned(value: number): this {

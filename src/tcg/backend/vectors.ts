@@ -1,0 +1,162 @@
+import { SLOT_MXCSR } from "../layout";
+import type { OpName } from "../ops";
+import { vectorNames } from "../vector/names";
+import { vectorPrograms } from "../vector/programs";
+import type { VectorField, VectorLocals, VectorSite } from "../vector/site";
+import { access, get, i32, S, simd, simdLane, vectorAccess } from "../vector/wasm";
+import { M, W } from "../wasm/writer";
+import { KIND_RAW } from "./flags";
+import type { OpEmitter, RegionFunction } from "./function";
+
+const F32_LOAD = 0x2a;
+const F64_LOAD = 0x2b;
+const F32_STORE = 0x38;
+const F64_STORE = 0x39;
+const F32_REINTERPRET_I32 = 0xbe;
+const F64_REINTERPRET_I64 = 0xbf;
+const I32_REINTERPRET_F32 = 0xbc;
+const I64_REINTERPRET_F64 = 0xbd;
+const I64X2_EXTRACT = 0x1d;
+
+/** A vector op in generated code. Vector registers are in memory; temporaries are pairs of locals. What is not ordinary is left to the interpreter. */
+class GeneratedSite implements VectorSite {
+  readonly locals: VectorLocals;
+  readonly immediate: number;
+
+  constructor(
+    private readonly f: RegionFunction,
+    private readonly i: number,
+  ) {
+    this.locals = f.vectorLocals();
+    this.immediate = f.ops.hi[i] & 0xff;
+  }
+
+  private slot(field: VectorField): number {
+    return field === "a" ? this.f.ops.a[this.i] : this.f.ops.b[this.i];
+  }
+
+  code(...bytes: number[]): void {
+    this.f.w.raw(bytes);
+  }
+
+  pushVector(field: VectorField): void {
+    const { f } = this;
+    const slot = this.slot(field);
+    if (f.isMemorySlot(slot)) this.code(...get(f.cpu), ...vectorAccess(S.load, slot));
+    else {
+      f.push(slot);
+      this.code(...simd(S.i64x2Splat));
+      f.push(slot + 8);
+      this.code(...simdLane(S.i64x2Replace, 1));
+    }
+  }
+
+  pushDouble(field: VectorField): void {
+    const { f } = this;
+    const slot = this.slot(field);
+    if (f.isMemorySlot(slot)) this.code(...get(f.cpu), ...access(F64_LOAD, 3, slot));
+    else {
+      f.push(slot);
+      this.code(F64_REINTERPRET_I64);
+    }
+  }
+
+  pushSingle(field: VectorField): void {
+    const { f } = this;
+    const slot = this.slot(field);
+    if (f.isMemorySlot(slot)) this.code(...get(f.cpu), ...access(F32_LOAD, 2, slot));
+    else {
+      f.push(slot);
+      this.code(W.i32Wrap, F32_REINTERPRET_I32);
+    }
+  }
+
+  pushWord(field: VectorField): void {
+    this.f.push(this.slot(field));
+  }
+
+  pushImmediate(): void {
+    this.code(...i32(this.immediate));
+  }
+
+  pushWide(): void {
+    this.code(...i32((this.f.ops.hi[this.i] >> 8) & 1));
+  }
+
+  pushMxcsr(): void {
+    this.f.w.get(this.f.cpu).mem(M.i32Load, SLOT_MXCSR);
+  }
+
+  storeVector(local: number): void {
+    const { f } = this;
+    const slot = this.slot("a");
+    if (f.isMemorySlot(slot)) {
+      this.code(...get(f.cpu), ...get(local), ...vectorAccess(S.store, slot));
+      return;
+    }
+    for (const lane of [0, 1]) {
+      this.code(...get(local), ...simdLane(I64X2_EXTRACT, lane));
+      f.assign(slot + 8 * lane);
+    }
+  }
+
+  storeDouble(local: number): void {
+    const { f } = this;
+    const slot = this.slot("a");
+    if (f.isMemorySlot(slot)) this.code(...get(f.cpu), ...get(local), ...access(F64_STORE, 3, slot));
+    else {
+      this.code(...get(local), I64_REINTERPRET_F64);
+      f.assign(slot);
+    }
+  }
+
+  storeSingle(local: number): void {
+    const { f } = this;
+    const slot = this.slot("a");
+    if (f.isMemorySlot(slot)) {
+      this.code(...get(f.cpu), ...get(local), ...access(F32_STORE, 2, slot));
+      return;
+    }
+    f.push(slot);
+    f.w.i64Halves(0, -1).op(W.i64And);
+    this.code(...get(local), I32_REINTERPRET_F32, W.i64ExtendU, W.i64Or);
+    f.assign(slot);
+  }
+
+  storeWord(local: number): void {
+    const slot = this.slot("a");
+    this.f.begin(slot);
+    this.f.w.get(local);
+    this.f.assign(slot);
+  }
+
+  storeFlags(): void {
+    const { w, flagLocals } = this.f;
+    w.set(flagLocals.fx).get(this.locals.n).set(flagLocals.fr);
+    w.i64(0).set(flagLocals.cx).get(flagLocals.fx).i64(63).op(W.i64ShrU).set(flagLocals.cy);
+    this.f.setKind(KIND_RAW);
+  }
+
+  require(): void {
+    const { f } = this;
+    f.w.op(W.i32Eqz).if();
+    f.leaveAt(this.i);
+    f.w.end();
+  }
+}
+
+/** Emitters of the vector ops. Those without code of their own call the helper. */
+export function vectorEmitters(): Map<OpName, OpEmitter> {
+  return new Map(
+    vectorNames.map((name) => {
+      const program = vectorPrograms.get(name);
+      return [
+        `v_${name}`,
+        (f, i) => {
+          if (program === undefined) f.helper(i);
+          else program(new GeneratedSite(f, i));
+        },
+      ];
+    }),
+  );
+}
