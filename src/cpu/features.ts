@@ -117,6 +117,7 @@ const rows = [
   { name: "fsrm", at: LEAF_7_EDX, bit: 4 },
   { name: "xsaveopt", at: LEAF_D1_EAX, bit: 0, needs: ["xsave"] },
   { name: "xsavec", at: LEAF_D1_EAX, bit: 1, needs: ["xsave"] },
+  { name: "xgetbv1", at: LEAF_D1_EAX, bit: 2, needs: ["xsave"] },
   { name: "xsaves", at: LEAF_D1_EAX, bit: 3, needs: ["xsavec"] },
   { name: "lahf", at: EXTENDED_1_ECX, bit: 0 },
   { name: "lzcnt", at: EXTENDED_1_ECX, bit: 5 },

@@ -92,6 +92,11 @@ export const helperNames = [
   "cpuid",
   "xgetbv",
   "xsetbv",
+  /**
+   * xsaveReady: #UD, #GP(0) and #NM of XSAVE and its kin, lo: kind (cpu/xsave.ts). xsave: linear address of the area in slot a, lo: kind, hi: 1 with REX.W.
+   */
+  "xsaveReady",
+  "xsave",
   "swapgs",
   /** enter with nesting level hi (1-31), frame size lo bits 0-15, operand size lo bits 16-23. Level 0 is expressed in ops. */
   "enter",

@@ -79,6 +79,9 @@ const rows = `
   AE/3:reg wrgsbase Ry f3 o64 fsgsbase
   AE/0:mem fxsave M np
   AE/1:mem fxrstor M np
+  AE/4:mem xsave M np xsave
+  AE/5:mem xrstor M np xsave
+  AE/6:mem xsaveopt M np xsaveopt
   AE/5:reg lfence - np
   AE/6:reg mfence - np
   AE/7:reg sfence - np
@@ -115,6 +118,9 @@ const rows = `
   C4-C6 simd Ib modrm
   C7/1:mem cmpxchg16b M w1 o64 lock cx16
   C7/1:mem cmpxchg8b Mq w0 lock
+  C7/3:mem xrstors M np xsaves
+  C7/4:mem xsavec M np xsavec
+  C7/5:mem xsaves M np xsaves
   C7/6:reg rdrand Rv nf rdrand
   C7/7:reg rdpid Rq f3 o64 rdpid
   C7/7:reg rdpid Rd f3 i64 rdpid

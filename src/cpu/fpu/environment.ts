@@ -134,10 +134,10 @@ export const EXTENDED_AREA_BYTES = 512;
 const EXTENDED_REGISTERS = 32;
 
 /**
- * The x87 part of FXSAVE; MXCSR and the XMM registers are cpu/simd/savedState.ts's. `wide`: with REX.W pointers have 64 bits and no selectors.
+ * The x87 part of FXSAVE and of XSAVE's legacy region, to memory that has been probed; MXCSR and the XMM registers are cpu/simd/savedState.ts's. `wide`: with REX.W
+ * pointers have 64 bits and no selectors.
  */
 export function storeExtended(fpu: FpuState, memory: StateMemory, address: bigint, wide: boolean): boolean {
-  if (!memory.probeWrite(address, EXTENDED_AREA_BYTES)) return false;
   const words = [fpu.control, fpu.status, fpu.occupied, fpu.opcode];
   const pointer = (offset: bigint, selector: number): bigint => (wide ? offset : BigInt.asUintN(32, offset) | (BigInt(selector) << 32n));
   return (
@@ -152,22 +152,23 @@ export function storeExtended(fpu: FpuState, memory: StateMemory, address: bigin
   );
 }
 
-/** FXRSTOR of what `storeExtended` leaves. Reads the whole area's x87 part before anything changes. */
-export function loadExtended(fpu: FpuState, memory: StateMemory, address: bigint, wide: boolean): boolean {
+/** Reads what `storeExtended` leaves, and returns what makes it the unit's state; undefined on a fault. */
+export function readExtended(fpu: FpuState, memory: StateMemory, address: bigint, wide: boolean): (() => void) | undefined {
   const words = memory.read(address, 0, 8);
   const instruction = words === undefined ? undefined : memory.read(address, 8, 8);
   const operand = instruction === undefined ? undefined : memory.read(address, 16, 8);
-  if (words === undefined || instruction === undefined || operand === undefined) return false;
+  if (words === undefined || instruction === undefined || operand === undefined) return undefined;
   const registers = readRegisters(memory, address, EXTENDED_REGISTERS, 16);
-  if (registers === undefined || memory.read(address, EXTENDED_AREA_BYTES - 8, 8) === undefined) return false;
-  fpu.control = Number(words & 0xffffn);
-  fpu.status = Number((words >> 16n) & 0xffffn);
-  fpu.occupied = Number((words >> 32n) & 0xffn);
-  fpu.opcode = Number((words >> 48n) & 0x7ffn);
-  fpu.instructionOffset = wide ? instruction : instruction & 0xffff_ffffn;
-  fpu.instructionSelector = wide ? 0 : Number((instruction >> 32n) & 0xffffn);
-  fpu.operandOffset = wide ? operand : operand & 0xffff_ffffn;
-  fpu.operandSelector = wide ? 0 : Number((operand >> 32n) & 0xffffn);
-  takeRegisters(fpu, registers);
-  return true;
+  if (registers === undefined) return undefined;
+  return () => {
+    fpu.control = Number(words & 0xffffn);
+    fpu.status = Number((words >> 16n) & 0xffffn);
+    fpu.occupied = Number((words >> 32n) & 0xffn);
+    fpu.opcode = Number((words >> 48n) & 0x7ffn);
+    fpu.instructionOffset = wide ? instruction : instruction & 0xffff_ffffn;
+    fpu.instructionSelector = wide ? 0 : Number((instruction >> 32n) & 0xffffn);
+    fpu.operandOffset = wide ? operand : operand & 0xffff_ffffn;
+    fpu.operandSelector = wide ? 0 : Number((operand >> 32n) & 0xffffn);
+    takeRegisters(fpu, registers);
+  };
 }

@@ -3,7 +3,7 @@ import { STATUS_FAULT, STATUS_OK } from "../../tcg/ops";
 import { CR0_NE, CS, EXC_GP, EXC_MF } from "../state";
 import { readSse, storeSse } from "../simd/savedState";
 import type { CpuSystem } from "../system/system";
-import { type EnvironmentFormat, loadExtended, storeExtended } from "./environment";
+import { type EnvironmentFormat, EXTENDED_AREA_BYTES, readExtended, storeExtended } from "./environment";
 import type { X87Host } from "./core";
 import { isControl, X87Unit } from "./unit";
 
@@ -12,7 +12,7 @@ type X87Helper = (a: number, b: number, lo: number, hi: number) => number;
 /** IA32_MISC_ENABLE: FOP is updated by every instruction, not only by those that bring about an unmasked exception. */
 const FOPCODE_COMPATIBILITY = 1n << 2n;
 
-class ProcessorHost implements X87Host {
+export class ProcessorHost implements X87Host {
   constructor(private readonly system: CpuSystem) {}
 
   read(address: bigint, offset: number, size: 2 | 4 | 8): bigint | undefined {
@@ -102,10 +102,15 @@ export function x87Helpers(system: CpuSystem): Record<"x87" | "x87Wait" | "fxsav
       return STATUS_OK;
     },
     x87Wait: () => (unit.waits() ? STATUS_FAULT : STATUS_OK),
-    fxsave: extended((...area) => storeExtended(...area) && storeSse(state, host, area[2])),
+    fxsave: extended(
+      (...area) => host.probeWrite(area[2], EXTENDED_AREA_BYTES) && storeExtended(...area) && storeSse(state, host, area[2]),
+    ),
     fxrstor: extended((...area) => {
       const takeSse = readSse(state, host, area[2]);
-      if (takeSse === undefined || !loadExtended(...area)) return false;
+      const takeX87 = takeSse === undefined ? undefined : readExtended(...area);
+      // The area is read to its end.
+      if (takeSse === undefined || takeX87 === undefined || host.read(area[2], EXTENDED_AREA_BYTES - 8, 8) === undefined) return false;
+      takeX87();
       takeSse();
       return true;
     }),

@@ -209,5 +209,11 @@ export const emitters: { readonly [name in Mnemonic]: (e: Emission) => void } = 
   xgetbv: system.plain("xgetbv"),
   xlat: moves.translateByte,
   xor: arithmetic.binary("xorf"),
+  xrstor: x87.componentState("xrstor"),
+  xrstors: x87.componentState("xrstors"),
+  xsave: x87.componentState("xsave"),
+  xsavec: x87.componentState("xsavec"),
+  xsaveopt: x87.componentState("xsaveopt"),
+  xsaves: x87.componentState("xsaves"),
   xsetbv: system.setExtendedControl,
 };

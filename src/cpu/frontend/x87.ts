@@ -2,6 +2,7 @@
 import { EXTENDED_AREA_BYTES, environmentBytes, saveBytes } from "../fpu/environment";
 import { SLOT_ZERO } from "../../tcg/layout";
 import { MODE_FPU_EM, MODE_FPU_MP, MODE_FPU_TS } from "../mode";
+import { EXTENDED_OFFSET, type XsaveKind, xsaveKinds } from "../xsave";
 import { type Emission, VECTOR_NM } from "./emission";
 
 /** Memory operand of an instruction: bytes, whether they are written, and what they are to be aligned to where the mode checks that. */
@@ -71,5 +72,15 @@ export function extendedState(name: "fxsave" | "fxrstor") {
     if (!unitAvailable(e)) return;
     e.addressMemory(EXTENDED_AREA_BYTES, name === "fxsave", 0);
     e.helper(name, e.linearAddress(), SLOT_ZERO, e.is64 && e.insn.rexW ? 1 : 0);
+  };
+}
+
+/** XSAVE and its kin. What refuses the instruction as a whole comes before its operand is looked at; how long that is the helper knows. */
+export function componentState(name: XsaveKind) {
+  return (e: Emission): void => {
+    const kind = xsaveKinds.indexOf(name);
+    e.helper("xsaveReady", SLOT_ZERO, SLOT_ZERO, kind);
+    e.addressMemory(EXTENDED_OFFSET, !name.startsWith("xrstor"), 0);
+    e.helper("xsave", e.linearAddress(), SLOT_ZERO, kind, e.is64 && e.insn.rexW ? 1 : 0);
   };
 }

@@ -2,6 +2,7 @@ import { type CpuFeatures, type CpuidRegister, definedCr4, featureWord } from ".
 import type { CpuSelection, Vendor } from "../models";
 import { PHYSICAL_BITS } from "../pageWalk";
 import { CR4_OSXSAVE, CR4_PKE, type CpuState, EFER_LMA, EFER_LME, EFER_NXE, EFER_SCE } from "../state";
+import { compactedLayout, standardEnd, type StateComponent, stateComponents } from "./stateComponents";
 import { type Topology, idBits } from "../topology";
 
 /** Frequency of the TSC, of the core crystal and of the local APIC timer's input, in Hz: one tick a nanosecond of virtual time. */
@@ -26,10 +27,6 @@ const highest: Readonly<Record<Vendor, { readonly basic: number; readonly extend
   intel: { basic: 0x1f, extended: 0x8000_0008 },
   amd: { basic: 0x10, extended: 0x8000_001e },
 };
-/** XCR0: the upper halves of YMM; bytes of the XSAVE area without them, and theirs. */
-const XCR0_AVX = 4;
-const XSAVE_BASE = 576;
-const XSAVE_AVX = 256;
 /** Leaf 7 ECX: CR4.PKE is set. */
 const OSPKE = 1 << 4;
 /** First of the leaves that processors leave to hypervisors. */
@@ -51,6 +48,7 @@ export class CpuModel {
   /** Bits of an APIC id for the thread in its core, and for the thread in its socket. */
   private readonly threadBits: number;
   private readonly socketBits: number;
+  private readonly components: readonly StateComponent[];
   private readonly words = new Map<string, number>();
 
   /** `seed`: of RDRAND and RDSEED. */
@@ -60,6 +58,7 @@ export class CpuModel {
     readonly seed = 0,
   ) {
     this.features = selection.features;
+    this.components = stateComponents(selection.features);
     this.vendor = selection.vendor;
     this.signature = identities[this.vendor].signature;
     this.definedCr4 = definedCr4(this.features);
@@ -205,13 +204,19 @@ export class CpuModel {
     return none;
   }
 
-  /** Leaf 0xD: the XSAVE area (SDM vol. 1, "Enumeration of CPU Support for XSAVE Features"): the legacy part and the header, then the upper halves of YMM. */
+  /** Leaf 0xD: the XSAVE area (SDM vol. 1, "Enumeration of CPU Support for XSAVE Features"): sizes, and where each component lies. */
   private extendedStateLeaf(subleaf: number, xcr0: number): CpuidResult {
-    const size = (components: number): number => ((components & XCR0_AVX) === 0 ? XSAVE_BASE : XSAVE_BASE + XSAVE_AVX);
-    const supported = this.features.avx ? 7 : 3;
-    if (subleaf === 0) return { eax: supported, ebx: size(xcr0), ecx: size(supported), edx: 0 };
-    if (subleaf === 1) return { ...none, eax: this.bits(0xd, 1, "eax"), ebx: this.features.xsavec ? size(xcr0) : 0 };
-    return subleaf === 2 && this.features.avx ? { ...none, eax: XSAVE_AVX, ebx: XSAVE_BASE } : none;
+    const { components } = this;
+    const supported = components.reduce((mask, { bit }) => mask | (1 << bit), 0);
+    if (subleaf === 0) {
+      return { eax: supported, ebx: standardEnd(components, BigInt(xcr0)), ecx: standardEnd(components, BigInt(supported)), edx: 0 };
+    }
+    if (subleaf === 1) {
+      const { end } = compactedLayout(components, BigInt(xcr0));
+      return { ...none, eax: this.bits(0xd, 1, "eax"), ebx: this.features.xsavec ? end : 0 };
+    }
+    const component = components.find(({ bit }) => bit >= 2 && bit === subleaf);
+    return component === undefined ? none : { eax: component.size, ebx: component.offset, ecx: component.aligned ? 2 : 0, edx: 0 };
   }
 
   /** Leaves 0xB and 0x1F: the levels thread and core. */

@@ -1,9 +1,10 @@
 import { assert } from "../../common/errors";
 import { STATUS_FAULT, STATUS_LEAVE, STATUS_OK } from "../../tcg/ops";
 import { type HelperName, helperNames } from "../helperIds";
-import { x87Helpers } from "../fpu/helpers";
+import { ProcessorHost, x87Helpers } from "../fpu/helpers";
 import { integerHelpers } from "../helpers/integer";
 import {
+  CR0_TS,
   CR4_FSGSBASE,
   CR4_OSXMMEXCPT,
   CR4_OSXSAVE,
@@ -13,6 +14,7 @@ import {
   EXC_BR,
   EXC_DE,
   EXC_GP,
+  EXC_NM,
   EXC_UD,
   EXC_XM,
   FLAG_AC,
@@ -29,6 +31,7 @@ import {
 } from "../state";
 import { randomNumber } from "../random";
 import { SimdUnit } from "../simd/unit";
+import { isSupervisorKind, xsaveKinds } from "../xsave";
 import { softwareEvent, trapEvent } from "./delivery";
 import { canonical } from "./descriptors";
 import { ExtendedState } from "./extendedState";
@@ -94,7 +97,7 @@ export function buildHelpers(system: CpuSystem): readonly HelperFunction[] {
     arithmeticFault: () => state.raise((state.cr4 & CR4_OSXMMEXCPT) !== 0 ? EXC_XM : EXC_UD),
   });
 
-  const extendedState = new ExtendedState(state, system.model.features);
+  const extendedState = new ExtendedState(state, new ProcessorHost(system), system.model.features);
 
   const byName: Record<HelperName, HelperFunction> = {
     ...x87Helpers(system),
@@ -348,6 +351,12 @@ export function buildHelpers(system: CpuSystem): readonly HelperFunction[] {
       if ((state.cr4 & CR4_OSXSAVE) === 0) return fault(EXC_UD);
       return privileged() && extendedState.write(state.gpr32(1), edxEax()) ? STATUS_OK : fault(EXC_GP, 0);
     },
+    xsaveReady: (_a, _b, kind) => {
+      if ((state.cr4 & CR4_OSXSAVE) === 0) return fault(EXC_UD);
+      if (isSupervisorKind(xsaveKinds[kind]) && !privileged()) return fault(EXC_GP, 0);
+      return (state.cr0 & CR0_TS) !== 0 ? fault(EXC_NM) : STATUS_OK;
+    },
+    xsave: (a, _b, kind, wide) => status(extendedState.execute(xsaveKinds[kind], get(a), edxEax(), wide !== 0)),
     swapgs: () => {
       if (!privileged()) return fault(EXC_GP, 0);
       const base = state.segBase(GS);

@@ -25,6 +25,8 @@ export class Msrs {
     switch (index) {
       case 0x10:
         return this.tsc();
+      case 0xda0: // IA32_XSS: no supervisor state is managed
+        return features.xsaves ? 0n : undefined;
       case 0x3b:
         return features["tsc-adjust"] ? state.tscAdjust : undefined;
       case 0x17: // platform id
@@ -83,6 +85,8 @@ export class Msrs {
       case 0x10:
         this.moveTsc(value - this.tsc());
         return true;
+      case 0xda0:
+        return features.xsaves && value === 0n;
       case 0x3b:
         if (!features["tsc-adjust"]) return false;
         this.moveTsc(value - state.tscAdjust);

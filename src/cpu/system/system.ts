@@ -254,6 +254,7 @@ export class CpuSystem implements SystemContext {
     state.smbase = 0x30000;
     state.plainMsrs.clear();
     state.fpu.powerOn();
+    state.xcr0 = 1;
     state.resetVectors();
     state.nmiPending = state.smiPending = state.initPending = state.intrPending = false;
     state.inSmm = false;
@@ -280,7 +281,6 @@ export class CpuSystem implements SystemContext {
     state.cr3 = 0;
     state.cr4 = 0;
     state.efer = 0;
-    state.xcr0 = 1;
     state.cpl = 0;
     state.setSegment(CS, 0xf000, 0xffff0000n, 0xffff, 0x9b);
     for (const segment of [ES, SS, DS, FS, GS]) state.setSegment(segment, 0, 0n, 0xffff, 0x93);

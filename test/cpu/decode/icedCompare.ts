@@ -55,6 +55,12 @@ const covered: Partial<Record<Mnemonic, readonly string[]>> = {
   wbinvd: ["wbinvd", "wbnoinvd"],
   xchg: ["xchg", "nop"],
   xlat: ["xlatb"],
+  xrstor: ["xrstor", "xrstor64"],
+  xrstors: ["xrstors", "xrstors64"],
+  xsave: ["xsave", "xsave64"],
+  xsavec: ["xsavec", "xsavec64"],
+  xsaveopt: ["xsaveopt", "xsaveopt64"],
+  xsaves: ["xsaves", "xsaves64"],
 };
 const claimed = new Set<string>();
 

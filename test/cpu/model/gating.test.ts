@@ -29,7 +29,7 @@ function outcome(cpuModel: string, write: (a: Assembler) => unknown): number[] {
 /** CPUID of the CPU of such a machine, without one. */
 function cpuid(cpuModel: string, leaf: number, subleaf = 0): CpuidResult {
   const model = new CpuModel(parseCpuModel(cpuModel, "cpuModel"), arrange(1, {}, "cpuModel"));
-  const state = { index: 0, cr4: 0, code64: true } as CpuState;
+  const state = { index: 0, cr4: 0, xcr0: 1, code64: true } as CpuState;
   return model.cpuid(leaf, subleaf, state, { enabled: true, x2apic: false });
 }
 
@@ -75,6 +75,10 @@ const instructions: Partial<Record<FeatureName, string>> = {
   lahf: "9f",
   cx16: "48 0f c7 08",
   monitor: "0f 01 c8",
+  xsave: "0f ae 20",
+  xsaveopt: "0f ae 30",
+  xsavec: "0f c7 20",
+  xsaves: "0f c7 28",
 };
 
 describe("features that a model has or lacks", () => {

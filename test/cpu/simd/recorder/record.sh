@@ -13,8 +13,8 @@ bundle() {
 }
 if [ "${1:-}" = --compare ]; then
   shift
-  bundle vexCompare
-  node "$work/vexCompare.cjs" "$work/vexNative" "$@"
+  cd "$here/../../../.."
+  node --import tsx "$here/vexCompare.ts" "$work/vexNative" "$@"
 else
   bundle main
   bundle vexMain
