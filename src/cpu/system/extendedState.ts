@@ -4,7 +4,7 @@ import { MXCSR_MASK, MXCSR_OFFSET } from "../simd/savedState";
 import { type CpuState, EXC_GP } from "../state";
 import type { CpuFeatures } from "../features";
 import { EXTENDED_OFFSET, HEADER_BYTES, LEGACY_BYTES, type XsaveKind } from "../xsave";
-import { compactedLayout, MXCSR_INITIAL, type StateComponent, stateComponents } from "./stateComponents";
+import { compactedLayout, MXCSR_INITIAL, type StateComponent, stateComponents, type StateOwner } from "./stateComponents";
 
 const SSE = 1n << 1n;
 const AVX = 1n << 2n;
@@ -20,15 +20,17 @@ const bitOf = ({ bit }: StateComponent): bigint => 1n << BigInt(bit);
  * optimisation is the processor's choice in each case: here everything counts as modified since the last XRSTOR.
  */
 export class ExtendedState {
+  private readonly state: CpuState;
   readonly components: readonly StateComponent[];
   /** Bits of XCR0 that the CPU knows. */
   readonly supported: bigint;
 
   constructor(
-    private readonly state: CpuState,
+    private readonly owner: StateOwner,
     private readonly memory: StateMemory,
     private readonly features: CpuFeatures,
   ) {
+    this.state = owner.state;
     this.components = stateComponents(features);
     this.supported = this.components.reduce((mask, component) => mask | bitOf(component), 0n);
   }
@@ -49,7 +51,7 @@ export class ExtendedState {
 
   /** XINUSE: components that differ from their initial configuration. MXCSR is not looked at. */
   private inUse(): bigint {
-    return this.components.reduce((mask, component) => (component.inUse(this.state) ? mask | bitOf(component) : mask), 0n);
+    return this.components.reduce((mask, component) => (component.inUse(this.owner) ? mask | bitOf(component) : mask), 0n);
   }
 
   /** One of the instructions; false on a fault. EDX:EAX is in `requested`. */
@@ -65,7 +67,7 @@ export class ExtendedState {
 
   /** Stores the components that EDX:EAX asks for and XCR0 enables. Nothing is written when the area cannot be. */
   private save(kind: Exclude<XsaveKind, "xrstor" | "xrstors">, address: bigint, requested: bigint, wide: boolean): boolean {
-    const { state, memory } = this;
+    const { owner, state, memory } = this;
     if (address % ALIGNMENT !== 0n) return this.refuse();
     const mask = requested & BigInt(state.xcr0);
     const compacted = kind === "xsavec" || kind === "xsaves";
@@ -85,7 +87,7 @@ export class ExtendedState {
     for (const component of this.components) {
       if ((stored & bitOf(component)) === 0n) continue;
       const part = component.bit < 2 ? 0 : offsetOf(component);
-      if (!component.store(state, memory, address + BigInt(part), wide)) return false;
+      if (!component.store(owner, memory, address + BigInt(part), wide)) return false;
     }
     // The standard format has MXCSR with either of its users, the compacted one with the registers.
     const control = compacted ? stored & SSE : mask & (SSE | AVX);
@@ -101,7 +103,7 @@ export class ExtendedState {
 
   /** XRSTOR, and with `supervisor` XRSTORS. Nothing changes when it faults. */
   private restore(address: bigint, requested: bigint, wide: boolean, supervisor: boolean): boolean {
-    const { state, memory } = this;
+    const { owner, state, memory } = this;
     if (address % ALIGNMENT !== 0n) return this.refuse();
     const enabled = BigInt(state.xcr0);
     const mask = requested & enabled;
@@ -125,12 +127,12 @@ export class ExtendedState {
       if ((mask & bitOf(component)) === 0n) continue;
       if ((present & bitOf(component)) === 0n) {
         changes.push(() => {
-          component.initialize(state);
+          component.initialize(owner);
         });
         continue;
       }
       const part = component.bit < 2 ? 0 : (layout?.offsets.get(component.bit) ?? component.offset);
-      const take = component.read(state, memory, address + BigInt(part), wide);
+      const take = component.read(owner, memory, address + BigInt(part), wide);
       if (take === undefined) return false;
       changes.push(take);
     }

@@ -97,7 +97,7 @@ export function buildHelpers(system: CpuSystem): readonly HelperFunction[] {
     arithmeticFault: () => state.raise((state.cr4 & CR4_OSXMMEXCPT) !== 0 ? EXC_XM : EXC_UD),
   });
 
-  const extendedState = new ExtendedState(state, new ProcessorHost(system), system.model.features);
+  const extendedState = new ExtendedState(system, new ProcessorHost(system), system.model.features);
 
   const byName: Record<HelperName, HelperFunction> = {
     ...x87Helpers(system),

@@ -6,6 +6,12 @@ import type { CpuFeatures } from "../features";
 import { EXTENDED_OFFSET } from "../xsave";
 import { SLOT_XMM, VECTOR_UPPER } from "../../tcg/layout";
 
+/** The CPU whose state it is. */
+export interface StateOwner {
+  readonly state: CpuState;
+  setPkru(value: number): void;
+}
+
 /** One component: its bit in XCR0 or, of supervisor state, in IA32_XSS. Addresses are those of the XSAVE area, or of the component's own part from bit 2 on. */
 export interface StateComponent {
   readonly bit: number;
@@ -15,12 +21,12 @@ export interface StateComponent {
   /** In the compacted format its part begins at a multiple of 64. */
   readonly aligned: boolean;
   /** Differs from its initial configuration. */
-  inUse(state: CpuState): boolean;
+  inUse(owner: StateOwner): boolean;
   /** To memory that has been probed; false on a fault. `wide`: with REX.W. */
-  store(state: CpuState, memory: StateMemory, address: bigint, wide: boolean): boolean;
+  store(owner: StateOwner, memory: StateMemory, address: bigint, wide: boolean): boolean;
   /** Reads it, and returns what makes it the CPU's state; undefined on a fault. */
-  read(state: CpuState, memory: StateMemory, address: bigint, wide: boolean): (() => void) | undefined;
-  initialize(state: CpuState): void;
+  read(owner: StateOwner, memory: StateMemory, address: bigint, wide: boolean): (() => void) | undefined;
+  initialize(owner: StateOwner): void;
 }
 
 /** Registers of 128 bits that code of the mode sees. */
@@ -37,7 +43,7 @@ const x87: StateComponent = {
   size: 160,
   offset: 0,
   aligned: false,
-  inUse: ({ fpu }) =>
+  inUse: ({ state: { fpu } }) =>
     fpu.control !== 0x37f ||
     fpu.status !== 0 ||
     fpu.occupied !== 0 ||
@@ -48,9 +54,9 @@ const x87: StateComponent = {
     fpu.operandSelector !== 0 ||
     fpu.exponents.some((exponent) => exponent !== 0) ||
     fpu.significands.some((significand) => significand !== 0n),
-  store: (state, memory, address, wide) => storeExtended(state.fpu, memory, address, wide),
-  read: (state, memory, address, wide) => readExtended(state.fpu, memory, address, wide),
-  initialize: ({ fpu }) => {
+  store: ({ state }, memory, address, wide) => storeExtended(state.fpu, memory, address, wide),
+  read: ({ state }, memory, address, wide) => readExtended(state.fpu, memory, address, wide),
+  initialize: ({ state: { fpu } }) => {
     fpu.initialize();
     fpu.exponents.fill(0);
     fpu.significands.fill(0n);
@@ -63,10 +69,10 @@ const sse: StateComponent = {
   size: 256,
   offset: 160,
   aligned: false,
-  inUse: (state) => anySlot(state, SLOT_XMM),
-  store: (state, memory, address) => storeXmm(state, memory, address, visible(state) * 2),
-  read: (state, memory, address) => readXmm(state, memory, address, visible(state) * 2),
-  initialize: (state) => {
+  inUse: ({ state }) => anySlot(state, SLOT_XMM),
+  store: ({ state }, memory, address) => storeXmm(state, memory, address, visible(state) * 2),
+  read: ({ state }, memory, address) => readXmm(state, memory, address, visible(state) * 2),
+  initialize: ({ state }) => {
     state.slots.fill(0n, SLOT_XMM / 8, SLOT_XMM / 8 + visible(state) * 2);
   },
 };
@@ -77,12 +83,12 @@ const avx: StateComponent = {
   size: 256,
   offset: 576,
   aligned: false,
-  inUse: (state) => anySlot(state, UPPER),
-  store: (state, memory, address) => {
+  inUse: ({ state }) => anySlot(state, UPPER),
+  store: ({ state }, memory, address) => {
     for (let i = 0; i < visible(state) * 2; i++) if (!memory.write(address, i * 8, 8, state.slots[UPPER / 8 + i])) return false;
     return true;
   },
-  read: (state, memory, address) => {
+  read: ({ state }, memory, address) => {
     const values: bigint[] = [];
     for (let i = 0; i < visible(state) * 2; i++) {
       const value = memory.read(address, i * 8, 8);
@@ -93,14 +99,34 @@ const avx: StateComponent = {
       state.slots.set(values, UPPER / 8);
     };
   },
-  initialize: (state) => {
+  initialize: ({ state }) => {
     state.slots.fill(0n, UPPER / 8, UPPER / 8 + visible(state) * 2);
+  },
+};
+
+/** Rights of protection keys. */
+const pkru: StateComponent = {
+  bit: 9,
+  size: 8,
+  offset: 2688,
+  aligned: false,
+  inUse: ({ state }) => state.pkru !== 0,
+  store: ({ state }, memory, address) => memory.write(address, 0, 8, BigInt(state.pkru >>> 0)),
+  read: (owner, memory, address) => {
+    const value = memory.read(address, 0, 4);
+    if (value === undefined) return undefined;
+    return () => {
+      owner.setPkru(Number(value));
+    };
+  },
+  initialize: (owner) => {
+    owner.setPkru(0);
   },
 };
 
 /** The components of a CPU, by bit. */
 export function stateComponents(features: CpuFeatures): readonly StateComponent[] {
-  return [x87, sse, ...(features.avx ? [avx] : [])];
+  return [x87, sse, ...(features.avx ? [avx] : []), ...(features.pku ? [pkru] : [])];
 }
 
 /** Where the parts of the components in `mask` (beyond the legacy region) lie in the compacted format, and where the last one ends. */

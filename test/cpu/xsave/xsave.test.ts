@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { describe, test } from "node:test";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
-import { CR0_TS, CR4_OSXSAVE } from "../../../src/cpu/state";
+import { CR0_TS, CR4_OSXSAVE, CR4_PKE } from "../../../src/cpu/state";
 import { SLOT_XMM, VECTOR_UPPER } from "../../../src/tcg/layout";
 import type { Assembler } from "../../machine/assembler";
 import { MIB } from "../../machine/runGuest";
@@ -235,6 +235,27 @@ describe("faults of the XSAVE instructions", () => {
     assert.deepEqual(vectors(write(0x100)), [13]);
   });
 
+  test("PKRU is component 9", () => {
+    const guest = guestOf(
+      (a) => {
+        use(a, "xsavec", DATA, 0x200);
+        // WRPKRU.
+        a.mov("rax", 0x55).mov("rcx", 0).mov("rdx", 0).bytes(0x0f, 0x01, 0xef);
+        use(a, "xsave", DATA + 0x1000, 0x200);
+        use(a, "xrstor", DATA, 0x200);
+      },
+      ({ machine }) => {
+        machine.cpus[0].state.cr4 |= CR4_PKE;
+        machine.cpus[0].state.xcr0 = 0x207;
+        machine.cpus[0].state.pkru = 0x30;
+      },
+    );
+    guest.finish();
+    assert.deepEqual(guest.deliveries, []);
+    assert.deepEqual([guest.read32(DATA + 576), guest.read32(DATA + 0x1000 + 2688)], [0x30, 0x55]);
+    assert.equal(guest.machine.cpus[0].state.pkru, 0x30);
+  });
+
   test("CPUID leaf 0xD tells sizes and places", () => {
     const guest = guestOf((a) => a);
     const { state, system } = guest.machine.cpus[0];
@@ -244,5 +265,6 @@ describe("faults of the XSAVE instructions", () => {
     assert.equal(leaf(0).ebx, 576);
     assert.equal(leaf(1).eax & 0xf, 0xf);
     assert.deepEqual(leaf(2), { eax: 256, ebx: 576, ecx: 0, edx: 0 });
+    assert.deepEqual(leaf(9), { eax: 8, ebx: 2688, ecx: 0, edx: 0 });
   });
 });
