@@ -4,6 +4,7 @@ import { Debugger, type DebuggerSink } from "../debugger/debugger";
 import { completeCommand, isCommand, runCommandLine, type CommandContext } from "../debugger/console/console";
 import type { FilterSpec } from "../debugger/eventFilters";
 import { compile, parseExpression, toInteger } from "../debugger/expr";
+import { splitAssignment } from "../debugger/inspect/assignment";
 import { DisassemblyReader } from "../debugger/inspect/disassembly";
 import { Inspector } from "../debugger/inspect/inspector";
 import { readGuest, writeGuest } from "../debugger/inspect/memory";
@@ -12,11 +13,13 @@ import type { GuestEnd, Stop } from "../debugger/stops";
 import type { DebugCpu } from "../debugger/target";
 import { activityText } from "../debugger/words";
 import { UserError } from "../machine/errors";
+import { Pace } from "../machine/pace";
 import { guestWrite } from "./guestWrite";
 import { loadGuest } from "./guestLoader";
 import { IcedDisassembler } from "./icedDisassembler";
 import { interruptState } from "./interruptState";
 import type { LaunchAttributes } from "./protocol";
+import { RecordingFile } from "./recordingFile";
 import type { EngineEvent, EngineMethod, EngineMethods, StopView, ThreadView } from "./rpc";
 
 type Handlers = { readonly [M in EngineMethod]: (args: EngineMethods[M]["args"]) => EngineMethods[M]["result"] };
@@ -32,6 +35,8 @@ interface Session {
   readonly debugger: Debugger;
   readonly inspector: Inspector;
   readonly machine: ReturnType<typeof loadGuest>["machine"];
+  readonly recording: RecordingFile | undefined;
+  readonly pace: Pace | undefined;
 }
 
 /** Everything a session's requests need, over plain data. `tell` sends events out. */
@@ -89,8 +94,11 @@ export class Engine {
     session.filters.replace("workspace", attributes.workspaceInterruptBreakpoints ?? []);
     if (attributes.serial !== undefined && attributes.serial !== "stdio" && attributes.serial !== "none")
       createSerialFile(attributes.serial);
+    this.session?.recording?.close("quit");
+    const recording = attributes.record === undefined ? undefined : new RecordingFile(attributes.record, machine);
+    const pace = attributes.pace === true ? new Pace(() => performance.now(), machine.now()) : undefined;
     this.attributes = attributes;
-    this.session = { debugger: session, inspector: new Inspector(session), machine };
+    this.session = { debugger: session, inspector: new Inspector(session), machine, recording, pace };
     for (const warning of [...warnings, ...symbols.warnings]) sink.output(`${warning}\n`, "console");
     return { cpus: machine.cpus.length, entry };
   }
@@ -128,9 +136,13 @@ export class Engine {
     const { session } = this;
     if (session === undefined || !session.debugger.isRunning) return;
     const start = performance.now();
+    const { pace, machine } = session;
+    const until = pace?.until(machine.now()) ?? Infinity;
+    if (pace !== undefined && until <= machine.now() && !session.debugger.pausing)
+      return this.schedule(Math.min(pace.wait(machine.now()), waitingMilliseconds));
     let result: Stop | GuestEnd | undefined;
     try {
-      result = session.debugger.advance(this.budget);
+      result = session.debugger.advance(this.budget, until);
     } catch (error) {
       // A bug of ours must not look like a guest that runs for ever.
       this.flushSerial();
@@ -157,6 +169,7 @@ export class Engine {
 
   private tellEnd(session: Session, result: Stop | GuestEnd): void {
     this.flushSerial();
+    if ("exitCode" in result) session.recording?.close("quit");
     if ("exitCode" in result) this.tell({ kind: "ended", exitCode: result.exitCode, text: result.text });
     else this.tellStop(session, result);
   }
@@ -260,12 +273,13 @@ export class Engine {
     },
     scopes: ({ frameId }) => this.stopped.inspector.scopes(frameId),
     variables: ({ reference, start, count }) => this.stopped.inspector.variables(reference, start, count),
-    setVariable: ({ reference, name, value }) => this.changed(this.stopped.inspector.setVariable(reference, name, value)),
+    setVariable: ({ reference, name, value }) => this.edited(this.stopped.inspector.setVariable(reference, name, value)),
     evaluate: ({ expression, frameId, mayAssign }) => {
       const view = this.stopped.inspector.evaluate(expression, frameId, mayAssign);
+      if (mayAssign && splitAssignment(expression) !== undefined) this.current.machine.edited();
       return view;
     },
-    setExpression: ({ expression, value, frameId }) => this.changed(this.stopped.inspector.setExpression(expression, value, frameId)),
+    setExpression: ({ expression, value, frameId }) => this.edited(this.stopped.inspector.setExpression(expression, value, frameId)),
     completions: ({ prefix, frameId }) => this.stopped.inspector.completions(prefix, frameId),
     disassemble: ({ address, offset, count, cpu }) => {
       const { debugger: session } = this.current;
@@ -296,7 +310,7 @@ export class Engine {
     guestWrite: (args) => {
       const { debugger: session, machine } = this.stopped;
       guestWrite(machine, session.cpu(args.cpu), args);
-      this.changed(undefined);
+      this.edited(undefined);
     },
     serialInput: ({ bytes }) => this.current.debugger.machine.serialInput(bytes),
     gotoTargets: ({ path, line }) => {
@@ -306,6 +320,7 @@ export class Engine {
     goto: ({ cpu, address }) => {
       const session = this.stopped;
       session.debugger.cpu(cpu).setRip(address);
+      session.machine.edited();
       this.tellStop(session, session.debugger.stopHere("goto", cpu, `RIP set to ${hex64(address)}`));
     },
     sources: () => this.current.debugger.symbols.sources(),
@@ -319,13 +334,15 @@ export class Engine {
     terminate: () => {
       const session = this.session;
       if (session !== undefined) this.flushSerial();
+      session?.recording?.close("quit");
       this.session = undefined;
       this.tell({ kind: "ended", exitCode: 0, text: "" });
     },
   };
 
-  /** Something was changed by hand: frames are read anew. */
-  private changed<T>(result: T): T {
+  /** Something was changed by hand: it goes to the log, and frames are read anew. */
+  private edited<T>(result: T): T {
+    this.current.machine.edited();
     this.current.inspector.refresh();
     return result;
   }

@@ -87,8 +87,8 @@ const checks: Readonly<Record<Exclude<keyof LaunchAttributes, "program">, Check>
     engines.some((engine) => engine === value) ? undefined : `must be one of ${engines.join(", ")}, not ${JSON.stringify(value)}`,
   quantum: whole(1, 1_000_000_000, " (instructions)"),
   seed: whole(0, 0xffff_ffff),
-  pace: absent("pacing by the wall clock"),
-  record: absent("recording"),
+  pace: flag,
+  record: (value) => (typeof value === "string" && value !== "" ? undefined : "must be the path of a file"),
 };
 
 /** The attributes of a launch request, checked. Throws a {@link UserError} whose subject is the first attribute that is wrong. */

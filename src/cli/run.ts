@@ -2,17 +2,19 @@ import { createWriteStream, closeSync, openSync, readFileSync, writeSync } from 
 import { basename } from "node:path";
 import type { InterruptEvent } from "../apic/events";
 import { describeEvent } from "../apic/text";
+import { RecordingFile } from "../adapter/recordingFile";
 import { UserError } from "../common/errors";
 import { Machine } from "../machine/machine";
-import type { RunEnd } from "../machine/types";
+import { Replay } from "./replay";
+import { type LoopEnd, runToEnd } from "./runLoop";
 import { parseRunOptions } from "./runOptions";
 
 export const STATUS_BAD_ARGUMENTS = 2;
 export const STATUS_DEAD = 3;
 export const STATUS_LIMIT = 124;
+/** A replay came out otherwise than it was recorded. */
+export const STATUS_DIVERGED = 4;
 
-/** Guest instructions between two looks at standard input and the time limit. */
-const SLICE = 2_000_000;
 /** Exceptions of each CPU remembered for the report on a dead guest. */
 const REMEMBERED = 4;
 
@@ -53,26 +55,19 @@ export async function runCommand(args: readonly string[]): Promise<number> {
     ...(initrd === undefined ? {} : { initrd }),
   });
   if (options.stats) process.stderr.write(`apicscope: ${basename(options.image)}: ${boot.entryName}\n`);
-  const input = options.serial === "stdio" ? new StandardInput(machine) : undefined;
+  const replay = options.replay === undefined ? undefined : new Replay(options.replay, machine);
+  const recording = options.record === undefined ? undefined : new RecordingFile(options.record, machine);
   const started = performance.now();
-  let end: RunEnd;
-  let resets = 0;
-  for (;;) {
-    const left = options.maxInstructions - machine.instructions();
-    end = left <= 0 ? { kind: "limit" } : machine.run(Math.min(SLICE, left));
-    const elapsed = (performance.now() - started) / 1000;
-    const overTime = options.timeout !== undefined && elapsed >= options.timeout;
-    if (end.kind === "reset" && options.reboot && resets++ < 1000) machine.reset();
-    else if (end.kind === "dead" && input !== undefined && !overTime && (await input.wait(options.timeout, started))) continue;
-    else if (end.kind !== "limit" || left <= SLICE || overTime) break;
-    // Lets input and signals in.
-    await new Promise((resolve) => setImmediate(resolve));
-  }
-  input?.close();
+  const end = await runToEnd(machine, options, replay);
+  recording?.close(end.kind);
   await serial.close();
   await new Promise<void>((resolve) => (trace === undefined ? resolve() : trace.end(resolve)));
   if (options.stats) printStats(machine, performance.now() - started);
-  return report(end, machine, exceptions);
+  const status = report(end, machine, exceptions);
+  if (replay === undefined) return status;
+  const { same, text } = replay.verdict();
+  say(text);
+  return same ? status : STATUS_DIVERGED;
 }
 
 function readInput(file: string, subject: string): Uint8Array {
@@ -130,50 +125,6 @@ function openFile(file: string): number {
   }
 }
 
-/** Standard input as the guest's serial input. Ctrl-C at a terminal still ends the run. */
-class StandardInput {
-  private ended = false;
-  private waiting: (() => void) | undefined;
-
-  constructor(machine: Machine) {
-    process.stdin.on("data", (bytes: Buffer) => {
-      machine.serialInput(bytes);
-      this.wake();
-    });
-    process.stdin.on("end", () => {
-      this.ended = true;
-      this.wake();
-    });
-    process.stdin.on("error", () => {
-      this.ended = true;
-      this.wake();
-    });
-    process.stdin.resume();
-  }
-
-  /** The guest can only go on with input: waits for some. false: none will come, or the time is up. */
-  async wait(timeout: number | undefined, started: number): Promise<boolean> {
-    if (this.ended || process.stdin.isTTY !== true) return false;
-    const left = timeout === undefined ? undefined : timeout * 1000 - (performance.now() - started);
-    let timer: NodeJS.Timeout | undefined;
-    const arrived = await new Promise<boolean>((resolve) => {
-      this.waiting = () => resolve(!this.ended);
-      if (left !== undefined) timer = setTimeout(() => resolve(false), left);
-    });
-    clearTimeout(timer);
-    return arrived;
-  }
-
-  close(): void {
-    process.stdin.pause();
-  }
-
-  private wake(): void {
-    this.waiting?.();
-    this.waiting = undefined;
-  }
-}
-
 function traceLine(event: InterruptEvent): string {
   const { record } = event;
   const stamp = record.stages[record.stages.length - 1];
@@ -216,8 +167,9 @@ function printStats(machine: Machine, milliseconds: number): void {
   process.stderr.write(lines.map((line) => `apicscope: ${line}\n`).join(""));
 }
 
-function report(end: RunEnd, machine: Machine, exceptions: readonly (readonly string[])[]): number {
-  const say = (text: string): void => void process.stderr.write(`apicscope: ${text}\n`);
+const say = (text: string): void => void process.stderr.write(`apicscope: ${text}\n`);
+
+function report(end: LoopEnd, machine: Machine, exceptions: readonly (readonly string[])[]): number {
   const history = (): void => {
     for (const cpu of machine.cpus) {
       say(`CPU ${cpu.index}: ${cpu.activity} at RIP 0x${cpu.state.rip.toString(16)}`);
@@ -226,6 +178,7 @@ function report(end: RunEnd, machine: Machine, exceptions: readonly (readonly st
   };
   switch (end.kind) {
     case "power-off":
+    case "quit":
       return 0;
     case "exit":
       return end.status & 0xff;

@@ -26,6 +26,12 @@ export interface RunOptions {
   readonly trace: string | undefined;
   readonly stats: boolean;
   readonly reboot: boolean;
+  /** File to write the input log to. */
+  readonly record: string | undefined;
+  /** Input log to run by. */
+  readonly replay: string | undefined;
+  /** Undefined: where a person sits at a terminal. */
+  readonly pace: boolean | undefined;
 }
 
 export const runUsage = `Usage: apicscope run IMAGE [options]
@@ -44,11 +50,15 @@ export const runUsage = `Usage: apicscope run IMAGE [options]
   --max-instructions N   stop after N guest instructions, with status 124
   --timeout SECONDS      stop after so much wall-clock time, with status 124
   --trace FILE           write every stage of every interrupt as JSON lines
+  --record FILE          write everything that comes from outside to a log
+  --replay FILE          run by such a log instead of standard input, and compare the end
+  --pace, --no-pace      hold virtual time back to the wall clock while the guest idles (default: at a terminal)
   --no-reboot            end with status 0 when the guest resets the machine
   --stats                print figures of the run to standard error
 
-The guest's first serial port is standard output and input; all else goes to standard error. Exit status: the guest's isa-debug-exit value v
-as (v << 1) | 1, 0 on power-off, 2 for bad arguments, 3 for a triple fault or a guest that halted for good, 124 for a limit.
+The guest's first serial port is standard output and input; all else goes to standard error. At a terminal every key goes to the guest, but for
+Ctrl-A: Ctrl-A x ends the run, Ctrl-A h tells more. Exit status: the guest's isa-debug-exit value v as (v << 1) | 1, 0 on power-off and Ctrl-A x,
+2 for bad arguments, 3 for a triple fault or a guest that halted for good, 4 for a replay that differs from its recording, 124 for a limit.
 `;
 
 const options = {
@@ -65,6 +75,8 @@ const options = {
   timeout: { type: "string" },
   trace: { type: "string" },
   "no-reboot": { type: "boolean" },
+  pace: { type: "boolean" },
+  "no-pace": { type: "boolean" },
   stats: { type: "boolean" },
   disk: { type: "string", multiple: true },
   cdrom: { type: "string" },
@@ -77,7 +89,7 @@ const options = {
 } as const satisfies ParseArgsConfig["options"];
 
 /** Options whose names are reserved for what this version does not have. */
-const later = ["disk", "cdrom", "firmware", "record", "replay", "contract", "break"] as const;
+const later = ["disk", "cdrom", "firmware", "contract", "break"] as const;
 
 /** Parses the arguments after `run`. @throws UserError naming the option. */
 export function parseRunOptions(args: readonly string[]): RunOptions {
@@ -117,6 +129,9 @@ export function parseRunOptions(args: readonly string[]): RunOptions {
     trace: values.trace,
     stats: values.stats ?? false,
     reboot: values["no-reboot"] !== true,
+    record: values.record,
+    replay: values.replay,
+    pace: values["no-pace"] === true ? false : values.pace,
   };
 }
 

@@ -152,6 +152,8 @@ export class Processor {
     while (left > 0) {
       if (!this.runnable) return "idle";
       if (this.takeEvents()) {
+        this.taken++;
+        if (this.stopAfterEvent) return "yield";
         // An observer of the delivery wants to look at the handler's first instruction.
         if (this.yieldRequested) return "yield";
         continue;
@@ -428,10 +430,16 @@ export class Processor {
   /** Instructions retired, and tried but faulted, since power-on: what a turn is measured by. */
   attempted = 0;
 
-  /** Takes over the counts of a saved state: retired, attempted. */
-  restoreCounts([retired, attempted]: readonly number[]): void {
+  /** Events taken at boundaries since power-on: interrupts, traps, INIT, SMI. */
+  taken = 0;
+  /** The next slice ends when it has taken an event. */
+  stopAfterEvent = false;
+
+  /** Takes over the counts of a saved state: retired, attempted, taken. */
+  restoreCounts([retired, attempted, taken]: readonly number[]): void {
     this.retiredBefore = retired;
     this.attempted = attempted;
+    this.taken = taken;
   }
 
   /** Forgets where it was inside a block: RIP, mode or code were changed from outside. */

@@ -110,6 +110,11 @@ export class Debugger implements StepHost {
     return this.running;
   }
 
+  /** True while a pause, or a stop that has happened already, waits to be told. */
+  get pausing(): boolean {
+    return this.pauseWanted !== undefined || this.pending.length > 0;
+  }
+
   /** True while the guest can only go on with input from outside: there is no hurry to run the next portion. */
   get waiting(): boolean {
     return this.isWaiting;
@@ -172,15 +177,18 @@ export class Debugger implements StepHost {
     return this.stopAt({ kind, cpu, text });
   }
 
-  /** Runs up to `budget` instructions. Returns a stop or the guest's end; undefined when there is more to run. */
-  advance(budget: number): Stop | GuestEnd | undefined {
+  /**
+   * Runs up to `budget` instructions, and no further than virtual time `until` unless it steps. Returns a stop or the guest's end; undefined when there is more to
+   * run.
+   */
+  advance(budget: number, until = Infinity): Stop | GuestEnd | undefined {
     if (!this.running) return undefined;
-    const outcome = this.portion(budget);
+    const outcome = this.portion(budget, until);
     if (outcome === undefined) return undefined;
     return outcome.kind === "stop" ? this.stopAt(outcome.stop) : this.ended(outcome.end);
   }
 
-  private portion(wanted: number): Outcome {
+  private portion(wanted: number, until: number): Outcome {
     this.isWaiting = false;
     for (const line of this.injections.sendDue()) this.sink.output(`${line}\n`, "console");
     const early = this.takePending() ?? this.takePause();
@@ -188,7 +196,7 @@ export class Debugger implements StepHost {
     const { stepper } = this;
     const budget = Math.min(wanted, this.injections.toNext);
     if (stepper === undefined) {
-      const end = this.only === undefined ? this.machine.run(budget) : this.machine.runCpu(this.only, budget);
+      const end = this.only === undefined ? this.machine.run(budget, until) : this.machine.runCpu(this.only, budget);
       return end.kind === "breakpoint" ? this.arrive(end.cpu) : this.settle(end);
     }
     const result = stepper.advance(budget);

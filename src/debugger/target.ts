@@ -55,7 +55,8 @@ export interface DebugMachine {
   readonly devices: readonly Device[];
   instructions(): number;
   now(): number;
-  run(maxInstructions: number): RunEnd;
+  /** `until`: virtual time in nanoseconds to stop at. */
+  run(maxInstructions: number, until?: number): RunEnd;
   /** Runs one CPU while the others stand still. */
   runCpu(cpu: number, instructions: number): RunEnd;
   requestStop(): void;
@@ -66,4 +67,6 @@ export interface DebugMachine {
   serialInput(bytes: Uint8Array): void;
   /** Sends an interrupt on the debugger's behalf. */
   inject(request: InjectionRequest): void;
+  /** Registers were changed, or devices written to, from outside. */
+  edited(): void;
 }

@@ -31,6 +31,10 @@ export interface Device {
   reset(): void;
   save(): State;
   restore(state: State): void;
+  /** Bytes arrive from outside, for a device that takes some. Returns how many were taken. */
+  receive?(bytes: Uint8Array): number;
+  /** True while bytes from outside would interrupt a CPU. */
+  readonly awaitsInput?: boolean;
   /** The registers a debugger shows; empty where there is nothing to see. */
   registers(): readonly RegisterView[];
 }

@@ -117,6 +117,10 @@ export class Uart implements Device {
     return taken;
   }
 
+  get awaitsInput(): boolean {
+    return (this.ier & IER_DATA) !== 0;
+  }
+
   /** Bytes that can be taken by `receive` now. */
   get inputSpace(): number {
     return INPUT_CAPACITY - this.inputQueue.length;

@@ -4,7 +4,7 @@ import { IoApic } from "../apic/ioApic";
 import { LocalApic } from "../apic/localApic";
 import { InterruptLedger } from "../apic/records";
 import { ApicRegion } from "../apic/region";
-import { assert, UserError } from "../common/errors";
+import { assert, unreachable, UserError } from "../common/errors";
 import { StateHash } from "../common/hash";
 import { LastWrites } from "../common/lastWrites";
 import { encodeState, type State } from "../common/state";
@@ -12,7 +12,7 @@ import { X86Translator } from "../cpu/frontend/translator";
 import { Mmu } from "../cpu/mmu";
 import { Processor, type SliceEnd } from "../cpu/processor";
 import { DEFAULT_MODEL, parseCpuModel } from "../cpu/models";
-import { CpuState } from "../cpu/state";
+import { CpuState, FLAG_IF } from "../cpu/state";
 import { CpuModel } from "../cpu/system/cpuModel";
 import { CpuSystem, type SystemHost } from "../cpu/system/system";
 import { arrange } from "../cpu/topology";
@@ -38,6 +38,8 @@ import { ReferenceInterpreter } from "../tcg/reference";
 import { applyBootState } from "./bootState";
 import { DebugPoints } from "./debugPoints";
 import { TestHypercalls } from "./hypercalls";
+import { type Input, Inputs, type InputTarget, type Position } from "./inputs";
+import { type MachineMake, machineMake } from "./make";
 import { PageHashes } from "./pageHashes";
 import { PageTracker } from "./pageTracker";
 import { PhysicalMemory } from "./physicalMemory";
@@ -86,7 +88,7 @@ export interface MachineStats {
  * The whole machine: CPUs, board, clock and scheduler. Deterministic: the same configuration, image and input give the same run to the instruction.
  * CPUs take turns; virtual time is the number of instructions retired by all of them plus what was skipped while all were idle, in nanoseconds.
  */
-export class Machine implements StampSource {
+export class Machine implements StampSource, InputTarget {
   readonly cpus: readonly Vcpu[];
   readonly ledger: InterruptLedger;
   readonly bus: InterruptBus;
@@ -96,6 +98,8 @@ export class Machine implements StampSource {
   readonly code: CodeCache;
   readonly debugPoints: DebugPoints;
   readonly snapshots: Snapshots;
+  /** Where everything from outside enters: recorded and replayed there. */
+  readonly inputs = new Inputs(this);
   hooks: MachineHooks = {};
 
   /** A line of the debugger's own to each pin of the I/O APIC. */
@@ -124,6 +128,12 @@ export class Machine implements StampSource {
   private resetRequested = false;
   private slices = 0;
   private idleSince = -1;
+  /** The timers due at this point of time have run. */
+  private dueRun = false;
+  /** The only CPU that runs, or -1. */
+  private only = -1;
+  /** In a run, or in the middle of a change of state that needs no telling: writes to memory do not come from outside. */
+  private inside = false;
   private serialBytes: number[] = [];
   private consoleBytes: number[] = [];
   private consoleOutput: Uint8Array[] = [];
@@ -367,6 +377,10 @@ export class Machine implements StampSource {
 
   /** Loads an image and sets the bootstrap processor to its entry. @throws UserError when the image or memory does not fit. */
   boot(input: BootInput): BootState {
+    return this.withoutTelling(() => this.load(input));
+  }
+
+  private load(input: BootInput): BootState {
     this.booted = input;
     const state = bootImage(
       { ...input, cpus: this.cpus.length, apicIds: this.cpus.map((cpu) => cpu.apicId), memory: this.memory.size, hpet: true },
@@ -392,10 +406,74 @@ export class Machine implements StampSource {
 
   /** A system reset: everything as at power-on, memory cleared, the image loaded anew. Time and instruction counts go on. */
   reset(): void {
+    this.inputs.enter({ kind: "reset" });
+  }
+
+  private resetAll(): void {
     for (let page = 0; page < this.tracker.pages; page++) this.tracker.touch(page);
     this.engineMemory.u8.fill(0, this.engineMemory.ramBase, this.engineMemory.ramBase + this.engineMemory.ramBytes);
     this.powerOn();
-    if (this.booted !== undefined) this.boot(this.booted);
+    if (this.booted !== undefined) this.load(this.booted);
+  }
+
+  /** What the run of this machine depends on beside inputs: two machines with the same make run the same. */
+  get make(): MachineMake {
+    return machineMake(this.configuration, this.booted);
+  }
+
+  /** Where the machine stands; between runs only. */
+  position(): Position {
+    let tried = 0;
+    let taken = 0;
+    for (const { processor } of this.cpus) {
+      tried += processor.attempted;
+      taken += processor.taken;
+    }
+    return { tried, taken, time: this.now() };
+  }
+
+  /** Carries out an input from outside; `inputs` calls it. */
+  apply(input: Input): void {
+    this.withoutTelling(() => this.carryOut(input));
+    this.idleSince = -1;
+  }
+
+  private carryOut(input: Input): void {
+    switch (input.kind) {
+      case "device":
+        this.devices.find(({ name }) => name === input.device)?.receive?.(input.bytes);
+        return;
+      case "reset":
+        return this.resetAll();
+      case "memory":
+        return this.memory.write(input.address, input.bytes);
+      case "state":
+        return this.restoreMachine({ ...this.saveMachine(), state: input.state }, []);
+      case "held":
+        this.cpus[input.cpu].held = input.held;
+        return;
+      case "only":
+        this.only = input.cpu;
+        return;
+      default:
+        return unreachable(input);
+    }
+  }
+
+  private withoutTelling<T>(action: () => T): T {
+    const before = this.inside;
+    this.inside = true;
+    try {
+      return action();
+    } finally {
+      this.inside = before;
+    }
+  }
+
+  /** The debugger has changed registers, or written to devices as a guest would; memory tells by itself. */
+  edited(): void {
+    this.idleSince = -1;
+    if (this.inputs.recording) this.inputs.done({ kind: "state", state: this.saveState() });
   }
 
   private powerOn(): void {
@@ -456,23 +534,41 @@ export class Machine implements StampSource {
   }
 
   private runCpus(maxInstructions: number, only: number | undefined, until: number): RunEnd {
+    const wanted = only ?? -1;
+    if (wanted !== this.only) this.inputs.enter({ kind: "only", cpu: wanted });
+    // After its end only an input, a reset, brings a machine back.
+    if (this.end !== undefined) this.inputs.takeDue();
     // A guest that only faults retires nothing, and must not hold the host for it.
     let left = maxInstructions;
+    this.inside = true;
     try {
       for (;;) {
-        if (this.clock.nextDeadline() <= this.now()) this.clock.runDue(this.now());
+        if (!this.dueRun && this.clock.nextDeadline() <= this.now()) {
+          this.dueRun = true;
+          this.clock.runDue(this.now());
+        }
         const ended = this.takeEnd();
         if (ended !== undefined) return ended;
+        if (this.inputs.replaying && this.inputs.takeDue()) continue;
         if (left <= 0 || this.now() >= until) return { kind: "limit" };
-        const vcpu = this.pick(only);
+        const upcoming = this.inputs.upcoming;
+        const vcpu = this.pick();
         if (vcpu === undefined) {
-          if (!this.skipIdle(only, until)) return { kind: "dead" };
+          this.dueRun = false;
+          if (!this.skipIdle(Math.min(until, upcoming?.time ?? Infinity))) return { kind: "dead" };
           continue;
         }
         const toDeadline = Math.min(this.clock.nextDeadline(), until) - this.now();
-        const budget = Math.min(only === undefined ? this.turns.budget : left, left, Math.max(1, toDeadline), MAX_SLICE);
+        let budget = Math.min(this.only < 0 ? this.turns.budget : left, left, Math.max(1, toDeadline), MAX_SLICE);
+        if (upcoming !== undefined) {
+          const steps = upcoming.tried - this.position().tried;
+          vcpu.processor.stopAfterEvent = steps === 0;
+          budget = Math.min(budget, Math.max(1, steps));
+        }
         const { attempted } = vcpu.processor;
         const why = this.slice(vcpu, budget);
+        this.dueRun = false;
+        vcpu.processor.stopAfterEvent = false;
         left -= vcpu.processor.attempted - attempted;
         if (why === "debug" && this.end === undefined) {
           this.stopRequested = false;
@@ -480,6 +576,7 @@ export class Machine implements StampSource {
         }
       }
     } finally {
+      this.inside = false;
       this.flushSerial();
     }
   }
@@ -498,16 +595,17 @@ export class Machine implements StampSource {
       this.retiredBase += done;
       if (done > 0) this.idleSince = -1;
       this.sliceEnd = Infinity;
-      this.turns.settle(vcpu.index, vcpu.processor.attempted - attempted, !vcpu.held && vcpu.processor.runnable);
+      if (this.only >= 0) this.turns.ignore();
+      else this.turns.settle(vcpu.index, vcpu.processor.attempted - attempted, !vcpu.held && vcpu.processor.runnable);
       if (this.serialBytes.length + this.consoleBytes.length + this.consoleOutput.length > 0) this.flushSerial();
       this.jit?.poll();
     }
   }
 
   /** The CPU whose turn it is, or the next runnable one after it. */
-  private pick(only: number | undefined): Vcpu | undefined {
-    if (only !== undefined) {
-      const vcpu = this.cpus[only];
+  private pick(): Vcpu | undefined {
+    if (this.only >= 0) {
+      const vcpu = this.cpus[this.only];
       return vcpu.processor.runnable ? vcpu : undefined;
     }
     const index = this.turns.pick((cpu) => !this.cpus[cpu].held && this.cpus[cpu].processor.runnable);
@@ -515,10 +613,10 @@ export class Machine implements StampSource {
   }
 
   /** Nobody can run: virtual time jumps to the next deadline. false: none will ever come, or nothing has happened for too long. */
-  private skipIdle(only: number | undefined, until: number): boolean {
+  private skipIdle(until: number): boolean {
     const deadline = this.clock.nextDeadline();
     if (deadline === Infinity) return false;
-    const considered = only === undefined ? this.cpus.filter((cpu) => !cpu.held) : [this.cpus[only]];
+    const considered = this.only < 0 ? this.cpus.filter((cpu) => !cpu.held) : [this.cpus[this.only]];
     if (considered.every((cpu) => cpu.processor.hopeless)) return false;
     const now = this.now();
     if (this.idleSince < 0) this.idleSince = now;
@@ -624,6 +722,7 @@ export class Machine implements StampSource {
       if (this.code.hasCode(Math.floor(at / 4096)) && this.code.written(at, chunk)) this.current?.processor.request();
       this.monitor.written(at, chunk);
     }
+    if (!this.inside && this.inputs.recording) this.inputs.done({ kind: "memory", address, bytes: this.memory.read(address, length) });
   }
 
   /** Breakpoints or watchpoints changed: translations and TLBs are made anew. */
@@ -656,13 +755,23 @@ export class Machine implements StampSource {
   }
 
   setHeld(cpu: number, held: boolean): void {
-    this.cpus[cpu].held = held;
+    if (held !== this.cpus[cpu].held) this.inputs.enter({ kind: "held", cpu, held });
   }
 
   /** Bytes arrive at the first serial port. */
   serialInput(bytes: Uint8Array): void {
-    this.board.uarts[0].receive(bytes);
-    this.idleSince = -1;
+    this.deviceInput("uart0", bytes);
+  }
+
+  /** Bytes arrive at the device with this name: a serial line, a keyboard. */
+  deviceInput(device: string, bytes: Uint8Array): void {
+    if (bytes.length > 0) this.inputs.enter({ kind: "device", device, bytes: bytes.slice() });
+  }
+
+  /** True when a CPU sleeps that bytes for `device` would wake. */
+  awaitsInput(device: string): boolean {
+    if (this.devices.find(({ name }) => name === device)?.awaitsInput !== true) return false;
+    return this.cpus.some(({ activity, state }) => (activity === "halted" || activity === "mwait") && (state.systemFlags & FLAG_IF) !== 0);
   }
 
   /**
@@ -682,8 +791,7 @@ export class Machine implements StampSource {
 
   /** Bytes arrive at the virtio console, where there is one. */
   consoleInput(bytes: Uint8Array): void {
-    this.board.console?.receive(bytes);
-    this.idleSince = -1;
+    if (this.board.console !== undefined) this.deviceInput(this.board.console.name, bytes);
   }
 
   /** An interrupt that a debugger sends: it goes the way of all others, with source "debugger" where it has no other. */
@@ -704,6 +812,7 @@ export class Machine implements StampSource {
         break;
     }
     this.idleSince = -1;
+    this.edited();
   }
 
   private flushSerial(): void {
@@ -734,7 +843,7 @@ export class Machine implements StampSource {
       ledger: this.ledger.save(),
       devices: this.devices.map((device) => device.save()),
       time: [this.retiredBase, this.idleNanoseconds, ...(this.turns.save() as number[])],
-      counts: this.cpus.map(({ processor }) => [processor.retired, processor.attempted]),
+      counts: this.cpus.map(({ processor }) => [processor.retired, processor.attempted, processor.taken]),
       monitor: this.monitor.save().map(([cpu, line]) => [cpu, line]),
     };
   }
@@ -745,6 +854,8 @@ export class Machine implements StampSource {
       state: this.saveState(),
       course: {
         idleSince: this.idleSince,
+        dueRun: this.dueRun,
+        only: this.only,
         end: this.end ?? null,
         resetRequested: this.resetRequested,
         stopRequested: this.stopRequested,
@@ -759,6 +870,10 @@ export class Machine implements StampSource {
    * @throws UserError when the state is damaged or foreign
    */
   restoreMachine(saved: MachineState, pages: readonly number[]): void {
+    this.withoutTelling(() => this.takeOver(saved, pages));
+  }
+
+  private takeOver(saved: MachineState, pages: readonly number[]): void {
     const state = new StateReader(saved.state, "the machine");
     const lists = (key: string): readonly State[] => {
       const list = state.list(key);
@@ -788,6 +903,8 @@ export class Machine implements StampSource {
     this.turns.restore(turns);
     const { course } = saved;
     this.idleSince = course.idleSince;
+    this.dueRun = course.dueRun;
+    this.only = course.only;
     this.end = course.end ?? undefined;
     this.resetRequested = course.resetRequested;
     this.stopRequested = course.stopRequested;

@@ -9,6 +9,8 @@ export interface MachineState {
   readonly state: State;
   readonly course: {
     readonly idleSince: number;
+    readonly dueRun: boolean;
+    readonly only: number;
     readonly end: RunEnd | null;
     readonly resetRequested: boolean;
     readonly stopRequested: boolean;

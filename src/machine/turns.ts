@@ -67,6 +67,12 @@ export class Turns {
     this.passing = true;
   }
 
+  /** A slice outside the order of turns ended: one CPU runs while the others are held. */
+  ignore(): void {
+    this.called = -1;
+    this.passing = false;
+  }
+
   /** A slice of `cpu` ended after `steps` instructions; `goesOn`: it can run on. */
   settle(cpu: number, steps: number, goesOn: boolean): void {
     const leaves = this.passing || !goesOn;

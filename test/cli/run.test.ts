@@ -1,48 +1,12 @@
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { after, describe, test } from "node:test";
+import { describe, test } from "node:test";
+import { cli, elf as elfImage, scratchFolder } from "./harness";
 
-const folder = mkdtempSync(join(tmpdir(), "apicscope-cli-"));
-after(() => rmSync(folder, { recursive: true, force: true }));
+const folder = scratchFolder();
 const smp = "guests/smp/smp.elf";
-
-interface Outcome {
-  readonly status: number | null;
-  readonly out: string;
-  readonly err: string;
-}
-
-function cli(...args: string[]): Promise<Outcome> {
-  const child = spawn(process.execPath, ["dist/cli.js", ...args], { stdio: ["ignore", "pipe", "pipe"] });
-  let out = "";
-  let err = "";
-  child.stdout.on("data", (bytes: Buffer) => (out += bytes.toString("latin1")));
-  child.stderr.on("data", (bytes: Buffer) => (err += bytes.toString()));
-  return new Promise((resolve) => child.on("close", (status) => resolve({ status, out, err })));
-}
-
-/** A plain 32-bit ELF image whose code is `code`, loaded and entered at 2 MiB. */
-function elf(name: string, code: readonly number[]): string {
-  const bytes = new Uint8Array(0x1000 + code.length);
-  const view = new DataView(bytes.buffer);
-  bytes.set([0x7f, 0x45, 0x4c, 0x46, 1, 1, 1]);
-  view.setUint16(16, 2, true);
-  view.setUint16(18, 3, true);
-  view.setUint32(20, 1, true);
-  view.setUint32(24, 0x200000, true);
-  view.setUint32(28, 52, true);
-  view.setUint16(40, 52, true);
-  view.setUint16(42, 32, true);
-  view.setUint16(44, 1, true);
-  [1, 0x1000, 0x200000, 0x200000, code.length, code.length, 5, 0x1000].forEach((value, i) => view.setUint32(52 + 4 * i, value, true));
-  bytes.set(code, 0x1000);
-  const file = join(folder, name);
-  writeFileSync(file, bytes);
-  return file;
-}
+const elf = (name: string, code: readonly number[]): string => elfImage(folder, name, code);
 
 describe("apicscope run", () => {
   test("runs the bundled guest on four CPUs: serial on standard output, status from isa-debug-exit", async () => {

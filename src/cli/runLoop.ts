@@ -1,0 +1,112 @@
+import type { Machine } from "../machine/machine";
+import { Pace } from "../machine/pace";
+import type { RunEnd } from "../machine/types";
+import type { Replay } from "./replay";
+import type { RunOptions } from "./runOptions";
+import { StandardInput } from "./standardInput";
+
+/** Guest instructions between two looks at standard input and the time limit. */
+const SLICE = 2_000_000;
+/** Resets after which a guest that does nothing else is left alone. */
+const MOST_RESETS = 1000;
+/** The guest's console. */
+const CONSOLE = "uart0";
+
+/** How a run ended: as the machine has it, or because the person wanted it. */
+export type LoopEnd = RunEnd | { readonly kind: "quit" };
+
+/** Runs a machine to its end, to a limit or until the person has had enough: by standard input, or by a recording. */
+export function runToEnd(machine: Machine, options: RunOptions, replay: Replay | undefined): Promise<LoopEnd> {
+  return replay === undefined ? new LiveRun(machine, options).run() : runReplay(machine, options, replay);
+}
+
+const breathe = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+/** A run with what comes from standard input. */
+class LiveRun {
+  private readonly input: StandardInput | undefined;
+  private readonly pace: Pace | undefined;
+  private readonly started = performance.now();
+  private quit = false;
+  private resets = 0;
+
+  constructor(
+    private readonly machine: Machine,
+    private readonly options: RunOptions,
+  ) {
+    if (options.serial === "stdio")
+      this.input = new StandardInput({
+        bytes: (bytes) => machine.deviceInput(CONSOLE, bytes),
+        quit: () => void (this.quit = true),
+        say: (text) => void process.stderr.write(text.replaceAll("\n", "\r\n")),
+      });
+    const paced = options.pace ?? (this.input !== undefined && process.stdin.isTTY === true);
+    this.pace = paced ? new Pace(() => performance.now(), machine.now()) : undefined;
+  }
+
+  async run(): Promise<LoopEnd> {
+    try {
+      for (;;) {
+        const end = await this.turn();
+        if (end !== undefined) return end;
+        // Lets input and signals in.
+        await breathe();
+      }
+    } finally {
+      this.input?.close();
+    }
+  }
+
+  /** Milliseconds until --timeout. */
+  private get timeLeft(): number {
+    const { timeout } = this.options;
+    return timeout === undefined ? Infinity : timeout * 1000 - (performance.now() - this.started);
+  }
+
+  /** Runs a portion, or waits. */
+  private async turn(): Promise<LoopEnd | undefined> {
+    const { machine, options, pace } = this;
+    if (this.quit) return { kind: "quit" };
+    const left = options.maxInstructions - machine.instructions();
+    if (left <= 0 || this.timeLeft <= 0) return { kind: "limit" };
+    const until = pace?.until(machine.now()) ?? Infinity;
+    if (pace !== undefined && until <= machine.now()) return this.rest(pace.wait(machine.now()));
+    const end = machine.run(Math.min(SLICE, left), until);
+    switch (end.kind) {
+      case "limit":
+        return undefined;
+      case "reset":
+        if (!options.reboot || this.resets++ >= MOST_RESETS) return end;
+        machine.reset();
+        return undefined;
+      case "dead":
+        return this.input?.open === true && machine.awaitsInput(CONSOLE) ? this.rest(Infinity) : end;
+      default:
+        return end;
+    }
+  }
+
+  /** Waits for input, at most so many milliseconds. */
+  private async rest(milliseconds: number): Promise<undefined> {
+    const most = Math.min(milliseconds, this.timeLeft);
+    if (this.input !== undefined) await this.input.wait(most);
+    else await new Promise((resolve) => setTimeout(resolve, most));
+  }
+}
+
+/** A run by a recording: nothing comes from standard input, and what the person did is done where it was done. */
+async function runReplay(machine: Machine, options: RunOptions, replay: Replay): Promise<LoopEnd> {
+  const started = performance.now();
+  for (;;) {
+    const left = Math.min(options.maxInstructions - machine.instructions(), replay.stepsLeft);
+    const overTime = options.timeout !== undefined && performance.now() - started >= options.timeout * 1000;
+    if (replay.ending === "quit") return { kind: "quit" };
+    if (replay.ending === "limit" || overTime || options.maxInstructions <= machine.instructions()) return { kind: "limit" };
+    // Where the recording ended while all CPUs idled, only time is left to go by.
+    const end = machine.run(Math.min(SLICE, Math.max(left, 1)), replay.until);
+    if (end.kind === "reset" && machine.inputs.upcoming !== undefined) continue;
+    if (end.kind === "dead" && replay.goesOn()) continue;
+    if (end.kind !== "limit") return end;
+    await breathe();
+  }
+}
