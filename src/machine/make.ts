@@ -1,5 +1,6 @@
 import { UserError } from "../common/errors";
 import { StateHash } from "../common/hash";
+import { DEFAULT_MODEL } from "../cpu/models";
 import type { BootRequest } from "../firmware/boot";
 import type { MachineConfiguration } from "./types";
 
@@ -24,6 +25,7 @@ export function machineMake(
     version: MAKE_VERSION,
     cpus: configuration.cpus,
     memory: configuration.memory,
+    cpuModel: configuration.cpuModel ?? DEFAULT_MODEL,
     quantum: configuration.quantum ?? "default",
     seed: configuration.seed ?? 0,
     startTime: configuration.startTime ?? "default",
