@@ -1,0 +1,68 @@
+/** Compares the emulator with the host's CPU on random blocks of user code. */
+import { type Block, codeOf } from "./block";
+import { differences, smaller } from "./compare";
+import type { FuzzMachine } from "./emulator";
+import type { Generator } from "./generate";
+import { runNatively } from "./native";
+
+export interface Failure {
+  readonly number: number;
+  /** Made as small as it goes. */
+  readonly block: Block;
+  readonly differences: readonly string[];
+}
+
+export interface Outcome {
+  readonly blocks: number;
+  /** Blocks that ended in an exception of their own. */
+  readonly faults: number;
+  readonly failed: number;
+  readonly failures: readonly Failure[];
+}
+
+const CHUNK = 2000;
+const SHRINKING_ROUNDS = 40;
+
+/** Runs blocks `first` to `first + count` of a seed; of failing blocks the first `keep` are made small and kept. */
+export function fuzz(machine: FuzzMachine, generator: Generator, seed: number, first: number, count: number, keep: number): Outcome {
+  const failures: Failure[] = [];
+  let [failed, faults] = [0, 0];
+  for (let done = 0; done < count; done += CHUNK) {
+    const blocks = Array.from({ length: Math.min(CHUNK, count - done) }, (_, i) => generator.block(seed, first + done + i));
+    const expected = runNatively(blocks);
+    blocks.forEach((block, index) => {
+      if (expected[index][148] !== 3) faults++;
+      if (differences(block, machine.run(block), expected[index]).length === 0) return;
+      failed++;
+      if (failures.length < keep) failures.push(shrink(machine, block, first + done + index));
+    });
+  }
+  return { blocks: count, faults, failed, failures };
+}
+
+function shrink(machine: FuzzMachine, failing: Block, number: number): Failure {
+  let block = failing;
+  for (let round = 0; round < SHRINKING_ROUNDS; round++) {
+    const variants = smaller(block);
+    const expected = runNatively(variants);
+    const next = variants.find((variant, index) => differences(variant, machine.run(variant), expected[index]).length > 0);
+    if (next === undefined) break;
+    block = next;
+  }
+  const [expected] = runNatively([block]);
+  return { number, block, differences: differences(block, machine.run(block), expected) };
+}
+
+const hex = (bytes: Iterable<number>): string => [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join(" ");
+
+/** A failure in words. */
+export function describeFailure({ number, block, differences: found }: Failure, seed: number): string {
+  const view = new DataView(block.state.buffer);
+  const registers = Array.from({ length: block.bits === 64 ? 16 : 8 }, (_, i) => view.getBigUint64(16 + i * 8, true).toString(16));
+  return [
+    `seed ${seed} block ${number}, ${block.bits}-bit code: ${block.instructions.map(({ text }) => text).join(" ")}`,
+    `  code ${hex(codeOf(block))}`,
+    `  registers ${registers.join(" ")} flags ${view.getBigUint64(8, true).toString(16)} mxcsr ${view.getUint32(144, true).toString(16)}`,
+    ...found.slice(0, 8).map((line) => `  ${line}`),
+  ].join("\n");
+}
