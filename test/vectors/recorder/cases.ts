@@ -110,9 +110,6 @@ export function prepareCases(fileSeed: number, form: FormSpec, count: number): P
       return bytes;
     });
     const editor = new CaseEditor(form.mode, new Random(seed ^ 0x76617279, index), index, state, memory, undefinedFlags);
-    // Not every processor returns from a signal handler to a stack that has no canonical address.
-    const canonical = BigInt.asUintN(64, BigInt.asIntN(48, state[4]));
-    if (form.mode === 64 && canonical !== state[4]) editor.set(4, canonical);
     built?.vary?.(editor);
     cases.push({
       mode: form.mode,

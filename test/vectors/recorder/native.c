@@ -24,6 +24,8 @@
 #include <ucontext.h>
 #include <unistd.h>
 
+/* 64-bit code is entered by way of two instructions that load RSP and jump: a return from a handler may refuse a stack that is not canonical. */
+#define ENTRY 0x10000u
 #define CODE_BASE 0x20000u
 #define DATA_BASE 0x30000u
 #define AREA_END 0x80000u
@@ -111,6 +113,17 @@ static void *code_address(const struct request *request) {
   return (void *)(request->mode == MODE_16 ? CODE_BASE + (uintptr_t)request->rip : (uintptr_t)request->rip);
 }
 
+/* Has the handler return to where the registers say by way of ENTRY. */
+static void by_entry(greg_t *gregs) {
+  uint64_t *entry = (uint64_t *)(uintptr_t)(ENTRY + 16);
+  if ((uint64_t)gregs[REG_RIP] - ENTRY >= 16) {
+    entry[0] = (uint64_t)gregs[REG_RSP];
+    entry[1] = (uint64_t)gregs[REG_RIP];
+  }
+  gregs[REG_RSP] = DATA_BASE;
+  gregs[REG_RIP] = ENTRY;
+}
+
 static void enter(greg_t *gregs) {
   struct request *request = (struct request *)cursor;
   uint8_t *bytes = (uint8_t *)&request->window[request->windows];
@@ -126,6 +139,7 @@ static void enter(greg_t *gregs) {
   memcpy(code_address(request), request->code, request->code_length);
   for (int i = 0; i < 16; i++) gregs[greg_of[i]] = (greg_t)request->regs[i];
   gregs[REG_RIP] = (greg_t)request->rip;
+  if (request->mode == MODE_64) by_entry(gregs);
   gregs[REG_EFL] = (greg_t)request->rflags;
   if (request->mode == MODE_32) cs = USER32_CS;
   if (request->mode == MODE_16) cs = SELECTOR(SLOT_CS), ss = SELECTOR(SLOT_SS);
@@ -174,6 +188,7 @@ __attribute__((used)) static void dispatch(int number, siginfo_t *info, ucontext
   if (number == SIGALRM) {
     if (last_tick == case_number) die("The instruction does not end");
     last_tick = case_number;
+    if (current && current->mode == MODE_64) by_entry(gregs);
     return;
   }
   if (current) leave(gregs);
@@ -181,6 +196,7 @@ __attribute__((used)) static void dispatch(int number, siginfo_t *info, ucontext
   if (cursor < input_end) {
     enter(gregs);
   } else {
+    current = NULL;
     memcpy(gregs, host_context, sizeof host_context);
     load_segments(MODE_64);
     raw_syscall(SYS_arch_prctl, ARCH_SET_FS, (long)host_fs, 0);
@@ -241,9 +257,13 @@ int main(void) {
   stack_t alternate = {.ss_sp = stack, .ss_size = sizeof stack};
   struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_ONSTACK};
   struct itimerval ticks = {.it_interval = {.tv_sec = 2}, .it_value = {.tv_sec = 2}};
+  /* mov rsp, [ENTRY + 16]; jmp [ENTRY + 24] */
+  static const uint8_t entry[] = {0x48, 0x8b, 0x25, 9, 0, 0, 0, 0xff, 0x25, 11, 0, 0, 0};
   const int signals[] = {SIGTRAP, SIGSEGV, SIGFPE, SIGILL, SIGBUS, SIGALRM};
 
   read_input();
+  map_area(ENTRY, ENTRY + 4096, PROT_READ | PROT_WRITE | PROT_EXEC, INT3);
+  memcpy((void *)(uintptr_t)ENTRY, entry, sizeof entry);
   map_area(CODE_BASE, DATA_BASE, PROT_READ | PROT_WRITE | PROT_EXEC, INT3);
   map_area(DATA_BASE, AREA_END, PROT_READ | PROT_WRITE, 0);
   set_segment(SLOT_CS, CODE_BASE, 1);
