@@ -1,6 +1,5 @@
 import { SLOT_RIP, WORD_REQUEST, WORD_SHADOW } from "../layout";
 import { conditions, EXIT_LEAVE, type OpName } from "../ops";
-import { vectorOps } from "../vector/names";
 import { M, W } from "../wasm/writer";
 import type { OpEmitter } from "./function";
 
@@ -98,7 +97,6 @@ export function controlEmitters(): Map<OpName, OpEmitter> {
       },
     ],
     ["helper", (f, i) => f.helper(i)],
-    ...vectorOps.map((name): [OpName, OpEmitter] => [name, (f, i) => f.helper(i)]),
     [
       "canon",
       (f, i) => {

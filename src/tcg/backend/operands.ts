@@ -26,8 +26,7 @@ const byName: readonly (readonly [RegExp, number])[] = [
   [/^(brk|exit|goto|gotoFar|lookup|lookupUnlessRequest|br)$/, IS_CONTROL],
   [/^(jump|brz|brnz)$/, IS_CONTROL | READS_A],
   [/^br_/, IS_CONTROL | READS_FLAGS],
-  // Vector ops have the fields of their helper, which this engine calls.
-  [/^(helper$|v_)/, IS_HELPER | READS_FLAGS],
+  [/^helper$/, IS_HELPER | READS_FLAGS],
   [/^canon$/, READS_A | MAY_LEAVE],
   [/^shadow$/, 0],
   [/^movi$/, WRITES_D],
