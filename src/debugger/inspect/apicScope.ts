@@ -3,7 +3,7 @@ import { UserError } from "../../machine/errors";
 import { vectorSetText } from "../cpuScope";
 import { hex } from "../numbers";
 import type { SetInput, VariableNode } from "./node";
-import { withField } from "./registersScope";
+import { withField } from "./bitFields";
 
 /** A device whose registers a debugger can put values into. */
 export interface Pokable {

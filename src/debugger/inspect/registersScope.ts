@@ -1,9 +1,11 @@
 import { CS, type CpuState } from "../../cpu/state";
-import { UserError } from "../../machine/errors";
 import { hex } from "../numbers";
 import { generalRegisters, readRegister, segmentRegisters, writeRegister } from "../registerAccess";
 import type { DebugCpu } from "../target";
+import { bitFields } from "./bitFields";
+import { mxcsrNode, x87Node, xcr0Node } from "./floatingNodes";
 import type { VariableNode } from "./node";
+import { vectorsNode } from "./vectorNodes";
 
 /** Bits of RFLAGS (SDM vol. 1, "EFLAGS Register"): name, first bit, width. */
 const flagFields: readonly (readonly [name: string, bit: number, width: number])[] = [
@@ -26,13 +28,6 @@ const flagFields: readonly (readonly [name: string, bit: number, width: number])
   ["ID", 21, 1],
 ];
 
-/** The field of `width` bits at `bit` replaced in `value`. */
-export function withField(value: bigint, bit: number, width: number, field: bigint, name: string): bigint {
-  const mask = (1n << BigInt(width)) - 1n;
-  if (field < 0n || field > mask) throw new UserError(`${name} has ${width} bit${width === 1 ? "" : "s"}: ${field} does not fit.`);
-  return (value & ~(mask << BigInt(bit))) | (field << BigInt(bit));
-}
-
 /** Names of the flags that are set: "IF ZF PF". */
 export function flagText(rflags: bigint): string {
   const set = flagFields.filter(([, bit, width]) => (rflags >> BigInt(bit)) & ((1n << BigInt(width)) - 1n));
@@ -40,23 +35,6 @@ export function flagText(rflags: bigint): string {
     .map(([name, bit, width]) => (width === 1 ? name : `${name}=${(rflags >> BigInt(bit)) & ((1n << BigInt(width)) - 1n)}`))
     .reverse()
     .join(" ");
-}
-
-/** Children that show and set bit fields of a register. */
-export function bitFields(
-  fields: readonly (readonly [name: string, bit: number, width: number])[],
-  value: bigint,
-  write: ((value: bigint) => void) | undefined,
-): VariableNode[] {
-  return fields.map(([name, bit, width]) => ({
-    name,
-    value: hexOrBit((value >> BigInt(bit)) & ((1n << BigInt(width)) - 1n), width),
-    set: write === undefined ? undefined : (input) => write(withField(value, bit, width, input.number(), name)),
-  }));
-}
-
-function hexOrBit(value: bigint, width: number): string {
-  return width === 1 ? String(value) : hex(value);
 }
 
 /** Scope 'Registers' of the innermost frame: all can be set. Names and widths follow the code's width. */
@@ -84,7 +62,19 @@ export function registerNodes(cpu: DebugCpu, symbolOf: (address: bigint) => stri
     memory: undefined,
     children: () => bitFields(flagFields, rflags, (value) => writeRegister(cpu, "rflags", value)),
   };
-  return [...general, whole("rip", symbol === undefined ? "" : `<${symbol}>`), flags, ...segmentNodes(cpu), ...baseNodes(cpu)];
+  return [
+    ...general,
+    whole("rip", symbol === undefined ? "" : `<${symbol}>`),
+    flags,
+    ...segmentNodes(cpu),
+    ...baseNodes(cpu),
+    ...unitNodes(cpu),
+  ];
+}
+
+/** The x87 unit and the vectors. */
+function unitNodes(cpu: DebugCpu): VariableNode[] {
+  return [x87Node(cpu), vectorsNode(cpu), mxcsrNode(cpu), xcr0Node(cpu)];
 }
 
 function baseNodes(cpu: DebugCpu): VariableNode[] {

@@ -5,7 +5,8 @@ import type { DebugCpu } from "../target";
 import { littleEndian } from "../unwind/frame";
 import { gateBytes, readGate, type Gate } from "./gates";
 import type { VariableNode } from "./node";
-import { accessText, bitFields, hiddenSegmentNodes } from "./registersScope";
+import { bitFields } from "./bitFields";
+import { accessText, hiddenSegmentNodes } from "./registersScope";
 
 type Fields = readonly (readonly [name: string, bit: number, width: number])[];
 
