@@ -69,6 +69,11 @@ export const opNames = [
   "brnz",
   /** Calls helper d with (a, b, imm); status 0 goes on, 1 faults, 2 leaves (only as the last op but one of a block). */
   "helper",
+  /**
+   * Before the helper `string` for a REP MOVS, STOS, CMPS or SCAS on flat segments, with its operation as imm: an engine may do any number of iterations that neither fault
+   * nor end the loop on a comparison, each paid from the budget; when RCX is zero then, it takes one payment back if it did any and passes over the helper. Or nothing.
+   */
+  "bulk",
   /** Faults with #GP(0) unless slot[a] is canonical: its top imm + 1 bits are equal. imm: 16 for 48-bit linear addresses, 7 for 57-bit ones. */
   "canon",
   /** WORD_SHADOW = budget: an interrupt shadow covers the next instruction. The block must end here. */

@@ -499,6 +499,8 @@ export class ReferenceInterpreter {
         return a !== 0n ? this.skip() : this.next();
       case "helper":
         return this.helperOp();
+      case "bulk":
+        return this.next();
       case "canon":
         return BigInt.asIntN(64 - Number(this.imm()), a) === BigInt.asIntN(64, a) ? this.next() : this.fault(FAULT_PROTECTION);
       case "shadow":

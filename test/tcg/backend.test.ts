@@ -221,7 +221,7 @@ function fill(bench: Bench, inputs: Inputs): () => void {
   };
 }
 
-const control = /^(brk|exit|goto|gotoFar|jump|lookup|lookupUnlessRequest|br|brz|brnz|br_.*|segment|shadow)$/;
+const control = /^(brk|exit|goto|gotoFar|jump|lookup|lookupUnlessRequest|br|brz|brnz|br_.*|segment|shadow|bulk)$/;
 const dataOps = opNames.filter((name) => !control.test(name));
 
 /** Emits one data op with operands among a few registers and temporaries. */
@@ -248,8 +248,10 @@ function emitData(builder: OpBuilder, name: OpName, inputs: Inputs, temps: numbe
   } else if (/^(lea|aligned)/.test(name)) {
     const address = { base: source(), index: source(), scale: inputs.below(4), displacement: inputs.below(1 << 30) - (1 << 29), flags: 0 };
     builder.memory(name, name === "aligned" ? SLOT_ZERO : target(), address, 2 << inputs.below(4));
-  } else if (name === "helper") builder.emit(name, inputs.below(100), source(), source(), inputs.below(1000));
-  else if (name.startsWith("v_")) emitVector(builder, name, inputs);
+  } else if (name === "helper") {
+    // Any helper but the one that vector ops stand for.
+    builder.emit(name, (Helper.simd + 1 + inputs.below(99)) % 100, source(), source(), inputs.below(1000));
+  } else if (name.startsWith("v_")) emitVector(builder, name, inputs);
   else if (name === "canon") builder.emit(name, SLOT_ZERO, source(), SLOT_ZERO, 16);
   else if (/^(get|movc)_/.test(name)) builder.emit(name, target(), source(), inputs.below(2));
   else if (/^i?(mulHiLof|div)\d/.test(name)) {

@@ -5,11 +5,13 @@ import { FpuState } from "../../src/cpu/fpu/state";
 import { Helper } from "../../src/cpu/helperIds";
 import { operationNumber } from "../../src/cpu/simd/operations";
 import { SimdUnit } from "../../src/cpu/simd/unit";
+import { Jit } from "../../src/tcg/backend/jit";
 import { OpBuilder } from "../../src/tcg/builder";
-import { assembleInterpreter, type EngineHost, type RunFunction } from "../../src/tcg/interpreter/interpreter";
-import { BLOCK_HEADER_BYTES, SLOT_CC_AUX, SLOT_MXCSR, slotOfTemp, slotOfXmm, WORD_BUDGET } from "../../src/tcg/layout";
+import { type Block, CodeCache } from "../../src/tcg/codeCache";
+import { assembleInterpreter, ENTER_BLOCK, type EngineHost, type RunFunction } from "../../src/tcg/interpreter/interpreter";
+import { BLOCK_FUNCTION, SLOT_CC_AUX, SLOT_MXCSR, SLOT_XMM, slotOfTemp, slotOfXmm, WORD_BUDGET } from "../../src/tcg/layout";
 import { EngineMemory } from "../../src/tcg/memory";
-import { EXIT_BREAK, EXIT_FAULT } from "../../src/tcg/ops";
+import { EXIT_FAULT } from "../../src/tcg/ops";
 import { vectorNames, type VectorName } from "../../src/tcg/vector/names";
 
 const memory = new EngineMemory({ cpus: 1, ram: 4096, codeArena: 1 << 16 });
@@ -28,10 +30,31 @@ const host: EngineHost = {
   fault: () => 1,
   divide: () => 1,
 };
-const instance = new WebAssembly.Instance(new WebAssembly.Module(assembleInterpreter(memory.pages)), {
-  env: { memory: memory.memory, table: new WebAssembly.Table({ element: "anyfunc", initial: 1 }), ...host },
-});
-const emitted = instance.exports["run"] as RunFunction;
+const table = new WebAssembly.Table({ element: "anyfunc", initial: 4 });
+const module = new WebAssembly.Module(assembleInterpreter(memory.pages));
+const { exports } = new WebAssembly.Instance(module, { env: { memory: memory.memory, table, ...host } });
+const emitted = exports["run"] as RunFunction;
+const code = new CodeCache(
+  memory,
+  () => undefined,
+  () => undefined,
+  () => undefined,
+);
+const jit = new Jit(
+  memory,
+  code,
+  table,
+  {
+    run: emitted,
+    helper: (id, a, b, lo, hi) => host.helper(id, a, b, lo, hi),
+    hostAddress: () => 0,
+    getFlags: exports["getFlags"] as (cpu: number) => bigint,
+    setFlags: exports["setFlags"] as (cpu: number, flags: bigint) => void,
+  },
+  { threshold: 1, batch: 1, patience: 1, maximumModules: 1e9 },
+);
+code.generated = jit;
+let physical = 0x10_0000;
 
 /** xorshift, seeded: the same inputs on every run. */
 function generator(seed: number): () => bigint {
@@ -82,25 +105,42 @@ const edges32 = [
   0x3f80_0001n,
 ];
 
-function run(name: VectorName, flags: number, a: readonly bigint[], b: readonly bigint[], mxcsr: number, inline: boolean): string {
-  slots.fill(0n);
-  const [to, from] = [slotOfXmm(1), slotOfTemp(2)];
+type How = "emitted" | "generated" | "helper";
+
+/** An instruction with the op alone, operands in XMM1 and in temporaries (which the instruction loads) or XMM2. */
+function blockOf(name: VectorName, flags: number, fromTemps: boolean): Block {
+  const builder = new OpBuilder();
+  builder.instruction(0);
+  const from = fromTemps ? slotOfTemp(2) : slotOfXmm(2);
+  if (fromTemps) for (const half of [0, 8]) builder.emit("mov", from + half, slotOfXmm(2) + half);
+  builder.emit(`v_${name}`, Helper.simd, slotOfXmm(1), from, flags * 2 ** 32 + operationNumber(name));
+  builder.emit("exit");
+  physical += 64;
+  const block = code.add({ physical, rip: BigInt(physical), mode: 2, codeLimit: -1, secondPage: -1 }, builder, 4);
+  jit.hot(block, cpu);
+  return block;
+}
+
+function run(name: VectorName, flags: number, a: readonly bigint[], b: readonly bigint[], mxcsr: number, how: How, block?: Block): string {
+  slots.fill(0n, 0, WORD_BUDGET / 8);
+  slots.fill(0n, SLOT_XMM / 8);
+  const [to, from] = [slotOfXmm(1), slotOfXmm(2)];
   slots.set(a, to / 8);
   slots.set(b, from / 8);
   slots[SLOT_MXCSR / 8] = BigInt(mxcsr);
   slots[SLOT_CC_AUX / 8] = 1n << 63n;
-  let reason = EXIT_BREAK;
-  if (inline) {
-    const builder = new OpBuilder();
-    builder.emit(`v_${name}`, Helper.simd, to, from, flags * 2 ** 32 + operationNumber(name));
-    builder.emit("brk");
-    const block = memory.arenaBase;
-    memory.u8.set(builder.bytes(), block + BLOCK_HEADER_BYTES);
+  let fault: boolean;
+  if (how === "helper") fault = unit.run(to, from, operationNumber(name), flags) !== 0;
+  else {
+    const at = block ?? blockOf(name, flags, false);
     memory.view.setInt32(cpu + WORD_BUDGET, 100, true);
-    reason = emitted(cpu, block + BLOCK_HEADER_BYTES, block, 1);
-  } else if (unit.run(to, from, operationNumber(name), flags) !== 0) reason = EXIT_FAULT;
-  const state = [...slots.slice(0, 19), ...slots.slice(SLOT_MXCSR / 8, SLOT_MXCSR / 8 + 1), ...slots.slice(to / 8, to / 8 + 2)];
-  return `${reason} ${state.map((word) => word.toString(16)).join(" ")}`;
+    if (how === "generated") {
+      assert.notEqual(memory.u32[(at.header + BLOCK_FUNCTION) >>> 2], 0, "the block has no generated code");
+      fault = emitted(cpu, at.entry, at.header, ENTER_BLOCK) === EXIT_FAULT;
+    } else fault = emitted(cpu, at.entry, at.header, 1) === EXIT_FAULT;
+  }
+  const state = [...slots.slice(0, 19), slots[SLOT_MXCSR / 8], ...slots.slice(to / 8, to / 8 + 4)];
+  return `${fault} ${state.map((word) => word.toString(16)).join(" ")}`;
 }
 
 describe("vector ops in line", () => {
@@ -123,6 +163,15 @@ describe("vector ops in line", () => {
         if ((choice & 3n) === 2n) return edges[Number((choice >> 9n) % BigInt(edges.length))] | (sign << 63n);
         return (choice >> 10n) % 80n;
       };
+      const wides = /^cvt(si2|t?s[sd]2si)/.test(name) ? [0, 0x100] : [0];
+      const immediates = name.startsWith("cmp")
+        ? [0, 1, 2, 3, 4, 5, 6, 7]
+        : /^(shuf|pshuf)/.test(name)
+          ? [0, 0x1b, 0xe4, 0x4e, 0xb1, 0xd2]
+          : [0];
+      const blocks = wides
+        .flatMap((wide) => immediates.map((immediate) => wide | immediate))
+        .flatMap((flags) => [true, false].map((fromTemps) => ({ flags, block: blockOf(name, flags, fromTemps) })));
       calls = 0;
       for (let i = 0; i < 600; i++) {
         const a = [pick(), pick()];
@@ -131,10 +180,13 @@ describe("vector ops in line", () => {
         const choice = next();
         const mxcsr =
           i % 3 !== 0 ? 0x1fa0 : [0x1f80, 0x3fa0, 0x9fa0, 0x1fe0, 0x1fbf, Number(choice & 0xffffn)][Number((choice >> 20n) % 6n)];
-        const immediate = name.startsWith("cmp") ? Number((choice >> 30n) & 7n) : Number((choice >> 30n) & 255n);
-        const wide = /^cvt(si2|t?s[sd]2si)/.test(name) && (choice & 1n) === 0n ? 0x100 : 0;
-        const described = `${name} ${a.map((v) => v.toString(16)).join()} ${b.map((v) => v.toString(16)).join()} mxcsr ${mxcsr.toString(16)} ${immediate}`;
-        assert.equal(run(name, wide | immediate, a, b, mxcsr, true), run(name, wide | immediate, a, b, mxcsr, false), described);
+        const { flags, block } = blocks[i % blocks.length];
+        const described = `${name} ${a.map((v) => v.toString(16)).join()} ${b.map((v) => v.toString(16)).join()} mxcsr ${mxcsr.toString(16)} ${flags}`;
+        const expected = run(name, flags, a, b, mxcsr, "helper");
+        assert.equal(run(name, flags, a, b, mxcsr, "emitted", block), expected, described);
+        const before = calls;
+        assert.equal(run(name, flags, a, b, mxcsr, "generated", block), expected, `generated: ${described}`);
+        calls = before;
       }
       assert.ok(calls < 595, `the helper was called ${calls} times of 600`);
     });
@@ -149,8 +201,8 @@ describe("vector ops in line", () => {
         return [word, word];
       };
       for (const op of ["add", "sub", "mul", "div", "sqrt", "min", "max", "cmp"] as const)
-        run(`${op}${format}`, 1, value(3), value(0.7), 0x1fa0, true);
-      for (const op of ["add", "sub", "mul"] as const) run(`${op}${format}`, 0, value(0), value(-0.7), 0x1fa0, true);
+        run(`${op}${format}`, 1, value(3), value(0.7), 0x1fa0, "emitted");
+      for (const op of ["add", "sub", "mul"] as const) run(`${op}${format}`, 0, value(0), value(-0.7), 0x1fa0, "emitted");
     }
     assert.equal(calls, 0);
   });

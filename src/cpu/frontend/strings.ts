@@ -3,6 +3,7 @@
  * STOS, LODS or SCAS is a few ops and ends no block.
  */
 import { SLOT_RFLAGS, SLOT_ZERO } from "../../tcg/layout";
+import { MODE_ALIGN, MODE_FLAT } from "../mode";
 import { type Emission, RAX } from "./emission";
 
 const kinds = { movs: 0, cmps: 1, stos: 2, lods: 3, scas: 4, ins: 5, outs: 6 } as const;
@@ -11,6 +12,7 @@ export type StringKind = keyof typeof kinds;
 const RSI_NUMBER = 6;
 const RDI_NUMBER = 7;
 const ES = 0;
+const FS = 4;
 const DIRECTION_BIT = 10;
 
 export function stringOperation(kind: StringKind) {
@@ -26,12 +28,12 @@ export function stringOperation(kind: StringKind) {
     const repeat = insn.repeat === 0 ? 0 : insn.repeat === 0xf2 && compares ? 2 : 1;
     const here = e.constant(e.rip);
     e.setRipToNext();
-    e.helper(
-      "string",
-      SLOT_ZERO,
-      here,
-      kinds[kind] | (element << 4) | ((insn.addressSize / 8) << 8) | (repeat << 12) | (insn.segment << 16),
-    );
+    const operation = kinds[kind] | (element << 4) | ((insn.addressSize / 8) << 8) | (repeat << 12) | (insn.segment << 16);
+    const bulk = kind === "movs" || kind === "stos" || compares;
+    if (repeat !== 0 && bulk && insn.addressSize >= 32 && (e.mode & (MODE_FLAT | MODE_ALIGN)) === MODE_FLAT && insn.segment < FS) {
+      e.emit("bulk", SLOT_ZERO, SLOT_ZERO, SLOT_ZERO, operation);
+    }
+    e.helper("string", SLOT_ZERO, here, operation);
     e.lookupUnlessRequest();
   };
 }

@@ -97,6 +97,15 @@ export function controlEmitters(): Map<OpName, OpEmitter> {
       },
     ],
     ["helper", (f, i) => f.helper(i)],
+    // The interpreter has the loops over whole pages.
+    [
+      "bulk",
+      (f, i) => {
+        f.w.i32(1).if();
+        f.leaveAt(i);
+        f.w.end();
+      },
+    ],
     [
       "canon",
       (f, i) => {

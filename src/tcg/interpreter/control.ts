@@ -1,4 +1,4 @@
-import { OP_A, OP_B, OP_CHAIN, OP_D, OP_IMM, SLOT_RIP, WORD_REQUEST, WORD_SHADOW } from "../layout";
+import { OP_A, OP_B, OP_BYTES, OP_CHAIN, OP_D, OP_IMM, SLOT_RIP, WORD_REQUEST, WORD_SHADOW } from "../layout";
 import { conditions, EXIT_BREAK, EXIT_CHAIN, EXIT_FAULT, EXIT_LEAVE, type OpName } from "../ops";
 import { emitCondition } from "./conditions";
 import type { InterpreterEmitter } from "./emitter";
@@ -93,6 +93,17 @@ export function controlCases(): Map<OpName, Case> {
       },
     ],
     ["helper", (e) => void e.code.br("callHelper")],
+    [
+      "bulk",
+      (e) => {
+        const { code } = e;
+        e.publish();
+        code.get(e.cpu).get(e.op).mem("i32.load", OP_IMM).call(e.callees.bulkString).set(e.t);
+        e.reloadBudget();
+        // Complete: the helper that follows is passed over.
+        code.get(e.op).get(e.t).i32(OP_BYTES).op("i32.mul", "i32.add").set(e.op);
+      },
+    ],
     [
       "canon",
       (e) => {

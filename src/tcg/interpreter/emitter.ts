@@ -22,6 +22,8 @@ export interface Callees {
   multiplyHigh: number;
   /** Type of generated functions: (cpu, entry, budget): exit reason. */
   generated: number;
+  /** (cpu, operation): bulk iterations of a string instruction; 1 when it is complete. */
+  bulkString: number;
 }
 
 export type Width = 8 | 16 | 32 | 64;

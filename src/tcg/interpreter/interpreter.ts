@@ -24,6 +24,7 @@ import { InterpreterEmitter } from "./emitter";
 import { memoryCases } from "./memory";
 import { moveCases } from "./moves";
 import { shiftCases } from "./shifts";
+import { bulkStringFunction } from "./strings";
 import { vectorCases } from "./vectors";
 
 /** Bytes of a jump-cache entry as a shift. */
@@ -83,6 +84,7 @@ export function assembleInterpreter(memoryPages: number): Uint8Array<ArrayBuffer
     setFlags: module.add(setFlagsFunction(), "setFlags"),
     multiplyHigh: module.add(multiplyHighFunction()),
     generated: module.type(["i32", "i32", "i32"], ["i32"]),
+    bulkString: module.add(bulkStringFunction()),
   };
   module.add(assembleLoop(new InterpreterEmitter(callees)), "run");
   return module.bytes(memoryPages);

@@ -18,6 +18,7 @@ const plain = {
   "i32.lt_u": 0x49,
   "i32.gt_s": 0x4a,
   "i32.gt_u": 0x4b,
+  "i32.le_s": 0x4c,
   "i32.le_u": 0x4d,
   "i32.ge_u": 0x4f,
   "i64.eqz": 0x50,
