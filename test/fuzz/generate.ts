@@ -118,7 +118,7 @@ const left: ReadonlySet<Mnemonic> = new Set<Mnemonic>([
     "x87",
   ] as const),
   ...(["wait", "fxsave", "fxrstor", "emms", "ldmxcsr", "vldmxcsr", "rcpps", "rcpss", "rsqrtps", "rsqrtss", "vrcpps", "vrcpss"] as const),
-  ...(["vrsqrtps", "vrsqrtss", "pause"] as const),
+  ...(["vrsqrtps", "vrsqrtss", "pause", "xsave", "xsavec", "xsaveopt", "xsaves", "xrstor", "xrstors"] as const),
 ]);
 /** Leaves status flags undefined. */
 const undefinedFlags =
