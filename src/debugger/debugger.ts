@@ -36,6 +36,8 @@ export interface DebuggerOptions {
   readonly sink: DebuggerSink;
 }
 
+/** Instructions between two resets of the guest that are both told. */
+const RESETS_TOLD_EVERY = 1_000_000;
 /** Stops that wait to be told: events of one instruction are told one after the other. */
 const maximumPending = 64;
 
@@ -76,6 +78,8 @@ export class Debugger implements StepHost {
   private temporary: bigint | undefined;
   /** Instruction count at which the person was told that no CPU can run, and whether that was of empty loops. */
   private deadAt = -1;
+  /** Instruction count at which a reset was last told. */
+  private resetToldAt = -1;
   private spinTold = false;
 
   constructor(options: DebuggerOptions) {
@@ -265,7 +269,7 @@ export class Debugger implements StepHost {
       case "exit":
         return { kind: "end", end: { exitCode: end.status, text: `The guest ended with exit status ${end.status}.` } };
       case "reset":
-        return { kind: "end", end: { exitCode: 0, text: "The guest asked for a reset of the machine." } };
+        return this.guestReset();
       case "triple-fault": {
         const text = `CPU ${end.cpu} shut down by a triple fault.`;
         // With the filter set, the stop was told by the hook; going on from there ends the session.
@@ -278,6 +282,26 @@ export class Debugger implements StepHost {
         }
         return this.only === undefined ? this.stuck(this.deadAt === this.machine.instructions()) : this.aloneAndIdle(this.only);
     }
+  }
+
+  /** The guest reset the machine: it starts anew, and so goes on, unless a step was under way, which has nowhere to end but at the first instruction. */
+  private guestReset(): Outcome {
+    const text = "The guest reset the machine";
+    const stepping = this.stepper !== undefined || this.only !== undefined;
+    this.machine.reset();
+    for (const cpu of [...this.live]) {
+      if (cpu === 0) continue;
+      this.live.delete(cpu);
+      this.sink.cpuReset(cpu);
+    }
+    this.told.clear();
+    // A guest that resets for ever must not flood the console.
+    const now = this.machine.instructions();
+    if (this.resetToldAt < 0 || now - this.resetToldAt > RESETS_TOLD_EVERY) {
+      this.resetToldAt = now;
+      this.sink.output(`${text}.\n`, "console");
+    }
+    return stepping ? { kind: "stop", stop: { kind: "entry", cpu: 0, text: `${text}; CPU 0 stands at its first instruction` } } : undefined;
   }
 
   /** A CPU sleeps that input through the first serial port would wake: only the person can say that nothing will come. */

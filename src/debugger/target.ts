@@ -60,6 +60,8 @@ export interface DebugMachine {
   /** Runs one CPU while the others stand still. */
   runCpu(cpu: number, instructions: number): RunEnd;
   requestStop(): void;
+  /** A system reset: everything as at power-on, the image loaded anew. */
+  reset(): void;
   setBreakpoints(linear: ReadonlySet<bigint>): void;
   /** Passes the breakpoint at this CPU's RIP once. */
   resumeFrom(cpu: number): void;

@@ -113,12 +113,27 @@ describe("a session's life", () => {
       assert.deepEqual(await client.next("exited"), { exitCode: 0 });
       assert.match(client.output(), /powered the machine off/);
     }, server.port);
-    await withClient(async (client) => {
-      await client.launch({ program: program("reset"), cpus: 1 });
-      await client.next("terminated");
-      assert.match(client.output(), /reset/);
-    }, server.port);
   });
+
+  test("a guest that resets the machine starts anew in the same session", { timeout: 60_000 }, () =>
+    withClient(async (client) => {
+      await client.launch({ program: program("reset"), cpus: 1, stopOnEntry: true });
+      await client.stop();
+      await client.request("setInstructionBreakpoints", { breakpoints: [{ instructionReference: "0x100002" }] });
+      for (let round = 0; round < 3; round++) {
+        await client.dap.continueRequest({ threadId: 1 });
+        assert.equal((await client.stop()).reason, "instruction breakpoint");
+        assert.equal(await client.evaluate("rip", 1), "0x100002");
+      }
+      assert.match(client.output(), /The guest reset the machine/);
+      // A step onto the reset ends at the first instruction.
+      await client.request("setInstructionBreakpoints", { breakpoints: [] });
+      await client.dap.nextRequest({ threadId: 1, granularity: "instruction" });
+      const stopped = await client.stop();
+      assert.equal(stopped.reason, "entry");
+      assert.equal(await client.evaluate("rip", 1), "0x100000");
+    }, server.port),
+  );
 
   test("serial output and input", { timeout: 60_000 }, () =>
     withClient(async (client) => {
