@@ -15,7 +15,7 @@ export class DeviceBus implements DeviceContext {
     return this.ports.map(name, first, count, handler);
   }
 
-  mapMmio(name: string, base: number, size: number, handler: MmioHandler, priority = 0): MmioRegion {
-    return this.mmio.map(name, base, size, handler, priority);
+  mapMmio(name: string, base: number, size: number, handler: MmioHandler, priority = 0, video = false): MmioRegion {
+    return this.mmio.map(name, base, size, handler, priority, video);
   }
 }

@@ -78,8 +78,11 @@ export interface DeviceContext {
   readonly clock: Clock;
   /** Claims ports `first` to `first + count - 1`. An access wider than a claimed range is split by the bus. Where claims overlap, the later wins. Returns a handle to move or drop it. */
   mapPorts(name: string, first: number, count: number, handler: PortHandler): PortRegion;
-  /** Claims physical addresses; overlaps RAM. Higher `priority` wins where regions overlap (default 0). Returns a handle to move or drop it. */
-  mapMmio(name: string, base: number, size: number, handler: MmioHandler, priority?: number): MmioRegion;
+  /**
+   * Claims physical addresses; overlaps RAM. Higher `priority` wins where regions overlap (default 0). Returns a handle to move or drop it. With `video` the region is
+   * the board's video memory from its start on: CPUs reach its pages as plain memory, and the handler serves the rest.
+   */
+  mapMmio(name: string, base: number, size: number, handler: MmioHandler, priority?: number, video?: boolean): MmioRegion;
   /** Guest-physical memory as a device's DMA sees it. Addresses past RAM read as ones and drop writes. */
   readonly memory: DmaMemory;
 }

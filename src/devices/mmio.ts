@@ -21,6 +21,8 @@ class Region implements MappedRegion, MmioRegion {
     readonly handler: MmioHandler,
     readonly priority: number,
     private readonly changed: () => void,
+    /** CPUs reach its pages as plain memory: the board's video memory. */
+    readonly video: boolean,
   ) {}
 
   move(base: number): void {
@@ -51,9 +53,9 @@ export class MmioSpace {
   /** `onChange` is called after every change of the map: translations cached by CPUs are stale then. */
   constructor(private readonly onChange: () => void = () => undefined) {}
 
-  map(name: string, base: number, size: number, handler: MmioHandler, priority = 0): MmioRegion {
+  map(name: string, base: number, size: number, handler: MmioHandler, priority = 0, video = false): MmioRegion {
     assert(Number.isSafeInteger(base) && base >= 0 && Number.isSafeInteger(size) && size > 0, `region ${name}: ${base}+${size}`);
-    const region = new Region(name, base, size, handler, priority, () => this.rebuild());
+    const region = new Region(name, base, size, handler, priority, () => this.rebuild(), video);
     this.regions.push(region);
     this.rebuild();
     return region;
@@ -105,6 +107,18 @@ export class MmioSpace {
       if (this.owners[index] !== undefined) return true;
     }
     return false;
+  }
+
+  /** Offset in video memory of the page at physical address `address`, or -1 where anything else answers. */
+  videoPage(address: number): number {
+    const index = this.segment(address);
+    const region = this.owners[index];
+    return region?.video === true && address + 4096 <= this.starts[index + 1] ? address - region.base : -1;
+  }
+
+  /** Where video memory is mapped, or undefined. */
+  get videoBase(): number | undefined {
+    return this.regions.find((region) => region.video && region.enabled)?.base;
   }
 
   /** Reads `size` bytes; bytes nobody claims read as ones. An access over an owner's edge is split into bytes. */

@@ -1,5 +1,5 @@
 import type { State } from "../common/state";
-import { UserError } from "../common/errors";
+import { assert, UserError } from "../common/errors";
 import { AcpiPm } from "./acpiPm";
 import type { Disk } from "./block/disk";
 import type { DiskInterface } from "./block/image";
@@ -21,6 +21,8 @@ import { Rtc } from "./rtc";
 import { StateReader } from "./stateReader";
 import { TestDevice } from "./testdev";
 import { Uart } from "./uart";
+import { DisplayAdapter, type VideoMemory } from "./vga/displayAdapter";
+import type { ScreenImage, ScreenRenderer } from "./vga/screen";
 import { VgaText } from "./vgaText";
 import { VirtioBlock } from "./virtio/block";
 import { VirtioConsole } from "./virtio/console";
@@ -28,7 +30,7 @@ import { VirtioRng } from "./virtio/rng";
 import type { VirtioDevice } from "./virtio/virtioDevice";
 
 /** Devices that are only there when asked for. */
-export const OPTIONAL_DEVICES: readonly string[] = ["testdev", "msi-test", "virtio-rng", "virtio-console"];
+export const OPTIONAL_DEVICES: readonly string[] = ["testdev", "msi-test", "virtio-rng", "virtio-console", "vga"];
 /** First PCI slot of the virtio devices, which are plugged in by the order in which they were asked for. */
 const VIRTIO_SLOT = 8;
 
@@ -42,6 +44,8 @@ export interface PcBoardOptions {
   /** Names out of {@link OPTIONAL_DEVICES}. */
   readonly devices?: readonly string[];
   readonly disks?: readonly AttachedDisk[];
+  /** Video memory of the display adapter; there must be some where "vga" is asked for. */
+  readonly video?: VideoMemory;
   /** Seed of what is random; default 0. */
   readonly seed?: number;
   /** The CD in the CD-ROM drive; without one there is no drive. */
@@ -93,7 +97,8 @@ export class PcBoard {
   readonly fwCfg: FwCfg;
   readonly postCode: PostCode;
   readonly vga: VgaText;
-  /** Where it was asked for. */
+  /** Where they were asked for. */
+  readonly display: DisplayAdapter | undefined;
   readonly console: VirtioConsole | undefined;
   readonly pci: PciBus;
   readonly hostBridge: HostBridge;
@@ -181,6 +186,12 @@ export class PcBoard {
       this.pci.plug(3, 0, device);
       extra.push(device);
     }
+    if (wanted.includes("vga")) {
+      assert(options.video !== undefined, "a display adapter needs video memory");
+      this.display = new DisplayAdapter(context, options.video, this.vga);
+      this.pci.plug(2, 0, this.display);
+      extra.push(this.display);
+    }
     const virtio: VirtioDevice[] = this.disks
       .filter((disk) => disk.interface === "virtio")
       .map(({ disk }, index) => new VirtioBlock(context, `virtio-blk${index}`, disk));
@@ -217,6 +228,13 @@ export class PcBoard {
       ...this.disks.map(({ disk }) => disk),
       ...(this.cdrom === undefined ? [] : [this.cdrom]),
     ];
+  }
+
+  /** Draws the screen as it is now. `read` gives guest memory, where text is. */
+  draw(renderer: ScreenRenderer, read: (address: number, length: number) => Uint8Array): ScreenImage {
+    const mode = this.display?.mode;
+    if (this.display === undefined || mode === undefined) return renderer.text(this.vga.textScreen(read(board.VGA_TEXT_BASE, 0x8000)));
+    return renderer.frame({ mode, memory: this.display.frameBuffer, palette: this.vga.colours });
   }
 
   /** Power-on or system reset of every device. */

@@ -127,12 +127,12 @@ export class PciDevice implements Device {
     index: number,
     size: number,
     handler: MmioHandler,
-    options: { wide?: boolean; prefetchable?: boolean } = {},
+    options: { wide?: boolean; prefetchable?: boolean; video?: boolean } = {},
   ): void {
     this.barMask(index, size, (options.wide ? 0x04 : 0) | (options.prefetchable ? 0x08 : 0));
     if (options.wide) this.writable.fill(0xff, PCI_BAR0 + index * 4 + 4, PCI_BAR0 + index * 4 + 8);
     // Below the local APIC and other fixed regions, wherever the guest moves it.
-    const region = this.context.mapMmio(`${this.name}.bar${index}`, 0, size, handler, -1);
+    const region = this.context.mapMmio(`${this.name}.bar${index}`, 0, size, handler, -1, options.video ?? false);
     region.setEnabled(false);
     this.bars.push({ index, size, kind: options.wide ? "memory64" : "memory", region });
   }

@@ -2,6 +2,7 @@ import type { State } from "../common/state";
 import type { Device, DeviceContext, RegisterView } from "./device";
 import { byteHandler } from "./ports";
 import { StateReader } from "./stateReader";
+import type { TextScreen } from "./vga/screen";
 
 /** 80 by 25 text: 449 lines of 31.778 microseconds, 70.086 frames a second. */
 const LINE = 31_778;
@@ -20,6 +21,10 @@ const MODE3_CRTC = [
   0x5f, 0x4f, 0x50, 0x82, 0x55, 0x81, 0xbf, 0x1f, 0x00, 0x4f, 0x0d, 0x0e, 0x00, 0x00, 0x00, 0x00, 0x9c, 0x8e, 0x8f, 0x28, 0x1f, 0x96, 0xb9,
   0xa3, 0xff,
 ];
+
+/** Bounds of a text screen that is drawn. */
+const MAX_COLUMNS = 160;
+const MAX_ROWS = 60;
 
 /** A group of registers behind an index port and a data port. */
 class Indexed {
@@ -74,8 +79,8 @@ export class VgaText implements Device {
 
   constructor(private readonly context: DeviceContext) {
     const handler = byteHandler(
-      (port) => this.read(port),
-      (port, value) => this.write(port, value),
+      (port) => this.readPort(port),
+      (port, value) => this.writePort(port, value),
     );
     context.mapPorts("vga", 0x3c0, 16, handler);
     context.mapPorts("vga.crtc", CRTC, 2, handler);
@@ -90,7 +95,8 @@ export class VgaText implements Device {
     return (blanked ? 1 : 0) | (line >= RETRACE_FIRST && line <= RETRACE_LAST ? 8 : 0);
   }
 
-  private read(port: number): number {
+  /** Guest read of one of the ports 0x3c0 to 0x3df. */
+  readPort(port: number): number {
     switch (port) {
       case 0x3c0:
         return this.attribute.index;
@@ -133,7 +139,8 @@ export class VgaText implements Device {
     }
   }
 
-  private write(port: number, value: number): void {
+  /** Guest write of one of these ports. */
+  writePort(port: number, value: number): void {
     switch (port) {
       case 0x3c0:
         if (this.attributeData) {
@@ -194,6 +201,25 @@ export class VgaText implements Device {
   cursor(): { readonly cell: number; readonly visible: boolean } {
     const cell = (this.crtc.values[0x0e] << 8) | this.crtc.values[0x0f];
     return { cell, visible: (this.crtc.values[0x0a] & 0x20) === 0 };
+  }
+
+  /** The 256 colours of the palette, three 6-bit parts each. */
+  get colours(): Uint8Array {
+    return this.palette;
+  }
+
+  /** The text that shows, out of the 32 KiB of text memory: as many rows and columns as the CRTC's registers say. */
+  textScreen(memory: Uint8Array): TextScreen {
+    const { values } = this.crtc;
+    const lines = (values[0x12] | ((values[7] & 0x02) << 7) | ((values[7] & 0x40) << 3)) + 1;
+    const columns = Math.min(MAX_COLUMNS, values[1] + 1);
+    const rows = Math.max(1, Math.min(MAX_ROWS, Math.floor(lines / ((values[9] & 0x1f) + 1))));
+    const start = this.startCell();
+    const cells = new Uint8Array(2 * columns * rows);
+    for (let at = 0; at < cells.length; at++) cells[at] = memory[(2 * start + at) % memory.length];
+    const { cell, visible } = this.cursor();
+    const place = cell - start;
+    return { columns, rows, cells, cursor: visible && place >= 0 && place < columns * rows ? place : -1 };
   }
 
   /** Cell at the screen's top left corner. */

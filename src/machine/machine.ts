@@ -26,6 +26,8 @@ import { startTimerTicks } from "../devices/firmwareInit";
 import { MmioSpace } from "../devices/mmio";
 import { PcBoard } from "../devices/pcBoard";
 import { PortSpace } from "../devices/ports";
+import { VIDEO_BYTES } from "../devices/vga/displayAdapter";
+import type { ScreenImage, ScreenRenderer } from "../devices/vga/screen";
 import { StateReader } from "../devices/stateReader";
 import { biosState, bootImage, type BootRequest, type BootState } from "../firmware/boot";
 import { checkFirmware, provideFirmwareFiles } from "../firmware/romBoot";
@@ -156,7 +158,9 @@ export class Machine implements StampSource, InputTarget {
 
   private constructor(private readonly configuration: MachineConfiguration) {
     this.turns = new Turns(configuration.cpus, configuration.quantum ?? DEFAULT_QUANTUM);
-    const ram = configuration.memory;
+    // Video memory is the end of the engine's RAM, so that it is tracked, hashed and kept in snapshots with it.
+    const video = configuration.devices?.includes("vga") === true ? VIDEO_BYTES : 0;
+    const ram = configuration.memory + video;
     this.engineMemory = new EngineMemory({
       cpus: configuration.cpus,
       ram,
@@ -177,6 +181,7 @@ export class Machine implements StampSource, InputTarget {
       () => this.portRead(),
       this.tracker,
       (cpu) => this.cpus[cpu].state.inSmm,
+      video,
     );
     if (configuration.firmware !== undefined) this.memory.loadRom(configuration.firmware.image);
     this.clock = new VirtualClock(
@@ -213,13 +218,14 @@ export class Machine implements StampSource, InputTarget {
     this.ioApic = new IoApic(this.deviceBus, this.bus, { id: IOAPIC_ID });
     const pins = Array.from({ length: IOAPIC_PINS }, (_, pin) => this.ioApic.line(pin, `gsi ${pin}`));
     this.injectedPins = Array.from({ length: IOAPIC_PINS }, (_, pin) => this.ioApic.line(pin, "debugger"));
-    const below = Math.min(ram, PCI_HOLE_BASE);
+    const below = Math.min(configuration.memory, PCI_HOLE_BASE);
     this.board = new PcBoard(
       this.deviceBus,
       {
         cpus: configuration.cpus,
         memoryBelow4G: below,
-        memoryAbove4G: ram - below,
+        memoryAbove4G: configuration.memory - below,
+        ...(video === 0 ? {} : { video: this.memory.video }),
         ...(configuration.startTime === undefined ? {} : { epochSeconds: Math.floor(configuration.startTime / 1000) }),
         devices: configuration.devices ?? [],
         seed: configuration.seed ?? 0,
@@ -264,7 +270,7 @@ export class Machine implements StampSource, InputTarget {
       provideFirmwareFiles(this.board.fwCfg, {
         ...configuration.firmware,
         memoryBelow4G: below,
-        memoryAbove4G: ram - below,
+        memoryAbove4G: configuration.memory - below,
         apicIds,
       });
     }
@@ -787,6 +793,11 @@ export class Machine implements StampSource, InputTarget {
   mouseInput(dx: number, dy: number, wheel: number, buttons: number): void {
     this.idleSince = -1;
     this.board.keyboard.mouse.move(dx, dy, wheel, buttons);
+  }
+
+  /** Draws what the guest's screen shows now: its frame buffer, or its text at 0xb8000. The guest notices nothing. */
+  screen(renderer: ScreenRenderer): ScreenImage {
+    return this.board.draw(renderer, (address, length) => this.memory.read(address, length));
   }
 
   /** Bytes arrive at the virtio console, where there is one. */

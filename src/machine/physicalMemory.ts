@@ -2,12 +2,15 @@ import type { PhysicalBus } from "../cpu/bus";
 import { PCI_HOLE_BASE } from "../devices/board";
 import type { DmaMemory } from "../devices/device";
 import type { MmioSpace } from "../devices/mmio";
+import type { VideoMemory } from "../devices/vga/displayAdapter";
 import type { PortSpace } from "../devices/ports";
 import type { BootMemory } from "../firmware/boot";
 import type { EngineMemory } from "../tcg/memory";
 import type { PageTracker } from "./pageTracker";
 
 const HIGH_BASE = 0x1_0000_0000;
+/** Past all physical addresses. */
+const NOWHERE = 2 ** 52;
 /** The shadow RAM area, in pages: 0xc0000 to 0xfffff. */
 const SHADOW_FIRST = 0xc0;
 const SHADOW_END = 0x100;
@@ -44,10 +47,12 @@ export class PhysicalMemory implements PhysicalBus, DmaMemory, BootMemory {
     private readonly portRead: () => void,
     private readonly tracker: PageTracker,
     private readonly inSmm: (cpu: number) => boolean = () => false,
+    /** The last so many bytes of the engine's RAM are video memory, which a device region gives an address. */
+    private readonly videoBytes = 0,
   ) {
-    this.lowBytes = Math.min(memory.ramBytes, PCI_HOLE_BASE);
+    this.lowBytes = Math.min(this.size, PCI_HOLE_BASE);
     this.lowPages = this.lowBytes / 4096;
-    this.highPages = (memory.ramBytes - this.lowBytes) / 4096;
+    this.highPages = (this.size - this.lowBytes) / 4096;
     this.romFirst = (HIGH_BASE - memory.romBytes) / 4096;
     this.lowRomFirst = SHADOW_END - Math.min(memory.romBytes, LOW_ROM_LIMIT) / 4096;
   }
@@ -74,8 +79,21 @@ export class PhysicalMemory implements PhysicalBus, DmaMemory, BootMemory {
     return true;
   }
 
+  /** Bytes of RAM. */
   get size(): number {
-    return this.memory.ramBytes;
+    return this.memory.ramBytes - this.videoBytes;
+  }
+
+  /** Video memory, as the display adapter has it. */
+  get video(): VideoMemory {
+    const { u8, ramBase, ramBytes } = this.memory;
+    const start = ramBytes - this.videoBytes;
+    return {
+      bytes: u8.subarray(ramBase + start, ramBase + ramBytes),
+      touch: (offset, length) => {
+        for (let page = offset >>> 12; page * 4096 < offset + length; page++) this.tracker.touch(start / 4096 + page);
+      },
+    };
   }
 
   /** The map of device regions changed. */
@@ -91,13 +109,21 @@ export class PhysicalMemory implements PhysicalBus, DmaMemory, BootMemory {
 
   writesFreely(page: number, cpu: number): boolean {
     const host = this.plainPage(page, true, cpu);
-    return host >= 0 && host === this.memoryPage(page, false) && this.tracker.isOpen(this.ramNumber(host));
+    const plain = host >= 0 && (host === this.memoryPage(page, false) || host === this.videoPage(page));
+    return plain && this.tracker.isOpen(this.ramNumber(host));
   }
 
   private plainPage(page: number, write: boolean, cpu: number): number {
     const host = this.memoryPage(page, write);
-    if (host < 0 || !this.overlay || !this.mmio.overlaps(page * 4096, 4096)) return host;
-    return page >= SMRAM_FIRST && page < SMRAM_END && this.smram(cpu) ? host : -1;
+    if (host >= 0 && (!this.overlay || !this.mmio.overlaps(page * 4096, 4096))) return host;
+    return host >= 0 && page >= SMRAM_FIRST && page < SMRAM_END && this.smram(cpu) ? host : this.videoPage(page);
+  }
+
+  /** Address in the engine's memory of a page of video memory that a device region puts at physical page `page`; -1 where there is none. */
+  private videoPage(page: number): number {
+    if (this.videoBytes === 0) return -1;
+    const offset = this.mmio.videoPage(page * 4096);
+    return offset < 0 ? -1 : this.memory.ramBase + this.size + offset;
   }
 
   /** Number in RAM of the page at `host` in the engine's memory. */
@@ -112,6 +138,9 @@ export class PhysicalMemory implements PhysicalBus, DmaMemory, BootMemory {
 
   /** Physical page number of page `number` of RAM. */
   physicalPage(number: number): number {
+    const video = number - this.size / 4096;
+    // Video memory that is mapped nowhere has no page: one past all that exist stands for it.
+    if (video >= 0) return Math.floor((this.mmio.videoBase ?? NOWHERE) / 4096) + video;
     return number < this.lowPages ? number : number - this.lowPages + HIGH_BASE / 4096;
   }
 
@@ -136,7 +165,9 @@ export class PhysicalMemory implements PhysicalBus, DmaMemory, BootMemory {
 
   /** Address in the engine's memory of byte `address` of RAM or ROM; -1 where there is none, or ROM is written. */
   private memoryByte(address: number, write: boolean): number {
-    const page = this.memoryPage(Math.floor(address / 4096), write);
+    const number = Math.floor(address / 4096);
+    const ram = this.memoryPage(number, write);
+    const page = ram < 0 ? this.videoPage(number) : ram;
     return page < 0 ? -1 : page + (address % 4096);
   }
 

@@ -24,7 +24,7 @@ export interface MachineConfiguration {
   readonly jit?: Partial<JitOptions>;
   /** Wall-clock time at power-on, in milliseconds since 1970; default a fixed date. */
   readonly startTime?: number;
-  /** Optional devices by name: "testdev", "msi-test", "virtio-rng", "virtio-console". */
+  /** Optional devices by name: "testdev", "msi-test", "virtio-rng", "virtio-console", "vga". */
   readonly devices?: readonly string[];
   /** Disks in the order in which they are found; each interface numbers its own. */
   readonly disks?: readonly DiskConfiguration[];

@@ -1,6 +1,6 @@
 import { AcpiPm } from "../../../src/devices/acpiPm";
 import { DebugConsole, DebugExit, PostCode } from "../../../src/devices/debugPorts";
-import type { DeviceContext } from "../../../src/devices/device";
+import type { Device, DeviceContext } from "../../../src/devices/device";
 import { FwCfg } from "../../../src/devices/fwCfg";
 import { Hpet } from "../../../src/devices/hpet";
 import { IrqFabric } from "../../../src/devices/irqFabric";
@@ -15,6 +15,8 @@ import { ResetControl } from "../../../src/devices/reset";
 import { Rtc } from "../../../src/devices/rtc";
 import { TestDevice } from "../../../src/devices/testdev";
 import { Uart } from "../../../src/devices/uart";
+import { DisplayAdapter } from "../../../src/devices/vga/displayAdapter";
+import { ScreenRenderer } from "../../../src/devices/vga/screen";
 import { VgaText } from "../../../src/devices/vgaText";
 import { apicTarget } from "./apicTarget";
 import type { FuzzTarget } from "./fuzzer";
@@ -114,6 +116,32 @@ export const targets: readonly FuzzTarget[] = [
     },
   },
   { name: "vga", build: (bench) => ({ devices: [new VgaText(bench)] }), pause: 5_000_000 },
+  {
+    name: "display adapter",
+    build: (bench) => {
+      const bytes = new Uint8Array(0x10000);
+      const vga = new VgaText(bench);
+      const display = new DisplayAdapter(bench, { bytes, touch: () => undefined }, vga);
+      const renderer = new ScreenRenderer();
+      const memory: Device = {
+        name: "video memory",
+        reset: () => undefined,
+        save: () => bytes.slice(),
+        restore: (state) => bytes.set(state as Uint8Array),
+        registers: () => [],
+      };
+      const draw = (random: (below: number) => number): void => {
+        // Seldom: an image takes long.
+        if (random(2000) !== 0) return;
+        const { mode } = display;
+        const image =
+          mode === undefined ? renderer.text(vga.textScreen(bytes)) : renderer.frame({ mode, memory: bytes, palette: vga.colours });
+        bench.note(image.width * image.height);
+      };
+      return { devices: [vga, display, memory], pci: [display], act: draw };
+    },
+    pause: 5_000_000,
+  },
   { name: "debug exit", build: (bench) => ({ devices: [new DebugExit(bench, (status) => bench.note(status))] }) },
   { name: "debug console", build: (bench) => ({ devices: [new DebugConsole(bench, (byte) => bench.note(byte))] }) },
   { name: "POST code", build: (bench) => ({ devices: [new PostCode(bench)] }) },
@@ -165,7 +193,7 @@ export const targets: readonly FuzzTarget[] = [
         a20: bench.line(5),
         nmiMask: bench.line(6),
       };
-      const options = { cpus: 2, memoryBelow4G: 1 << 26, memoryAbove4G: 0, devices: OPTIONAL_DEVICES };
+      const options = { cpus: 2, memoryBelow4G: 1 << 26, memoryAbove4G: 0, devices: OPTIONAL_DEVICES.filter((name) => name !== "vga") };
       const board = new PcBoard(bench, options, outputs);
       return {
         devices: board.devices,

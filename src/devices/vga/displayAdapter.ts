@@ -1,0 +1,152 @@
+import type { State } from "../../common/state";
+import type { DeviceContext, RegisterView } from "../device";
+import { PciDevice } from "../pciDevice";
+import { StateReader } from "../stateReader";
+import { Dispi, type FrameMode } from "./dispi";
+
+/** Video memory of the display adapter. */
+export const VIDEO_BYTES = 16 << 20;
+const DISPI_PORT = 0x1ce;
+const REGISTER_BAR_BYTES = 0x1000;
+/** In BAR 2: the VGA's ports from 0x3c0, and the DISPI registers, two bytes each. */
+const LEGACY_OFFSET = 0x400;
+const LEGACY_BYTES = 0x20;
+const DISPI_OFFSET = 0x500;
+const DISPI_BYTES = 0x16;
+
+/** Video memory: plain memory for the guest, and part of its snapshots. */
+export interface VideoMemory {
+  readonly bytes: Uint8Array;
+  /** To be called before the device itself writes [offset, offset + length). */
+  touch(offset: number, length: number): void;
+}
+
+/** The ports of the VGA beside it. */
+export interface VgaPorts {
+  readPort(port: number): number;
+  writePort(port: number, value: number): void;
+}
+
+/**
+ * A display adapter with a linear frame buffer: 1234:1111, the frame buffer in BAR 0, VGA ports and DISPI registers in BAR 2, DISPI at 0x1ce and 0x1cf as well. While no frame
+ * buffer mode is on, the VGA's text shows.
+ */
+export class DisplayAdapter extends PciDevice {
+  private readonly dispi: Dispi;
+
+  constructor(
+    context: DeviceContext,
+    private readonly video: VideoMemory,
+    private readonly vga: VgaPorts,
+  ) {
+    super(context, "display", {
+      vendor: 0x1234,
+      device: 0x1111,
+      classCode: 0x030000,
+      revision: 2,
+      subsystemVendor: 0x1af4,
+      subsystem: 0x1100,
+    });
+    const { bytes } = video;
+    this.dispi = new Dispi(bytes.length, () => {
+      video.touch(0, bytes.length);
+      bytes.fill(0);
+    });
+    // The handler serves what does not go to memory directly: accesses over a page's edge.
+    this.addMemoryBar(
+      0,
+      bytes.length,
+      {
+        read: (offset, size) => {
+          let value = 0n;
+          for (let byte = size - 1; byte >= 0; byte--) value = (value << 8n) | BigInt(bytes[offset + byte] ?? 0xff);
+          return value;
+        },
+        write: (offset, size, value) => {
+          video.touch(offset, size);
+          for (let byte = 0; byte < size; byte++) bytes[offset + byte] = Number((value >> BigInt(8 * byte)) & 0xffn);
+        },
+      },
+      { prefetchable: true, video: true },
+    );
+    this.addMemoryBar(2, REGISTER_BAR_BYTES, {
+      read: (offset, size) => this.readRegisters(offset, size),
+      write: (offset, size, value) => this.writeRegisters(offset, size, value),
+    });
+    // The index at 0x1ce and the data at 0x1cf are words that overlap: each access starts at its own port.
+    context.mapPorts("display.dispi", DISPI_PORT, 3, {
+      read: (port, size) => {
+        const value = port === DISPI_PORT ? this.dispi.index : port === DISPI_PORT + 1 ? this.dispi.read(this.dispi.index) : 0;
+        return size === 1 ? value & 0xff : value;
+      },
+      write: (port, size, value) => {
+        if (size !== 2) return;
+        if (port === DISPI_PORT) this.dispi.index = value;
+        else if (port === DISPI_PORT + 1) this.dispi.write(this.dispi.index, value);
+      },
+    });
+  }
+
+  private readRegisters(offset: number, size: number): bigint {
+    if (offset >= DISPI_OFFSET && offset < DISPI_OFFSET + DISPI_BYTES) {
+      const value = this.dispi.read((offset - DISPI_OFFSET) >> 1) >> (8 * (offset & 1));
+      return BigInt(size === 1 ? value & 0xff : value);
+    }
+    let value = 0n;
+    for (let byte = size - 1; byte >= 0; byte--)
+      value = (value << 8n) | BigInt(this.legacy(offset + byte) ? this.vga.readPort(0x3c0 + offset + byte - LEGACY_OFFSET) : 0xff);
+    return value;
+  }
+
+  private legacy(offset: number): boolean {
+    return offset >= LEGACY_OFFSET && offset < LEGACY_OFFSET + LEGACY_BYTES;
+  }
+
+  private writeRegisters(offset: number, size: number, value: bigint): void {
+    if (offset >= DISPI_OFFSET && offset < DISPI_OFFSET + DISPI_BYTES) {
+      if (size === 2 && offset % 2 === 0) this.dispi.write((offset - DISPI_OFFSET) >> 1, Number(value));
+      return;
+    }
+    for (let byte = 0; byte < size; byte++) {
+      if (this.legacy(offset + byte))
+        this.vga.writePort(0x3c0 + offset + byte - LEGACY_OFFSET, Number((value >> BigInt(8 * byte)) & 0xffn));
+    }
+  }
+
+  /** The frame buffer mode that shows, if any. */
+  get mode(): FrameMode | undefined {
+    return this.dispi.mode;
+  }
+
+  get frameBuffer(): Uint8Array {
+    return this.video.bytes;
+  }
+
+  override reset(): void {
+    super.reset();
+    this.dispi.reset();
+  }
+
+  protected override saveMore(): State {
+    return this.dispi.save();
+  }
+
+  protected override restoreMore(state: State): void {
+    this.dispi.restore(new StateReader(state, this.name));
+  }
+
+  override registers(): readonly RegisterView[] {
+    const names = ["ID", "XRES", "YRES", "BPP", "ENABLE", "BANK", "VIRT_WIDTH", "VIRT_HEIGHT", "X_OFFSET", "Y_OFFSET", "VIDEO_MEMORY_64K"];
+    const { mode } = this;
+    return [
+      ...super.registers(),
+      ...names.map((name, index) => ({ name: `DISPI ${name}`, value: BigInt(this.dispi.read(index)), bits: 16 })),
+      {
+        name: "mode",
+        value: mode === undefined ? 0n : 1n,
+        bits: 1,
+        text: mode === undefined ? "text" : `${mode.width} by ${mode.height}, ${mode.depth} bits`,
+      },
+    ];
+  }
+}
