@@ -7,8 +7,6 @@ import { StandardInput } from "./standardInput";
 
 /** Guest instructions between two looks at standard input and the time limit. */
 const SLICE = 2_000_000;
-/** Resets after which a guest that does nothing else is left alone. */
-const MOST_RESETS = 1000;
 /** The guest's console. */
 const CONSOLE = "uart0";
 
@@ -28,7 +26,6 @@ class LiveRun {
   private readonly pace: Pace | undefined;
   private readonly started = performance.now();
   private quit = false;
-  private resets = 0;
 
   constructor(
     private readonly machine: Machine,
@@ -76,7 +73,7 @@ class LiveRun {
       case "limit":
         return undefined;
       case "reset":
-        if (!options.reboot || this.resets++ >= MOST_RESETS) return end;
+        if (!options.reboot) return end;
         machine.reset();
         return undefined;
       case "dead":

@@ -23,6 +23,11 @@ const COMMAND_BYTE_KEYBOARD_OFF = 0x10;
 const COMMAND_BYTE_AUXILIARY_OFF = 0x20;
 const COMMAND_BYTE_TRANSLATE = 0x40;
 
+/** First byte of what `receive` takes: set 1 codes of keys follow, or the mouse's motion to the right, downwards, and of its wheel (16 bits each) and its buttons. */
+export const INPUT_KEYS = 0;
+export const INPUT_MOUSE = 1;
+const MOUSE_INPUT_BYTES = 8;
+
 /** In the controller's own queue: the byte goes out as the mouse's. */
 const FROM_AUXILIARY = 0x100;
 const BREAK_PREFIX = 0xf0;
@@ -83,6 +88,16 @@ export class KeyboardController implements Device {
       ),
     );
     this.powerUp();
+  }
+
+  /** Input from outside, for the keyboard ({@link INPUT_KEYS}) or the mouse ({@link INPUT_MOUSE}); anything else is ignored. All of it is taken: keys that do not fit are lost. */
+  receive(bytes: Uint8Array): number {
+    if (bytes[0] === INPUT_KEYS) this.keyboard.type(bytes.subarray(1));
+    else if (bytes[0] === INPUT_MOUSE && bytes.length === MOUSE_INPUT_BYTES) {
+      const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+      this.mouse.move(view.getInt16(1, true), view.getInt16(3, true), view.getInt16(5, true), view.getUint8(7));
+    }
+    return bytes.length;
   }
 
   private powerUp(): void {

@@ -23,6 +23,7 @@ import { DeviceBus } from "../devices/bus";
 import { VirtualClock } from "../devices/clock";
 import type { Device, IrqLine } from "../devices/device";
 import { startTimerTicks } from "../devices/firmwareInit";
+import { INPUT_KEYS, INPUT_MOUSE } from "../devices/keyboardController";
 import { MmioSpace } from "../devices/mmio";
 import { PcBoard } from "../devices/pcBoard";
 import { PortSpace } from "../devices/ports";
@@ -780,19 +781,23 @@ export class Machine implements StampSource, InputTarget {
     return this.cpus.some(({ activity, state }) => (activity === "halted" || activity === "mwait") && (state.systemFlags & FLAG_IF) !== 0);
   }
 
-  /**
-   * Keys go down or up: set 1 scan codes, as `scanCodes` gives them by the W3C's names.
-   * @returns false when the keyboard took none: it is switched off, or too much waits
-   */
-  keyboardInput(codes: Uint8Array): boolean {
-    this.idleSince = -1;
-    return this.board.keyboard.keyboard.type(codes);
+  /** Keys go down or up: set 1 scan codes, as `scanCodes` gives them by the W3C's names. A keyboard that is switched off, or full, takes none. */
+  keyboardInput(codes: Uint8Array): void {
+    this.deviceInput(this.board.keyboard.name, Uint8Array.of(INPUT_KEYS, ...codes));
   }
 
-  /** The mouse moves by counts to the right and downwards, the wheel turns towards the user, `buttons` are down (bit 0 left, 1 right, 2 middle, 3 back, 4 forward). */
+  /**
+   * The mouse moves by counts to the right and downwards, the wheel turns towards the user (-32768 to 32767 each), `buttons` are down (bit 0 left, 1 right, 2 middle, 3 back,
+   * 4 forward).
+   */
   mouseInput(dx: number, dy: number, wheel: number, buttons: number): void {
-    this.idleSince = -1;
-    this.board.keyboard.mouse.move(dx, dy, wheel, buttons);
+    const bytes = new Uint8Array(8);
+    const view = new DataView(bytes.buffer);
+    view.setUint8(0, INPUT_MOUSE);
+    for (const [index, value] of [dx, dy, wheel].entries())
+      view.setInt16(1 + 2 * index, Math.max(-0x8000, Math.min(0x7fff, Math.trunc(value))), true);
+    view.setUint8(7, buttons & 0x1f);
+    this.deviceInput(this.board.keyboard.name, bytes);
   }
 
   /** Draws what the guest's screen shows now: its frame buffer, or its text at 0xb8000. The guest notices nothing. */

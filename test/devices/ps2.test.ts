@@ -181,6 +181,17 @@ describe("PS/2 mouse", () => {
     assert.equal(way, 10_000);
   });
 
+  test("input from outside comes as bytes; what is no input is ignored", () => {
+    const { kbc, mouse, drain } = rig(0x43);
+    mouse(0xf4);
+    kbc.receive(Uint8Array.of(0, 0x1e, 0x9e));
+    kbc.receive(Uint8Array.of(1, 2, 0, 0xff, 0xff, 0, 0, 1));
+    kbc.receive(Uint8Array.of(1, 2));
+    kbc.receive(Uint8Array.of(7, 7, 7));
+    kbc.receive(new Uint8Array());
+    assert.deepEqual(drain(), [0x1e, 0x9e, ...tagged(0x09, 2, 1)]);
+  });
+
   test("remote mode answers when asked; wrap mode echoes", () => {
     const { kbc, mouse, drain } = rig(0x43);
     mouse(0xf4, 0xf0);
