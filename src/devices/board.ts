@@ -69,6 +69,14 @@ export const SYSTEM_CONTROL_A_PORT = 0x92;
 export const UART1_PORT = 0x3f8;
 export const UART2_PORT = 0x2f8;
 
+/** IDE: command blocks of the two channels; the control port is 0x206 above. */
+export const IDE_PRIMARY_PORT = 0x1f0;
+export const IDE_SECONDARY_PORT = 0x170;
+export const IDE_PRIMARY_IRQ = 14;
+export const IDE_SECONDARY_IRQ = 15;
+/** PCI slot of the AHCI controller, where there is one. */
+export const AHCI_SLOT = 5;
+
 /** PCI: configuration mechanism 1, one bus. */
 export const PCI_ADDRESS_PORT = 0xcf8;
 export const PCI_DATA_PORT = 0xcfc;

@@ -1,6 +1,8 @@
 import type { State } from "../common/state";
 import { assert, UserError } from "../common/errors";
 import { AcpiPm } from "./acpiPm";
+import { IdeController } from "./ata/ideController";
+import { placeIdeDrives } from "./ata/placement";
 import type { Disk } from "./block/disk";
 import type { DiskInterface } from "./block/image";
 import * as board from "./board";
@@ -103,6 +105,7 @@ export class PcBoard {
   readonly pci: PciBus;
   readonly hostBridge: HostBridge;
   readonly powerManagement: Piix4Pm;
+  readonly ide: IdeController;
   readonly disks: readonly AttachedDisk[];
   readonly cdrom: Disk | undefined;
   /** Every device, in the order in which they are reset, saved and restored. Names are unique. */
@@ -169,6 +172,11 @@ export class PcBoard {
     this.pci.plug(0, 0, this.hostBridge);
     this.pci.plug(1, 0, isa);
     this.pci.plug(1, 3, this.powerManagement);
+    this.ide = new IdeController(context, placeIdeDrives(this.disks, this.cdrom), [
+      source(board.IDE_PRIMARY_IRQ),
+      source(board.IDE_SECONDARY_IRQ),
+    ]);
+    this.pci.plug(1, 1, this.ide);
     const extra: Device[] = [];
     if (wanted.includes("testdev")) {
       extra.push(
@@ -222,6 +230,7 @@ export class PcBoard {
       isa,
       this.powerManagement,
       debugConsole,
+      this.ide,
       exit,
       ...extra,
       ...virtio,
@@ -247,6 +256,7 @@ export class PcBoard {
     initializeAsFirmware(ports);
     this.hostBridge.enableShadow();
     this.powerManagement.enable();
+    this.ide.enable();
     this.pci.assignResources();
   }
 
