@@ -3,6 +3,7 @@ import { basename } from "node:path";
 import type { InterruptEvent } from "../apic/events";
 import { describeEvent } from "../apic/text";
 import { RecordingFile } from "../adapter/recordingFile";
+import { loadFirmware, openStorage } from "../adapter/storage";
 import { UserError } from "../common/errors";
 import { Machine } from "../machine/machine";
 import { Replay } from "./replay";
@@ -21,12 +22,14 @@ const REMEMBERED = 4;
 /** `apicscope run`: runs a guest to its end with its serial port on standard output. Returns the exit status. @throws UserError for bad arguments. */
 export async function runCommand(args: readonly string[]): Promise<number> {
   const options = parseRunOptions(args);
-  const image = readInput(options.image, "image");
+  const image = options.image === undefined ? undefined : { name: basename(options.image), bytes: readInput(options.image, "image") };
   const initrd = options.initrd === undefined ? undefined : { bytes: readInput(options.initrd, "initrd"), name: basename(options.initrd) };
   const machine = Machine.create({
     cpus: options.cpus,
     memory: options.memory * 2 ** 20,
     devices: options.devices,
+    ...openStorage(options.disks, options.cdrom),
+    ...(options.firmware === undefined ? {} : { firmware: loadFirmware(options.firmware, options.serial !== "none") }),
     cpuModel: options.cpuModel,
     seed: options.seed,
     engine: options.engine,
@@ -34,11 +37,14 @@ export async function runCommand(args: readonly string[]): Promise<number> {
   });
   const serial = openSerial(options.serial);
   const virtioConsole = openSerial("stdio");
+  const debugConsole = options.debugConsole ?? (image === undefined ? "none" : undefined);
+  const debugOutput = debugConsole === undefined ? undefined : openSerial(debugConsole, "debug-console");
   const trace = options.trace === undefined ? undefined : createWriteStream(options.trace);
   const exceptions: string[][] = machine.cpus.map(() => []);
   machine.hooks = {
     serial: (bytes) => serial.write(bytes),
     console: (bytes) => virtioConsole.write(bytes),
+    ...(debugOutput === undefined ? {} : { debugConsole: (bytes: Uint8Array) => debugOutput.write(bytes) }),
     exception: (cpu, event) => {
       const list = exceptions[cpu];
       const code = event.errorCode >= 0 ? ` error code 0x${event.errorCode.toString(16)}` : "";
@@ -48,19 +54,23 @@ export async function runCommand(args: readonly string[]): Promise<number> {
     },
     ...(trace === undefined ? {} : { interrupt: (event: InterruptEvent) => void trace.write(traceLine(event)) }),
   };
-  const boot = machine.boot({
-    image,
-    imageName: basename(options.image),
-    cmdline: options.cmdline,
-    ...(initrd === undefined ? {} : { initrd }),
-  });
-  if (options.stats) process.stderr.write(`apicscope: ${basename(options.image)}: ${boot.entryName}\n`);
+  const boot =
+    image === undefined
+      ? machine.bootFirmware()
+      : machine.boot({
+          image: image.bytes,
+          imageName: image.name,
+          cmdline: options.cmdline,
+          ...(initrd === undefined ? {} : { initrd }),
+        });
+  if (options.stats) process.stderr.write(`apicscope: ${image?.name ?? options.firmware}: ${boot.entryName}\n`);
   const replay = options.replay === undefined ? undefined : new Replay(options.replay, machine);
   const recording = options.record === undefined ? undefined : new RecordingFile(options.record, machine);
   const started = performance.now();
   const end = await runToEnd(machine, options, replay);
   recording?.close(end.kind);
   await serial.close();
+  await debugOutput?.close();
   await new Promise<void>((resolve) => (trace === undefined ? resolve() : trace.end(resolve)));
   if (options.stats) printStats(machine, performance.now() - started);
   const status = report(end, machine, exceptions);
@@ -92,10 +102,10 @@ interface SerialOutput {
   close(): Promise<void>;
 }
 
-/** Where the guest's serial port goes. Standard output is written synchronously, so that nothing is lost or late. */
-function openSerial(where: string): SerialOutput {
+/** Where the guest's serial port or debug console goes. Standard output is written synchronously, so that nothing is lost or late. */
+function openSerial(where: string, subject = "serial"): SerialOutput {
   if (where === "none") return { write: () => undefined, close: () => Promise.resolve() };
-  const descriptor = where === "stdio" ? 1 : openFile(where);
+  const descriptor = where === "stdio" ? 1 : where === "stderr" ? 2 : openFile(where, subject);
   return {
     write: (bytes) => {
       for (let done = 0; done < bytes.length;) {
@@ -111,17 +121,17 @@ function openSerial(where: string): SerialOutput {
       }
     },
     close: () => {
-      if (descriptor !== 1) closeSync(descriptor);
+      if (descriptor > 2) closeSync(descriptor);
       return Promise.resolve();
     },
   };
 }
 
-function openFile(file: string): number {
+function openFile(file: string, subject: string): number {
   try {
     return openSync(file, "w");
   } catch {
-    throw new UserError(`${file}: cannot be written.`, "serial");
+    throw new UserError(`${file}: cannot be written.`, subject);
   }
 }
 

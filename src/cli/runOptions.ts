@@ -6,7 +6,15 @@ import { OPTIONAL_DEVICES } from "../devices/pcBoard";
 
 /** Options of `apicscope run`, checked. */
 export interface RunOptions {
-  readonly image: string;
+  /** Undefined: the guest comes from a disk or CD, through firmware. */
+  readonly image: string | undefined;
+  /** Disks as described: see `parseDisk`. */
+  readonly disks: readonly string[];
+  readonly cdrom: string | undefined;
+  /** A firmware image, or "seabios". */
+  readonly firmware: string | undefined;
+  /** Where the debug console's output goes: "stderr", "none", a file; undefined: with the first serial port's, and nowhere under firmware. */
+  readonly debugConsole: string | undefined;
   readonly cpus: number;
   /** MiB. */
   readonly memory: number;
@@ -35,11 +43,18 @@ export interface RunOptions {
 }
 
 export const runUsage = `Usage: apicscope run IMAGE [options]
+       apicscope run --disk FILE | --cdrom FILE | --firmware FILE [options]
 
   --cpus N               CPUs, 1 to 64 (default 1)
   --memory MIB           RAM in MiB (default 128)
   --cmdline TEXT         the kernel's command line
   --initrd FILE          initial RAM disk or first module
+  --disk FILE[,OPTION]...  a disk image, raw or qcow2; may be repeated. Options: ide (default), ahci or virtio, the controller; raw or qcow2,
+                         the format; readonly; write-through. The file is not written without write-through
+  --cdrom FILE           the CD in the CD-ROM drive (ISO)
+  --firmware FILE        a PC firmware image to start from instead of an IMAGE, or seabios to look for SeaBIOS, which is the default
+                         without IMAGE
+  --debug-console WHERE  the debug ports 0xe9 and 0x402: stderr, none, or a file (default: as the serial port; none with firmware)
   --serial WHERE         first serial port: stdio, none, or a file (default stdio)
   --device NAME          an optional device: ${OPTIONAL_DEVICES.join(", ")}; may be repeated
   --cpu MODEL            ${modelNames.join(", ")}, then ,+feature ,-feature ,vendor=amd ,sockets=N ,cores=N ,threads=N
@@ -81,6 +96,7 @@ const options = {
   disk: { type: "string", multiple: true },
   cdrom: { type: "string" },
   firmware: { type: "string" },
+  "debug-console": { type: "string" },
   cpu: { type: "string" },
   record: { type: "string" },
   replay: { type: "string" },
@@ -89,7 +105,7 @@ const options = {
 } as const satisfies ParseArgsConfig["options"];
 
 /** Options whose names are reserved for what this version does not have. */
-const later = ["disk", "cdrom", "firmware", "contract", "break"] as const;
+const later = ["contract", "break"] as const;
 
 /** Parses the arguments after `run`. @throws UserError naming the option. */
 export function parseRunOptions(args: readonly string[]): RunOptions {
@@ -103,8 +119,24 @@ export function parseRunOptions(args: readonly string[]): RunOptions {
   for (const name of later) {
     if (values[name] !== undefined) throw new UserError(`--${name} is not available in this version.`, name);
   }
-  if (positionals.length === 0) throw new UserError("Name the image to run: apicscope run IMAGE.", "image");
+  const { firmware } = values;
+  const bootable = (values.disk ?? []).length > 0 || values.cdrom !== undefined || firmware !== undefined;
+  if (positionals.length === 0 && !bootable) {
+    throw new UserError("Name the image to run, apicscope run IMAGE, or a --disk or --cdrom to boot from.", "image");
+  }
   if (positionals.length > 1) throw new UserError(`One image is run at a time; "${positionals[1]}" is one too many.`, "image");
+  if (firmware !== undefined && positionals.length > 0) {
+    throw new UserError(
+      "With --firmware the guest comes from a disk or CD: leave out the image, or --firmware to boot the image directly.",
+      "firmware",
+    );
+  }
+  if (positionals.length === 0 && (values.cmdline !== undefined || values.initrd !== undefined)) {
+    throw new UserError(
+      "--cmdline and --initrd go with an image; a guest on a disk brings its own.",
+      values.cmdline === undefined ? "initrd" : "cmdline",
+    );
+  }
   const engine = values.engine ?? "auto";
   if (engine !== "auto" && engine !== "jit" && engine !== "interpreter") {
     throw new UserError(`--engine ${engine}: choose auto, jit or interpreter.`, "engine");
@@ -114,6 +146,10 @@ export function parseRunOptions(args: readonly string[]): RunOptions {
   arrange(cpus, parseCpuModel(cpuModel, "--cpu").arrangement, "--cpu");
   return {
     image: positionals[0],
+    disks: values.disk ?? [],
+    cdrom: values.cdrom,
+    firmware: firmware ?? (positionals.length === 0 ? "seabios" : undefined),
+    debugConsole: values["debug-console"],
     cpus,
     cpuModel,
     memory: integer("memory", values.memory, 128, 1, 3584),

@@ -13,6 +13,11 @@ export interface PhysicalBus {
   /** I/O ports. */
   in(port: number, size: 1 | 2 | 4): number;
   out(port: number, size: 1 | 2 | 4, value: number): void;
+  /** An element of a string input: data, and so without the time that polling takes. */
+  inString(port: number, size: 1 | 2 | 4): number;
+  /** As many elements of `size` bytes as a device gives or takes without any other effect; returns bytes, 0 for none. */
+  inBlock(port: number, size: 2 | 4, target: Uint8Array): number;
+  outBlock(port: number, size: 2 | 4, source: Uint8Array): number;
 }
 
 /** The interrupt controller as its CPU sees it: the local APIC. */

@@ -65,6 +65,13 @@ export interface Clock {
 export interface PortHandler {
   read(port: number, size: 1 | 2 | 4): number;
   write(port: number, size: 1 | 2 | 4, value: number): void;
+  /**
+   * For string instructions: gives as many whole elements of `size` bytes as the handler has at hand, no more than fit `target`, and returns their bytes. Only
+   * what reads without any effect but on the position may be given: the element whose reading does something is left to `read`.
+   */
+  readBlock?(port: number, size: 2 | 4, target: Uint8Array): number;
+  /** The same for writes: takes bytes from `source` as long as that does nothing but fill a buffer. */
+  writeBlock?(port: number, size: 2 | 4, source: Uint8Array): number;
 }
 
 /** Handler of an MMIO region. `offset` is relative to the region; `size` 1, 2, 4 or 8 bytes; `cpu` is the index of the accessing CPU, -1 for a device. */

@@ -83,6 +83,20 @@ export class PortSpace {
     for (let index = 0; index < size && port + index < PORTS; index++) this.write(port + index, 1, (value >>> (index * 8)) & 0xff);
   }
 
+  /** Block read of a string instruction: see `PortHandler.readBlock`. 0 where there is none. */
+  readBlock(port: number, size: 2 | 4, target: Uint8Array): number {
+    const claim = this.claims[this.owner[port]];
+    if (claim === undefined || port + size > claim.first + claim.count) return 0;
+    return claim.handler.readBlock?.(port, size, target) ?? 0;
+  }
+
+  /** Block write of a string instruction. */
+  writeBlock(port: number, size: 2 | 4, source: Uint8Array): number {
+    const claim = this.claims[this.owner[port]];
+    if (claim === undefined || port + size > claim.first + claim.count) return 0;
+    return claim.handler.writeBlock?.(port, size, source) ?? 0;
+  }
+
   /** Name of the device range that answers at `port`, if any: for trees and messages. */
   nameAt(port: number): string | undefined {
     return this.claims[this.owner[port & 0xffff]]?.name;

@@ -217,6 +217,18 @@ export class PhysicalMemory implements PhysicalBus, DmaMemory, BootMemory {
     this.ports.write(port, size, value);
   }
 
+  inString(port: number, size: 1 | 2 | 4): number {
+    return this.ports.read(port, size);
+  }
+
+  inBlock(port: number, size: 2 | 4, target: Uint8Array): number {
+    return this.ports.readBlock(port, size, target);
+  }
+
+  outBlock(port: number, size: 2 | 4, source: Uint8Array): number {
+    return this.ports.writeBlock(port, size, source);
+  }
+
   private readBus(address: number, size: 1 | 2 | 4 | 8, cpu: number): bigint {
     if (this.mmio.find(address) !== undefined) return this.mmio.read(address, size, cpu);
     let value = 0n;

@@ -88,7 +88,12 @@ describe("apicscope run", () => {
     ["an unknown option", ["run", smp, "--frobnicate"], /--frobnicate/],
     ["an unknown engine", ["run", smp, "--engine", "warp"], /--engine warp: choose auto, jit or interpreter\./],
     ["an unknown device", ["run", smp, "--device", "toaster"], /toaster/],
-    ["an option of a later version", ["run", smp, "--disk", "x.img"], /--disk is not available in this version\./],
+    ["an option of a later version", ["run", smp, "--contract", "x"], /--contract is not available in this version\./],
+    ["a disk that is not there", ["run", smp, "--disk", "/nowhere.img,ahci"], /\/nowhere\.img cannot be opened: there is no such file\./],
+    ["an unknown disk option", ["run", smp, "--disk", "/nowhere.img,scsi"], /"scsi" is no disk option: choose from ide, ahci, virtio/],
+    ["two interfaces", ["run", smp, "--disk", "x.img,ide,ahci"], /two values for its interface/],
+    ["a firmware beside an image", ["run", smp, "--firmware", "seabios"], /leave out the image/],
+    ["a firmware that is none", ["run", "--firmware", smp], /is not a PC firmware image/],
     ["an unknown command", ["fly"], /there is no command "fly"/],
   ];
   for (const [what, args, message] of bad) {

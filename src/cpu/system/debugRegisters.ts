@@ -105,10 +105,15 @@ export class DebugRegisters implements DataWatch {
     if (bits !== 0 && [0, 1, 2, 3].some((i) => (bits & (1 << i)) !== 0 && enabled(state, i))) this.trap(bits);
   }
 
+  /** Whether breakpoints of the I/O kind may be armed. */
+  get watchesPorts(): boolean {
+    return (this.c.state.cr4 & CR4_DE) !== 0 && (this.c.state.dr7 & 0xff) !== 0;
+  }
+
   /** An I/O port access under CR4.DE. */
   port(port: number, size: number): void {
     const { state } = this.c;
-    if ((state.cr4 & CR4_DE) === 0 || (state.dr7 & 0xff) === 0) return;
+    if (!this.watchesPorts) return;
     let bits = 0;
     for (let i = 0; i < 4; i++) {
       if (!enabled(state, i) || kindOf(state, i) !== IO) continue;

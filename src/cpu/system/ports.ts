@@ -35,6 +35,21 @@ export class Ports {
     return this.c.bus.in(port, size) >>> 0;
   }
 
+  /** IN of a string instruction. */
+  inString(port: number, size: 1 | 2 | 4): number {
+    this.debug.port(port, size);
+    return this.c.bus.inString(port, size) >>> 0;
+  }
+
+  /** Elements that need nothing done one by one; returns bytes. */
+  inBlock(port: number, size: 2 | 4, target: Uint8Array): number {
+    return this.debug.watchesPorts ? 0 : this.c.bus.inBlock(port, size, target);
+  }
+
+  outBlock(port: number, size: 2 | 4, source: Uint8Array): number {
+    return this.debug.watchesPorts ? 0 : this.c.bus.outBlock(port, size, source);
+  }
+
   out(port: number, size: 1 | 2 | 4, value: number): void {
     this.debug.port(port, size);
     this.c.bus.out(port, size, value >>> 0);

@@ -68,7 +68,12 @@ export class Strings {
         }
         words[WORD_BUDGET / 4]--;
       }
-      const bulk = kind === MOVS || kind === STOS ? this.bulk(kind, size, addressMask, segment, count) : 0;
+      const bulk =
+        kind === MOVS || kind === STOS
+          ? this.bulk(kind, size, addressMask, segment, count)
+          : (kind === INS || kind === OUTS) && (size === 2 || size === 4)
+            ? this.portBulk(kind, size, addressMask, segment, count, port)
+            : 0;
       if (bulk === 0) {
         if (!this.once(kind, size, addressMask, segment, port)) return STATUS_FAULT;
         this.addTo(RCX, -1n, addressMask);
@@ -123,7 +128,7 @@ export class Strings {
         // The write is checked before the port is read: reading may have side effects.
         const linear = this.linear(ES, state.gpr(RDI) & mask, size, true);
         if (linear === undefined || !this.c.mmu.probeWrite(linear, size, true)) return false;
-        const value = BigInt(this.ports.in(port, size as 1 | 2 | 4));
+        const value = BigInt(this.ports.inString(port, size as 1 | 2 | 4));
         if (!this.c.mmu.write(linear, size, value, true)) return false;
         this.addTo(RDI, step, mask);
         return true;
@@ -172,6 +177,34 @@ export class Strings {
     this.addTo(RCX, BigInt(-n), mask);
     state.words[WORD_BUDGET / 4] -= n - 1;
     return n;
+  }
+
+  /** The same for port strings, whose device says how many elements it moves without any other effect. */
+  private portBulk(kind: number, size: 2 | 4, mask: bigint, segment: number, count: bigint, port: number): number {
+    const { state, c } = this;
+    if ((state.systemFlags & FLAG_DF) !== 0) return 0;
+    const input = kind === INS;
+    const register = input ? RDI : RSI;
+    const offset = state.gpr(register) & mask;
+    const room = Math.floor((4096 - Number(offset & 0xfffn)) / size);
+    const n = Math.min(room, count > 4096n ? 4096 : Number(count), 1 + state.words[WORD_BUDGET / 4]);
+    if (n <= 1 || offset + BigInt(n * size) > mask + 1n) return 0;
+    const linear = this.linear(input ? ES : segment, offset, n * size, input);
+    if (linear === undefined) {
+      // Some element faults: one by one finds out which.
+      state.pending = undefined;
+      return 0;
+    }
+    if ((linear & 0xfffn) + BigInt(n * size) > 4096n) return 0;
+    const host = c.mmu.plainHost(linear, input);
+    if (host < 0) return 0;
+    const bytes = state.memory.u8.subarray(host, host + n * size);
+    const moved = (input ? this.ports.inBlock(port, size, bytes) : this.ports.outBlock(port, size, bytes)) / size;
+    if (moved === 0) return 0;
+    this.addTo(register, BigInt(moved * size), mask);
+    this.addTo(RCX, BigInt(-moved), mask);
+    state.words[WORD_BUDGET / 4] -= moved - 1;
+    return moved;
   }
 
   private linear(segment: number, offset: bigint, size: number, write: boolean): bigint | undefined {

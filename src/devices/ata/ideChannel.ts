@@ -121,13 +121,13 @@ export class IdeChannel {
     this.settle(drive);
   }
 
-  /** Moves as many whole elements of `size` bytes as are ready for the host into `target`; returns bytes moved. */
+  /** Data register reads and writes that do nothing but move bytes: see `PortHandler`. */
   readBlock(size: 2 | 4, target: Uint8Array): number {
-    const { drive } = this;
-    if (drive === undefined) return 0;
-    const moved = drive.readBlock(size, target);
-    if (moved > 0) this.settle(drive);
-    return moved;
+    return this.drive?.readBlock(size, target) ?? 0;
+  }
+
+  writeBlock(size: 2 | 4, source: Uint8Array): number {
+    return this.drive?.writeBlock(size, source) ?? 0;
   }
 
   /** Alternate status: reading it leaves the interrupt alone. */

@@ -104,6 +104,8 @@ function commandBlock(channel: IdeChannel): PortHandler {
   );
   return {
     read: (port, size) => ((port & 7) === 0 && size !== 1 ? channel.readData(size) : bytes.read(port, size)),
+    readBlock: (port, size, target) => ((port & 7) === 0 ? channel.readBlock(size, target) : 0),
+    writeBlock: (port, size, source) => ((port & 7) === 0 ? channel.writeBlock(size, source) : 0),
     write: (port, size, value) => {
       if ((port & 7) === 0 && size !== 1) channel.writeData(size, value);
       else bytes.write(port, size, value);

@@ -341,16 +341,25 @@ export class IdeDrive {
     return value >>> 0;
   }
 
-  /** The same for as many elements of `size` bytes as fit `target` and the buffer; returns bytes. */
+  /** As many whole elements as fit `target` and leave something in the buffer; returns bytes. */
   readBlock(size: 2 | 4, target: Uint8Array): number {
-    if (this.phase !== "data-in") return 0;
-    const room = Math.min(target.length, this.buffer.length - this.at);
-    const count = room - (room % size);
-    if (count <= 0) return 0;
-    target.set(this.buffer.subarray(this.at, this.at + count));
+    const count = this.phase === "data-in" ? this.blockRoom(size, target.length) : 0;
+    if (count > 0) target.set(this.buffer.subarray(this.at, this.at + count));
     this.at += count;
-    if (this.at >= this.buffer.length) this.emptied();
     return count;
+  }
+
+  /** As many whole elements of `source` as leave room in the buffer; returns bytes. */
+  writeBlock(size: 2 | 4, source: Uint8Array): number {
+    const count = this.phase === "data-out" ? this.blockRoom(size, source.length) : 0;
+    if (count > 0) this.buffer.set(source.subarray(0, count), this.at);
+    this.at += count;
+    return count;
+  }
+
+  private blockRoom(size: number, length: number): number {
+    const room = Math.min(length, this.buffer.length - this.at - 1);
+    return Math.max(0, room - (room % size));
   }
 
   private emptied(): void {

@@ -8,6 +8,7 @@ export const DEFAULT_SECTORS = 63;
 /** Commands a queue of native command queuing holds. */
 export const QUEUE_DEPTH = 32;
 const MAX_CYLINDERS = 16_383;
+const MIN_CYLINDERS = 2;
 /** Sectors that 28 bits address. */
 const LBA28_LIMIT = 0x0fff_ffff;
 
@@ -64,7 +65,8 @@ function dmaModes(words: Words, mode: number): void {
 export function identifyDisk(sectors: number, settings: IdentifySettings): Uint8Array {
   const words = new Words();
   const { heads, sectorsPerTrack } = settings;
-  const cylinders = Math.min(MAX_CYLINDERS, Math.floor(sectors / (heads * sectorsPerTrack)));
+  // Firmware refuses disks without a cylinder; images of a few sectors are common, and what is beyond their end is not found.
+  const cylinders = Math.min(MAX_CYLINDERS, Math.max(MIN_CYLINDERS, Math.floor(sectors / (heads * sectorsPerTrack))));
   words.put(0, 0x0040);
   words.put(1, cylinders);
   words.put(3, heads);

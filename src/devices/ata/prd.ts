@@ -25,7 +25,7 @@ export function walkPrd(
     const count = Math.min(word & 0xfffe || 0x10000, length - done);
     move(address >>> 0, done, count);
     done += count;
-    if (word & END_OF_TABLE) return { moved: done, ended: done === length || count === (word & 0xfffe || 0x10000) };
+    if (word & END_OF_TABLE) return { moved: done, ended: count === (word & 0xfffe || 0x10000) };
   }
   return { moved: done, ended: false };
 }
