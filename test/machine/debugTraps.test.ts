@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { Assembler } from "./assembler";
-import { DATA, EOI, LVT_TIMER, pageEntry, PT, TDCR, testGuest, type TestGuest, TMICT } from "./testGuest";
+import { TR } from "../../src/cpu/state";
+import { DATA, EOI, LVT_TIMER, pageEntry, PT, STACKS, TDCR, testGuest, type TestGuest, TMICT } from "./testGuest";
 
 const TF = 0x100;
 const RF = 0x10000;
@@ -203,4 +204,36 @@ test("an interrupt between iterations pushes RF, one after the last does not", (
     guest.finish();
     assert.equal(guest.read32(DATA + 0x108) & RF, flag, `timer ${timer}`);
   }
+});
+
+describe("SYSRET", () => {
+  const TSS = DATA + 0x800;
+  const toUser = (flags: number): TestGuest => {
+    const guest = testGuest((a) => {
+      a.label("cpu0").mov("rcx", 0xc000_0081).mov("rax", 0).mov("rdx", 0x0010_0000).bytes(0x0f, 0x30);
+      // mov r11, flags; sysretq to a page that CPL 3 may not execute
+      a.address("rcx", "user").mov("rax", flags).bytes(0x49, 0x89, 0xc3, 0x48, 0x0f, 0x07).label("user").nop();
+      counter(a);
+      a.label("vector14").exit();
+    });
+    const { machine } = guest;
+    machine.cpus[0].state.setSegment(TR, 0x28, BigInt(TSS), 0x67, 0x8b);
+    const stack = new Uint8Array(8);
+    new DataView(stack.buffer).setUint32(0, STACKS, true);
+    machine.memory.write(TSS + 4, stack);
+    return guest;
+  };
+
+  test("that sets TF traps when it is done, before the instruction it returns to", () => {
+    const guest = toUser(TF | 2);
+    guest.run(1000);
+    assert.deepEqual(rips(guest)[0], guest.code.at("user"));
+    assert.notEqual(dr6(guest) & 0x4000, 0);
+  });
+
+  test("that leaves TF clear does not", () => {
+    const guest = toUser(2);
+    guest.finish();
+    assert.deepEqual(rips(guest), []);
+  });
 });

@@ -41,6 +41,9 @@ import type { CpuSystem } from "./system";
 /** A helper: slot offsets a and b, immediate halves. Returns a status. */
 export type HelperFunction = (a: number, b: number, lo: number, hi: number) => number;
 
+/** DR6: single step. */
+const DR6_BS = 1 << 14;
+
 type Size = 2 | 4 | 8;
 
 const status = (ok: boolean): number => (ok ? STATUS_OK : STATUS_FAULT);
@@ -210,7 +213,13 @@ export function buildHelpers(system: CpuSystem): readonly HelperFunction[] {
       system.trapSuppressed = (state.systemFlags & FLAG_TF) === 0;
       return status(ok);
     },
-    sysret: (_a, _b, size) => status(system.fastCalls.sysret(size)),
+    sysret: (_a, _b, size) => {
+      if (!system.fastCalls.sysret(size)) return STATUS_FAULT;
+      // TF counts as it is after the instruction, so that a single-stepped SYSCALL whose mask clears it traps when it is over (AMD64 APM vol. 3, "SYSRET").
+      if ((state.systemFlags & FLAG_TF) !== 0) system.host.trap(state.index, DR6_BS);
+      else system.trapSuppressed = true;
+      return STATUS_OK;
+    },
     sysenter: () => status(system.fastCalls.sysenter()),
     sysexit: (_a, _b, size) => status(system.fastCalls.sysexit(size)),
     rsm: () => {

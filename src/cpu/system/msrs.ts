@@ -11,6 +11,10 @@ const isMtrr = (index: number): boolean =>
   index === 0x258 ||
   index === 0x259 ||
   (index >= 0x268 && index <= 0x26f);
+/** AMD's four performance event selects and counters, which all its processors have (APM vol. 2, "Performance Monitoring Counters"). No event is counted here. */
+const isPerformanceMsr = (index: number): boolean => index >= 0xc001_0000 && index <= 0xc001_0007;
+const PERFORMANCE_SELECT_BITS = 0x0000_030f_ffff_ffffn;
+const PERFORMANCE_COUNTER_BITS = 0xffff_ffff_ffffn;
 const validMemoryType = (type: number): boolean => type === 0 || type === 1 || type === 4 || type === 5 || type === 6;
 
 /** Model-specific registers (SDM vol. 4). An index that is not here is #GP(0). */
@@ -72,7 +76,7 @@ export class Msrs {
       case 0xc000_0103:
         return features.rdtscp || features.rdpid ? state.tscAux : undefined;
       default:
-        return isMtrr(index) ? (state.plainMsrs.get(index) ?? 0n) : undefined;
+        return isMtrr(index) || this.performance(index) ? (state.plainMsrs.get(index) ?? 0n) : undefined;
     }
   }
 
@@ -165,6 +169,10 @@ export class Msrs {
         state.tscAux = value;
         return true;
       default:
+        if (this.performance(index)) {
+          state.plainMsrs.set(index, value & ((index & 4) === 0 ? PERFORMANCE_SELECT_BITS : PERFORMANCE_COUNTER_BITS));
+          return true;
+        }
         return isMtrr(index) && this.writeMtrr(index, value);
     }
   }
@@ -191,6 +199,10 @@ export class Msrs {
     state.efer = (requested & ~EFER_LMA) | (old & EFER_LMA);
     if (((old ^ state.efer) & EFER_NXE) !== 0) this.c.flushAll();
     return true;
+  }
+
+  private performance(index: number): boolean {
+    return isPerformanceMsr(index) && this.c.model.vendor === "amd";
   }
 
   private writeMtrr(index: number, value: bigint): boolean {

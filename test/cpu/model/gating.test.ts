@@ -225,3 +225,24 @@ describe("random numbers", () => {
     assert.ok(parseCpuModel("max", "cpuModel").features.rdrand);
   });
 });
+
+describe("AMD's performance counter registers", () => {
+  const access = (cpuModel: string): TestGuest =>
+    testGuest(
+      (a) => {
+        // A counter of 48 bits: all ones written, read back.
+        a.label("cpu0").mov("rcx", 0xc001_0004).mov("rax", 0xffff_ffff).mov("rdx", 0xffff_ffff).bytes(0x0f, 0x30).bytes(0x0f, 0x32);
+        a.store(DATA, "rdx").exit();
+        a.label("vector13").exit(1);
+      },
+      { cpuModel },
+    );
+
+  test("are there on AMD's processors", () => {
+    const guest = access("max,vendor=amd");
+    guest.finish();
+    assert.equal(guest.read32(DATA), 0xffff);
+  });
+
+  test("and on no other", () => assert.deepEqual(access("max").run(1000), { kind: "exit", status: 3 }));
+});
