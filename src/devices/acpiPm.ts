@@ -1,5 +1,14 @@
 import type { State } from "../common/state";
-import { ACPI_DISABLE_VALUE, ACPI_ENABLE_VALUE, GPE0_PORT, PM_BASE, PM_TIMER_BITS, S5_SLEEP_TYPE, SMI_COMMAND_PORT } from "./board";
+import {
+  ACPI_DISABLE_VALUE,
+  ACPI_ENABLE_VALUE,
+  GPE0_PORT,
+  PM_BASE,
+  PM_TIMER_BITS,
+  S3_SLEEP_TYPE,
+  S5_SLEEP_TYPE,
+  SMI_COMMAND_PORT,
+} from "./board";
 import type { Device, DeviceContext, IrqLine, PortRegion, RegisterView, Timer } from "./device";
 import { Oscillator } from "./oscillator";
 import { byteHandler } from "./ports";
@@ -23,11 +32,18 @@ const SLP_EN = 0x2000;
 /** Bits of PM1 control that keep what is written: BM_RLD and SLP_TYP. GBL_RLS and SLP_EN read as zero, SCI_EN belongs to the firmware. */
 const CONTROL_KEPT = 0x0002 | SLP_TYP;
 
+/** From the event that ends S3 to the first instruction. */
+const WAKE_NANOSECONDS = 1e6;
+
 export interface AcpiPmOutputs {
   /** The system control interrupt, level. */
   readonly sci: IrqLine;
   /** The guest entered S5. */
   readonly powerOff: () => void;
+  /** The guest entered S3: all but memory, the clock and this device loses power. */
+  readonly sleep?: () => void;
+  /** An enabled event ends S3. */
+  readonly wake?: () => void;
   /** A system-management interrupt: the guest wrote the APM command port, and firmware asked for it. */
   readonly smi?: () => void;
 }
@@ -49,6 +65,9 @@ export class AcpiPm implements Device {
   readonly name = "acpi";
   private readonly crystal = new Oscillator(PM_TIMER_HZ);
   private readonly timer: Timer;
+  private readonly wakeTimer: Timer;
+  /** In S3. */
+  private asleep = false;
   private status = 0;
   private enable = 0;
   private control = 0;
@@ -71,6 +90,7 @@ export class AcpiPm implements Device {
     private readonly outputs: AcpiPmOutputs,
   ) {
     this.timer = context.clock.createTimer(this.name, () => this.update());
+    this.wakeTimer = context.clock.createTimer(`${this.name}.wake`, () => outputs.wake?.());
     const block = (
       name: string,
       first: number,
@@ -176,7 +196,14 @@ export class AcpiPm implements Device {
     const bits = (value << shift) & mask;
     this.control = (this.control & ~(mask & CONTROL_KEPT)) | (bits & CONTROL_KEPT);
     this.update();
-    if (bits & SLP_EN && (this.control & SLP_TYP) >> 10 === S5_SLEEP_TYPE) this.outputs.powerOff();
+    if (!(bits & SLP_EN)) return;
+    const type = (this.control & SLP_TYP) >> 10;
+    if (type === S5_SLEEP_TYPE) this.outputs.powerOff();
+    else if (type === S3_SLEEP_TYPE && this.outputs.sleep !== undefined) {
+      this.asleep = true;
+      this.outputs.sleep();
+      this.update();
+    }
   }
 
   private tick(): number {
@@ -205,10 +232,27 @@ export class AcpiPm implements Device {
       this.timer.disarm();
     }
     const requested = (this.status & this.enable) !== 0 || (this.gpeStatus & this.gpeEnable) !== 0;
+    if (this.asleep && requested && this.wakeTimer.deadline === undefined) this.wakeTimer.arm(this.context.clock.now() + WAKE_NANOSECONDS);
     const level = requested && (this.control & PM1_SCI_EN) !== 0;
     if (level === this.sciLevel) return;
     this.sciLevel = level;
     this.outputs.sci(level);
+  }
+
+  /** The clock's alarm, if the guest enabled it. */
+  rtcAlarm(): void {
+    this.status |= PM1_RTC;
+    this.update();
+  }
+
+  /** Power is back: WAK_STS and what woke the board are told, in ACPI mode as before; the guest enables its events anew (ACPI specification, "PM1 Status Registers"). */
+  wakeUp(): void {
+    const { status, gpeStatus, control } = this;
+    this.reset();
+    this.status = status | PM1_WAK;
+    this.gpeStatus = gpeStatus;
+    this.control = control & PM1_SCI_EN;
+    this.update();
   }
 
   /** Presses and releases the power button: asks the guest to shut down. */
@@ -227,6 +271,8 @@ export class AcpiPm implements Device {
     this.status = this.enable = this.control = 0;
     this.gpeStatus = this.gpeEnable = 0;
     this.apmCommand = this.apmData = 0;
+    this.asleep = false;
+    this.wakeTimer.disarm();
     this.globalControl = 0;
     this.seenTick = this.tick();
     this.update();
@@ -246,6 +292,8 @@ export class AcpiPm implements Device {
       sci: this.sciLevel,
       seenTick: this.seenTick,
       deadline: this.timer.deadline ?? null,
+      asleep: this.asleep,
+      wake: this.wakeTimer.deadline ?? null,
     };
   }
 
@@ -262,6 +310,8 @@ export class AcpiPm implements Device {
     this.sciLevel = reader.boolean("sci");
     this.seenTick = reader.number("seenTick");
     reader.timer("deadline", this.timer);
+    this.asleep = reader.boolean("asleep");
+    reader.timer("wake", this.wakeTimer);
   }
 
   registers(): readonly RegisterView[] {

@@ -58,6 +58,8 @@ export const ACPI_ENABLE_VALUE = 0xf1;
 export const ACPI_DISABLE_VALUE = 0xf0;
 /** SLP_TYPa of \_S5: writing 0x2000 (SLP_EN, type 0) to PM1a control powers off, as many small kernels expect at port 0x604. */
 export const S5_SLEEP_TYPE = 0;
+/** SLP_TYPa of \_S3. */
+export const S3_SLEEP_TYPE = 1;
 
 /** Reset. */
 export const RESET_PORT = 0xcf9;

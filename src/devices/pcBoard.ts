@@ -75,6 +75,9 @@ export interface PcBoardOutputs {
   /** isa-debug-exit: (value << 1) | 1. */
   exit(status: number): void;
   powerOff(): void;
+  /** ACPI S3 begins, and ends. */
+  readonly sleep?: () => void;
+  readonly wake?: () => void;
   reset(): void;
   a20(enabled: boolean): void;
   nmiMask(masked: boolean): void;
@@ -142,12 +145,18 @@ export class PcBoard {
       cpus: options.cpus,
       ...(options.epochSeconds === undefined ? {} : { epochSeconds: options.epochSeconds }),
       onNmiMask: (masked) => outputs.nmiMask(masked),
+      onAlarm: () => this.acpi.rtcAlarm(),
     });
     this.uarts = [
       new Uart(context, { name: "uart0", port: board.UART1_PORT, irq: source(board.UART1_IRQ), output: (byte) => outputs.serial(0, byte) }),
       new Uart(context, { name: "uart1", port: board.UART2_PORT, irq: source(board.UART2_IRQ), output: (byte) => outputs.serial(1, byte) }),
     ];
-    this.acpi = new AcpiPm(context, { sci: source(board.SCI_IRQ), powerOff: () => outputs.powerOff(), smi: () => outputs.smi?.() });
+    this.acpi = new AcpiPm(context, {
+      sci: source(board.SCI_IRQ),
+      powerOff: () => outputs.powerOff(),
+      smi: () => outputs.smi?.(),
+      ...(outputs.sleep === undefined ? {} : { sleep: () => outputs.sleep?.(), wake: () => outputs.wake?.() }),
+    });
     const isa = new IsaBridge(context);
     this.pci = new PciBus(context, source, isa);
     // After the PCI bus: its reset port lies inside the configuration address register.
@@ -249,6 +258,14 @@ export class PcBoard {
   /** Power-on or system reset of every device. */
   reset(): void {
     for (const device of this.devices) device.reset();
+  }
+
+  /** The end of ACPI S3: everything as after a reset but the clock, and ACPI's events that woke the board. */
+  wakeUp(): void {
+    for (const device of this.devices) {
+      if (device === this.acpi) this.acpi.wakeUp();
+      else if (device !== this.rtc) device.reset();
+    }
   }
 
   /** For boots without firmware, after `reset`: chips and PCI as firmware hands them over. */

@@ -41,6 +41,8 @@ export interface RtcOptions {
   readonly epochSeconds?: number;
   /** Bit 7 of port 0x70 changed: true masks NMI at the board. */
   readonly onNmiMask?: (masked: boolean) => void;
+  /** The alarm went off with its interrupt enabled. */
+  readonly onAlarm?: () => void;
 }
 
 /**
@@ -274,7 +276,10 @@ export class Rtc implements Device {
       if (this.periodPulses() > 0 && this.periodsUntil(now) !== this.periodsUntil(this.seen)) this.flags |= B_PIE;
       if (this.running && this.chainSecond(now) !== this.chainSecond(this.seen)) {
         this.flags |= B_UIE;
-        if (this.nextAlarm(this.secondsAt(this.seen)) <= this.secondsAt(now)) this.flags |= B_AIE;
+        if (this.nextAlarm(this.secondsAt(this.seen)) <= this.secondsAt(now)) {
+          this.flags |= B_AIE;
+          if (this.cmos[REG_B] & B_AIE) this.options.onAlarm?.();
+        }
       }
     }
     this.seen = now;

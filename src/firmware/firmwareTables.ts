@@ -19,6 +19,11 @@ export interface FirmwareTables {
   readonly map: readonly MemoryMapEntry[];
 }
 
+/** Where the FACS is: the last page of low RAM. */
+export const facsAddress = (memorySize: number): number => lowRamEnd(memorySize) - PAGE;
+/** Offset in the FACS of the firmware waking vector (ACPI specification, "Firmware ACPI Control Structure"). */
+export const WAKING_VECTOR = 12;
+
 /**
  * Writes everything that a PC's firmware would have left in memory: the real-mode areas below 1 MiB with the ACPI root pointer and the MP
  * tables, and the ACPI tables at the end of low RAM.
@@ -39,8 +44,8 @@ export function writeFirmwareTables(memory: BootMemory, apicIds: readonly number
   memory.write(MP_POINTER_ADDRESS, mpFloatingPointer(MP_TABLE_ADDRESS));
 
   const end = lowRamEnd(memory.size);
-  const nvs = end - PAGE;
-  const dsdt = acpi.dsdt(apicIds.length);
+  const nvs = facsAddress(memory.size);
+  const dsdt = acpi.dsdt(apicIds.length, true);
   const madt = acpi.madt(apicIds);
   const slack = 0x1000;
   const start = alignDown(Math.min(end - TABLES_SIZE, nvs - dsdt.length - madt.length - slack), PAGE);

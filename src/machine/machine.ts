@@ -12,7 +12,7 @@ import { X86Translator } from "../cpu/frontend/translator";
 import { Mmu } from "../cpu/mmu";
 import { Processor, type SliceEnd } from "../cpu/processor";
 import { DEFAULT_MODEL, parseCpuModel } from "../cpu/models";
-import { CpuState, FLAG_IF } from "../cpu/state";
+import { CR0_ET, CS, CpuState, FLAG_IF } from "../cpu/state";
 import { CpuModel } from "../cpu/system/cpuModel";
 import { CpuSystem, type SystemHost } from "../cpu/system/system";
 import { arrange } from "../cpu/topology";
@@ -31,6 +31,7 @@ import { VIDEO_BYTES } from "../devices/vga/displayAdapter";
 import type { ScreenImage, ScreenRenderer } from "../devices/vga/screen";
 import { StateReader } from "../devices/stateReader";
 import { biosState, bootImage, type BootRequest, type BootState } from "../firmware/boot";
+import { facsAddress, WAKING_VECTOR } from "../firmware/firmwareTables";
 import { checkFirmware, provideFirmwareFiles } from "../firmware/romBoot";
 import { defaultJitOptions, eagerJitOptions, type GeneratedImports, Jit, type JitStats } from "../tcg/backend/jit";
 import { CodeCache } from "../tcg/codeCache";
@@ -129,6 +130,8 @@ export class Machine implements StampSource, InputTarget {
   private stopRequested = false;
   private end: RunEnd | undefined;
   private resetRequested = false;
+  /** In ACPI S3. */
+  private sleeping = false;
   private slices = 0;
   private idleSince = -1;
   /** The timers due at this point of time have run. */
@@ -258,6 +261,8 @@ export class Machine implements StampSource, InputTarget {
         },
         exit: (status) => this.finish({ kind: "exit", status }),
         powerOff: () => this.finish({ kind: "power-off" }),
+        // A firmware's way back from S3 is its own, and none here has one.
+        ...(configuration.firmware === undefined ? { sleep: () => this.sleep(), wake: () => this.wake() } : {}),
         reset: () => {
           this.resetRequested = true;
           this.requestStop();
@@ -483,11 +488,40 @@ export class Machine implements StampSource, InputTarget {
     if (this.inputs.recording) this.inputs.done({ kind: "state", state: this.saveState() });
   }
 
-  private powerOn(): void {
-    this.code.flush();
-    this.end = undefined;
-    this.resetRequested = false;
-    this.turns.reset();
+  /** ACPI S3: the CPUs lose their state. Nothing runs before the board wakes. */
+  private sleep(): void {
+    this.sleeping = true;
+    for (const { state } of this.cpus) state.activity = "wait-for-SIPI";
+    this.current?.processor.yield();
+  }
+
+  /**
+   * The end of S3: CPUs and devices as after power-on, memory as it was. In the firmware's place the bootstrap processor starts in real mode at the waking vector that
+   * the guest left in the FACS (ACPI specification, "Waking and Initialization Process"); without one the machine starts anew.
+   */
+  private wake(): void {
+    this.sleeping = false;
+    this.powerOnCpus();
+    this.board.wakeUp();
+    this.board.initializeAsFirmware(this.ports);
+    startTimerTicks(this.ports);
+    const vector = new DataView(this.memory.read(facsAddress(this.memory.size) + WAKING_VECTOR, 4).buffer).getUint32(0, true);
+    if (vector === 0) {
+      this.resetRequested = true;
+      this.requestStop();
+      return;
+    }
+    const [bootstrap] = this.cpus;
+    const { state } = bootstrap;
+    state.cr0 = CR0_ET;
+    state.setSegment(CS, (vector >>> 4) & 0xffff, BigInt((vector >>> 4) << 4), 0xffff, 0x9b);
+    state.rip = BigInt(vector & 0xf);
+    bootstrap.apic.setVirtualWire();
+    bootstrap.changed();
+    this.kicked(bootstrap);
+  }
+
+  private powerOnCpus(): void {
     for (const vcpu of this.cpus) {
       vcpu.system.powerOn();
       vcpu.apic.reset(false);
@@ -495,6 +529,15 @@ export class Machine implements StampSource, InputTarget {
     }
     this.bus.reset();
     this.ioApic.reset();
+  }
+
+  private powerOn(): void {
+    this.code.flush();
+    this.end = undefined;
+    this.resetRequested = false;
+    this.sleeping = false;
+    this.turns.reset();
+    this.powerOnCpus();
     this.board.reset();
     if (this.configuration.firmware === undefined) this.board.initializeAsFirmware(this.ports);
   }
@@ -624,7 +667,7 @@ export class Machine implements StampSource, InputTarget {
     const deadline = this.clock.nextDeadline();
     if (deadline === Infinity) return false;
     const considered = this.only < 0 ? this.cpus.filter((cpu) => !cpu.held) : [this.cpus[this.only]];
-    if (considered.every((cpu) => cpu.processor.hopeless)) return false;
+    if (!this.sleeping && considered.every((cpu) => cpu.processor.hopeless)) return false;
     const now = this.now();
     if (this.idleSince < 0) this.idleSince = now;
     else if (now - this.idleSince > IDLE_LIMIT) {
@@ -874,6 +917,7 @@ export class Machine implements StampSource, InputTarget {
         only: this.only,
         end: this.end ?? null,
         resetRequested: this.resetRequested,
+        sleeping: this.sleeping,
         stopRequested: this.stopRequested,
         held: this.cpus.map((cpu) => cpu.held),
       },
@@ -923,6 +967,7 @@ export class Machine implements StampSource, InputTarget {
     this.only = course.only;
     this.end = course.end ?? undefined;
     this.resetRequested = course.resetRequested;
+    this.sleeping = course.sleeping;
     this.stopRequested = course.stopRequested;
     for (const [index, vcpu] of this.cpus.entries()) {
       vcpu.held = course.held[index] ?? false;

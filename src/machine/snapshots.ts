@@ -13,6 +13,7 @@ export interface MachineState {
     readonly only: number;
     readonly end: RunEnd | null;
     readonly resetRequested: boolean;
+    readonly sleeping: boolean;
     readonly stopRequested: boolean;
     readonly held: readonly boolean[];
   };

@@ -116,7 +116,7 @@ describe("ACPI tables in memory", () => {
   });
 
   test("small kernels' search for \\_S5 finds the package they expect", () => {
-    const dsdt = acpi.dsdt(1);
+    const dsdt = acpi.dsdt(1, true);
     const at = Buffer.from(dsdt).indexOf("_S5_");
     assert.equal(dsdt[at + 4], 0x12);
     assert.ok(dsdt[at - 1] === 0x08 || (dsdt[at - 2] === 0x08 && dsdt[at - 1] === 0x5c));
@@ -153,7 +153,7 @@ describe("AML", () => {
     const folder = mkdtempSync(join(tmpdir(), "acpi-"));
     try {
       const tables: Record<string, Uint8Array> = {
-        dsdt: acpi.dsdt(8),
+        dsdt: acpi.dsdt(8, true),
         fadt: acpi.fadt(0x3ff0000, 0x3fff000),
         madt: acpi.madt([0, 1, 255, 256]),
         hpet: acpi.hpet(),

@@ -47,7 +47,7 @@ const processor = (uid: number): Aml =>
  * The definition block's terms: soft-off, the PCI root bridge with its windows and interrupt routing for either interrupt controller, fixed
  * devices of the board, and a device for each processor, whose _UID is its index in the MADT.
  */
-export function dsdtTerms(cpus: number): Aml {
+export function dsdtTerms(cpus: number, sleep: boolean): Aml {
   const root = device(
     "PCI0",
     name("_HID", eisaId("PNP0A03")),
@@ -96,6 +96,7 @@ export function dsdtTerms(cpus: number): Aml {
     // 0 while the 8259s are in use, 1 with the I/O APIC: what the operating system says by calling _PIC.
     name("PICM", integer(0)),
     method("_PIC", 1, store(arg(0), nameString("PICM"))),
+    ...(sleep ? [name("_S3", pack(integer(board.S3_SLEEP_TYPE), integer(board.S3_SLEEP_TYPE), integer(0), integer(0)))] : []),
     name("_S5", pack(integer(board.S5_SLEEP_TYPE), integer(board.S5_SLEEP_TYPE), integer(0), integer(0))),
     scope(
       "_SB",

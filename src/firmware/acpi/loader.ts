@@ -63,7 +63,7 @@ export function acpiFiles(apicIds: readonly number[]): { readonly name: string; 
   };
   // First, for its alignment to 64.
   const facs = put(acpi.facs());
-  const dsdt = put(acpi.dsdt(apicIds.length));
+  const dsdt = put(acpi.dsdt(apicIds.length, false));
   const fadt = put(acpi.fadt(dsdt, facs), [
     [FADT_FACS, 4],
     [FADT_DSDT, 4],

@@ -32,8 +32,9 @@ function address(writer: ByteWriter, space: number, at: number, bits: number, ac
   writer.u8(at === 0 ? 0 : space, at === 0 ? 0 : bits, 0, at === 0 ? 0 : access).u64(at);
 }
 
-export function dsdt(cpus: number): Uint8Array {
-  return table("DSDT", 2, dsdtTerms(cpus));
+/** `sleep`: the board wakes from S3, as it does where no firmware has to. */
+export function dsdt(cpus: number, sleep: boolean): Uint8Array {
+  return table("DSDT", 2, dsdtTerms(cpus, sleep));
 }
 
 /** The firmware control structure: shared with the guest, which writes its global lock and waking vector. 64 bytes on a 64-byte boundary. */
