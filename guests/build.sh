@@ -4,3 +4,4 @@ set -eu
 here=$(dirname "$0")
 "$here/smp/build.sh"
 "$here/checks/build.sh"
+"$here/faults/build.sh"

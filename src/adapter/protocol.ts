@@ -75,6 +75,19 @@ export const exceptionFilters = [
   { filter: "interrupt.eoi", label: "End of Interrupt", description: "A handler writes EOI: the vector leaves ISR" },
   { filter: "interrupt.drop", label: "Interrupt Dropped", description: "An interrupt is lost, with the reason" },
   { filter: "interrupt.storm", label: "Interrupt Storm", description: "A source interrupts so often that the guest gets nowhere" },
+  {
+    filter: "interrupt.lint",
+    label: "Interrupt Lint",
+    description: "The guest does something wrong with its interrupts: missing EOI, IPI to nobody, lost edge and others",
+  },
+  {
+    filter: "budget.latency",
+    label: "Latency Budget",
+    description: "An interrupt was delivered: condition on its latency since acceptance",
+  },
+  { filter: "budget.handler", label: "Handler Budget", description: "A handler runs or has returned: condition on its duration" },
+  { filter: "budget.masked", label: "Interrupts-off Budget", description: "IF is clear or was set again: condition on the duration" },
+  { filter: "budget.nesting", label: "Nesting Budget", description: "A handler was entered: condition on the depth" },
   { filter: "nmi", label: "NMI", description: "A CPU takes a non-maskable interrupt" },
   { filter: "smi", label: "SMI", description: "A CPU takes a system-management interrupt" },
   { filter: "init", label: "INIT", description: "A CPU is reset by an INIT IPI" },
@@ -161,7 +174,7 @@ export interface CpuInterruptState {
   lastEvents: InterruptEventSummary[];
 }
 
-export type EventStage = "send" | "accept" | "request" | "deliver" | "eoi" | "drop";
+export type EventStage = "send" | "accept" | "request" | "deliver" | "eoi" | "drop" | "return";
 
 export interface InterruptEventSummary {
   /** Id of the interrupt's record; the stages of one interrupt share it. */

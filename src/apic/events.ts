@@ -11,9 +11,9 @@ export type Shorthand = "none" | "self" | "all" | "others";
 
 /**
  * A stage of an interrupt's life. `send`: left its source (ICR write, pin, MSI, LVT). `accept`: in a target's IRR, or latched as NMI, SMI, INIT, SIPI.
- * `request`: the target CPU was asked to take it. `deliver`: the CPU starts its handler. `eoi`: ended. `drop`: lost, with a reason.
+ * `request`: the target CPU was asked to take it. `deliver`: the CPU starts its handler. `eoi`: ended. `drop`: lost, with a reason. `return`: the handler's IRET.
  */
-export type Stage = "send" | "accept" | "request" | "deliver" | "eoi" | "drop";
+export type Stage = "send" | "accept" | "request" | "deliver" | "eoi" | "drop" | "return";
 
 /** When and where a stage happened. */
 export interface StageStamp {
@@ -76,10 +76,34 @@ export interface InterruptStorm {
   readonly record: InterruptRecord;
 }
 
+/** What a guest does with its interrupt controllers that has no effect or not the one it wants. */
+export type MisuseKind =
+  /** EOI written with no vector in service. */
+  | "eoi-nothing-in-service"
+  /** ICR written again in xAPIC mode without having looked at its delivery status since the last send. */
+  | "icr-not-polled"
+  /** The register page was accessed while IA32_APIC_BASE disables the local APIC. */
+  | "lapic-disabled"
+  /** EOI written to an 8259 with nothing in service there. */
+  | "pic-eoi-nothing-in-service"
+  /** A vector arrived edge- and level-triggered while it was pending: its TMR bit changed under way. */
+  | "trigger-mismatch";
+
+export interface Misuse {
+  readonly kind: MisuseKind;
+  /** Index of the CPU concerned. */
+  readonly cpu: number;
+  /** The vector concerned, -1 for none. */
+  readonly vector: number;
+}
+
 /** Hears of every stage of every interrupt, in order, as it happens. Must not change guest state. */
 export interface InterruptObserver {
   interruptEvent(event: InterruptEvent): void;
   interruptStorm?(storm: InterruptStorm): void;
+  misuse?(misuse: Misuse): void;
+  /** False while nobody would hear of events: they are then not made. True where left out. */
+  wanted?(): boolean;
 }
 
 /** The vCPU as its local APIC sees it. Implemented by `cpu/`; the APIC never imports it. */

@@ -4,7 +4,7 @@ import type { Clock } from "../devices/device";
 import { ApicCommon, defaultApicBase, highestVector } from "./apicCommon";
 import type { TscSource } from "./apicTimer";
 import type { InterruptBus } from "./bus";
-import type { ApicCpu, InterruptSource, TriggerMode } from "./events";
+import type { ApicCpu, InterruptSource, MisuseKind, TriggerMode } from "./events";
 import {
   ApicBase,
   EsrBit,
@@ -58,6 +58,8 @@ export class LocalApic extends ApicCommon {
   /** Who wrote each register last, by LVT index or {@link WrittenRegister}. */
   readonly writes: LastWrites;
   private intr = false;
+  /** ICR was written in xAPIC mode, and its delivery status not read since. */
+  private sendNotLookedAt = false;
   /** True while the 8259 is being asked for its vector: its output changes under our hands. */
   private acknowledging = false;
 
@@ -79,6 +81,7 @@ export class LocalApic extends ApicCommon {
   override reset(init = false): void {
     this.ledger.lost(this.cpuIndex, init ? `lost by INIT of CPU ${this.cpuIndex}` : `lost by reset of CPU ${this.cpuIndex}`);
     this.clearState();
+    this.sendNotLookedAt = false;
     if (!init) {
       this.resetId();
       this.base = defaultApicBase | ApicBase.enable | (this.bootstrap ? ApicBase.bootstrap : 0n);
@@ -126,6 +129,7 @@ export class LocalApic extends ApicCommon {
     const vector = this.deliverable();
     if (vector < 0) {
       this.spurious++;
+      this.ledger.spurious(this.cpuIndex);
       this.updateIrq();
       return this.svr & 0xff;
     }
@@ -224,6 +228,7 @@ export class LocalApic extends ApicCommon {
    */
   readMmio(offset: number, size: 1 | 2 | 4 | 8): bigint {
     const register = (offset >> 4) & 0xff;
+    if (register === Reg.icrLow) this.sendNotLookedAt = false;
     if (this.peek(register) === undefined) this.raiseError(EsrBit.illegalRegister);
     return this.peekMmio(offset, size);
   }
@@ -253,6 +258,8 @@ export class LocalApic extends ApicCommon {
         this.icrHigh = (value & 0xff000000) >>> 0;
         return;
       case Reg.icrLow:
+        if (this.sendNotLookedAt) this.misused("icr-not-polled", value & 0xff);
+        this.sendNotLookedAt = true;
         this.icrLow = value & 0xccfff & ~LvtBit.status;
         return this.sendIpi();
       case Reg.version:
@@ -270,7 +277,7 @@ export class LocalApic extends ApicCommon {
   /** End of interrupt: the highest vector leaves ISR; if it was level-triggered the I/O APICs are told, unless SVR bit 12 suppresses it. */
   eoi(): void {
     const vector = highestVector(this.isr);
-    if (vector < 0) return;
+    if (vector < 0) return this.misused("eoi-nothing-in-service", -1);
     const word = vector >> 5;
     const bit = 1 << (vector & 31);
     this.isr[word] &= ~bit;
@@ -335,6 +342,7 @@ export class LocalApic extends ApicCommon {
     if (!this.softwareEnabled) return this.refuse(id, "local APIC software-disabled");
     const word = vector >> 5;
     const bit = 1 << (vector & 31);
+    if ((this.irr[word] & bit) !== 0 && ((this.tmr[word] & bit) !== 0) !== (trigger === "level")) this.misused("trigger-mismatch", vector);
     if (trigger === "level") this.tmr[word] |= bit;
     else this.tmr[word] &= ~bit;
     this.irr[word] |= bit;
@@ -348,12 +356,18 @@ export class LocalApic extends ApicCommon {
     const saved = state as { [key: string]: State };
     this.intr = saved["intr"] as boolean;
     this.writes.restore(saved["writes"]);
+    this.sendNotLookedAt = saved["sendNotLookedAt"] as boolean;
     this.cpu.setInterruptRequest(this.intr);
     this.bus.baseChanged();
   }
 
   override save(): State {
-    return { ...(super.save() as { readonly [key: string]: State }), intr: this.intr, writes: this.writes.save() };
+    return {
+      ...(super.save() as { readonly [key: string]: State }),
+      intr: this.intr,
+      writes: this.writes.save(),
+      sendNotLookedAt: this.sendNotLookedAt,
+    };
   }
 
   /** Records an error (SDM vol. 3, "Error Handling"); the first since ESR was last written raises the error interrupt if it is not masked. */
@@ -362,6 +376,10 @@ export class LocalApic extends ApicCommon {
     if (!this.errorArmed || (this.lvt[Lvt.error] & LvtBit.mask) !== 0) return;
     this.errorArmed = false;
     this.deliverLvt(Lvt.error);
+  }
+
+  private misused(kind: MisuseKind, vector: number): void {
+    this.ledger.misused({ kind, cpu: this.cpuIndex, vector });
   }
 
   private refuse(id: number, reason: string): false {

@@ -3,9 +3,9 @@ import type { DeliveryMode, InterruptRecord, InterruptSource, Shorthand, Stage, 
 import type { SendInfo } from "./message";
 import type { RecordQuery } from "./records";
 
-export const stages: readonly Stage[] = ["send", "accept", "request", "deliver", "eoi", "drop"];
+export const stages: readonly Stage[] = ["send", "accept", "request", "deliver", "eoi", "drop", "return"];
 /** Codes of the stages: their index in {@link stages}, ascending in the order in which they happen to one interrupt. */
-export const StageCode = { send: 0, accept: 1, request: 2, deliver: 3, eoi: 4, drop: 5 } as const;
+export const StageCode = { send: 0, accept: 1, request: 2, deliver: 3, eoi: 4, drop: 5, return: 6 } as const;
 export type StageCode = (typeof StageCode)[Stage];
 
 export const sources: readonly InterruptSource[] = [
@@ -192,7 +192,7 @@ export class RecordStore {
   }
 
   /** The record as of `upTo`: later stages, and what they brought, are left out. */
-  record(slot: number, upTo: StageCode = StageCode.drop): InterruptRecord {
+  record(slot: number, upTo: StageCode = StageCode.return): InterruptRecord {
     const list: StageStamp[] = [];
     for (let stage = 0; stage <= upTo; stage++) {
       const at = slot * stageCount + stage;
@@ -205,7 +205,7 @@ export class RecordStore {
         rip: this.rips[at],
       });
     }
-    const reason = upTo === StageCode.drop ? this.reasons[slot] : undefined;
+    const reason = upTo >= StageCode.drop ? this.reasons[slot] : undefined;
     const into = upTo >= StageCode.accept ? this.coalescedInto[slot] : 0;
     return {
       id: this.ids[slot],

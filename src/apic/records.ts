@@ -7,6 +7,7 @@ import type {
   InterruptRecord,
   InterruptSource,
   InterruptStorm,
+  Misuse,
   Stage,
   StampSource,
 } from "./events";
@@ -62,6 +63,8 @@ class CpuTrack {
   readonly pending = new Float64Array(256);
   readonly inService = new Float64Array(256);
   readonly latched = new Float64Array(modes.length);
+  /** Record of the last interrupt that the CPU acknowledged; 0 after a spurious one. */
+  lastDelivered = 0;
   constructor(readonly storm: StormWatch) {}
 }
 
@@ -185,6 +188,27 @@ export class InterruptLedger {
     const slot = this.store.slotOf(this.pendingLatch(cpu, "extint"));
     if (slot >= 0) this.store.setVector(slot, vector);
     this.delivered(cpu, "extint");
+  }
+
+  /** The CPU answered INTR and nothing was left: it is given the spurious vector, which has no record. */
+  spurious(cpu: number): void {
+    this.track(cpu).lastDelivered = 0;
+  }
+
+  /** Record of the last interrupt that `cpu` acknowledged, 0 when it was a spurious one. */
+  lastDelivered(cpu: number): number {
+    return this.track(cpu).lastDelivered;
+  }
+
+  /** `return`: the handler that was entered for record `id` ended by IRET on `cpu`. */
+  returned(id: number, cpu: number): void {
+    const slot = this.store.slotOf(id);
+    if (slot >= 0 && !this.store.hasStage(slot, StageCode.return)) this.mark(slot, StageCode.return, cpu);
+  }
+
+  /** Tells observers of a {@link Misuse}. */
+  misused(misuse: Misuse): void {
+    for (const observer of [...this.observers]) observer.misuse?.(misuse);
   }
 
   /** `eoi`: the vector left the ISR of `cpu`. */
@@ -339,6 +363,7 @@ export class InterruptLedger {
         pending: sparse(track.pending),
         inService: sparse(track.inService),
         latched: sparse(track.latched),
+        lastDelivered: track.lastDelivered,
         storm: track.storm.save(),
       })),
       latencies: [sparse(this.latencyCount), sparse(this.latencyTotal), sparse(this.latencyMaximum)],
@@ -371,6 +396,7 @@ export class InterruptLedger {
       fill(track.pending, item["pending"]);
       fill(track.inService, item["inService"]);
       fill(track.latched, item["latched"]);
+      track.lastDelivered = item["lastDelivered"] as number;
       track.storm.restore(item["storm"]);
     }
     const latencies = saved["latencies"] as readonly State[];
@@ -401,6 +427,7 @@ export class InterruptLedger {
     const slot = this.store.slotOf(id);
     if (slot < 0) return;
     this.mark(slot, StageCode.deliver, cpu);
+    track.lastDelivered = id;
     const now = this.store.instructionAt(slot, StageCode.deliver);
     const vector = this.store.vectorAt(slot);
     if (this.store.hasStage(slot, StageCode.accept)) {
@@ -450,7 +477,7 @@ export class InterruptLedger {
     const mixed = this.store.instructionAt(slot, stage) ^ this.store.fingerprint(slot) ^ stage;
     this.digest = Math.imul((this.digest << 5) ^ (this.digest >>> 27) ^ mixed, 0x9e3779b1) >>> 0;
     this.digests[this.seq % this.digests.length] = this.digest;
-    if (this.observers.length === 0) return;
+    if (!this.observers.some((observer) => observer.wanted?.() ?? true)) return;
     const event: InterruptEvent = { stage: stages[stage], record: this.store.record(slot, stage), cpu };
     // An observer may take itself off the list while it is told.
     for (const observer of [...this.observers]) observer.interruptEvent(event);

@@ -73,21 +73,42 @@ export class ApicRegion {
       const apic = cpu >= 0 ? this.bus.apics.at(cpu) : undefined;
       return apic?.enabled === true && !apic.x2apicMode && apic.baseAddress === where.base ? apic : undefined;
     };
+    const beneath = (cpu: number): void => {
+      const apic = cpu >= 0 ? this.bus.apics.at(cpu) : undefined;
+      if (apic?.enabled === false) this.bus.ledger.misused({ kind: "lapic-disabled", cpu, vector: -1 });
+    };
     const handler: MmioHandler = {
-      read: (offset, size, cpu) => own(cpu)?.readMmio(offset, size) ?? this.readBeneath(where.base + offset, size),
+      read: (offset, size, cpu) => {
+        const apic = own(cpu);
+        if (apic !== undefined) return apic.readMmio(offset, size);
+        beneath(cpu);
+        return this.readBeneath(where.base + offset, size);
+      },
       write: (offset, size, value, cpu) => {
         const apic = own(cpu);
-        if (apic !== undefined) apic.writeMmio(offset, size, value);
-        else this.writeBeneath(where.base + offset, size, value);
+        if (apic !== undefined) return apic.writeMmio(offset, size, value);
+        beneath(cpu);
+        this.writeBeneath(where.base + offset, size, value);
       },
     };
     this.pages.push(new Page(this.context.mapMmio("lapic", base, pageSize, handler, pagePriority), where));
   }
 
   private window(): MmioHandler {
+    // The first page is where the registers of a local APIC would be that is switched off.
+    const registers = (offset: number, cpu: number): void => {
+      if (offset < pageSize && cpu >= 0 && this.bus.apics.at(cpu)?.enabled === false)
+        this.bus.ledger.misused({ kind: "lapic-disabled", cpu, vector: -1 });
+    };
     return {
-      read: (offset, size) => this.readBeneath(windowBase + offset, size),
-      write: (offset, size, value) => this.writeBeneath(windowBase + offset, size, value),
+      read: (offset, size, cpu) => {
+        registers(offset, cpu);
+        return this.readBeneath(windowBase + offset, size);
+      },
+      write: (offset, size, value, cpu) => {
+        registers(offset, cpu);
+        this.writeBeneath(windowBase + offset, size, value);
+      },
     };
   }
 

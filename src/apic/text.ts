@@ -23,7 +23,11 @@ const stageTexts: Readonly<Record<Stage, string>> = {
   deliver: "delivered",
   eoi: "ended",
   drop: "dropped",
+  return: "returned from",
 };
+
+/** A source in words: "APIC timer". */
+export const sourceText = (source: InterruptSource): string => sourceTexts[source];
 
 const apicName = (apicId: number): string => `APIC ${apicId}`;
 

@@ -1,14 +1,15 @@
-import { createWriteStream, closeSync, openSync, readFileSync, writeSync } from "node:fs";
+import { closeSync, openSync, readFileSync, writeSync } from "node:fs";
 import { basename } from "node:path";
-import type { InterruptEvent } from "../apic/events";
-import { describeEvent } from "../apic/text";
 import { RecordingFile } from "../adapter/recordingFile";
 import { loadFirmware, openStorage } from "../adapter/storage";
 import { UserError } from "../common/errors";
+import { combineHooks } from "../machine/hooks";
 import { Machine } from "../machine/machine";
+import type { MachineHooks } from "../machine/types";
 import { Replay } from "./replay";
 import { type LoopEnd, runToEnd } from "./runLoop";
 import { parseRunOptions } from "./runOptions";
+import { Watchers } from "./watchers";
 
 export const STATUS_BAD_ARGUMENTS = 2;
 export const STATUS_DEAD = 3;
@@ -39,9 +40,9 @@ export async function runCommand(args: readonly string[]): Promise<number> {
   const virtioConsole = openSerial("stdio");
   const debugConsole = options.debugConsole ?? (image === undefined ? "none" : undefined);
   const debugOutput = debugConsole === undefined ? undefined : openSerial(debugConsole, "debug-console");
-  const trace = options.trace === undefined ? undefined : createWriteStream(options.trace);
+  const watchers = new Watchers(options, machine, image?.bytes, image?.name ?? "firmware");
   const exceptions: string[][] = machine.cpus.map(() => []);
-  machine.hooks = {
+  const own: MachineHooks = {
     serial: (bytes) => serial.write(bytes),
     console: (bytes) => virtioConsole.write(bytes),
     ...(debugOutput === undefined ? {} : { debugConsole: (bytes: Uint8Array) => debugOutput.write(bytes) }),
@@ -52,8 +53,8 @@ export async function runCommand(args: readonly string[]): Promise<number> {
       if (list.push(`vector ${event.vector} (${event.kind}) at RIP 0x${event.rip.toString(16)}${code}${address}`) > REMEMBERED)
         list.shift();
     },
-    ...(trace === undefined ? {} : { interrupt: (event: InterruptEvent) => void trace.write(traceLine(event)) }),
   };
+  machine.hooks = combineHooks(own, watchers.hooks);
   const boot =
     image === undefined
       ? machine.bootFirmware()
@@ -71,9 +72,8 @@ export async function runCommand(args: readonly string[]): Promise<number> {
   recording?.close(end.kind);
   await serial.close();
   await debugOutput?.close();
-  await new Promise<void>((resolve) => (trace === undefined ? resolve() : trace.end(resolve)));
   if (options.stats) printStats(machine, performance.now() - started);
-  const status = report(end, machine, exceptions);
+  const status = await watchers.finish(end, report(end, machine, exceptions));
   if (replay === undefined) return status;
   const { same, text } = replay.verdict();
   say(text);
@@ -133,26 +133,6 @@ function openFile(file: string, subject: string): number {
   } catch {
     throw new UserError(`${file}: cannot be written.`, subject);
   }
-}
-
-function traceLine(event: InterruptEvent): string {
-  const { record } = event;
-  const stamp = record.stages[record.stages.length - 1];
-  return `${JSON.stringify({
-    id: record.id,
-    stage: event.stage,
-    cpu: event.cpu,
-    source: record.source,
-    mode: record.mode,
-    vector: record.vector,
-    trigger: record.trigger,
-    src: record.src,
-    dst: record.dst,
-    instruction: stamp.instruction,
-    time: stamp.time,
-    rip: `0x${stamp.rip.toString(16)}`,
-    text: describeEvent(event),
-  })}\n`;
 }
 
 function printStats(machine: Machine, milliseconds: number): void {

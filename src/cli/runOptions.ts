@@ -31,7 +31,12 @@ export interface RunOptions {
   readonly quantum: number | undefined;
   readonly seed: number;
   readonly devices: readonly string[];
+  /** File for the trace of all interrupts: lines of JSON or, ending in .json, a Perfetto trace. */
   readonly trace: string | undefined;
+  /** File with statements that must hold. */
+  readonly contract: string | undefined;
+  /** File for the results of the contract as JUnit XML. */
+  readonly junit: string | undefined;
   readonly stats: boolean;
   readonly reboot: boolean;
   /** File to write the input log to. */
@@ -64,7 +69,9 @@ export const runUsage = `Usage: apicscope run IMAGE [options]
   --seed N               seed of whatever is random in the machine
   --max-instructions N   stop after N guest instructions, with status 124
   --timeout SECONDS      stop after so much wall-clock time, with status 124
-  --trace FILE           write every stage of every interrupt as JSON lines
+  --trace FILE           write every stage of every interrupt as JSON lines, or, to a .json file, a trace for Perfetto
+  --contract FILE        check statements such as "no lint" or "vector 0x20 on every CPU is followed by EOI within 5000 instructions"
+  --junit FILE           write what came of the contract as JUnit XML
   --record FILE          write everything that comes from outside to a log
   --replay FILE          run by such a log instead of standard input, and compare the end
   --pace, --no-pace      hold virtual time back to the wall clock while the guest idles (default: at a terminal)
@@ -73,7 +80,7 @@ export const runUsage = `Usage: apicscope run IMAGE [options]
 
 The guest's first serial port is standard output and input; all else goes to standard error. At a terminal every key goes to the guest, but for
 Ctrl-A: Ctrl-A x ends the run, Ctrl-A h tells more. Exit status: the guest's isa-debug-exit value v as (v << 1) | 1, 0 on power-off and Ctrl-A x,
-2 for bad arguments, 3 for a triple fault or a guest that halted for good, 4 for a replay that differs from its recording, 124 for a limit.
+2 for bad arguments, 3 for a triple fault or a guest that halted for good, 4 for a replay that differs from its recording, 5 for a broken contract, 124 for a limit.
 `;
 
 const options = {
@@ -89,6 +96,7 @@ const options = {
   "max-instructions": { type: "string" },
   timeout: { type: "string" },
   trace: { type: "string" },
+  junit: { type: "string" },
   "no-reboot": { type: "boolean" },
   pace: { type: "boolean" },
   "no-pace": { type: "boolean" },
@@ -105,7 +113,7 @@ const options = {
 } as const satisfies ParseArgsConfig["options"];
 
 /** Options whose names are reserved for what this version does not have. */
-const later = ["contract", "break"] as const;
+const later = ["break"] as const;
 
 /** Parses the arguments after `run`. @throws UserError naming the option. */
 export function parseRunOptions(args: readonly string[]): RunOptions {
@@ -163,6 +171,8 @@ export function parseRunOptions(args: readonly string[]): RunOptions {
     seed: integer("seed", values.seed, 0, 0, Number.MAX_SAFE_INTEGER),
     devices: values.device ?? [],
     trace: values.trace,
+    contract: values.contract,
+    junit: values.junit,
     stats: values.stats ?? false,
     reboot: values["no-reboot"] !== true,
     record: values.record,

@@ -448,7 +448,6 @@ export class CpuState {
         this.mwaitBreaksOnMasked,
       ],
       traps: this.trapBits,
-      masked: this.interruptsMaskedBy?.save() ?? null,
       random: this.randomNumbers,
     };
   }
@@ -475,7 +474,6 @@ export class CpuState {
       events: boolean[];
       boundary: boolean[];
       traps: number;
-      masked: State;
       random: number;
     };
     saved.gprs.forEach((value, i) => this.setGpr(i, value));
@@ -509,7 +507,8 @@ export class CpuState {
     this.trapBits = saved.traps;
     this.randomNumbers = saved.random;
     this.pending = undefined;
-    if (saved.masked !== null) this.interruptsMaskedBy?.restore(saved.masked);
+    // Who cleared IF is no part of the state: only those who follow it know.
+    this.interruptsMaskedBy?.clear();
   }
 }
 

@@ -3,13 +3,17 @@ import { CS, FLAG_IF } from "../cpu/state";
 import type { DeliveredEvent } from "../cpu/system/context";
 import { UserError } from "../machine/errors";
 import type { RunEnd } from "../machine/types";
+import { BudgetMeter, budgetText } from "./budgets";
 import { CodeBreakpoints } from "./codeBreakpoints";
 import { CpuScope, type Fields } from "./cpuScope";
-import { EventFilters, exceptionFields, filtersOf, interruptFields } from "./eventFilters";
+import { EventFilters, exceptionFields, filtersOf, interruptFields, lintFields, measureFields, type BudgetMeasure } from "./eventFilters";
 import { EventCounts } from "./eventCounts";
 import { ExceptionLog, describeException, isException } from "./exceptionLog";
 import { guestReport, spinsForEver } from "./guestReport";
+import { handlerLabels } from "./handlerLabels";
 import { Injections } from "./injections";
+import { LintList, lintText, type Lint } from "./lints/lint";
+import { LintWatch } from "./lints/lintWatch";
 import { currentInstruction, type Disassembler } from "./instructions";
 import { StackWalker, type StackEntry } from "./stack";
 import { Stepper, type Outcome, type StepHost, type StepRequest } from "./stepper";
@@ -55,6 +59,7 @@ export class Debugger implements StepHost {
   readonly stack: StackWalker;
   readonly exceptions: ExceptionLog;
   readonly injections: Injections;
+  readonly lints: LintList;
   /** The stop that the machine stands at; undefined while it runs. */
   stop: Stop | undefined;
   /** Counts the stops. */
@@ -62,8 +67,13 @@ export class Debugger implements StepHost {
   /** Set once the guest has ended. */
   end: GuestEnd | undefined;
 
+  /** Whether new lints are written to the output as they are found. */
+  lintOutput = false;
+
   private readonly sink: DebuggerSink;
   private readonly counts: EventCounts;
+  private readonly lintWatch: LintWatch;
+  private readonly budgets: BudgetMeter;
   private readonly pending: Stop[] = [];
   private readonly held = new Set<number>();
   /** CPUs that have left wait-for-SIPI. */
@@ -96,10 +106,34 @@ export class Debugger implements StepHost {
     this.exceptions = new ExceptionLog(machine.cpus.length);
     this.injections = new Injections(machine);
     this.counts = new EventCounts(machine.cpus.length);
+    this.lints = new LintList(machine, (lint, isNew) => this.lint(lint, isNew));
+    this.lintWatch = new LintWatch(machine, this.lints);
+    this.budgets = new BudgetMeter(machine, {
+      wants: (budget) => this.filters.has(budget),
+      measured: (measure) => this.measured(measure),
+    });
+    machine.followInterruptFlag(true);
     machine.hooks = {
-      interrupt: (event) => this.interrupt(event),
+      interrupt: (event) => {
+        this.interrupt(event);
+        this.lintWatch.interrupt(event);
+        this.budgets.interrupt(event);
+      },
+      misuse: (misuse) => this.lintWatch.misuse(misuse),
+      handlerEntered: (cpu, frame) => {
+        this.lintWatch.handlerEntered(cpu, frame);
+        this.budgets.entered(cpu, frame);
+      },
+      handlerReturned: (cpu, frame) => {
+        this.lintWatch.handlerReturned(cpu, frame);
+        this.budgets.returned(cpu, frame);
+      },
+      interruptFlag: (cpu, enabled) => this.budgets.interruptFlag(cpu, enabled),
       storm: (storm) => this.storm(storm),
-      exception: (cpu, event) => this.exception(cpu, event),
+      exception: (cpu, event) => {
+        this.lintWatch.delivering(cpu, event);
+        this.exception(cpu, event);
+      },
       tripleFault: (cpu) => this.tripleFault(cpu),
       serial: (bytes) => sink.serial(bytes),
       cpuStarted: (cpu) => {
@@ -197,8 +231,12 @@ export class Debugger implements StepHost {
     for (const line of this.injections.sendDue()) this.sink.output(`${line}\n`, "console");
     const early = this.takePending() ?? this.takePause();
     if (early !== undefined) return early;
+    this.lintWatch.poll();
+    this.budgets.poll();
+    const waiting = this.takePending();
+    if (waiting !== undefined) return waiting;
     const { stepper } = this;
-    const budget = Math.min(wanted, this.injections.toNext);
+    const budget = Math.min(wanted, this.injections.toNext, this.budgets.pollEvery);
     if (stepper === undefined) {
       const end = this.only === undefined ? this.machine.run(budget, until) : this.machine.runCpu(this.only, budget);
       return end.kind === "breakpoint" ? this.arrive(end.cpu) : this.settle(end);
@@ -368,6 +406,30 @@ export class Debugger implements StepHost {
     this.request({ kind: "event", filter: "interrupt.storm", cpu, text, cause: { kind: "interrupt", record } });
   }
 
+  private lint(lint: Lint, isNew: boolean): void {
+    if (isNew && lint.severity === "warning" && this.lintOutput) this.sink.output(`lint: ${lintText(lint, this.symbols)}\n`, "important");
+    if (!this.filters.has("interrupt.lint")) return;
+    const focus = this.cpu(Math.max(lint.cpu, 0));
+    if (!this.filters.matches("interrupt.lint", () => this.scope(focus, lintFields(lint)))) return;
+    this.request({ kind: "event", filter: "interrupt.lint", cpu: focus.index, text: lint.text, cause: { kind: "lint", lint } });
+  }
+
+  private measured(measure: BudgetMeasure): void {
+    const { budget, cpu, vector, value } = measure;
+    const focus = this.cpu(cpu);
+    const count = this.counts.guest(budget);
+    if (!this.filters.matches(budget, () => this.scope(focus, measureFields(measure, count, this.machine.now())))) return;
+    this.budgets.told(measure);
+    const text = budgetText(measure);
+    const frame = this.machine.frames.of(cpu).find((candidate) => candidate.vector === vector);
+    const record =
+      frame === undefined
+        ? this.machine.ledger.records({ target: cpu, limit: 1, ...(vector < 0 ? {} : { vector }) }).at(-1)
+        : this.machine.ledger.record(frame.record);
+    const cause: EventCause = record === undefined ? { kind: "guest", report: `${text}: ${value}` } : { kind: "interrupt", record };
+    this.request({ kind: "event", filter: budget, cpu, text, cause });
+  }
+
   private exception(index: number, event: DeliveredEvent): void {
     const cpu = this.cpu(index);
     if (this.stepper?.request.cpu === index) {
@@ -404,6 +466,14 @@ export class Debugger implements StepHost {
     const current: EventCause =
       cause.kind === "interrupt" ? { kind: "interrupt", record: this.machine.ledger.record(cause.record.id) ?? cause.record } : cause;
     return causeLines(current, this.symbolOf);
+  }
+
+  /** The stack of a CPU, with the interrupts and exceptions that its handlers serve between the functions. */
+  stackOf(cpu: DebugCpu): StackEntry[] {
+    return this.stack.walk(cpu, 200, {
+      handlers: this.machine.frames.of(cpu.index),
+      describe: (handler) => handlerLabels(handler, this.machine.ledger.record(handler.record), this.symbols),
+    });
   }
 
   // Expressions

@@ -1,7 +1,7 @@
 import type { InterruptEvent, Stage } from "../apic/events";
 import type { FilterName } from "./eventFilters";
 
-const stageNumbers: Readonly<Record<Stage, number>> = { send: 0, accept: 1, request: 2, deliver: 3, eoi: 4, drop: 5 };
+const stageNumbers: Readonly<Record<Stage, number>> = { send: 0, accept: 1, request: 2, deliver: 3, eoi: 4, drop: 5, return: 6 };
 
 /** How often each kind of event has happened: by stage or exception, CPU and vector. */
 export class EventCounts {
@@ -13,7 +13,7 @@ export class EventCounts {
   constructor(cpus: number) {
     // The last row is for events that concern no CPU.
     this.rows = cpus + 1;
-    this.interrupts = new Float64Array(6 * this.rows * 256);
+    this.interrupts = new Float64Array(7 * this.rows * 256);
     this.exceptions = new Float64Array(cpus * 256);
   }
 

@@ -5,6 +5,7 @@ import type { Fields } from "./cpuScope";
 import { apicNames } from "./cpuScope";
 import type { CompiledExpression, Scope } from "./expr";
 import { checkExpression, compile, parseExpression } from "./expr";
+import { lintKinds, type Lint } from "./lints/lint";
 import { parseHitCondition, type HitTest } from "./hitCondition";
 import { extraRegisters } from "./registerAccess";
 import type { SymbolStore } from "./symbols/table";
@@ -18,6 +19,11 @@ export const filterNames = [
   "interrupt.eoi",
   "interrupt.drop",
   "interrupt.storm",
+  "interrupt.lint",
+  "budget.latency",
+  "budget.handler",
+  "budget.masked",
+  "budget.nesting",
   "nmi",
   "smi",
   "init",
@@ -31,12 +37,24 @@ export type FilterName = (typeof filterNames)[number];
 const interruptFieldNames = ["vector", "mode", "src", "dst", "cpu", "trigger", "source", "shorthand", "count", "time"] as const;
 const exceptionFieldNames = ["vector", "errorCode", "cr2", "rip", "cpu", "count", "time"] as const;
 const guestFieldNames = ["cpu", "count", "time"] as const;
+const lintFieldNames = ["kind", "severity", "vector", "cpu", "count", "time"] as const;
+/** What each budget measures, in instructions retired by the CPU or, for the latency, by the machine; and the nesting depth of handlers. */
+const budgetFields = {
+  "budget.latency": "latency",
+  "budget.handler": "duration",
+  "budget.masked": "duration",
+  "budget.nesting": "depth",
+} as const;
+export type BudgetName = keyof typeof budgetFields;
+const budgetFieldNames = (measured: string): readonly string[] => [measured, "vector", "source", "cpu", "count", "time"];
 
 const fieldTexts: Readonly<Record<string, readonly string[]>> = {
   mode: ["fixed", "lowpri", "smi", "nmi", "init", "sipi", "extint"],
   trigger: ["edge", "level"],
   source: ["ipi", "ioapic", "msi", "timer", "lint0", "lint1", "error", "thermal", "pmc", "cmci", "pic", "debugger"],
   shorthand: ["none", "self", "all", "others"],
+  kind: lintKinds,
+  severity: ["warning", "note"],
 };
 
 /** The fields that conditions of `filter` may use. */
@@ -44,6 +62,13 @@ export function fieldsOf(filter: FilterName): readonly string[] {
   switch (filter) {
     case "cpu.exception":
       return exceptionFieldNames;
+    case "interrupt.lint":
+      return lintFieldNames;
+    case "budget.latency":
+    case "budget.handler":
+    case "budget.masked":
+    case "budget.nesting":
+      return budgetFieldNames(budgetFields[filter]);
     case "cpu.tripleFault":
     case "guest.stuck":
       return guestFieldNames;
@@ -69,6 +94,7 @@ export function filtersOf(event: InterruptEvent): readonly FilterName[] {
     case "accept":
       return ["interrupt.accept"];
     case "request":
+    case "return":
       return [];
     case "eoi":
       return ["interrupt.eoi"];
@@ -101,6 +127,39 @@ export function interruptFields(event: InterruptEvent, count: number, time: numb
     trigger: record.trigger,
     source: record.source,
     shorthand: record.shorthand,
+    count: BigInt(count),
+    time: BigInt(Math.floor(time)),
+  };
+}
+
+export function lintFields(lint: Lint): Fields {
+  return {
+    kind: lint.kind,
+    severity: lint.severity,
+    vector: BigInt(lint.vector),
+    cpu: BigInt(lint.cpu),
+    count: BigInt(lint.count),
+    time: BigInt(Math.floor(lint.time)),
+  };
+}
+
+/** A measure of a budget: of an interrupt where there is one. */
+export interface BudgetMeasure {
+  readonly budget: BudgetName;
+  readonly cpu: number;
+  /** Instructions, or handlers. */
+  readonly value: number;
+  readonly vector: number;
+  readonly source: string;
+}
+
+export function measureFields(measure: BudgetMeasure, count: number, time: number): Fields {
+  const { budget, value, vector, source, cpu } = measure;
+  return {
+    [budgetFields[budget]]: BigInt(value),
+    vector: BigInt(vector),
+    source,
+    cpu: BigInt(cpu),
     count: BigInt(count),
     time: BigInt(Math.floor(time)),
   };
@@ -175,6 +234,11 @@ export class EventFilters {
     const filter = filterName(spec.filter);
     const hitTest = parseHitCondition(spec.hitCondition);
     const text = spec.condition?.trim() ?? "";
+    if (text === "" && Object.hasOwn(budgetFields, filter))
+      throw new UserError(
+        `${filter} needs a condition that says how much is too much, such as ${budgetFields[filter as BudgetName]} > 5000.`,
+        "condition",
+      );
     if (text === "") return { spec, filter, condition: undefined, hitTest, hits: 0, warned: false };
     try {
       const expression = parseExpression(text);
@@ -277,5 +341,6 @@ function keyOf(spec: FilterSpec): readonly (string | undefined)[] {
 
 /** The texts that the fields of `filter` take. */
 function filterTexts(filter: FilterName): Readonly<Record<string, readonly string[]>> {
-  return fieldsOf(filter) === interruptFieldNames ? fieldTexts : {};
+  const fields = fieldsOf(filter);
+  return Object.fromEntries(Object.entries(fieldTexts).filter(([name]) => fields.includes(name)));
 }

@@ -3,6 +3,7 @@ import type { DeliveredEvent } from "../cpu/system/context";
 import type { BreakpointKind } from "./codeBreakpoints";
 import type { FilterName } from "./eventFilters";
 import { describeException } from "./exceptionLog";
+import type { Lint } from "./lints/lint";
 import { hex, hex64 } from "./numbers";
 
 /** Why the machine stands still, and at which CPU to look. */
@@ -21,6 +22,7 @@ export type Stop = {
 export type EventCause =
   | { readonly kind: "interrupt"; readonly record: InterruptRecord }
   | { readonly kind: "exception"; readonly event: DeliveredEvent }
+  | { readonly kind: "lint"; readonly lint: Lint }
   | { readonly kind: "guest"; readonly report: string };
 
 /** How the guest ended. */
@@ -56,6 +58,14 @@ export function recordLines(record: InterruptRecord, symbolOf: SymbolOf): string
   return lines;
 }
 
+/** A lint with what to do about it. */
+export function lintLines(lint: Lint, symbolOf: SymbolOf): string[] {
+  const symbol = lint.address === 0n ? undefined : symbolOf(lint.address);
+  const where = lint.address === 0n ? "" : ` at ${hex64(lint.address)}${symbol === undefined ? "" : ` <${symbol}>`}`;
+  const record = lint.record === 0 ? "" : `, interrupt ${lint.record}`;
+  return [`${lint.kind}: ${lint.text}`, `instruction ${lint.instruction}${where}${record}, found ${lint.count} times`, lint.advice];
+}
+
 /** Everything known about a stop on an event, for people. */
 export function causeLines(cause: EventCause, symbolOf: SymbolOf): string[] {
   switch (cause.kind) {
@@ -63,6 +73,8 @@ export function causeLines(cause: EventCause, symbolOf: SymbolOf): string[] {
       return recordLines(cause.record, symbolOf);
     case "exception":
       return [describeException(cause.event, symbolOf)];
+    case "lint":
+      return lintLines(cause.lint, symbolOf);
     case "guest":
       return cause.report.split("\n");
   }

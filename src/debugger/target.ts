@@ -5,6 +5,7 @@ import type { LocalApic } from "../apic/localApic";
 import type { RecordQuery } from "../apic/records";
 import type { Activity, CpuState } from "../cpu/state";
 import type { Device } from "../devices/device";
+import type { HandlerFrame } from "../machine/handlerFrames";
 import type { MachineHooks, RunEnd } from "../machine/types";
 import type { InjectionRequest } from "./injections";
 
@@ -53,7 +54,10 @@ export interface DebugMachine {
   readonly ioApic: IoApic;
   readonly bus: InterruptBus;
   readonly devices: readonly Device[];
+  readonly frames: { of(cpu: number): readonly HandlerFrame[] };
   instructions(): number;
+  /** Linear address of the instruction that executes now, 0n when none does. */
+  currentAddress(): bigint;
   now(): number;
   /** `until`: virtual time in nanoseconds to stop at. */
   run(maxInstructions: number, until?: number): RunEnd;
@@ -62,6 +66,8 @@ export interface DebugMachine {
   requestStop(): void;
   /** A system reset: everything as at power-on, the image loaded anew. */
   reset(): void;
+  /** Whether changes of IF by CLI and STI are told and remembered. */
+  followInterruptFlag(follow: boolean): void;
   setBreakpoints(linear: ReadonlySet<bigint>): void;
   /** Passes the breakpoint at this CPU's RIP once. */
   resumeFrom(cpu: number): void;

@@ -64,6 +64,8 @@ export interface AttachedDisk {
 export interface PcBoardOutputs {
   /** INTR of the 8259 pair: LINT0 of the local APICs. `PcBoard.pic.acknowledge` gives the vector. */
   intr(level: boolean): void;
+  /** An EOI was written to an 8259 that has nothing in service. */
+  idlePicEoi?(): void;
   /** Pin `pin` of the I/O APIC, with the override of IRQ 0 to pin 2 applied. */
   ioApicPin(pin: number, level: boolean): void;
   /** A byte of serial port 0 or 1. */
@@ -135,7 +137,7 @@ export class PcBoard {
     const source = (line: number): ((level: boolean) => void) => this.fabric.source(line);
     const requestReset = (): void => outputs.reset();
 
-    this.pic = new Pic(context, { intr: (level) => outputs.intr(level) });
+    this.pic = new Pic(context, { intr: (level) => outputs.intr(level), idleEoi: () => outputs.idlePicEoi?.() });
     this.hpet = new Hpet(context, { source });
     this.pit = new Pit(context, this.hpet.pitLine);
     this.rtc = new Rtc(context, {

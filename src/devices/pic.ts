@@ -284,6 +284,8 @@ class Chip {
 export interface PicOutputs {
   /** INTR: to LINT0 of the local APICs, or the CPU where its APIC is off. */
   readonly intr: IrqLine;
+  /** An EOI was written to a chip that has nothing in service. */
+  readonly idleEoi?: () => void;
 }
 
 /**
@@ -313,6 +315,8 @@ export class Pic implements Device {
             return value;
           },
           (port, value) => {
+            // OCW2 with an EOI command: neither ICW1 (bit 4) nor OCW3 (bit 3).
+            if ((port & 1) === 0 && (value & 0x38) === 0x20 && chip.isr === 0) this.outputs.idleEoi?.();
             if (port & 1) chip.writeOdd(value);
             else chip.writeEven(value);
             this.update();

@@ -57,6 +57,7 @@ const stageWords: Readonly<Record<InterruptEventSummary["stage"], { word: string
   deliver: { word: "delivered", icon: "zap" },
   eoi: { word: "ended", icon: "check" },
   drop: { word: "dropped", icon: "circle-slash" },
+  return: { word: "returned from", icon: "debug-step-out" },
 };
 
 /** 0x and at least two digits, as vectors are written. */

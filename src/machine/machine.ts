@@ -13,6 +13,7 @@ import { Mmu } from "../cpu/mmu";
 import { Processor, type SliceEnd } from "../cpu/processor";
 import { DEFAULT_MODEL, parseCpuModel } from "../cpu/models";
 import { CR0_ET, CS, CpuState, FLAG_IF } from "../cpu/state";
+import type { EnteredEvent } from "../cpu/system/context";
 import { CpuModel } from "../cpu/system/cpuModel";
 import { CpuSystem, type SystemHost } from "../cpu/system/system";
 import { arrange } from "../cpu/topology";
@@ -46,6 +47,7 @@ import { type Input, Inputs, type InputTarget, type Position } from "./inputs";
 import { type MachineMake, machineMake } from "./make";
 import { PageHashes } from "./pageHashes";
 import { PageTracker } from "./pageTracker";
+import { HandlerFrames } from "./handlerFrames";
 import { PhysicalMemory } from "./physicalMemory";
 import { type MachineState, Snapshots } from "./snapshots";
 import { Turns } from "./turns";
@@ -101,6 +103,8 @@ export class Machine implements StampSource, InputTarget {
   readonly memory: PhysicalMemory;
   readonly code: CodeCache;
   readonly debugPoints: DebugPoints;
+  /** The handlers that each CPU is in. */
+  readonly frames: HandlerFrames;
   readonly snapshots: Snapshots;
   /** Where everything from outside enters: recorded and replayed there. */
   readonly inputs = new Inputs(this);
@@ -108,6 +112,7 @@ export class Machine implements StampSource, InputTarget {
 
   /** A line of the debugger's own to each pin of the I/O APIC. */
   private readonly injectedPins: readonly IrqLine[];
+  private readonly translator: X86Translator;
   private readonly engineMemory: EngineMemory;
   private readonly tracker: PageTracker;
   private readonly pageHashes: PageHashes;
@@ -196,8 +201,11 @@ export class Machine implements StampSource, InputTarget {
     this.ledger.observe({
       interruptEvent: (event) => this.hooks.interrupt?.(event),
       interruptStorm: (storm) => this.hooks.storm?.(storm),
+      misuse: (misuse) => this.hooks.misuse?.(misuse),
+      wanted: () => this.hooks.interrupt !== undefined,
     });
     this.bus = new InterruptBus(this.ledger);
+    this.frames = new HandlerFrames(configuration.cpus);
     this.deviceBus = new DeviceBus(this.clock, this.ports, this.mmio, this.memory);
     this.code = new CodeCache(
       this.engineMemory,
@@ -216,6 +224,7 @@ export class Machine implements StampSource, InputTarget {
     const { apicIds } = topology;
     const model = new CpuModel(selection, topology, configuration.seed);
     const translator = new X86Translator(model.features);
+    this.translator = translator;
     const run = this.makeEngine(configuration);
     this.debugPoints = new DebugPoints(() => this.pointsChanged());
     this.cpus = apicIds.map((apicId, index) => this.makeCpu(index, apicId, model, translator, run));
@@ -244,6 +253,7 @@ export class Machine implements StampSource, InputTarget {
           for (const apic of this.bus.apics) apic.setLint(0, level);
           pins[0](level);
         },
+        idlePicEoi: () => this.ledger.misused({ kind: "pic-eoi-nothing-in-service", cpu: this.currentCpu(), vector: -1 }),
         ioApicPin: (pin, level) => {
           if (pin !== 0) pins[pin](level);
         },
@@ -286,6 +296,15 @@ export class Machine implements StampSource, InputTarget {
     this.powerOn();
   }
 
+  /**
+   * Whether changes of IF by CLI and STI are told (`hooks.interruptFlag`) and remembered (`CpuState.interruptsMaskedBy`); those by deliveries, IRET and POPF always are.
+   * Costs a call out for each CLI and STI.
+   */
+  followInterruptFlag(follow: boolean): void {
+    this.translator.followInterruptFlag = follow;
+    this.code.flush();
+  }
+
   /** Where the local APICs' register pages are mapped. */
   readonly apicRegion: ApicRegion;
 
@@ -295,6 +314,7 @@ export class Machine implements StampSource, InputTarget {
   private makeCpu(index: number, apicId: number, model: CpuModel, translator: X86Translator, run: RunFunction): Vcpu {
     const state = new CpuState(this.engineMemory, index, index === 0);
     state.interruptsMaskedBy = new LastWrites(1, this);
+    state.interruptFlagChanged = (enabled) => this.hooks.interruptFlag?.(index, enabled);
     const tlbs = MMU_INDEXES * TLB_ENTRIES * TLB_ENTRY_BYTES;
     state.words[WORD_JUMP_CACHE / 4] = state.base + CPU_STATE_BYTES + tlbs;
     const mmu = new Mmu(state, this.memory, this.code);
@@ -316,6 +336,8 @@ export class Machine implements StampSource, InputTarget {
     });
     const observer = {
       delivering: (event: Parameters<NonNullable<MachineHooks["exception"]>>[1]): void => this.hooks.exception?.(index, event),
+      entered: (event: EnteredEvent): void => this.handlerEntered(vcpu, event),
+      returned: (): void => this.handlerReturned(vcpu),
       tripleFault: (): void => {
         this.hooks.tripleFault?.(index);
         this.finish({ kind: "triple-fault", cpu: index });
@@ -326,7 +348,10 @@ export class Machine implements StampSource, InputTarget {
       pause: () => this.paused(vcpu),
       trap: (_cpu, bits) => vcpu.processor.addTrap(bits),
       breakpoint: (_cpu, rip) => vcpu.processor.reachedBreakpoint(rip),
-      eventTaken: (_cpu, kind) => this.ledger.delivered(index, kind),
+      eventTaken: (_cpu, kind) => {
+        if (kind === "init") this.frames.clear(index);
+        this.ledger.delivered(index, kind);
+      },
       watchChanged: () => this.watchChanged(vcpu),
       monitor: this.monitor,
       ...(this.hypercalls === undefined ? {} : { hypercall: this.hypercalls }),
@@ -345,6 +370,21 @@ export class Machine implements StampSource, InputTarget {
     );
     vcpu.attach({ processor, system, apic });
     return vcpu;
+  }
+
+  private handlerEntered(vcpu: Vcpu, event: EnteredEvent): void {
+    const { index } = vcpu;
+    const { ledger } = this;
+    const record = event.kind === "external" ? ledger.lastDelivered(index) : event.kind === "nmi" ? ledger.pendingLatch(index, "nmi") : 0;
+    const frame = this.frames.entered(index, event, record, this.instructions(), vcpu.retired);
+    this.hooks.handlerEntered?.(index, frame);
+  }
+
+  private handlerReturned(vcpu: Vcpu): void {
+    const frame = this.frames.returned(vcpu.index, vcpu.state.gpr(4));
+    if (frame === undefined) return;
+    if (frame.record !== 0) this.ledger.returned(frame.record, vcpu.index);
+    this.hooks.handlerReturned?.(vcpu.index, frame);
   }
 
   /** Instantiates the engine: the emitted interpreter, or the reference one for tests. Calls out go to the CPU that is executing. */
@@ -525,6 +565,7 @@ export class Machine implements StampSource, InputTarget {
     for (const vcpu of this.cpus) {
       vcpu.system.powerOn();
       vcpu.apic.reset(false);
+      this.frames.clear(vcpu.index);
       vcpu.changed();
     }
     this.bus.reset();
@@ -558,6 +599,10 @@ export class Machine implements StampSource, InputTarget {
 
   currentCpu(): number {
     return this.current?.index ?? -1;
+  }
+
+  currentAddress(): bigint {
+    return this.current?.linearRip() ?? 0n;
   }
 
   currentRip(): bigint {
@@ -900,6 +945,7 @@ export class Machine implements StampSource, InputTarget {
       apics: this.cpus.map((cpu) => cpu.apic.save()),
       bus: this.bus.save(),
       ledger: this.ledger.save(),
+      frames: this.frames.save(),
       devices: this.devices.map((device) => device.save()),
       time: [this.retiredBase, this.idleNanoseconds, ...(this.turns.save() as number[])],
       counts: this.cpus.map(({ processor }) => [processor.retired, processor.attempted, processor.taken]),
@@ -959,6 +1005,7 @@ export class Machine implements StampSource, InputTarget {
     for (const [index, apic] of lists("apics").entries()) this.cpus[index].apic.restore(apic);
     // Interrupts that APICs ask for again while they are restored are no events.
     this.ledger.restore(state.raw("ledger"));
+    this.frames.restore(state.raw("frames"));
     this.monitor.restore(state.list("monitor") as readonly (readonly [number, number])[]);
     this.turns.restore(turns);
     const { course } = saved;

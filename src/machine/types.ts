@@ -1,6 +1,7 @@
-import type { DeliveryMode, InterruptEvent, InterruptStorm } from "../apic/events";
+import type { DeliveryMode, InterruptEvent, InterruptStorm, Misuse } from "../apic/events";
 import type { DeliveredEvent } from "../cpu/system/context";
 import type { JitOptions } from "../tcg/backend/jit";
+import type { HandlerFrame } from "./handlerFrames";
 import type { DiskConfiguration, ImageFile, Inflate } from "../devices/block/image";
 
 /** How a machine is made. */
@@ -76,6 +77,14 @@ export interface MachineHooks {
   storm?(storm: InterruptStorm): void;
   /** An exception, trap or software interrupt is about to enter its handler (external interrupts and NMIs come as interrupt events as well). */
   exception?(cpu: number, event: DeliveredEvent): void;
+  /** A handler starts: the frame that its delivery pushed. */
+  handlerEntered?(cpu: number, frame: HandlerFrame): void;
+  /** A handler ended by IRET on CPU `cpu`. */
+  handlerReturned?(cpu: number, frame: HandlerFrame): void;
+  /** IF of a CPU changed. */
+  interruptFlag?(cpu: number, enabled: boolean): void;
+  /** A guest did with its interrupt controllers what it should not have. */
+  misuse?(misuse: Misuse): void;
   tripleFault?(cpu: number): void;
   /** Bytes the guest sent to the debug console (ports 0xe9 and 0x402). With no hook they go to `serial`. */
   debugConsole?(bytes: Uint8Array): void;

@@ -153,3 +153,76 @@ describe("the console", { timeout: 120_000 }, () => {
       transcript.check();
     }));
 });
+
+const faultsGuest = "guests/faults/faults.elf";
+
+describe("diagnoses of a guest with one mistake", { timeout: 120_000 }, () => {
+  test("the bring-up doctor: SIPIs that were ignored or reached nobody, a level de-assert, an INIT without a SIPI", () =>
+    withClient(async (client) => {
+      await client.launch({ program: faultsGuest, cpus: 3, cmdline: "bring-up" }, async () => {
+        await client.breakOn({ filterId: "interrupt.drop", condition: 'mode == "init"' });
+      });
+      const stop = await client.stop();
+      assert.match(stop.text ?? "", /INIT.*dropped: INIT level de-assert: nothing is sent/);
+      const transcript = new Transcript("doctor", client);
+      const text = await transcript.say("doctor");
+      assert.match(text, /CPU 1 \(APIC id 1\) started at page 0x08, /);
+      assert.match(text, /SIPI to page 0x08 \(0x08000\), ignored: CPU 1 is not in wait-for-SIPI/);
+      assert.match(text, /sent to nobody: SIPI: no destination matched APIC id 78/);
+      await transcript.say("inject init cpu2");
+      await client.step("next", 1, "instruction");
+      assert.match(await transcript.say("doctor"), /CPU 2 \(APIC id 2\) took INIT and waits: no SIPI came after it/);
+      transcript.check();
+    }));
+
+  test("the chain of exceptions behind a triple fault", () =>
+    withClient(async (client) => {
+      await client.launch({ program: faultsGuest, cpus: 1, cmdline: "triple-fault" }, async () => {
+        await client.breakOn({ filterId: "cpu.tripleFault" });
+      });
+      await client.stop();
+      const transcript = new Transcript("triple-fault", client);
+      assert.match(
+        await transcript.say("doctor"),
+        /shut down by a triple fault at .*: #UD invalid opcode.*, then #GP general protection.*, then #DF double fault/,
+      );
+      transcript.check();
+    }));
+
+  test("lints stop, are listed once each, and say what to do", () =>
+    withClient(async (client) => {
+      await client.launch({ program: faultsGuest, cpus: 1, cmdline: "missing-eoi" }, async () => {
+        await client.breakOn({ filterId: "interrupt.lint", condition: 'kind == "missing-eoi"' });
+      });
+      const stop = await client.stop();
+      assert.equal(stop.text, "the handler of vector 0x90 returned at CPU 0 without EOI: the vector stays in service");
+      const info = (await client.dap.exceptionInfoRequest({ threadId: 1 })).body;
+      assert.match(info.details?.stackTrace ?? "", /Write EOI to the local APIC before the handler's IRET/);
+      const transcript = new Transcript("lints", client);
+      await transcript.say("lints");
+      await transcript.say("why 0x90");
+      await transcript.say("lints clear");
+      await transcript.say("lints");
+      transcript.check();
+    }));
+
+  test("a budget stops in the handler that is too slow; its stack leads through the interrupt to its sender", () =>
+    withClient(async (client) => {
+      await client.launch({ program: faultsGuest, cpus: 1, cmdline: "slow" }, async () => {
+        const [status] = await client.breakOn({ filterId: "budget.handler", condition: "duration > 10000" });
+        assert.equal(status.verified, true);
+      });
+      const stop = await client.stop();
+      assert.match(stop.text ?? "", /^The handler of vector 0x90 \(ipi\) has run for \d+ instructions on CPU 0/);
+      const frames = await client.stack(1);
+      const names = frames.map((frame) => frame.name.replace(/\+0x[0-9a-f]+/, "+X"));
+      const handler = names.indexOf("slow_handler");
+      assert.ok(handler >= 0, names.join(" | "));
+      assert.deepEqual(names.slice(handler + 1, handler + 3), ["sent by CPU 0 at apic_write+X", "vector 0x90, IPI"]);
+      assert.equal(frames[handler + 2].presentationHint, "label");
+      assert.ok(
+        names.slice(handler + 3).some((name) => name.startsWith("main")),
+        names.join(" | "),
+      );
+    }));
+});

@@ -48,6 +48,7 @@ export const inspectionRequests: HandlerTable = {
         column: hasLine ? toClientColumn(Math.max(frame.column, 1), client) : 0,
         instructionPointerReference: hex64(frame.pc),
         ...(frame.module === undefined ? {} : { moduleId: frame.module }),
+        ...(frame.label ? { presentationHint: "label" as const } : {}),
       };
     });
     return { stackFrames, totalFrames: total };

@@ -81,8 +81,12 @@ export class EmissionCore {
     return this.vm86 ? 3 : modeCpl(this.mode);
   }
 
-  /** CLI, STI and POPF may change IF: CPL <= IOPL outside virtual-8086 mode. */
+  /** Somebody follows IF: CLI and STI are carried out where it can be seen. */
+  followInterruptFlag = false;
+
+  /** CLI and STI may change IF here, which ops alone can do: CPL <= IOPL outside virtual-8086 mode. */
   get mayChangeInterruptFlag(): boolean {
+    if (this.followInterruptFlag) return false;
     return !this.vm86 && this.cpl <= modeIopl(this.mode);
   }
 

@@ -30,6 +30,11 @@ export class X86Translator implements Translator {
     this.emission = new Emission(this.decoder, new OpBuilder());
   }
 
+  /** Whether CLI and STI tell of the change of IF. Translations made before stay as they are: the owner drops them. */
+  set followInterruptFlag(follow: boolean) {
+    this.emission.followInterruptFlag = follow;
+  }
+
   translate(code: CodeSource, rip: bigint, mode: number, limits: BlockLimits, builder: OpBuilder): TranslatedBlock {
     const { emission, decoder } = this;
     emission.beginBlock(builder, rip, mode, limits);

@@ -8,11 +8,28 @@ import type { DescriptorTables } from "./descriptors";
 export interface SystemObserver {
   /** An exception or interrupt is being delivered. `errorCode` -1: none. `kind` tells how it came to be. */
   delivering(event: DeliveredEvent): void;
+  /** The handler's first instruction is next: what the delivery pushed, and where. */
+  entered(event: EnteredEvent): void;
+  /** An IRET completed; the state has the instruction and stack pointer it went back to. */
+  returned(): void;
   /** The CPU entered shutdown by a triple fault. */
   tripleFault(): void;
 }
 
 export type EventKind = "exception" | "external" | "nmi" | "software" | "trap";
+
+/** A delivery that succeeded. */
+export interface EnteredEvent {
+  readonly vector: number;
+  readonly kind: EventKind;
+  /** Where the handler returns to. */
+  readonly cs: number;
+  readonly rip: bigint;
+  readonly rsp: bigint;
+  /** The handler, and the stack pointer it starts with. */
+  readonly handler: bigint;
+  readonly handlerRsp: bigint;
+}
 
 export interface DeliveredEvent {
   readonly vector: number;

@@ -89,7 +89,13 @@ export class Delivery {
       });
       if (current.vector === EXC_PF && current.kind === "exception") state.cr2 = current.address;
       if (current.vector === EXC_DB && current.kind !== "software" && current.kind !== "external") this.reportDebug(current.dr6);
-      if (this.enter(current)) return true;
+      const { rip } = state;
+      const cs = state.selector[CS];
+      const rsp = state.gpr(4);
+      if (this.enter(current)) {
+        observer.entered({ vector: current.vector, kind: current.kind, cs, rip, rsp, handler: state.rip, handlerRsp: state.gpr(4) });
+        return true;
+      }
       const second = state.pending as Event | undefined;
       if (second === undefined) return true;
       // CR2 is loaded when a page fault is found, also one that becomes a double fault: kernels tell an overflown stack by it.
@@ -119,10 +125,13 @@ export class Delivery {
   /** A software interrupt: one attempt, whose failure is the instruction's own fault (recorded). */
   attempt(event: Event): boolean {
     const { state, observer } = this.c;
-    const told = { vector: event.vector, kind: event.kind, errorCode: -1, rip: state.rip, cs: state.selector[CS], address: 0n };
+    const { rip } = state;
+    const cs = state.selector[CS];
+    const rsp = state.gpr(4);
     if (!this.enter(event)) return false;
     if (event.kind === "trap") this.reportDebug(event.dr6);
-    observer.delivering(told);
+    observer.delivering({ vector: event.vector, kind: event.kind, errorCode: -1, rip, cs, address: 0n });
+    observer.entered({ vector: event.vector, kind: event.kind, cs, rip, rsp, handler: state.rip, handlerRsp: state.gpr(4) });
     return true;
   }
 

@@ -205,6 +205,7 @@ export function buildHelpers(system: CpuSystem): readonly HelperFunction[] {
       state.nmiBlocked = false;
       if (!far.iret(size as Size)) return STATUS_FAULT;
       system.resumeFlagLoaded = true;
+      system.observer.returned();
       return STATUS_OK;
     },
     syscall: () => {

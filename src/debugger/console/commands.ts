@@ -1,7 +1,15 @@
 // All commands of the console, in the order in which the help lists them: one file for each topic.
+import { bringUpCommands } from "./bringUpCommands";
 import type { Command } from "./command";
 import { descriptorCommands } from "./descriptorCommands";
 import { injectCommands } from "./injectCommands";
 import { interruptCommands } from "./interruptCommands";
+import { lintCommands } from "./lintCommands";
 
-export const commands: readonly Command[] = [...interruptCommands, ...injectCommands, ...descriptorCommands];
+export const commands: readonly Command[] = [
+  ...interruptCommands,
+  ...lintCommands,
+  ...bringUpCommands,
+  ...injectCommands,
+  ...descriptorCommands,
+];

@@ -1,6 +1,6 @@
 import { ApicBase, Lvt, WrittenRegister, decodeLvt, decodeRedirection, lvtNames } from "../../apic/fields";
 import { Reg } from "../../apic/registerMap";
-import type { InterruptRecord } from "../../apic/events";
+import type { InterruptRecord, Stage } from "../../apic/events";
 import type { Cause } from "../../common/lastWrites";
 import { FLAG_IF } from "../../cpu/state";
 import { checkGate } from "../inspect/gates";
@@ -229,7 +229,8 @@ class Walk {
         cause: from,
         clear: "another send, once the reason is gone",
       };
-    const state = last.stage === "deliver" ? "delivered" : last.stage === "eoi" ? "delivered and ended" : `on its way (${last.stage})`;
+    const ends: Partial<Record<Stage, string>> = { deliver: "delivered", eoi: "delivered and ended", return: "its handler has returned" };
+    const state = ends[last.stage] ?? `on its way (${last.stage})`;
     return { name, state: "note", text: `interrupt ${id} (${record.source}), ${state} at instruction ${last.instruction}`, cause: from };
   }
 

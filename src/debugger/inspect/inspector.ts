@@ -29,6 +29,8 @@ export interface FrameView {
   readonly module: string | undefined;
   /** The frame was left by an interrupt or exception rather than by a call. */
   readonly interrupted: boolean;
+  /** A remark between two functions. */
+  readonly label: boolean;
 }
 
 export interface ScopeView {
@@ -101,7 +103,7 @@ export class Inspector {
   private stackOf(cpu: DebugCpu): readonly StackEntry[] {
     let stack = this.stacks.get(cpu.index);
     if (stack === undefined) {
-      stack = this.session.stack.walk(cpu);
+      stack = this.session.stackOf(cpu);
       this.stacks.set(cpu.index, stack);
     }
     return stack;
@@ -124,7 +126,8 @@ export class Inspector {
         column: entry.column ?? 0,
         inlined: entry.inlined,
         module: this.session.symbols.moduleAt(entry.pc)?.name,
-        interrupted: entry.frame.found === "interrupt",
+        interrupted: entry.frame.found === "interrupt" && !entry.label,
+        label: entry.label,
       };
     });
     return { frames, total: stack.length };
