@@ -2,11 +2,14 @@
  * AVX, AVX2, F16C and FMA instructions. Moves, bitwise operations and moves of whole quarters are plain ops; everything else is the helper `simd`, as for SSE. Memory operands
  * are loaded into vector temporaries first. What lies above the result becomes zero.
  */
-import { SLOT_ZERO, slotOfGpr, slotOfVectorTemp, slotOfXmm, VECTOR_UPPER } from "../../tcg/layout";
+import { SLOT_MXCSR, SLOT_ZERO, slotOfGpr, slotOfVectorTemp, slotOfXmm, VECTOR_UPPER } from "../../tcg/layout";
 import type { OpName } from "../../tcg/ops";
+import { type VectorOp, vectorOps } from "../../tcg/vector/names";
 import { type VexMnemonic, vexMnemonics } from "../decode/vexMnemonics";
+import { Helper } from "../helperIds";
 import { MODE_AVX, MODE_FPU_TS } from "../mode";
-import { operationNumber } from "../simd/operations";
+import { upperHalfOf } from "../simd/halves";
+import { operationNumber, operations } from "../simd/operations";
 import { SIMD_FIRST_SHIFT, SIMD_LONG, SIMD_THIRD_SHIFT, SIMD_VEX, SIMD_WIDE } from "../simd/unit";
 import { type Emission, VECTOR_GP, VECTOR_NM } from "./emission";
 import { gather, moveMasked } from "./avxMemory";
@@ -119,9 +122,98 @@ function copy(e: Emission, to: number, from: number): void {
 /** The operands of the helper `simd` tell whether there is anything of 256 bits. */
 const isLong = (e: Emission): boolean => e.insn.vexL && e.insn.row.operands.some(({ width }) => /^[xhfe]$/.test(width));
 
+/** MXCSR: all exceptions masked. */
+const ALL_MASKED = 0x1f80;
+
+/**
+ * How an operation is carried out by ops that engines have in line, each on 128 bits: the second operand of the upper half lies `source` bytes into the lower one if that is
+ * given. Undefined where there is no such op, or where halves are put together otherwise.
+ */
+interface Inline {
+  readonly op: VectorOp;
+  readonly number: number;
+  readonly source: number | undefined;
+  readonly immediateBits: number;
+  readonly maskBits: number | undefined;
+  /** Its exceptions belong to both halves together. */
+  readonly arithmetic: boolean;
+}
+
+function inlineOf(name: string): Inline | undefined {
+  const op = vectorOps.find((candidate) => candidate === `v_${name}`);
+  const { source, immediateBits = 0, gives, maskBits } = upperHalfOf(name);
+  // A slot's address is a multiple of eight.
+  if (op === undefined || gives !== undefined || (source ?? 0) % 8 !== 0) return undefined;
+  const number = operationNumber(name);
+  return { op, number, source, immediateBits, maskBits, arithmetic: operations[number].kind === "float" };
+}
+
+/** One half in line: `to` = op(first, second), by way of the destination itself where that is not the second operand and no exception can come between. */
+function inlineHalf(e: Emission, { op, number, arithmetic }: Inline, flags: number, to: number, first: number, second: number): void {
+  const target = to !== first && (to === second || arithmetic) ? slotOfVectorTemp(2) : to;
+  if (target !== first) copyHalf(e, target, first);
+  e.emit(op, Helper.simd, target, second, flags * 0x1_0000_0000 + number);
+  if (target !== to) copyHalf(e, to, target);
+}
+
+function copyHalf(e: Emission, to: number, from: number): void {
+  e.emit("mov", to, from);
+  e.emit("mov", to + 8, from + 8);
+}
+
+/**
+ * The operation in line on registers: to = op(first, second). On 256 bits, arithmetic is done so only while all its exceptions are masked: `otherwise` emits the helper that takes both
+ * halves together.
+ */
+function emitInline(e: Emission, inline: Inline, flags: number, to: number, first: number, second: number, otherwise: () => void): void {
+  if (!isLong(e)) {
+    inlineHalf(e, inline, flags, to, first, second);
+    clearUpper(e, to);
+    return;
+  }
+  const mark = e.mark();
+  let unmasked: ReturnType<Emission["builder"]["branch"]> | undefined;
+  if (inline.arithmetic) {
+    const masks = e.temp();
+    e.emit("and", masks, SLOT_MXCSR, SLOT_ZERO, ALL_MASKED);
+    e.emit("eq", masks, masks, SLOT_ZERO, ALL_MASKED);
+    unmasked = e.builder.branch("brz", masks);
+  }
+  const { source } = inline;
+  const upperFlags = (flags & ~0xff) | ((flags & 0xff) >> inline.immediateBits);
+  // The lower half may be where the upper one has its source.
+  const shared = source !== undefined && to === second;
+  const from = shared ? slotOfVectorTemp(3) : second;
+  if (shared) copyHalf(e, from, second);
+  inlineHalf(e, inline, flags, to, first, from);
+  inlineHalf(e, inline, upperFlags, to + VECTOR_UPPER, first + VECTOR_UPPER, source === undefined ? from + VECTOR_UPPER : from + source);
+  if (unmasked !== undefined) {
+    const done = e.builder.branch("br");
+    e.builder.bind(unmasked);
+    otherwise();
+    e.builder.bind(done);
+  }
+  e.release(mark);
+}
+
+/** A mask of signs in line into a general register. */
+function emitInlineMask(e: Emission, inline: Inline, to: number, second: number): void {
+  const word = (slot: number, from: number): void => {
+    e.emit(inline.op, Helper.simd, slot, from, inline.number);
+  };
+  word(to, second);
+  if (!isLong(e)) return;
+  const upper = e.temp();
+  word(upper, second + VECTOR_UPPER);
+  e.emit("shl", upper, upper, SLOT_ZERO, inline.maskBits ?? 0);
+  e.emit("or", to, to, upper);
+}
+
 /** Any instruction that is an operation of the vector unit, in the operands that the table gives. */
 function operation(name: string): Emitter {
   const number = operationNumber(name);
+  const inlined = inlineOf(name);
+  const compares = /^cmp[ps][sd]$/.test(name);
   const explicitLengths = name.startsWith("pcmpestr");
   return whenReady((e) => {
     const { insn } = e;
@@ -132,7 +224,18 @@ function operation(name: string): Emitter {
     let immediate = last === "I" ? insn.immediate & 0xff : 0;
     // One element in memory, of which there is no choosing.
     if (name === "insertps" && insn.memory) immediate &= 0x3f;
+    // Of the comparisons the eight that SSE has are in line.
+    const inline = compares && immediate > 7 ? undefined : inlined;
     const call = (to: number, source: number, first: number): void => {
+      if (inline === undefined || inline.maskBits !== undefined || destination === "G") callHelper(to, source, first);
+      else if (operations[number].gives === 0) e.emit(inline.op, Helper.simd, slotOfXmm(first), source, number);
+      else {
+        emitInline(e, inline, immediate | (wide ? SIMD_WIDE : 0), to, slotOfXmm(first), source, () => {
+          callHelper(to, source, first);
+        });
+      }
+    };
+    const callHelper = (to: number, source: number, first: number): void => {
       const third = last === "L" ? insn.immediateRegister : insn.reg;
       const flags = immediate | (wide ? SIMD_WIDE : 0) | SIMD_VEX | (isLong(e) ? SIMD_LONG : 0);
       e.helper("simd", to, source, number, flags | (first << SIMD_FIRST_SHIFT) | (third << SIMD_THIRD_SHIFT));
@@ -148,7 +251,10 @@ function operation(name: string): Emitter {
       }
       case "G": {
         const result = e.temp();
-        call(result, vectorSource(e, 1), insn.reg);
+        const source = vectorSource(e, 1);
+        if (inline === undefined) callHelper(result, source, insn.reg);
+        else if (inline.maskBits !== undefined) emitInlineMask(e, inline, result, source);
+        else e.emit(inline.op, Helper.simd, result, source, (wide ? SIMD_WIDE : 0) * 0x1_0000_0000 + number);
         e.setRegister(insn.reg, wide ? 64 : 32, result);
         return;
       }

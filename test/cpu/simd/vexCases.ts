@@ -122,7 +122,7 @@ function makeCase({ row, map, memory, long, w }: Form, random: Random): VexCase 
   fillVector(view, VEX_AT.ymm, REGISTERS * 32, lane, random);
   const edge = (memory || row.mnemonic === "vmaskmovdqu") && random.below(4) === 0;
   if (row.vsib) {
-    fillIndexes(view, rm, random);
+    fillIndexes(view, rm, (row.opcode & 1) === 1, random);
     // Processors differ in what a fault leaves of mask elements without a sign.
     if (edge) clearUnsigned(view, vvvv, wide === 1 ? 8 : 4);
   }
@@ -138,9 +138,10 @@ function makeCase({ row, map, memory, long, w }: Form, random: Random): VexCase 
 }
 
 /** Indexes of a gather, small enough for memory: eight of 32 bits, or four of 64. */
-function fillIndexes(view: DataView, register: number, random: Random): void {
+function fillIndexes(view: DataView, register: number, long: boolean, random: Random): void {
   const at = VEX_AT.ymm + register * 32;
-  const wide = random.below(2) === 0;
+  // Others than small ones of 64 bits would lead to where a process may or may not have memory.
+  const wide = random.below(2) === 0 || long;
   for (let i = 0; i < 8; i++) {
     const index = random.below(16) - 8;
     view.setInt32(at + i * 4, wide && (i & 1) === 1 ? view.getInt32(at + i * 4 - 4, true) >> 31 : index, true);
