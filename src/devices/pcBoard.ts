@@ -1,6 +1,7 @@
 import type { State } from "../common/state";
 import { assert, UserError } from "../common/errors";
 import { AcpiPm } from "./acpiPm";
+import { AHCI_PORTS, AhciController } from "./ata/ahciController";
 import { IdeController } from "./ata/ideController";
 import { placeIdeDrives } from "./ata/placement";
 import type { Disk } from "./block/disk";
@@ -189,6 +190,18 @@ export class PcBoard {
     ]);
     this.pci.plug(1, 1, this.ide);
     const extra: Device[] = [];
+    const ahciDisks = this.disks.filter((disk) => disk.interface === "ahci");
+    if (ahciDisks.length > AHCI_PORTS) {
+      throw new UserError(`${ahciDisks.length} AHCI disks are too many: the controller has ${AHCI_PORTS} ports.`, "disks");
+    }
+    if (ahciDisks.length > 0) {
+      const ahci = new AhciController(
+        context,
+        ahciDisks.map(({ disk }) => ({ disk, cdrom: false })),
+      );
+      this.pci.plug(board.AHCI_SLOT, 0, ahci);
+      extra.push(ahci);
+    }
     if (wanted.includes("testdev")) {
       extra.push(
         new TestDevice(
