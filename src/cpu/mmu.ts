@@ -199,8 +199,11 @@ export class Mmu {
 
   /** Where the code at linear address `linear` (page-granular) is: its physical address, or -1 with the fault recorded. */
   fetch(linear: bigint): number {
-    const lo = Number(linear & 0xffff_ffffn) | 0;
-    const hi = Number(linear >> 32n) | 0;
+    return this.fetchAt(Number(linear & 0xffff_ffffn) | 0, Number(linear >> 32n) | 0);
+  }
+
+  /** The same for a linear address in halves. */
+  fetchAt(lo: number, hi: number): number {
     if (!this.canonical(hi)) {
       this.cpu.raise(EXC_GP, 0);
       return -1;

@@ -1,8 +1,10 @@
 import { assert } from "../common/errors";
 import { OpBuilder } from "../tcg/builder";
 import { type Block, type CodeCache, instructionAddress, instructionIndex } from "../tcg/codeCache";
-import { JUMP_GENERATION, JUMP_MODE, JUMP_OP, JUMP_RIP, jumpIndex, type RunFunction } from "../tcg/interpreter/interpreter";
+import { ENTER_BLOCK, JUMP_GENERATION, JUMP_MODE, JUMP_OP, JUMP_RIP, jumpIndex, type RunFunction } from "../tcg/interpreter/interpreter";
 import {
+  BLOCK_FUNCTION,
+  BLOCK_HEADER_BYTES,
   JUMP_ENTRY_BYTES,
   SLOT_RIP,
   WORD_BLOCK,
@@ -328,7 +330,8 @@ export class Processor {
       this.executing = true;
       words[WORD_BLOCK / 4] = block.header;
       words[WORD_OP / 4] = instructionAddress(block, index);
-      const reason = this.run(state.base, words[WORD_OP / 4], block.header, charge);
+      const generated = charge === block.count && this.state.memory.u32[(block.header + BLOCK_FUNCTION) >> 2] !== 0;
+      const reason = this.run(state.base, words[WORD_OP / 4], block.header, generated ? ENTER_BLOCK : charge);
       this.executing = false;
       const goOn = this.finish(reason);
       if (!goOn) break;
@@ -508,8 +511,12 @@ export class Processor {
   private findBlock(): Block | undefined {
     const { state, words, mmu } = this;
     const mode = words[WORD_MODE / 4];
-    const rip = state.rip;
     const size = mode & MODE_SIZE_MASK;
+    if (size === MODE_64) {
+      const known = this.findAgain(mode);
+      if (known !== undefined) return known;
+    }
+    const rip = state.rip;
     const limit = state.limit[CS];
     const linear = size === MODE_64 ? rip : (state.segBase(CS) + rip) & 0xffff_ffffn;
     if (size !== MODE_64 && rip > BigInt(limit)) {
@@ -538,6 +545,27 @@ export class Processor {
       if (block === undefined) return undefined;
     }
     if (block.secondPage < 0 && !this.volatile) this.fillJump(block);
+    return block;
+  }
+
+  /** In 64-bit code: the block that the jump cache had for RIP before mappings changed, if it is what RIP means still. */
+  private findAgain(mode: number): Block | undefined {
+    const { words, state, mmu } = this;
+    const { i32, u32 } = state.memory;
+    const low = words[SLOT_RIP / 4];
+    const high = words[SLOT_RIP / 4 + 1];
+    const entry = words[WORD_JUMP_CACHE / 4] + jumpIndex(low) * JUMP_ENTRY_BYTES;
+    const same =
+      i32[(entry + JUMP_RIP) >> 2] === low && i32[(entry + JUMP_RIP + 4) >> 2] === high && i32[(entry + JUMP_MODE) >> 2] === mode;
+    if (!same) return undefined;
+    const block = this.code.lookUp(u32[(entry + JUMP_OP) >> 2] - BLOCK_HEADER_BYTES);
+    if (block?.alive !== true || block.ripLow !== low || block.ripHigh !== high || block.mode !== mode || block.secondPage >= 0)
+      return undefined;
+    const physical = mmu.fetchAt(low, high);
+    if (physical < 0) state.pending = undefined;
+    if (physical !== block.physical || this.bus.hostPage(Math.floor(physical / 4096), false, state.index) < 0) return undefined;
+    this.volatile = false;
+    i32[(entry + JUMP_GENERATION) >> 2] = words[WORD_JUMP_GENERATION / 4];
     return block;
   }
 

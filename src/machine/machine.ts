@@ -849,6 +849,12 @@ export class Machine implements StampSource, InputTarget {
     this.debugPoints.setWatchpoints(ranges);
   }
 
+  /** Drops all translated code, or only what was generated from it; nothing else changes. For tests. */
+  discardCode(what: "all" | "generated"): void {
+    if (what === "all") this.code.flush();
+    else this.jit?.discardAll();
+  }
+
   setHeld(cpu: number, held: boolean): void {
     if (held !== this.cpus[cpu].held) this.inputs.enter({ kind: "held", cpu, held });
   }

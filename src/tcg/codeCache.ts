@@ -17,6 +17,9 @@ export interface Block {
   /** Address of its first op. */
   readonly entry: number;
   readonly rip: bigint;
+  /** Halves of `rip`, signed. */
+  readonly ripLow: number;
+  readonly ripHigh: number;
   readonly mode: number;
   /** Inclusive CS limit that its fetches were checked against. */
   readonly codeLimit: number;
@@ -116,6 +119,13 @@ export class CodeCache {
     return block;
   }
 
+  /** The block whose header is at `header` if there is one: `header` may come from before the arena was emptied. */
+  lookUp(header: number): Block | undefined {
+    if (header < this.arenaStart || header >= this.next) return undefined;
+    const block = this.byId[this.memory.u32[(header + BLOCK_ID) >>> 2]];
+    return block?.header === header ? block : undefined;
+  }
+
   /** Copies the builder's ops into the arena as a block. May empty the arena first. */
   add(key: BlockKey, builder: OpBuilder, bytes: number): Block {
     const ops = builder.bytes();
@@ -130,11 +140,13 @@ export class CodeCache {
       id,
       header,
       entry: header + BLOCK_HEADER_BYTES,
+      ripLow: Number(key.rip & 0xffff_ffffn) | 0,
+      ripHigh: Number(key.rip >> 32n) | 0,
       count: builder.instructionOps.length,
       bytes,
       ops: builder.count,
-      instructionOps: Uint16Array.from(builder.instructionOps),
-      instructionOffsets: Uint16Array.from(builder.instructionOffsets),
+      instructionOps: new Uint16Array(builder.instructionOps),
+      instructionOffsets: new Uint16Array(builder.instructionOffsets),
       incoming: [],
       regions: new Set(),
       alive: true,

@@ -4,7 +4,7 @@ import { encodeState } from "../../src/common/state";
 import { StateHash } from "../../src/common/hash";
 import type { Machine } from "../../src/machine/machine";
 import type { MachineConfiguration, RunEnd } from "../../src/machine/types";
-import { bootGuest, MIB } from "./runGuest";
+import { bootGuest, eager, MIB } from "./runGuest";
 
 /** As little memory as the guests get along with: all of it is hashed. */
 const MEMORY = 16 * MIB;
@@ -62,9 +62,6 @@ export function randomSlices(
   assert.deepEqual(end, wholeEnd);
   assert.deepEqual(outcome(sliced.machine, sliced.output()), expected);
 }
-
-/** Translates at first sight; a few times over, as blocks become hot together. */
-const eager = { threshold: 1, batch: 1, patience: 1 };
 
 /** Runs the guest on all engines side by side and compares their states after every `slice` instructions, beginning after `skip`. */
 export function lockstep(

@@ -3,6 +3,8 @@ import { readFileSync } from "node:fs";
 import { Machine } from "../../src/machine/machine";
 import type { MachineConfiguration, RunEnd } from "../../src/machine/types";
 
+/** Translates what it sees at once, function by function. */
+export const eager = { threshold: 1, batch: 1, patience: 1 };
 export const MIB = 2 ** 20;
 
 export interface GuestRun {

@@ -4,7 +4,7 @@ import { CS, DS, ES, SS } from "../../src/cpu/state";
 import { Machine } from "../../src/machine/machine";
 import type { MachineConfiguration, RunEnd } from "../../src/machine/types";
 import { Assembler } from "./assembler";
-import { MIB } from "./runGuest";
+import { eager, MIB } from "./runGuest";
 
 export const IDT = 0x1000;
 const GDT = 0x2000;
@@ -63,7 +63,7 @@ export function testGuest(
   write: (code: Assembler) => void,
   configuration: Partial<MachineConfiguration> & { readonly trapGates?: readonly number[] } = {},
 ): TestGuest {
-  const machine = Machine.create({ cpus: 1, memory: 4 * MIB, ...configuration });
+  const machine = Machine.create({ cpus: 1, memory: 4 * MIB, jit: eager, ...configuration });
   const code = new Assembler(CODE);
   write(code);
   code.label("unexpected").exit(99).hlt();

@@ -32,9 +32,9 @@ export interface JitOptions {
   readonly maximumModules: number;
 }
 
-export const defaultJitOptions: JitOptions = { threshold: 400, batch: 64, patience: 2, maximumModules: 800 };
+export const defaultJitOptions: JitOptions = { threshold: 3000, batch: 64, patience: 100, maximumModules: 800 };
 /** Translates what runs a few times. */
-export const eagerJitOptions: JitOptions = { ...defaultJitOptions, threshold: 16 };
+export const eagerJitOptions: JitOptions = { ...defaultJitOptions, threshold: 16, patience: 2 };
 
 /** Figures of the translator. */
 export interface JitStats {
@@ -180,7 +180,7 @@ export class Jit implements GeneratedCode {
   /** Heat left below which a block runs often enough to join the region of a hot one. */
   private warmth(block: Block): number {
     const heat = this.heat(Math.floor(block.physical / 4096));
-    return heat - (heat >> 4);
+    return heat - (heat >> 2);
   }
 
   private takeSlot(): number {

@@ -1,0 +1,107 @@
+/** The translator under stress: everything generated at first sight, code thrown away at random, code that changes all the time. The run stays the same. */
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import type { Machine } from "../../src/machine/machine";
+import type { MachineConfiguration, RunEnd } from "../../src/machine/types";
+import { generator } from "./determinism";
+import { bootGuest, eager, MIB } from "./runGuest";
+import { CODE, DATA, testGuest } from "./testGuest";
+
+interface Outcome {
+  readonly end: RunEnd;
+  readonly instructions: number;
+  readonly hash: string;
+  readonly output: string;
+}
+
+/** Runs a guest in portions of up to `longest` instructions, with `between` called after each. */
+function run(
+  image: string,
+  configuration: Partial<MachineConfiguration>,
+  longest: number,
+  between: (machine: Machine, random: () => number) => void = () => undefined,
+): Outcome & { readonly machine: Machine } {
+  const { machine, output } = bootGuest(image, { memory: 16 * MIB, ...configuration });
+  const random = generator(77);
+  // Of its own, so that the portions are the same whatever happens between them.
+  const other = generator(99);
+  let end: RunEnd = { kind: "limit" };
+  while (end.kind === "limit" && machine.instructions() < 1_000_000) {
+    end = machine.run(1 + (random() % longest));
+    between(machine, other);
+  }
+  return { machine, end, instructions: machine.instructions(), hash: machine.stateHash(), output: output() };
+}
+
+const guests: readonly (readonly [string, number])[] = [
+  ["guests/checks/exceptions.elf", 1],
+  ["guests/checks/exceptions32.elf", 1],
+  ["guests/checks/paging.elf", 1],
+  ["guests/checks/segments64.elf", 1],
+  ["guests/smp/smp.elf", 2],
+];
+
+for (const [image, cpus] of guests) {
+  describe(image, () => {
+    const expected = run(image, { cpus, engine: "interpreter" }, 20_000);
+    const same = (actual: Outcome): void => {
+      assert.deepEqual(actual.end, expected.end);
+      assert.equal(actual.instructions, expected.instructions);
+      assert.equal(actual.output, expected.output);
+      assert.equal(actual.hash, expected.hash);
+    };
+    test("everything generated at first sight", () => {
+      const outcome = run(image, { cpus, jit: eager }, 20_000);
+      same(outcome);
+      assert.ok((outcome.machine.stats().jit?.regions ?? 0) > 20);
+    });
+    test("generated code thrown away at random", () =>
+      same(
+        run(image, { cpus, jit: { ...eager, threshold: 4 } }, 20_000, (machine, random) => {
+          if (random() % 4 === 0) machine.discardCode("generated");
+        }),
+      ));
+    test("all code thrown away at random", () =>
+      same(
+        run(image, { cpus, jit: { ...eager, threshold: 3, batch: 3 } }, 20_000, (machine, random) => {
+          if (random() % 8 === 0) machine.discardCode("all");
+        }),
+      ));
+  });
+}
+
+describe("code that changes", () => {
+  test("a loop that writes its own code is translated less and less", () => {
+    const turns = 4_000;
+    const guest = testGuest(
+      (a) => {
+        a.label("cpu0").mov("rcx", 0).mov("rdx", 0).label("loop").address("rdi", "target");
+        // mov [rdi + 1], cl; then mov eax, imm32 at target; add rdx, rax; inc ecx; cmp ecx, turns
+        a.bytes(0x88, 0x4f, 0x01).nop(2).jmp("target");
+        a.label("target").bytes(0xb8).dword(0).bytes(0x48, 0x01, 0xc2, 0xff, 0xc1, 0x81, 0xf9).dword(turns);
+        a.jcc("nz", "loop").store(DATA, "rdx").exit();
+      },
+      { jit: eager },
+    );
+    guest.finish();
+    let sum = 0;
+    for (let i = 0; i < turns; i++) sum += i & 0xff;
+    assert.equal(guest.read32(DATA), sum);
+    const regions = guest.machine.stats().jit?.regions ?? 0;
+    assert.ok(regions > 0 && regions < 40, `${regions} regions for ${turns} turns`);
+  });
+
+  test("data beside code is written without leaving generated code for good", () => {
+    const guest = testGuest((a) => {
+      a.label("cpu0")
+        .mov("rcx", 200)
+        .label("loop")
+        .inc(CODE + 0xf00)
+        .bytes(0xff, 0xc9)
+        .jcc("nz", "loop")
+        .exit();
+    });
+    guest.finish();
+    assert.equal(guest.read32(CODE + 0xf00), 200);
+  });
+});
