@@ -3,6 +3,12 @@ import { closeSync, openSync, writeSync } from "node:fs";
 import { UserError } from "../common/errors";
 import { InputLogWriter } from "../machine/inputLog";
 import type { Machine } from "../machine/machine";
+import type { MachineMake } from "../machine/make";
+
+/** What a replay must begin with: the machine's make and, where it does not begin at power-on, its state. */
+export function machineStart(machine: Machine): MachineMake {
+  return { ...machine.make, start: machine.position().tried === 0 ? "power-on" : `state ${machine.stateHash()}` };
+}
 
 /** Why a run ended, in a word: the kind of the machine's end, or that the person wanted it. */
 export type RunEnding = "limit" | "stop" | "breakpoint" | "power-off" | "exit" | "reset" | "triple-fault" | "dead" | "quit";
@@ -22,7 +28,7 @@ export class RecordingFile {
     } catch {
       throw new UserError(`${file}: cannot be written.`, "record");
     }
-    this.writer = new InputLogWriter((text) => void writeSync(this.descriptor, text), machine.make);
+    this.writer = new InputLogWriter((text) => void writeSync(this.descriptor, text), machineStart(machine));
     machine.inputs.recorder = (placed) => this.writer.input(placed);
   }
 

@@ -4,6 +4,7 @@ const ESCAPE = 0x01;
 
 const help = `
 Ctrl-A x       end the run
+Ctrl-A s       save the machine's state to the file of --save-state
 Ctrl-A h       this help
 Ctrl-A Ctrl-A  send Ctrl-A to the guest
 `;
@@ -33,6 +34,8 @@ export class EscapeFilter {
     switch (key) {
       case "x":
         return this.sink.quit();
+      case "s":
+        return this.sink.save();
       case "h":
       case "?":
         return this.sink.say(help);

@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import type { RunEnding } from "../adapter/recordingFile";
+import { machineStart, type RunEnding } from "../adapter/recordingFile";
 import { UserError } from "../common/errors";
 import { type InputLog, readInputLog } from "../machine/inputLog";
 import { comparePositions } from "../machine/inputs";
@@ -17,7 +17,7 @@ export class Replay {
     private readonly machine: Machine,
   ) {
     this.log = readInputLog(readText(file), file);
-    checkMake(file, this.log.make, machine.make);
+    checkMake(file, this.log.make, machineStart(machine));
     machine.inputs.replay(this.log.inputs);
   }
 

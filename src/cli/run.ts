@@ -2,6 +2,7 @@ import { closeSync, openSync, readFileSync, writeSync } from "node:fs";
 import { basename } from "node:path";
 import { RecordingFile } from "../adapter/recordingFile";
 import { loadFirmware, openStorage } from "../adapter/storage";
+import { loadState, saveState } from "../adapter/stateFiles";
 import { UserError } from "../common/errors";
 import { combineHooks } from "../machine/hooks";
 import { Machine } from "../machine/machine";
@@ -65,11 +66,13 @@ export async function runCommand(args: readonly string[]): Promise<number> {
           ...(initrd === undefined ? {} : { initrd }),
         });
   if (options.stats) process.stderr.write(`apicscope: ${image?.name ?? options.firmware}: ${boot.entryName}\n`);
+  if (options.loadState !== undefined) loadState(machine, options.loadState);
   const replay = options.replay === undefined ? undefined : new Replay(options.replay, machine);
   const recording = options.record === undefined ? undefined : new RecordingFile(options.record, machine);
   const started = performance.now();
   const end = await runToEnd(machine, options, replay);
   recording?.close(end.kind);
+  if (options.saveState !== undefined) saveState(machine, options.saveState);
   await serial.close();
   await debugOutput?.close();
   if (options.stats) printStats(machine, performance.now() - started);

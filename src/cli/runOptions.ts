@@ -43,6 +43,10 @@ export interface RunOptions {
   readonly record: string | undefined;
   /** Input log to run by. */
   readonly replay: string | undefined;
+  /** File to write the machine's state to as the run ends. */
+  readonly saveState: string | undefined;
+  /** File with the state to begin with. */
+  readonly loadState: string | undefined;
   /** Undefined: where a person sits at a terminal. */
   readonly pace: boolean | undefined;
 }
@@ -74,6 +78,8 @@ export const runUsage = `Usage: apicscope run IMAGE [options]
   --junit FILE           write what came of the contract as JUnit XML
   --record FILE          write everything that comes from outside to a log
   --replay FILE          run by such a log instead of standard input, and compare the end
+  --save-state FILE      write the machine's state to a file when the run ends, however it does; at a terminal also with Ctrl-A s
+  --load-state FILE      begin with such a state instead of at power-on; image and options must be those it was saved with
   --pace, --no-pace      hold virtual time back to the wall clock while the guest idles (default: at a terminal)
   --no-reboot            end with status 0 when the guest resets the machine
   --stats                print figures of the run to standard error
@@ -100,6 +106,8 @@ const options = {
   "no-reboot": { type: "boolean" },
   pace: { type: "boolean" },
   "no-pace": { type: "boolean" },
+  "save-state": { type: "string" },
+  "load-state": { type: "string" },
   stats: { type: "boolean" },
   disk: { type: "string", multiple: true },
   cdrom: { type: "string" },
@@ -177,6 +185,8 @@ export function parseRunOptions(args: readonly string[]): RunOptions {
     reboot: values["no-reboot"] !== true,
     record: values.record,
     replay: values.replay,
+    saveState: values["save-state"],
+    loadState: values["load-state"],
     pace: values["no-pace"] === true ? false : values.pace,
   };
 }

@@ -6,6 +6,8 @@ export interface InputSink {
   bytes(bytes: Uint8Array): void;
   /** The person asked to end the run. */
   quit(): void;
+  /** The person asked for the machine's state to be saved. */
+  save(): void;
   /** Words for the person. */
   say(text: string): void;
 }

@@ -104,7 +104,7 @@ export function readInputLog(text: string, file: string): InputLog {
     const json = line.slice(9);
     sum = crc32(encoder.encode(json), sum);
     if (line.slice(0, 9) !== `${sum.toString(16).padStart(8, "0")} ` || end !== undefined) return damaged();
-    const fields = JSON.parse(json) as Fields;
+    const fields = parse(json) ?? damaged();
     if (make === undefined) {
       make = readMake(fields["make"]) ?? damaged();
       continue;
@@ -117,6 +117,15 @@ export function readInputLog(text: string, file: string): InputLog {
   }
   if (make === undefined) throw new UserError(`${file} is damaged: it ends after its first line.`, "replay");
   return { make, inputs, end };
+}
+
+function parse(json: string): Fields | undefined {
+  try {
+    const value: unknown = JSON.parse(json);
+    return typeof value === "object" && value !== null ? (value as Fields) : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 const isCount = (value: unknown): value is number => typeof value === "number" && Number.isSafeInteger(value) && value >= 0;

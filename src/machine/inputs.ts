@@ -39,8 +39,8 @@ export function comparePositions(a: Position, b: Position): number {
 /** What inputs go to. */
 export interface InputTarget {
   position(): Position;
-  /** Carries out an input. */
-  apply(input: Input): void;
+  /** Carries out an input; false when the machine takes none of it. */
+  apply(input: Input): boolean;
 }
 
 /**
@@ -55,11 +55,11 @@ export class Inputs {
 
   constructor(private readonly target: InputTarget) {}
 
-  /** An input from outside; without effect in a replay. */
-  enter(input: Input): void {
-    if (this.source !== undefined) return;
+  /** An input from outside; without effect in a replay. False when the machine takes none of it. */
+  enter(input: Input): boolean {
+    if (this.source !== undefined) return false;
     this.recorder?.({ at: this.target.position(), input });
-    this.target.apply(input);
+    return this.target.apply(input);
   }
 
   /** True when something has been or is to be told: inputs that are only known afterwards must be told by `done`. */

@@ -429,10 +429,10 @@ export class Machine implements StampSource, InputTarget {
 
   /** Loads an image and sets the bootstrap processor to its entry. @throws UserError when the image or memory does not fit. */
   boot(input: BootInput): BootState {
-    return this.withoutTelling(() => this.load(input));
+    return this.withoutTelling(() => this.loadImage(input));
   }
 
-  private load(input: BootInput): BootState {
+  private loadImage(input: BootInput): BootState {
     this.booted = input;
     const state = bootImage(
       { ...input, cpus: this.cpus.length, apicIds: this.cpus.map((cpu) => cpu.apicId), memory: this.memory.size, hpet: true },
@@ -465,7 +465,7 @@ export class Machine implements StampSource, InputTarget {
     for (let page = 0; page < this.tracker.pages; page++) this.tracker.touch(page);
     this.engineMemory.u8.fill(0, this.engineMemory.ramBase, this.engineMemory.ramBase + this.engineMemory.ramBytes);
     this.powerOn();
-    if (this.booted !== undefined) this.load(this.booted);
+    if (this.booted !== undefined) this.loadImage(this.booted);
   }
 
   /** What the run of this machine depends on beside inputs: two machines with the same make run the same. */
@@ -485,28 +485,31 @@ export class Machine implements StampSource, InputTarget {
   }
 
   /** Carries out an input from outside; `inputs` calls it. */
-  apply(input: Input): void {
-    this.withoutTelling(() => this.carryOut(input));
+  apply(input: Input): boolean {
     this.idleSince = -1;
+    return this.withoutTelling(() => this.carryOut(input));
   }
 
-  private carryOut(input: Input): void {
+  private carryOut(input: Input): boolean {
     switch (input.kind) {
       case "device":
-        this.devices.find(({ name }) => name === input.device)?.receive?.(input.bytes);
-        return;
+        return (this.devices.find(({ name }) => name === input.device)?.receive?.(input.bytes) ?? 0) > 0;
       case "reset":
-        return this.resetAll();
+        this.resetAll();
+        return true;
       case "memory":
-        return this.memory.write(input.address, input.bytes);
+        this.memory.write(input.address, input.bytes);
+        return true;
       case "state":
-        return this.restoreMachine({ ...this.saveMachine(), state: input.state }, []);
+        this.restoreMachine({ ...this.saveMachine(), state: input.state }, []);
+        return true;
       case "held":
-        this.cpus[input.cpu].held = input.held;
-        return;
       case "only":
-        this.only = input.cpu;
-        return;
+        if (input.cpu >= this.cpus.length)
+          throw new UserError(`An input is for CPU ${input.cpu}, which this machine does not have.`, "replay");
+        if (input.kind === "held") this.cpus[input.cpu].held = input.held;
+        else this.only = input.cpu;
+        return true;
       default:
         return unreachable(input);
     }
@@ -1028,6 +1031,29 @@ export class Machine implements StampSource, InputTarget {
       vcpu.changed();
       vcpu.mmu.restoreTlb(saved.tlbs[index]);
     }
+  }
+
+  /** The content of RAM, without the holes of the physical address space; to be read only. */
+  get ram(): Uint8Array {
+    const { u8, ramBase, ramBytes } = this.engineMemory;
+    return u8.subarray(ramBase, ramBase + ramBytes);
+  }
+
+  /**
+   * Takes over a whole state of a machine of the same make. `page` gives the content of a page of RAM, undefined for zeros. Snapshots are gone.
+   * @throws UserError when the state is damaged or foreign; the machine is of no use then
+   */
+  load(saved: MachineState, page: (number: number) => Uint8Array | undefined): void {
+    this.snapshots.clear();
+    const { ram } = this;
+    const zeros = new Uint8Array(4096);
+    const changed: number[] = [];
+    for (let number = 0; number < this.tracker.pages; number++) {
+      this.tracker.touch(number);
+      ram.set(page(number) ?? zeros, number * 4096);
+      changed.push(number);
+    }
+    this.restoreMachine(saved, changed);
   }
 
   /** Hash of the whole state, RAM included; at instruction boundaries only. */

@@ -33,6 +33,7 @@ export function machineMake(
     // Disks may be too large to be read as a whole: their sizes must do.
     disks: (configuration.disks ?? []).map((disk) => `${disk.interface ?? "ide"} disk of ${disk.file.size} bytes`).join(", "),
     cdrom: configuration.cdrom === undefined ? "" : `CD of ${configuration.cdrom.size} bytes`,
+    firmware: configuration.firmware === undefined ? "none" : fileMark(configuration.firmware.image),
     image: booted === undefined ? "none" : fileMark(booted.image),
     cmdline: booted?.cmdline ?? "",
     initrd: booted?.initrd === undefined ? "none" : fileMark(booted.initrd.bytes),
@@ -43,8 +44,10 @@ export function machineMake(
 const words: Readonly<Record<string, string>> = {
   version: "another version of APICScope",
   image: "another image",
+  firmware: "another firmware image",
   initrd: "another initial RAM disk",
   cmdline: "another command line",
+  start: "another state to begin with",
 };
 
 /**
