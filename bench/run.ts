@@ -109,6 +109,13 @@ async function startUp(): Promise<Record<string, number | null>> {
   return times;
 }
 
+function save(startUp: Record<string, number | null>, results: readonly Result[]): void {
+  mkdirSync(dirname(values.json), { recursive: true });
+  const description = Object.fromEntries(contestants.map(({ id, description }) => [id, description]));
+  const report = { date: new Date().toISOString(), machine: machineClass(), contestants: description, runs, scale, startUp, results };
+  writeFileSync(values.json, `${JSON.stringify(report, null, 1)}\n`);
+}
+
 async function main(): Promise<void> {
   const list = contests();
   if (values.list) {
@@ -132,24 +139,14 @@ async function main(): Promise<void> {
       .join(", ")}; work ${scale === 1 ? "in full" : `times ${scale}`}, medians of ${runs}\n`,
   );
   const results: Result[] = [];
+  const ids = contestants.map(({ id }) => id);
   for (const contest of list) {
     results.push(await compare(contest));
-    if (process.stderr.isTTY) process.stderr.write(`\r${results.length} of ${list.length} `);
+    // What there is so far, should the rest be cut off.
+    console.error(`${results.length} of ${list.length}\n${table(results.slice(-1), ids, ids[0])}\n`);
+    save(start, results);
   }
-  if (process.stderr.isTTY) process.stderr.write("\r");
-  console.log(
-    table(
-      results,
-      contestants.map(({ id }) => id),
-      contestants[0].id,
-    ),
-  );
-  mkdirSync(dirname(values.json), { recursive: true });
-  const description = Object.fromEntries(contestants.map(({ id, description }) => [id, description]));
-  writeFileSync(
-    values.json,
-    `${JSON.stringify({ date: new Date().toISOString(), machine: machineClass(), contestants: description, runs, scale, startUp: start, results }, null, 1)}\n`,
-  );
+  console.log(table(results, ids, ids[0]));
   console.log(`\nAll samples: ${values.json}`);
   process.exitCode = results.every((result) => result.agree) ? 0 : 1;
 }
