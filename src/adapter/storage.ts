@@ -72,7 +72,7 @@ export function parseDisk(text: string): DiskDescription {
 
 /** The file of the firmware that `name` asks for: "seabios" is looked for where distributions put it. @throws UserError */
 function firmwareFile(name: string): string {
-  if (name !== "seabios" || existsSync(name)) return name;
+  if (name !== "seabios") return name;
   const found = SEABIOS.find((path) => existsSync(path));
   if (found !== undefined) return found;
   throw new UserError(
