@@ -15,7 +15,7 @@ import { FW_CFG_CPU_COUNT, FW_CFG_MAX_CPUS, FW_CFG_RAM_SIZE, FwCfg } from "./fwC
 import { IrqFabric } from "./irqFabric";
 import { KeyboardController } from "./keyboardController";
 import { MsiTestDevice } from "./msiTestDevice";
-import { HostBridge, IsaBridge, PciBus } from "./pci";
+import { HostBridge, IsaBridge, PciBus, type SmramMode } from "./pci";
 import { Pic } from "./pic";
 import { Piix4Pm } from "./piix4Pm";
 import { Pit } from "./pit";
@@ -88,7 +88,7 @@ export interface PcBoardOutputs {
   smi?(): void;
   /** Routing of shadow RAM and SMRAM: see `HostBridgeOutputs`. */
   shadow?(attributes: Uint8Array): void;
-  smramOpen?(open: boolean): void;
+  smram?(mode: SmramMode): void;
 }
 
 /** All devices of the board but the APICs, wired together. The interrupt lines are GSI numbers: 0 to 15 are the ISA interrupts. */
@@ -178,7 +178,7 @@ export class PcBoard {
     this.vga = new VgaText(context);
     this.hostBridge = new HostBridge(context, {
       shadow: (attributes) => outputs.shadow?.(attributes),
-      smramOpen: (open) => outputs.smramOpen?.(open),
+      smram: (mode) => outputs.smram?.(mode),
     });
     this.powerManagement = new Piix4Pm(context, this.acpi);
     this.pci.plug(0, 0, this.hostBridge);

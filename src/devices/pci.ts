@@ -40,19 +40,21 @@ const SMRAM_BASE = 0x02;
 /** Firmware and guests recognize the virtual board by this subsystem. */
 const BOARD_SUBSYSTEM = { subsystemVendor: 0x1af4, subsystem: 0x1100 } as const;
 
+/** SMRAM is not enabled and RAM is there for everybody; or only in system-management mode; or open to all code. */
+export type SmramMode = "off" | "closed" | "open";
+
 /** What the host bridge tells memory. */
 export interface HostBridgeOutputs {
   /** For each 4 KiB page from 0xc0000 to 0xfffff: bit 0 sends reads to RAM instead of ROM, bit 1 writes. */
   shadow(attributes: Uint8Array): void;
-  /** Whether SMRAM is open to code outside system-management mode. */
-  smramOpen(open: boolean): void;
+  smram(mode: SmramMode): void;
 }
 
 /** Intel 440FX host bridge, 00:00.0 (data sheet 290549): memory registers for shadow RAM (PAM) and SMRAM. */
 export class HostBridge extends PciDevice {
   constructor(
     context: DeviceContext,
-    private readonly outputs: HostBridgeOutputs = { shadow: () => undefined, smramOpen: () => undefined },
+    private readonly outputs: HostBridgeOutputs = { shadow: () => undefined, smram: () => undefined },
   ) {
     super(context, "pci.host", { vendor: 0x8086, device: 0x1237, classCode: 0x060000, revision: 2, ...BOARD_SUBSYSTEM });
     this.writable.fill(0xff, 0x50, PAM_FIRST);
@@ -82,7 +84,8 @@ export class HostBridge extends PciDevice {
     const locked = (this.config[SMRAM_CONTROL] & SMRAM_LOCK) !== 0;
     if (locked) this.config[SMRAM_CONTROL] &= ~SMRAM_OPEN;
     this.writable[SMRAM_CONTROL] = locked ? 0 : 0x78;
-    this.outputs.smramOpen((this.config[SMRAM_CONTROL] & (SMRAM_OPEN | SMRAM_ENABLE)) === (SMRAM_OPEN | SMRAM_ENABLE));
+    const control = this.config[SMRAM_CONTROL];
+    this.outputs.smram(!(control & SMRAM_ENABLE) ? "off" : control & SMRAM_OPEN ? "open" : "closed");
   }
 
   /** What firmware does before it copies itself: RAM answers everywhere. */

@@ -266,8 +266,8 @@ export class Machine implements StampSource, InputTarget {
         shadow: (attributes) => {
           if (this.memory.setShadow(attributes)) this.memoryRouted();
         },
-        smramOpen: (open) => {
-          if (this.memory.setSmramOpen(open)) this.memoryRouted();
+        smram: (mode) => {
+          if (this.memory.setSmram(mode)) this.memoryRouted();
         },
         exit: (status) => this.finish({ kind: "exit", status }),
         powerOff: () => this.finish({ kind: "power-off" }),

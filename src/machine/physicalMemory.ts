@@ -1,6 +1,7 @@
 import type { PhysicalBus } from "../cpu/bus";
 import { PCI_HOLE_BASE } from "../devices/board";
 import type { DmaMemory } from "../devices/device";
+import type { SmramMode } from "../devices/pci";
 import type { MmioSpace } from "../devices/mmio";
 import type { VideoMemory } from "../devices/vga/displayAdapter";
 import type { PortSpace } from "../devices/ports";
@@ -19,6 +20,8 @@ const SHADOW_WRITE = 2;
 /** SMRAM and legacy video memory, in pages: 0xa0000 to 0xbffff. */
 const SMRAM_FIRST = 0xa0;
 const SMRAM_END = 0xc0;
+/** SMRAM itself, of which firmware uses no more. */
+const SMRAM_HIDDEN_END = 0xb0;
 /** As much of the firmware ROM's end shows below 1 MiB as well. */
 const LOW_ROM_LIMIT = 0x20000;
 
@@ -36,7 +39,7 @@ export class PhysicalMemory implements PhysicalBus, DmaMemory, BootMemory {
   private readonly shadow = new Uint8Array(SHADOW_END - SHADOW_FIRST).fill(SHADOW_READ | SHADOW_WRITE);
   private readonly romFirst: number;
   private readonly lowRomFirst: number;
-  private smramOpen = false;
+  private smramMode: SmramMode = "off";
 
   /** `written` is called after every write that does not come from a CPU, so that translated code is dropped; `portRead` before a CPU reads a port. */
   constructor(
@@ -72,10 +75,10 @@ export class PhysicalMemory implements PhysicalBus, DmaMemory, BootMemory {
     return true;
   }
 
-  /** Whether SMRAM is open to code outside system-management mode. @returns true if that is new. */
-  setSmramOpen(open: boolean): boolean {
-    if (open === this.smramOpen) return false;
-    this.smramOpen = open;
+  /** Who sees SMRAM, as the host bridge says. @returns true if that is new. */
+  setSmram(mode: SmramMode): boolean {
+    if (mode === this.smramMode) return false;
+    this.smramMode = mode;
     return true;
   }
 
@@ -114,7 +117,7 @@ export class PhysicalMemory implements PhysicalBus, DmaMemory, BootMemory {
   }
 
   private plainPage(page: number, write: boolean, cpu: number): number {
-    const host = this.memoryPage(page, write);
+    const host = this.hidden(page, cpu) ? -1 : this.memoryPage(page, write);
     if (host >= 0 && (!this.overlay || !this.mmio.overlaps(page * 4096, 4096))) return host;
     return host >= 0 && page >= SMRAM_FIRST && page < SMRAM_END && this.smram(cpu) ? host : this.videoPage(page);
   }
@@ -144,9 +147,14 @@ export class PhysicalMemory implements PhysicalBus, DmaMemory, BootMemory {
     return number < this.lowPages ? number : number - this.lowPages + HIGH_BASE / 4096;
   }
 
+  /** Whether the page is SMRAM that CPU `cpu` (a device: -1) does not see. Text cells above it stay plain RAM. */
+  private hidden(page: number, cpu: number): boolean {
+    return this.smramMode === "closed" && page >= SMRAM_FIRST && page < SMRAM_HIDDEN_END && !this.smram(cpu);
+  }
+
   /** Whether CPU `cpu` sees RAM where others see legacy video memory. */
   private smram(cpu: number): boolean {
-    return this.smramOpen || (cpu >= 0 && this.inSmm(cpu));
+    return this.smramMode === "open" || (cpu >= 0 && this.inSmm(cpu));
   }
 
   /** Address in the engine's memory of the page of RAM or ROM that answers, whatever device overlays it; -1 where there is none. */
@@ -164,9 +172,9 @@ export class PhysicalMemory implements PhysicalBus, DmaMemory, BootMemory {
   }
 
   /** Address in the engine's memory of byte `address` of RAM or ROM; -1 where there is none, or ROM is written. */
-  private memoryByte(address: number, write: boolean): number {
+  private memoryByte(address: number, write: boolean, cpu = -1): number {
     const number = Math.floor(address / 4096);
-    const ram = this.memoryPage(number, write);
+    const ram = this.hidden(number, cpu) ? -1 : this.memoryPage(number, write);
     const page = ram < 0 ? this.videoPage(number) : ram;
     return page < 0 ? -1 : page + (address % 4096);
   }
@@ -233,7 +241,7 @@ export class PhysicalMemory implements PhysicalBus, DmaMemory, BootMemory {
     if (this.mmio.find(address) !== undefined) return this.mmio.read(address, size, cpu);
     let value = 0n;
     for (let i = size - 1; i >= 0; i--) {
-      const host = this.memoryByte(address + i, false);
+      const host = this.memoryByte(address + i, false, cpu);
       value = (value << 8n) | BigInt(host < 0 ? 0xff : this.memory.u8[host]);
     }
     return value;
@@ -242,7 +250,7 @@ export class PhysicalMemory implements PhysicalBus, DmaMemory, BootMemory {
   private writeBus(address: number, size: 1 | 2 | 4 | 8, value: bigint, cpu: number): void {
     if (this.mmio.find(address) !== undefined) return this.mmio.write(address, size, value, cpu);
     for (let i = 0; i < size; i++) {
-      const host = this.memoryByte(address + i, true);
+      const host = this.memoryByte(address + i, true, cpu);
       if (host < 0) continue;
       this.touch(host);
       this.memory.u8[host] = Number((value >> BigInt(8 * i)) & 0xffn);

@@ -38,7 +38,7 @@ function rom(code: Uint8Array): Uint8Array {
 }
 
 function diskOf(sector: Uint8Array): Uint8Array {
-  const disk = patterned(64 * 512);
+  const disk = patterned(4096 * 512);
   disk.fill(0, 0, 512);
   disk.set(sector);
   return disk;
@@ -99,6 +99,19 @@ describe("firmware", () => {
     assert.equal(memory.hostPage(0xf0, true, 0), -1);
   });
 
+  test("closed SMRAM is hidden from all but system-management mode", () => {
+    const { memory, board, cpus } = machineWith({ firmware: { image: rom(Uint8Array.of(0xf4)), name: "test.rom" } });
+    board.hostBridge.writeConfig(0x72, 1, 0x4a);
+    memory.write(0xa8000, Uint8Array.of(0x12));
+    board.hostBridge.writeConfig(0x72, 1, 0x0a);
+    memory.write(0xa8000, 1, 0x34n, 0);
+    assert.equal(memory.read(0xa8000, 1, 0), 0xffn);
+    assert.equal(memory.hostPage(0xa8, false, 0), -1);
+    cpus[0].state.inSmm = true;
+    assert.equal(memory.read(0xa8000, 1, 0), 0x12n);
+    assert.ok(memory.hostPage(0xa8, true, 0) >= 0);
+  });
+
   test("what is no firmware is refused", () => {
     for (const [image, message] of [
       [new Uint8Array(1000), /1000 bytes/],
@@ -116,23 +129,24 @@ describe("firmware", () => {
 const seabios = existsSync("/usr/share/seabios/bios-256k.bin");
 
 describe("SeaBIOS", { skip: seabios ? false : "SeaBIOS is not installed" }, () => {
-  test("finds the disk and starts its boot sector", () => {
-    // mov al, 0x10; out 0xf4, al; hlt
-    const sector = new Uint8Array(512);
-    sector.set([0xb0, 0x10, 0xe6, 0xf4, 0xf4]);
-    sector.set([0x55, 0xaa], 510);
-    let text = "";
-    const machine = Machine.create({
-      cpus: 2,
-      memory: 16 << 20,
-      firmware: loadFirmware("seabios", true),
-      disks: [{ file: new MemoryFile(diskOf(sector)) }],
+  for (const kind of ["ide", "ahci"] as const)
+    test(`finds the disk and starts its boot sector: ${kind}`, () => {
+      // mov al, 0x10; out 0xf4, al; hlt
+      const sector = new Uint8Array(512);
+      sector.set([0xb0, 0x10, 0xe6, 0xf4, 0xf4]);
+      sector.set([0x55, 0xaa], 510);
+      let text = "";
+      const machine = Machine.create({
+        cpus: 2,
+        memory: 16 << 20,
+        firmware: loadFirmware("seabios", true),
+        disks: [{ file: new MemoryFile(diskOf(sector)), interface: kind }],
+      });
+      machine.hooks = { serial: (bytes) => (text += Buffer.from(bytes).toString("latin1")), debugConsole: () => undefined };
+      machine.bootFirmware();
+      const end = machine.run(50_000_000);
+      assert.deepEqual(end, { kind: "exit", status: 0x21 }, text);
+      assert.match(text, /SeaBIOS/);
+      assert.match(text, /Booting from Hard Disk/);
     });
-    machine.hooks = { serial: (bytes) => (text += Buffer.from(bytes).toString("latin1")), debugConsole: () => undefined };
-    machine.bootFirmware();
-    const end = machine.run(50_000_000);
-    assert.deepEqual(end, { kind: "exit", status: 0x21 }, text);
-    assert.match(text, /SeaBIOS/);
-    assert.match(text, /Booting from Hard Disk/);
-  });
 });
