@@ -40,7 +40,7 @@ describe("apicscope run", () => {
     assert.ok(ipi !== undefined, "no delivered IPI 0xf0 at CPU 1");
     assert.deepEqual(
       events.filter((event) => event.id === ipi.id).map((event) => event.stage),
-      ["send", "accept", "request", "deliver", "eoi"],
+      ["send", "accept", "request", "deliver", "eoi", "return"],
     );
   });
 
