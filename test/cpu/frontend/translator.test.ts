@@ -218,7 +218,12 @@ describe("privilege and mode", () => {
     ["endbr64", kernel64, [0xf3, 0x0f, 0x1e, 0xfa], ["mov"]],
     ["jump to a non-canonical address", kernel64, [0xe9, 0xff, 0xff, 0xff, 0x7f], ["gotoFar 80001004"]],
     ["aligned access", kernel64 | cpl3 | MODE_ALIGN, [0x8b, 0x03], ["aligned", "ld32"]],
-    ["rep movsb", kernel64, [0xf3, 0xa4], ["movi", "movi", `string ${(1 << 4) | (8 << 8) | (1 << 12) | (3 << 16)}`, "lookupUnlessRequest"]],
+    [
+      "rep movsb",
+      kernel64,
+      [0xf3, 0xa4],
+      ["movi", "movi", "bulk", `string ${(1 << 4) | (8 << 8) | (1 << 12) | (3 << 16)}`, "lookupUnlessRequest"],
+    ],
     ["out dx, al", kernel64, [0xee], ["zx8", "zx16", "movi", "out 1", "lookupUnlessRequest"]],
     ["in eax, 0x60", kernel64, [0xe5, 0x60], ["movi", "in 4", "mov"]],
     ["iretq", kernel64, [0x48, 0xcf], ["movi", "iret 8", "exit"]],
