@@ -8,6 +8,8 @@ import type { SourceMapping } from "../debugger/symbols/paths";
 import { SymbolStore } from "../debugger/symbols/table";
 import { UserError } from "../machine/errors";
 import { Machine } from "../machine/machine";
+import type { MachineConfiguration } from "../machine/types";
+import { loadFirmware, openStorage } from "./storage";
 import { launchDefaults, type LaunchAttributes } from "./protocol";
 
 export interface LoadedGuest {
@@ -30,6 +32,8 @@ function readAttribute(attribute: keyof LaunchAttributes, path: string): Uint8Ar
   }
 }
 
+const isStorage = (subject: string): boolean => ["disks", "cdrom", "firmware"].includes(subject);
+
 /** Runs `load`; a mistake that does not say so itself is told with the attribute's name. */
 function naming<T>(attribute: keyof LaunchAttributes, load: () => T): T {
   try {
@@ -38,11 +42,22 @@ function naming<T>(attribute: keyof LaunchAttributes, load: () => T): T {
     if (!(error instanceof UserError)) throw error;
     const named = /\b(program|memory|cpus|quantum|cpuModel|cmdline|initrd|symbols)\b/.test(error.message);
     const subject = error.subject ?? attribute;
-    throw named ? error : new UserError(`The launch attribute "${attribute}" is wrong: ${error.message}`, subject);
+    throw named
+      ? error
+      : new UserError(`The launch attribute "${isStorage(subject) ? subject : attribute}" is wrong: ${error.message}`, subject);
   }
 }
 
-function createMachine(attributes: LaunchAttributes): Machine {
+type Storage = Pick<MachineConfiguration, "disks" | "cdrom" | "inflate" | "firmware">;
+
+function storageOf(attributes: LaunchAttributes): Storage {
+  const { disks, cdrom, firmware } = attributes;
+  const attached = openStorage(disks ?? [], cdrom === "" ? undefined : cdrom);
+  if (firmware === undefined || firmware === "") return attached;
+  return { ...attached, firmware: loadFirmware(firmware, attributes.serial !== "none") };
+}
+
+function createMachine(attributes: LaunchAttributes, storage: Storage): Machine {
   const memory = attributes.memory ?? launchDefaults.memory;
   try {
     return Machine.create({
@@ -54,6 +69,7 @@ function createMachine(attributes: LaunchAttributes): Machine {
       seed: attributes.seed ?? launchDefaults.seed,
       // A PCI function that sends an MSI on demand: the bundled guest shows one by it, and no driver of others claims it.
       devices: ["msi-test"],
+      ...storage,
     });
   } catch (error) {
     // The host's WebAssembly refuses memories that it cannot give.
@@ -70,14 +86,18 @@ export function loadGuest(attributes: LaunchAttributes): LoadedGuest {
   const { program } = attributes;
   const image = readAttribute("program", program);
   const initrd = attributes.initrd === undefined ? undefined : readAttribute("initrd", attributes.initrd);
-  const machine = naming("memory", () => createMachine(attributes));
+  const storage = naming("disks", () => storageOf(attributes));
+  const machine = naming("memory", () => createMachine(attributes, storage));
   const state = naming("program", () =>
-    machine.boot({
-      image,
-      imageName: program,
-      cmdline: attributes.cmdline ?? launchDefaults.cmdline,
-      ...(initrd === undefined ? {} : { initrd: { bytes: initrd, name: attributes.initrd ?? "" } }),
-    }),
+    // With firmware the guest comes from a disk or CD, and the program gives its symbols.
+    storage.firmware !== undefined
+      ? machine.bootFirmware()
+      : machine.boot({
+          image,
+          imageName: program,
+          cmdline: attributes.cmdline ?? launchDefaults.cmdline,
+          ...(initrd === undefined ? {} : { initrd: { bytes: initrd, name: attributes.initrd ?? "" } }),
+        }),
   );
   const { symbols, warnings } = naming("symbols", () => loadSymbols(attributes, image, state.loadOffset));
   return { machine, symbols, entry: state.entryName, warnings };

@@ -1,6 +1,7 @@
 // Checks the attributes of a launch request: each problem is one sentence that names the attribute.
 import { statSync } from "node:fs";
 import { UserError } from "../machine/errors";
+import { parseDisk } from "./storage";
 import { engines, maximumCpus, type LaunchAttributes } from "./protocol";
 
 type Check = (value: unknown) => string | undefined;
@@ -61,21 +62,25 @@ const breakpoint: Check = (value) => {
   return enabled === undefined || typeof enabled === "boolean" ? undefined : "must have true or false for enabled";
 };
 
-const absent =
-  (what: string): Check =>
-  (value) =>
-    value === false || (Array.isArray(value) && value.length === 0) || value === ""
-      ? undefined
-      : `asks for ${what}, which this version does not have`;
+/** A disk image's path with options behind it, taken apart when it is opened. */
+const disk: Check = (value) => {
+  if (typeof value !== "string" || value.trim() === "") return "must be the path of a file";
+  try {
+    return file(parseDisk(value).file);
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    return `is wrong: ${error.message.replace(/\.$/, "")}`;
+  }
+};
 
 const checks: Readonly<Record<Exclude<keyof LaunchAttributes, "program">, Check>> = {
   cpus: whole(1, maximumCpus),
   memory: whole(1, 65_536, " (MiB)"),
   cmdline: text,
   initrd: file,
-  disks: absent("disks"),
-  cdrom: absent("a CD-ROM"),
-  firmware: absent("firmware"),
+  disks: listOf(disk),
+  cdrom: (value) => (value === "" ? undefined : file(value)),
+  firmware: (value) => (value === "" || value === "seabios" ? undefined : file(value)),
   cpuModel: text,
   symbols: listOf(symbolFile),
   sourceMap: pathMap,

@@ -14,8 +14,11 @@ export interface LaunchAttributes {
   cmdline?: string;
   /** Initial RAM disk, or Multiboot module. */
   initrd?: string;
+  /** Disk images, each with options behind its path: `,ide` `,ahci` `,virtio`, `,raw` `,qcow2`, `,readonly` `,write-through`. */
   disks?: string[];
+  /** CD-ROM image. */
   cdrom?: string;
+  /** Firmware image, or "seabios": the guest then comes from a disk or CD, and `program` gives its symbols. */
   firmware?: string;
   cpuModel?: string;
   /** Further files with symbols; `offset` (a number, or a string such as "0xffffffff81000000") is added to their addresses. */

@@ -72,14 +72,17 @@ const interruptBreakpoint: Check = (value) => {
   return enabled === undefined || typeof enabled === "boolean" ? undefined : "must have true or false for enabled";
 };
 
+/** Options behind a disk image's path. */
+const diskOptions = /(,(ide|ahci|virtio|raw|qcow2|readonly|write-through))+$/;
+
 const checks: Readonly<Record<Exclude<keyof LaunchAttributes, "program" | "workspaceInterruptBreakpoints">, Check>> = {
   cpus: whole(1, maximumCpus),
   memory: whole(1, 65_536, " (MiB)"),
   cmdline: text,
   initrd: file,
-  disks: listOf(file),
+  disks: listOf((value, files) => file(typeof value === "string" ? value.replace(diskOptions, "") : value, files)),
   cdrom: file,
-  firmware: file,
+  firmware: (value, files) => (value === "seabios" ? undefined : file(value, files)),
   cpuModel: text,
   symbols: listOf(symbolFile),
   sourceMap: pathMap,
