@@ -85,7 +85,7 @@ export function linuxMachine(
 }
 
 /** Instructions after which a kernel that has not come up counts as lost. */
-const LIMIT = 6e9;
+const LIMIT = 12e9;
 
 /** Runs to the shell, has it calculate, and powers off. @throws AssertionError where anything is not as it should be */
 export function bootLinux(flavour: Flavour, cmdline: string, configuration: Partial<MachineConfiguration>): LinuxRun {

@@ -17,6 +17,8 @@ function survives(image: string, configuration: Partial<MachineConfiguration>, p
 describe("save, run on, go back, run on", () => {
   for (const cpus of [1, 2, 4]) {
     test(`the bundled guest on ${cpus} CPUs`, () => survives("guests/smp/smp.elf", { cpus }, { points: 60, longest: 40_000, seed: cpus }));
+    test(`the bundled guest on ${cpus} CPUs, translated to WebAssembly`, () =>
+      survives("guests/smp/smp.elf", { cpus, engine: "jit" }, { points: 20, longest: 40_000, seed: cpus + 20 }));
     test(`the bundled guest on ${cpus} CPUs, reference engine`, () =>
       survives("guests/smp/smp.elf", { cpus, engine: "reference" }, { points: 15, longest: 10_000, seed: cpus + 10 }));
   }
