@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { featureNames } from "../../src/cpu/features";
-import { AT, type Block, codeOf, STATE_BYTES, WINDOW_CENTER } from "./block";
+import { AT, type Block, codeOf, STATE_BYTES, WINDOW, WINDOW_CENTER } from "./block";
 import { differences, smaller } from "./compare";
 import { FuzzMachine } from "./emulator";
 import { Generator } from "./generate";
@@ -48,5 +48,25 @@ describe("the fuzzer", () => {
       assert.ok(smaller(one).length > 0);
       assert.notEqual(machine.run(one)[AT.trap], 255, `block ${number} ends`);
     }
+  });
+
+  test("leaves the flags of the last comparison when a repeated one runs into memory that is not there", () => {
+    const reference = new FuzzMachine("reference");
+    for (const code of [
+      [0xf3, 0xa6], // repe cmpsb
+      [0xf2, 0xae], // repne scasb
+      [0xf2, 0xaf], // repne scasd
+    ])
+      for (const accumulator of [0x80n, 0xffff_ffffn, 0x1234_5601n]) {
+        const one = block(code, (view) => {
+          view.setBigUint64(AT.regs, accumulator, true);
+          view.setBigUint64(AT.regs + 8, 0x10_0000n, true);
+          view.setBigUint64(AT.regs + 6 * 8, BigInt(WINDOW), true);
+          view.setBigUint64(AT.regs + 7 * 8, BigInt(WINDOW), true);
+        });
+        const after = machine.run(one);
+        assert.equal(after[AT.trap], 14, "the end is a page fault");
+        assert.deepEqual(differences(one, after, reference.run(one)), []);
+      }
   });
 });

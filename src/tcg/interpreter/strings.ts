@@ -1,4 +1,15 @@
-import { SLOT_RFLAGS, slotOfGpr, TLB_ADDEND, TLB_ENTRIES, TLB_READ, TLB_WRITE, WORD_BUDGET, WORD_TLB } from "../layout";
+import {
+  SLOT_CC_AUX,
+  SLOT_CC_RES,
+  SLOT_RFLAGS,
+  slotOfGpr,
+  TLB_ADDEND,
+  TLB_ENTRIES,
+  TLB_READ,
+  TLB_WRITE,
+  WORD_BUDGET,
+  WORD_TLB,
+} from "../layout";
 import { S, simd, vectorAccess } from "../vector/wasm";
 import { CodeBuilder, type Local, type MemoryInstruction } from "../wasm/code";
 
@@ -28,7 +39,7 @@ const stores: readonly MemoryInstruction[] = ["i64.store8", "i64.store16", "i64.
 
 /**
  * Function (cpu, operation): iterations of a forward REP MOVS, STOS, CMPS or SCAS on plain memory, as many as WORD_BUDGET pays, each one instruction. `operation` is that of
- * the helper `string`. Of CMPS and SCAS it does those that go on, and leaves the last one of all, and what ends the loop, to the helper, for the flags. Returns 1 when RCX is
+ * the helper `string`. Of CMPS and SCAS it does those that go on, with the flags of the last one done, and leaves the last one of all, and what ends the loop, to the helper. Returns 1 when RCX is
  * zero: the instruction is complete, and one iteration was paid for with the instruction itself. Never faults: it stops where the TLB does not help.
  */
 export function bulkStringFunction(): CodeBuilder {
@@ -218,5 +229,38 @@ export function bulkStringFunction(): CodeBuilder {
     code.get(to).get(until).op("i32.sub").set(bytes);
     code.i32(0).i32(-1).get(to).get(end).op("i32.eq", "select").set(room);
     code.get(bytes).get(shift).op("i32.shr_u").set(n);
+    code.get(n).if();
+    flagsOfLast();
+    code.end();
+  }
+
+  /**
+   * The flags of the comparison of the element before `to` (and `from`): the loop may be left after it, by a fault of the next one or for want of budget. Layout of the two
+   * words: tcg/layout.ts.
+   */
+  function flagsOfLast(): void {
+    const difference = linear;
+    const borrows = count;
+    bySize((i) => {
+      const size = 1 << i;
+      const width = 8 * size;
+      code.get(to).i32(size).op("i32.sub").mem(loads[i]).set(value);
+      kindIs(CMPS).if();
+      code.get(from).i32(size).op("i32.sub").mem(loads[i]).set(other);
+      code.else();
+      register(RAX);
+      if (i < 3) code.i64((1n << BigInt(width)) - 1n).op("i64.and");
+      code.set(other).end();
+      code.get(other).get(value).op("i64.sub").set(difference);
+      // Borrow out of each bit of other - value: (~other & value) | (~(other ^ value) & difference).
+      code.get(other).i64(-1n).op("i64.xor").get(value).op("i64.and");
+      code.get(other).get(value).op("i64.xor").i64(-1n).op("i64.xor").get(difference).op("i64.and", "i64.or").set(borrows);
+      code.get(cpu).get(difference);
+      if (i < 3) code.op((["i64.extend8_s", "i64.extend16_s", "i64.extend32_s"] as const)[i]);
+      code.mem("i64.store", SLOT_CC_RES);
+      code.get(cpu).get(borrows);
+      if (i < 3) code.i64(BigInt(64 - width)).op("i64.shl");
+      code.i64(-0x4000_0000_0000_0000n).op("i64.and").get(borrows).i64(8n).op("i64.and", "i64.or").mem("i64.store", SLOT_CC_AUX);
+    });
   }
 }
