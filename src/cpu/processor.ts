@@ -48,6 +48,8 @@ export class Processor {
   private readonly words: Int32Array;
   private readonly builder = new OpBuilder();
   private executing = false;
+  /** Between the start and the end of `execute`, also while a fault is delivered: WORD_BUDGET then tells what is left of the slice's budget. */
+  private inSlice = false;
   /** Budget the running slice began with. */
   private sliceBudget = 0;
   /** Instructions retired by this CPU before the running slice. */
@@ -84,7 +86,8 @@ export class Processor {
 
   /** Instructions this CPU has retired since power-on; exact inside an instruction (which does not count itself). */
   get retired(): number {
-    return this.executing ? this.retiredBefore + this.sliceBudget - this.remaining() : this.retiredBefore;
+    if (this.executing) return this.retiredBefore + this.sliceBudget - this.remaining();
+    return this.inSlice ? this.retiredBefore + this.sliceBudget - this.words[WORD_BUDGET / 4] : this.retiredBefore;
   }
 
   /** RIP of the current instruction while executing, else of the next one. */
@@ -277,6 +280,7 @@ export class Processor {
     this.faulted = false;
     this.sliceBudget = budget;
     words[WORD_BUDGET / 4] = budget;
+    this.inSlice = true;
     // Instruction breakpoints are masked by the shadow of a load of SS, in which exactly one instruction runs.
     system.debug.masked = shadowed && state.stackShadow;
     state.stackShadow = false;
@@ -341,6 +345,7 @@ export class Processor {
     const retired = budget - words[WORD_BUDGET / 4];
     this.retiredBefore += retired;
     this.sliceBudget = words[WORD_BUDGET / 4];
+    this.inSlice = false;
   }
 
   /** Settles budget and RIP after generated code returned; true to go on in this slice. */
