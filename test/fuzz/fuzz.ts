@@ -32,6 +32,8 @@ export function fuzz(machine: FuzzMachine, generator: Generator, seed: number, f
     const expected = runNatively(blocks);
     blocks.forEach((block, index) => {
       if (expected[index][148] !== 3) faults++;
+      // Whether it faults with a mask of zeros is the processor's own choice (SDM vol. 2, "MASKMOVDQU").
+      if (block.instructions.some(({ text }) => text.includes("maskmovdqu"))) return;
       if (differences(block, machine.run(block), expected[index]).length === 0) return;
       failed++;
       if (failures.length < keep) failures.push(shrink(machine, block, first + done + index));
