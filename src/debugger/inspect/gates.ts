@@ -133,8 +133,9 @@ function checkLongStack(cpu: DebugCpu, gate: Gate, inner: boolean): GateFault | 
     stack = littleEndian(bytes);
   }
   const top = BigInt.asUintN(64, (stack & ~0xfn) - 8n);
-  const sign = top >> 47n;
-  if (sign !== 0n && sign !== 0x1ffffn)
+  const width = BigInt(state.linearBits - 1);
+  const sign = top >> width;
+  if (sign !== 0n && sign !== (1n << (64n - width)) - 1n)
     return {
       text: `${name} (0x${stack.toString(16)}) is not a canonical address`,
       exception: "#SS",

@@ -67,7 +67,7 @@ export const lintAdvice: Readonly<Record<LintKind, string>> = {
   "nmi-stack": "Give NMI an IST stack of its own that no other handler uses, in mapped memory.",
 };
 
-const severities: Partial<Readonly<Record<LintKind, LintSeverity>>> = { coalesced: "note" };
+const severities: Partial<Readonly<Record<LintKind, LintSeverity>>> = { coalesced: "note", "icr-not-polled": "note" };
 
 /** A lint in one line, with its place. */
 export function lintText(lint: Lint, symbols: SymbolStore): string {
