@@ -1,5 +1,5 @@
 import type { InterruptEvent } from "../apic/events";
-import type { HandlerFrame } from "../machine/handlerFrames";
+import { isInterruptFrame, type HandlerFrame } from "../machine/handlerFrames";
 import type { BudgetMeasure, BudgetName } from "./eventFilters";
 import type { DebugMachine } from "./target";
 
@@ -44,14 +44,14 @@ export class BudgetMeter {
   }
 
   entered(cpu: number, frame: HandlerFrame): void {
-    if (!this.host.wants("budget.nesting") || !isInterrupt(frame)) return;
-    const value = this.machine.frames.of(cpu).filter(isInterrupt).length;
+    if (!this.host.wants("budget.nesting") || !isInterruptFrame(frame)) return;
+    const value = this.machine.frames.of(cpu).filter(isInterruptFrame).length;
     this.host.measured({ budget: "budget.nesting", cpu, value, ...this.about(frame) });
   }
 
   returned(cpu: number, frame: HandlerFrame): void {
     this.toldHandlers.delete(frame);
-    if (this.host.wants("budget.handler") && isInterrupt(frame)) this.handler(cpu, frame);
+    if (this.host.wants("budget.handler") && isInterruptFrame(frame)) this.handler(cpu, frame);
   }
 
   interruptFlag(cpu: number, enabled: boolean): void {
@@ -70,7 +70,7 @@ export class BudgetMeter {
     for (const { index } of this.machine.cpus) {
       if (this.host.wants("budget.masked") && this.maskedSince[index] >= 0) this.masked(index, this.maskedSince[index]);
       if (this.host.wants("budget.handler"))
-        for (const frame of this.machine.frames.of(index)) if (isInterrupt(frame)) this.handler(index, frame);
+        for (const frame of this.machine.frames.of(index)) if (isInterruptFrame(frame)) this.handler(index, frame);
     }
   }
 
@@ -113,8 +113,4 @@ export function budgetText({ budget, cpu, value, vector, source }: BudgetMeasure
     case "budget.nesting":
       return `Handlers nest ${value} deep on CPU ${cpu}, the innermost${what}`;
   }
-}
-
-function isInterrupt({ kind }: HandlerFrame): boolean {
-  return kind === "external" || kind === "nmi";
 }

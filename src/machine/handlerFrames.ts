@@ -20,6 +20,11 @@ export interface HandlerFrame {
   readonly handler: bigint;
 }
 
+/** Whether a frame is that of an interrupt rather than of an exception or an INT instruction. */
+export function isInterruptFrame({ kind }: HandlerFrame): boolean {
+  return kind === "external" || kind === "nmi";
+}
+
 /** Handlers that may be open on one CPU; more lose the outermost. */
 const maximumDepth = 64;
 

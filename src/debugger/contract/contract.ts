@@ -1,3 +1,4 @@
+import { isInterruptFrame } from "../../machine/handlerFrames";
 import type { MachineHooks } from "../../machine/types";
 import { LintList } from "../lints/lint";
 import { LintWatch } from "../lints/lintWatch";
@@ -75,7 +76,7 @@ export class ContractChecker {
     },
     handlerEntered: (cpu, frame) => {
       this.watch.handlerEntered(cpu, frame);
-      const depth = this.machine.frames.of(cpu).filter(({ kind }) => kind === "external" || kind === "nmi").length;
+      const depth = this.machine.frames.of(cpu).filter(isInterruptFrame).length;
       this.each((statement) => statement.handlerEntered?.(cpu, frame, depth));
     },
     handlerReturned: (cpu, frame) => {
