@@ -25,7 +25,7 @@ import { StateReader } from "./stateReader";
 import { TestDevice } from "./testdev";
 import { Uart } from "./uart";
 import { DisplayAdapter, type VideoMemory } from "./vga/displayAdapter";
-import type { ScreenImage, ScreenRenderer } from "./vga/screen";
+import type { Screen } from "./vga/screen";
 import { VgaText } from "./vgaText";
 import { VirtioBlock } from "./virtio/block";
 import { VirtioConsole } from "./virtio/console";
@@ -263,11 +263,11 @@ export class PcBoard {
     ];
   }
 
-  /** Draws the screen as it is now. `read` gives guest memory, where text is. */
-  draw(renderer: ScreenRenderer, read: (address: number, length: number) => Uint8Array): ScreenImage {
+  /** What the screen shows now. `read` gives guest memory, where text is. */
+  screen(read: (address: number, length: number) => Uint8Array): Screen {
     const mode = this.display?.mode;
-    if (this.display === undefined || mode === undefined) return renderer.text(this.vga.textScreen(read(board.VGA_TEXT_BASE, 0x8000)));
-    return renderer.frame({ mode, memory: this.display.frameBuffer, palette: this.vga.colours });
+    if (this.display === undefined || mode === undefined) return this.vga.textScreen(read(board.VGA_TEXT_BASE, 0x8000));
+    return { kind: "frame", mode, memory: this.display.frameBuffer, palette: this.vga.colours };
   }
 
   /** Power-on or system reset of every device. */

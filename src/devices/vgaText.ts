@@ -219,7 +219,7 @@ export class VgaText implements Device {
     for (let at = 0; at < cells.length; at++) cells[at] = memory[(2 * start + at) % memory.length];
     const { cell, visible } = this.cursor();
     const place = cell - start;
-    return { columns, rows, cells, cursor: visible && place >= 0 && place < columns * rows ? place : -1 };
+    return { kind: "text", columns, rows, cells, cursor: visible && place >= 0 && place < columns * rows ? place : -1 };
   }
 
   /** Cell at the screen's top left corner. */

@@ -30,6 +30,7 @@ import { PcBoard } from "../devices/pcBoard";
 import { PortSpace } from "../devices/ports";
 import { VIDEO_BYTES } from "../devices/vga/displayAdapter";
 import type { ScreenImage, ScreenRenderer } from "../devices/vga/screen";
+import { type ScreenSnapshot, snapshotOf } from "../devices/vga/snapshot";
 import { StateReader } from "../devices/stateReader";
 import { biosState, bootImage, type BootRequest, type BootState } from "../firmware/boot";
 import { facsAddress, WAKING_VECTOR } from "../firmware/firmwareTables";
@@ -897,9 +898,14 @@ export class Machine implements StampSource, InputTarget {
     this.deviceInput(this.board.keyboard.name, bytes);
   }
 
-  /** Draws what the guest's screen shows now: its frame buffer, or its text at 0xb8000. The guest notices nothing. */
+  /** Draws what the guest's screen shows now into the renderer's image. The guest notices nothing. */
   screen(renderer: ScreenRenderer): ScreenImage {
-    return this.board.draw(renderer, (address, length) => this.memory.read(address, length));
+    return renderer.draw(this.board.screen((address, length) => this.memory.read(address, length)));
+  }
+
+  /** What the guest's screen shows now, as data: its text cells, or its pixels. The guest notices nothing; later changes do not show in it. */
+  screenSnapshot(): ScreenSnapshot {
+    return snapshotOf(this.board.screen((address, length) => this.memory.read(address, length)));
   }
 
   /** Bytes arrive at the virtio console, where there is one. */

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { DisplayAdapter } from "../../src/devices/vga/displayAdapter";
 import { ScreenRenderer } from "../../src/devices/vga/screen";
+import { snapshotOf, textLines } from "../../src/devices/vga/snapshot";
 import { VgaText } from "../../src/devices/vgaText";
 import { TestBoard } from "./testBoard";
 
@@ -104,7 +105,7 @@ describe("display adapter", () => {
       bytes.set(first);
       const { mode } = display;
       assert.ok(mode !== undefined);
-      return pixel(renderer.frame({ mode, memory: bytes, palette: vga.colours }), 0, 0);
+      return pixel(renderer.draw({ kind: "frame", mode, memory: bytes, palette: vga.colours }), 0, 0);
     };
     assert.deepEqual(shown(32, [1, 2, 3, 0]), [3, 2, 1, 255]);
     assert.deepEqual(shown(24, [1, 2, 3]), [3, 2, 1, 255]);
@@ -115,7 +116,8 @@ describe("display adapter", () => {
     assert.deepEqual(shown(8, [7]), [252, 128, 0, 255]);
     const { mode } = display;
     assert.ok(mode !== undefined);
-    const again = (): readonly [number, number] | undefined => renderer.frame({ mode, memory: bytes, palette: vga.colours }).changed;
+    const again = (): readonly [number, number] | undefined =>
+      renderer.draw({ kind: "frame", mode, memory: bytes, palette: vga.colours }).changed;
     assert.equal(again(), undefined);
     bytes[16 * 2 + 3] = 7;
     assert.deepEqual(again(), [2, 2]);
@@ -133,9 +135,29 @@ test("text: glyphs in their colours, the cursor, the start address", () => {
   board.out(0x3d5, 83);
   const screen = vga.textScreen(memory);
   assert.deepEqual([screen.columns, screen.rows, screen.cursor], [80, 25, 3]);
-  const image = new ScreenRenderer().text(screen);
+  const image = new ScreenRenderer().draw(screen);
   assert.deepEqual([image.width, image.height], [640, 400]);
   assert.deepEqual(pixel(image, 0, 0), [0, 0, 0xaa, 255], "a blank on blue");
   assert.deepEqual(pixel(image, 8, 0), [0xaa, 0, 0, 255], "a red block");
   assert.deepEqual(image.changed, [0, 399]);
+});
+
+test("snapshots of the screen are copies", () => {
+  const vga = new VgaText(new TestBoard().context);
+  const memory = new Uint8Array(0x8000);
+  memory.set([0x48, 7, 0x80, 7, 0xb3, 7]);
+  const text = snapshotOf(vga.textScreen(memory));
+  memory.fill(0);
+  assert.ok(text.kind === "text");
+  assert.deepEqual([text.columns, text.rows, text.cursor, text.colours.length], [80, 25, 0, 16]);
+  const lines = textLines(text);
+  assert.deepEqual([lines.length, lines[0].length, lines[0].trimEnd(), lines[24].trim()], [25, 80, "H\u00c7\u2502", ""]);
+  const frame = new Uint8Array(64 * 32 * 4);
+  frame.set([1, 2, 3]);
+  const mode = { width: 64, height: 32, depth: 32, stride: 256, start: 0 } as const;
+  const pixels = snapshotOf({ kind: "frame", mode, memory: frame, palette: new Uint8Array(768) });
+  frame.fill(0);
+  assert.ok(pixels.kind === "pixels");
+  assert.deepEqual([pixels.width, pixels.height, pixels.stride, pixels.depth, pixels.pixels.length], [64, 32, 256, 32, 8192]);
+  assert.deepEqual([...pixels.pixels.subarray(0, 8)], [3, 2, 1, 255, 0, 0, 0, 255]);
 });

@@ -12,6 +12,7 @@ export interface ScreenImage {
 
 /** A screen of text: characters and attributes alternate. */
 export interface TextScreen {
+  readonly kind: "text";
   readonly columns: number;
   readonly rows: number;
   readonly cells: Uint8Array;
@@ -19,18 +20,72 @@ export interface TextScreen {
   readonly cursor: number;
 }
 
+/** A screen of pixels in memory. */
 export interface FrameScreen {
+  readonly kind: "frame";
   readonly mode: FrameMode;
   readonly memory: Uint8Array;
   /** 256 colours of three 6-bit parts, for 8-bit modes. */
   readonly palette: Uint8Array;
 }
 
-/** The sixteen colours of text, as the VGA's default palette has them. */
-const TEXT_COLOURS: readonly number[] = [
+/** What the display hardware shows: views of live memory. */
+export type Screen = TextScreen | FrameScreen;
+
+/** The sixteen colours of text, as the VGA's default palette has them: 0xRRGGBB. */
+export const TEXT_COLOURS: readonly number[] = [
   0x000000, 0x0000aa, 0x00aa00, 0x00aaaa, 0xaa0000, 0xaa00aa, 0xaa5500, 0xaaaaaa, 0x555555, 0x5555ff, 0x55ff55, 0x55ffff, 0xff5555,
   0xff55ff, 0xffff55, 0xffffff,
 ];
+
+/** Pixels that a screen is drawn with. */
+export function sizeOf(screen: Screen): { readonly width: number; readonly height: number } {
+  return screen.kind === "text"
+    ? { width: screen.columns * GLYPH_WIDTH, height: screen.rows * GLYPH_HEIGHT }
+    : { width: screen.mode.width, height: screen.mode.height };
+}
+
+/** Draws `screen` into `out`, which has a word for each of its pixels: red, green, blue, opaque in memory order. */
+export function draw(screen: Screen, out: Uint32Array): void {
+  if (screen.kind === "text") drawText(screen, out);
+  else drawFrame(screen, out);
+}
+
+function drawText(screen: TextScreen, out: Uint32Array): void {
+  const width = screen.columns * GLYPH_WIDTH;
+  for (let cell = 0; cell < screen.columns * screen.rows; cell++) {
+    const character = screen.cells[2 * cell];
+    const attribute = screen.cells[2 * cell + 1];
+    const colours = [rgba(TEXT_COLOURS[(attribute >> 4) & 7]), rgba(TEXT_COLOURS[attribute & 15])];
+    const left = (cell % screen.columns) * GLYPH_WIDTH;
+    const top = Math.floor(cell / screen.columns) * GLYPH_HEIGHT;
+    for (let row = 0; row < GLYPH_HEIGHT; row++) {
+      const bits = cell === screen.cursor && row >= GLYPH_HEIGHT - 2 ? 0xff : glyphRow(character, row);
+      for (let column = 0; column < GLYPH_WIDTH; column++) out[(top + row) * width + left + column] = colours[(bits >> (7 - column)) & 1];
+    }
+  }
+}
+
+function drawFrame({ mode, memory, palette }: FrameScreen, out: Uint32Array): void {
+  const pixel = bytesOf(mode.depth);
+  const five = (value: number): number => ((value & 31) * 255) / 31;
+  for (let y = 0; y < mode.height; y++) {
+    let from = mode.start + y * mode.stride;
+    for (let x = 0; x < mode.width; x++, from += pixel) {
+      let colour: number;
+      if (mode.depth === 8) {
+        const entry = memory[from] * 3;
+        colour = rgb(palette[entry] << 2, palette[entry + 1] << 2, palette[entry + 2] << 2);
+      } else if (mode.depth >= 24) colour = rgb(memory[from + 2], memory[from + 1], memory[from]);
+      else {
+        const value = memory[from] | (memory[from + 1] << 8);
+        const wide = mode.depth === 16;
+        colour = rgb(five(value >> (wide ? 11 : 10)), wide ? (((value >> 5) & 63) * 255) / 63 : five(value >> 5), five(value));
+      }
+      out[y * mode.width + x] = colour;
+    }
+  }
+}
 
 /** Draws screens into one image that is kept, and says which rows changed. Reads the guest's memory and changes nothing of it. */
 export class ScreenRenderer {
@@ -39,45 +94,11 @@ export class ScreenRenderer {
   private pixels = new Uint8ClampedArray(0);
   private before = new Uint32Array(0);
 
-  text(screen: TextScreen): ScreenImage {
-    this.resize(screen.columns * GLYPH_WIDTH, screen.rows * GLYPH_HEIGHT);
+  draw(screen: Screen): ScreenImage {
+    const { width, height } = sizeOf(screen);
+    this.resize(width, height);
     const out = new Uint32Array(this.pixels.buffer);
-    for (let cell = 0; cell < screen.columns * screen.rows; cell++) {
-      const character = screen.cells[2 * cell];
-      const attribute = screen.cells[2 * cell + 1];
-      const colours = [rgba(TEXT_COLOURS[(attribute >> 4) & 7]), rgba(TEXT_COLOURS[attribute & 15])];
-      const left = (cell % screen.columns) * GLYPH_WIDTH;
-      const top = Math.floor(cell / screen.columns) * GLYPH_HEIGHT;
-      for (let row = 0; row < GLYPH_HEIGHT; row++) {
-        const bits = cell === screen.cursor && row >= GLYPH_HEIGHT - 2 ? 0xff : glyphRow(character, row);
-        for (let column = 0; column < GLYPH_WIDTH; column++)
-          out[(top + row) * this.width + left + column] = colours[(bits >> (7 - column)) & 1];
-      }
-    }
-    return this.image(out);
-  }
-
-  frame({ mode, memory, palette }: FrameScreen): ScreenImage {
-    this.resize(mode.width, mode.height);
-    const out = new Uint32Array(this.pixels.buffer);
-    const pixel = bytesOf(mode.depth);
-    const five = (value: number): number => ((value & 31) * 255) / 31;
-    for (let y = 0; y < mode.height; y++) {
-      let from = mode.start + y * mode.stride;
-      for (let x = 0; x < mode.width; x++, from += pixel) {
-        let colour: number;
-        if (mode.depth === 8) {
-          const entry = memory[from] * 3;
-          colour = rgb(palette[entry] << 2, palette[entry + 1] << 2, palette[entry + 2] << 2);
-        } else if (mode.depth >= 24) colour = rgb(memory[from + 2], memory[from + 1], memory[from]);
-        else {
-          const value = memory[from] | (memory[from + 1] << 8);
-          const wide = mode.depth === 16;
-          colour = rgb(five(value >> (wide ? 11 : 10)), wide ? (((value >> 5) & 63) * 255) / 63 : five(value >> 5), five(value));
-        }
-        out[y * mode.width + x] = colour;
-      }
-    }
+    draw(screen, out);
     return this.image(out);
   }
 

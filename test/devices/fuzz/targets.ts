@@ -134,8 +134,9 @@ export const targets: readonly FuzzTarget[] = [
         // Seldom: an image takes long.
         if (random(2000) !== 0) return;
         const { mode } = display;
-        const image =
-          mode === undefined ? renderer.text(vga.textScreen(bytes)) : renderer.frame({ mode, memory: bytes, palette: vga.colours });
+        const image = renderer.draw(
+          mode === undefined ? vga.textScreen(bytes) : { kind: "frame", mode, memory: bytes, palette: vga.colours },
+        );
         bench.note(image.width * image.height);
       };
       return { devices: [vga, display, memory], pci: [display], act: draw };
