@@ -20,6 +20,7 @@ import { IcedDisassembler } from "./icedDisassembler";
 import { interruptState } from "./interruptState";
 import type { LaunchAttributes } from "./protocol";
 import { RecordingFile } from "./recordingFile";
+import { timelinePage } from "./timelinePage";
 import type { EngineEvent, EngineMethod, EngineMethods, StopView, ThreadView } from "./rpc";
 
 type Handlers = { readonly [M in EngineMethod]: (args: EngineMethods[M]["args"]) => EngineMethods[M]["result"] };
@@ -300,6 +301,7 @@ export class Engine {
     },
     exceptionInfo: ({ cpu }) => this.exceptionInfo(cpu),
     interruptState: () => interruptState(this.current.debugger),
+    timeline: ({ since, limit }) => timelinePage(this.current.debugger, since, limit),
     command: ({ line, frameId, cpu }) => {
       if (!isCommand(line)) return undefined;
       const { text, data, changed } = runCommandLine(line, this.commandContext(frameId, cpu));

@@ -5,6 +5,7 @@ import type { CodeBreakpointStatus, FunctionRequest, InstructionRequest, LineReq
 import type { FrameView, ScopeView, VariableView } from "../debugger/inspect/inspector";
 import type { StepKind, StepUnit } from "../debugger/stepper";
 import type { InterruptBreakpoint, InterruptBreakpointStatus, InterruptState, LaunchAttributes } from "./protocol";
+import type { TimelinePage, TimelinePoint } from "./timelineProtocol";
 
 export interface ThreadView {
   readonly cpu: number;
@@ -76,6 +77,8 @@ export interface EngineMethods {
   readMemory: { args: { address: bigint; count: number; cpu: number | undefined }; result: { bytes: Uint8Array; unreadable: number } };
   writeMemory: { args: { address: bigint; bytes: Uint8Array; partial: boolean; cpu: number | undefined }; result: number };
   exceptionInfo: { args: { cpu: number }; result: EventDetails };
+  /** What has changed in the book of interrupts since a point. */
+  timeline: { args: { since: TimelinePoint; limit: number }; result: TimelinePage };
   interruptState: { args: undefined; result: InterruptState };
   /** A line of the console, if it calls a command; undefined when it is an expression. */
   command: { args: { line: string; frameId: number | undefined; cpu: number | undefined }; result: CommandView | undefined };

@@ -12,6 +12,7 @@ import { inspectionRequests } from "./requests/inspection";
 import { interruptRequests } from "./requests/interrupts";
 import { lifecycleRequests } from "./requests/lifecycle";
 import { memoryRequests } from "./requests/memory";
+import { timelineRequests } from "./requests/timeline";
 import type { EngineEvent, EngineMethod, EngineMethods } from "./rpc";
 
 const handlers: HandlerTable = {
@@ -21,6 +22,7 @@ const handlers: HandlerTable = {
   ...inspectionRequests,
   ...memoryRequests,
   ...interruptRequests,
+  ...timelineRequests,
 };
 
 /** Ids of error responses: who is to blame. */

@@ -130,6 +130,13 @@ export class RecordStore {
     return this.seqs[slot * stageCount + stage];
   }
 
+  /** Order of the latest stage of a record among all stages of the machine. */
+  lastSequence(slot: number): number {
+    let last = 0;
+    for (let at = slot * stageCount; at < (slot + 1) * stageCount; at++) if (this.seqs[at] > last) last = this.seqs[at];
+    return last;
+  }
+
   instructionAt(slot: number, stage: StageCode): number {
     return this.instructions[slot * stageCount + stage];
   }

@@ -48,6 +48,24 @@ export interface RecordQuery {
   readonly limit?: number;
 }
 
+/** A point in the course of all stages: how many there were, and a digest of them. */
+export interface CoursePoint {
+  readonly sequence: number;
+  readonly digest: number;
+}
+
+/** What has changed among the records since a point. */
+export interface RecordChanges {
+  /** The point that these records lead to: the next request goes on from there. */
+  readonly point: CoursePoint;
+  /** The point given does not lie on the machine's course: it was reset or taken back. The records begin anew. */
+  readonly restarted: boolean;
+  /** There are more: ask again. */
+  readonly more: boolean;
+  /** Each record that got a stage since, as it stands now, by its latest stage. */
+  readonly records: readonly InterruptRecord[];
+}
+
 /** From acceptance to the start of the handler, in instructions retired by the whole machine. */
 export interface LatencyStatistics {
   readonly vector: number;
@@ -283,6 +301,34 @@ export class InterruptLedger {
       if (slot >= 0 && this.store.matches(slot, query)) found.push(this.store.record(slot));
     }
     return found.reverse();
+  }
+
+  /**
+   * Records that got a stage after `since`, at most `limit`, the longest unchanged first, so that a reader who goes on from the point given back
+   * misses nothing that the ring still has. Looks through the whole ring: for readers that ask now and then.
+   */
+  changes(since: CoursePoint, limit: number): RecordChanges {
+    const { sequence } = since;
+    const passed = this.seq - sequence;
+    const restarted =
+      passed < 0 || (sequence > 0 && passed < this.digests.length && this.digests[sequence % this.digests.length] !== since.digest);
+    const after = restarted ? 0 : sequence;
+    const found: { readonly slot: number; readonly last: number }[] = [];
+    for (let slot = 0; slot < this.store.slots; slot++) {
+      if (this.store.idAt(slot) === 0) continue;
+      const last = this.store.lastSequence(slot);
+      if (last > after) found.push({ slot, last });
+    }
+    found.sort((a, b) => a.last - b.last);
+    const more = found.length > limit;
+    const page = more ? found.slice(0, limit) : found;
+    const reached = more ? page[page.length - 1].last : this.seq;
+    return {
+      point: { sequence: reached, digest: reached === 0 ? 0 : this.digests[reached % this.digests.length] },
+      restarted,
+      more,
+      records: page.map(({ slot }) => this.store.record(slot)),
+    };
   }
 
   /** The last `count` events that concern `cpu`, oldest first, each with its record as of then. */

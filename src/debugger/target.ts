@@ -2,7 +2,7 @@ import type { InterruptBus } from "../apic/bus";
 import type { InterruptEvent, InterruptRecord } from "../apic/events";
 import type { IoApic } from "../apic/ioApic";
 import type { LocalApic } from "../apic/localApic";
-import type { RecordQuery } from "../apic/records";
+import type { CoursePoint, RecordChanges, RecordQuery } from "../apic/records";
 import type { Activity, CpuState } from "../cpu/state";
 import type { Device } from "../devices/device";
 import type { HandlerFrame } from "../machine/handlerFrames";
@@ -42,6 +42,7 @@ export interface DebugLedger {
   readonly lastId: number;
   record(id: number): InterruptRecord | undefined;
   records(query?: RecordQuery): readonly InterruptRecord[];
+  changes(since: CoursePoint, limit: number): RecordChanges;
   lastEvents(cpu: number, count: number): readonly InterruptEvent[];
   inService(cpu: number): readonly InterruptRecord[];
 }
