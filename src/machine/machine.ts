@@ -10,9 +10,9 @@ import { LastWrites } from "../common/lastWrites";
 import { encodeState, type State } from "../common/state";
 import { X86Translator } from "../cpu/frontend/translator";
 import { Mmu } from "../cpu/mmu";
-import { Processor, type SliceEnd } from "../cpu/processor";
+import { Processor } from "../cpu/processor";
 import { DEFAULT_MODEL, parseCpuModel } from "../cpu/models";
-import { CR0_ET, CS, CpuState, FLAG_IF } from "../cpu/state";
+import { CpuState, FLAG_IF } from "../cpu/state";
 import type { EnteredEvent } from "../cpu/system/context";
 import { CpuModel } from "../cpu/system/cpuModel";
 import { CpuSystem, type SystemHost } from "../cpu/system/system";
@@ -31,18 +31,18 @@ import { PortSpace } from "../devices/ports";
 import { VIDEO_BYTES } from "../devices/vga/displayAdapter";
 import type { ScreenImage, ScreenRenderer } from "../devices/vga/screen";
 import { type ScreenSnapshot, snapshotOf } from "../devices/vga/snapshot";
-import { StateReader } from "../devices/stateReader";
 import { biosState, bootImage, type BootRequest, type BootState } from "../firmware/boot";
-import { facsAddress, WAKING_VECTOR } from "../firmware/firmwareTables";
 import { checkFirmware, provideFirmwareFiles } from "../firmware/romBoot";
-import { defaultJitOptions, eagerJitOptions, type GeneratedImports, Jit, type JitStats } from "../tcg/backend/jit";
+import type { Jit, JitStats } from "../tcg/backend/jit";
 import { CodeCache } from "../tcg/codeCache";
-import { assembleInterpreter, type EngineHost, type RunFunction } from "../tcg/interpreter/interpreter";
+import type { RunFunction } from "../tcg/interpreter/interpreter";
 import { CPU_STATE_BYTES, MMU_INDEXES, TLB_ENTRIES, TLB_ENTRY_BYTES, WORD_JUMP_CACHE } from "../tcg/layout";
 import { EngineMemory } from "../tcg/memory";
-import { ReferenceInterpreter } from "../tcg/reference";
 import { applyBootState } from "./bootState";
+import { Course } from "./course";
 import { DebugPoints } from "./debugPoints";
+import { makeEngine } from "./engine";
+import { GuestOutput } from "./guestOutput";
 import { TestHypercalls } from "./hypercalls";
 import { type Input, Inputs, type InputTarget, type Position } from "./inputs";
 import { type MachineMake, machineMake } from "./make";
@@ -50,27 +50,15 @@ import { PageHashes } from "./pageHashes";
 import { PageTracker } from "./pageTracker";
 import { HandlerFrames } from "./handlerFrames";
 import { PhysicalMemory } from "./physicalMemory";
+import { type Powered, powerOn, sleep, wake } from "./power";
+import { Scheduler } from "./scheduler";
 import { type MachineState, Snapshots } from "./snapshots";
-import { Turns } from "./turns";
 import type { MachineConfiguration, MachineHooks, MachineInjection, RunEnd } from "./types";
 import { Vcpu } from "./vcpu";
+import { restoreMachineState, saveMachineState, saveState, type StateParts } from "./wholeState";
 
-/** Guest instructions a CPU runs before the next one's turn. */
-export const DEFAULT_QUANTUM = 10_000;
 const CODE_ARENA = 64 << 20;
-/** Nanoseconds of idle virtual time, with nothing but timers going by, after which a machine counts as dead. */
-const IDLE_LIMIT = 30e9;
-/** Virtual time that PAUSE takes on the only CPU that can run: delay loops cost the host a fraction of what they wait for. */
-const PAUSE_NANOSECONDS = 256;
-/** The same for reading an I/O port. */
-const PORT_READ_NANOSECONDS = 500;
-/** Bound of one slice: a host gets control back at least so often (instructions). */
-const MAX_SLICE = 100_000;
-
 export const MAX_CPUS = 64;
-/** Slots that the table of generated functions begins with. */
-const FUNCTION_SLOTS = 1024;
-
 /** Where SMRAM and shadow RAM are. */
 const LEGACY_AREA = 0xa0000;
 const LEGACY_AREA_END = 0x100000;
@@ -125,30 +113,12 @@ export class Machine implements StampSource, InputTarget {
   private booted: BootInput | undefined;
   private bootState: BootState | undefined;
 
-  private retiredBase = 0;
-  private idleNanoseconds = 0;
-  /** CPU executing now, and what it had retired when its slice began. */
-  private current: Vcpu | undefined;
-  private currentStart = 0;
-  private readonly turns: Turns;
-  private jit: Jit | undefined;
-  private sliceEnd = Infinity;
-  private stopRequested = false;
-  private end: RunEnd | undefined;
-  private resetRequested = false;
-  /** In ACPI S3. */
-  private sleeping = false;
-  private slices = 0;
-  private idleSince = -1;
-  /** The timers due at this point of time have run. */
-  private dueRun = false;
-  /** The only CPU that runs, or -1. */
-  private only = -1;
+  private readonly course = new Course();
+  private readonly scheduler: Scheduler;
+  private readonly output = new GuestOutput();
+  private readonly jit: Jit | undefined;
   /** In a run, or in the middle of a change of state that needs no telling: writes to memory do not come from outside. */
   private inside = false;
-  private serialBytes: number[] = [];
-  private consoleBytes: number[] = [];
-  private consoleOutput: Uint8Array[] = [];
 
   /** @throws UserError naming the attribute that does not fit. */
   static create(configuration: MachineConfiguration): Machine {
@@ -167,7 +137,6 @@ export class Machine implements StampSource, InputTarget {
   }
 
   private constructor(private readonly configuration: MachineConfiguration) {
-    this.turns = new Turns(configuration.cpus, configuration.quantum ?? DEFAULT_QUANTUM);
     // Video memory is the end of the engine's RAM, so that it is tracked, hashed and kept in snapshots with it.
     const video = configuration.devices?.includes("vga") === true ? VIDEO_BYTES : 0;
     const ram = configuration.memory + video;
@@ -188,7 +157,7 @@ export class Machine implements StampSource, InputTarget {
       this.ports,
       this.mmio,
       (address, length) => this.outsideWrite(address, length),
-      () => this.portRead(),
+      () => this.scheduler.portRead(),
       this.tracker,
       (cpu) => this.cpus[cpu].state.inSmm,
       video,
@@ -196,8 +165,12 @@ export class Machine implements StampSource, InputTarget {
     if (configuration.firmware !== undefined) this.memory.loadRom(configuration.firmware.image);
     this.clock = new VirtualClock(
       () => this.now(),
-      (deadline) => this.deadlineMoved(deadline),
+      (deadline) => this.scheduler.deadlineMoved(deadline),
     );
+    this.scheduler = new Scheduler(configuration.cpus, configuration.quantum, this.course, this.clock, this.inputs, () => {
+      this.output.flush(this.hooks);
+      this.jit?.poll();
+    });
     this.ledger = new InterruptLedger(this);
     this.ledger.observe({
       interruptEvent: (event) => this.hooks.interrupt?.(event),
@@ -226,9 +199,11 @@ export class Machine implements StampSource, InputTarget {
     const model = new CpuModel(selection, topology, configuration.seed);
     const translator = new X86Translator(model.features);
     this.translator = translator;
-    const run = this.makeEngine(configuration);
+    const engine = makeEngine(configuration, this.engineMemory, this.code, () => this.scheduler.current);
+    this.jit = engine.jit;
     this.debugPoints = new DebugPoints(() => this.pointsChanged());
-    this.cpus = apicIds.map((apicId, index) => this.makeCpu(index, apicId, model, translator, run));
+    this.cpus = apicIds.map((apicId, index) => this.makeCpu(index, apicId, model, translator, engine.run));
+    this.scheduler.attach(this.cpus);
     this.ioApic = new IoApic(this.deviceBus, this.bus, { id: IOAPIC_ID });
     const pins = Array.from({ length: IOAPIC_PINS }, (_, pin) => this.ioApic.line(pin, `gsi ${pin}`));
     this.injectedPins = Array.from({ length: IOAPIC_PINS }, (_, pin) => this.ioApic.line(pin, "debugger"));
@@ -259,10 +234,13 @@ export class Machine implements StampSource, InputTarget {
           if (pin !== 0) pins[pin](level);
         },
         serial: (port, byte) => {
-          if (port === 0) this.serialBytes.push(byte);
+          if (port === 0) this.output.serial(byte);
         },
-        console: (bytes) => void this.consoleOutput.push(bytes),
-        debugConsole: (byte) => void (this.hooks.debugConsole === undefined ? this.serialBytes : this.consoleBytes).push(byte),
+        console: (bytes) => this.output.console(bytes),
+        debugConsole: (byte) => {
+          if (this.hooks.debugConsole === undefined) this.output.serial(byte);
+          else this.output.debugConsole(byte);
+        },
         smi: () => this.cpus[0].raiseSmi(),
         shadow: (attributes) => {
           if (this.memory.setShadow(attributes)) this.memoryRouted();
@@ -273,9 +251,9 @@ export class Machine implements StampSource, InputTarget {
         exit: (status) => this.finish({ kind: "exit", status }),
         powerOff: () => this.finish({ kind: "power-off" }),
         // A firmware's way back from S3 is its own, and none here has one.
-        ...(configuration.firmware === undefined ? { sleep: () => this.sleep(), wake: () => this.wake() } : {}),
+        ...(configuration.firmware === undefined ? { sleep: () => sleep(this.powered), wake: () => wake(this.powered) } : {}),
         reset: () => {
-          this.resetRequested = true;
+          this.course.resetRequested = true;
           this.requestStop();
         },
         // A20 is always open, as on processors without the pin.
@@ -294,7 +272,25 @@ export class Machine implements StampSource, InputTarget {
     this.bus.connectPic(() => this.board.pic.acknowledge());
     this.apicRegion = new ApicRegion(this.deviceBus, this.bus);
     this.mapChanged();
-    this.powerOn();
+    this.parts = {
+      cpus: this.cpus,
+      bus: this.bus,
+      ledger: this.ledger,
+      frames: this.frames,
+      devices: this.devices,
+      monitor: this.monitor,
+      course: this.course,
+      scheduler: this.scheduler,
+    };
+    powerOn(this.powered);
+  }
+
+  /** What state is spread over, RAM apart. */
+  private readonly parts: StateParts;
+
+  private get powered(): Powered {
+    const { cpus, bus, ioApic, board, ports, memory, code, frames, course, scheduler } = this;
+    return { cpus, bus, ioApic, board, ports, memory, code, frames, course, scheduler, bare: this.configuration.firmware === undefined };
   }
 
   /**
@@ -321,7 +317,7 @@ export class Machine implements StampSource, InputTarget {
     const mmu = new Mmu(state, this.memory, this.code);
     mmu.monitor = this.monitor;
     const vcpu = new Vcpu(state, mmu, this.memory, {
-      kicked: (kicked) => this.kicked(kicked),
+      kicked: (kicked) => this.scheduler.kicked(kicked),
       started: (started) => {
         this.ledger.delivered(started.index, "sipi");
         this.hooks.cpuStarted?.(started.index);
@@ -346,7 +342,7 @@ export class Machine implements StampSource, InputTarget {
     };
     const system: CpuSystem = new CpuSystem(state, mmu, this.memory, apic, model, observer, {
       now: () => this.now(),
-      pause: () => this.paused(vcpu),
+      pause: () => this.scheduler.paused(vcpu),
       trap: (_cpu, bits) => vcpu.processor.addTrap(bits),
       breakpoint: (_cpu, rip) => vcpu.processor.reachedBreakpoint(rip),
       eventTaken: (_cpu, kind) => {
@@ -388,46 +384,6 @@ export class Machine implements StampSource, InputTarget {
     this.hooks.handlerReturned?.(vcpu.index, frame);
   }
 
-  /** Instantiates the engine: the emitted interpreter, or the reference one for tests. Calls out go to the CPU that is executing. */
-  private makeEngine({ engine, jit }: MachineConfiguration): RunFunction {
-    const executing = (): Vcpu => {
-      if (this.current === undefined) throw new Error("generated code called out while no CPU executes");
-      return this.current;
-    };
-    const host: EngineHost = {
-      helper: (id, a, b, lo, hi) => executing().system.helper(id, a, b, lo, hi),
-      load: (kind, lo, hi) => executing().mmu.load(kind, lo, hi),
-      store: (kind, lo, hi) => executing().mmu.store(kind, lo, hi),
-      segment: (op) => executing().system.segment(op),
-      fault: (code) => executing().system.fault(code),
-      divide: (op) => executing().system.divide(op),
-    };
-    if (engine === "reference") return new ReferenceInterpreter(this.engineMemory, host).run;
-    const module = new WebAssembly.Module(assembleInterpreter(this.engineMemory.pages));
-    const table = new WebAssembly.Table({ element: "anyfunc", initial: FUNCTION_SLOTS });
-    const { memory } = this.engineMemory;
-    const { exports } = new WebAssembly.Instance(module, { env: { memory, table, ...host } });
-    const run = exports["run"] as RunFunction;
-    if (engine === "interpreter") return run;
-    const imports: GeneratedImports = {
-      run,
-      helper: (id, a, b, lo, hi) => executing().system.helper(id, a, b, lo, hi),
-      hostAddress: (kind, lo, hi) => executing().mmu.hostAddress(kind, lo, hi),
-      getFlags: exports["getFlags"] as GeneratedImports["getFlags"],
-      setFlags: exports["setFlags"] as GeneratedImports["setFlags"],
-    };
-    this.jit = new Jit(
-      this.engineMemory,
-      this.code,
-      table,
-      imports,
-      { ...(engine === "jit" ? eagerJitOptions : defaultJitOptions), ...jit },
-      () => performance.now(),
-    );
-    this.code.generated = this.jit;
-    return run;
-  }
-
   /** Loads an image and sets the bootstrap processor to its entry. @throws UserError when the image or memory does not fit. */
   boot(input: BootInput): BootState {
     return this.withoutTelling(() => this.loadImage(input));
@@ -465,7 +421,7 @@ export class Machine implements StampSource, InputTarget {
   private resetAll(): void {
     for (let page = 0; page < this.tracker.pages; page++) this.tracker.touch(page);
     this.engineMemory.u8.fill(0, this.engineMemory.ramBase, this.engineMemory.ramBase + this.engineMemory.ramBytes);
-    this.powerOn();
+    powerOn(this.powered);
     if (this.booted !== undefined) this.loadImage(this.booted);
   }
 
@@ -476,18 +432,12 @@ export class Machine implements StampSource, InputTarget {
 
   /** Where the machine stands; between runs only. */
   position(): Position {
-    let tried = 0;
-    let taken = 0;
-    for (const { processor } of this.cpus) {
-      tried += processor.attempted;
-      taken += processor.taken;
-    }
-    return { tried, taken, time: this.now() };
+    return this.scheduler.position();
   }
 
   /** Carries out an input from outside; `inputs` calls it. */
   apply(input: Input): boolean {
-    this.idleSince = -1;
+    this.course.idleSince = -1;
     return this.withoutTelling(() => this.carryOut(input));
   }
 
@@ -509,7 +459,7 @@ export class Machine implements StampSource, InputTarget {
         if (input.cpu >= this.cpus.length)
           throw new UserError(`An input is for CPU ${input.cpu}, which this machine does not have.`, "replay");
         if (input.kind === "held") this.cpus[input.cpu].held = input.held;
-        else this.only = input.cpu;
+        else this.course.only = input.cpu;
         return true;
       default:
         return unreachable(input);
@@ -528,73 +478,18 @@ export class Machine implements StampSource, InputTarget {
 
   /** The debugger has changed registers, or written to devices as a guest would; memory tells by itself. */
   edited(): void {
-    this.idleSince = -1;
+    this.course.idleSince = -1;
     if (this.inputs.recording) this.inputs.done({ kind: "state", state: this.saveState() });
-  }
-
-  /** ACPI S3: the CPUs lose their state. Nothing runs before the board wakes. */
-  private sleep(): void {
-    this.sleeping = true;
-    for (const { state } of this.cpus) state.activity = "wait-for-SIPI";
-    this.current?.processor.yield();
-  }
-
-  /**
-   * The end of S3: CPUs and devices as after power-on, memory as it was. In the firmware's place the bootstrap processor starts in real mode at the waking vector that
-   * the guest left in the FACS (ACPI specification, "Waking and Initialization Process"); without one the machine starts anew.
-   */
-  private wake(): void {
-    this.sleeping = false;
-    this.powerOnCpus();
-    this.board.wakeUp();
-    this.board.initializeAsFirmware(this.ports);
-    startTimerTicks(this.ports);
-    const vector = new DataView(this.memory.read(facsAddress(this.memory.size) + WAKING_VECTOR, 4).buffer).getUint32(0, true);
-    if (vector === 0) {
-      this.resetRequested = true;
-      this.requestStop();
-      return;
-    }
-    const [bootstrap] = this.cpus;
-    const { state } = bootstrap;
-    state.cr0 = CR0_ET;
-    state.setSegment(CS, (vector >>> 4) & 0xffff, BigInt((vector >>> 4) << 4), 0xffff, 0x9b);
-    state.rip = BigInt(vector & 0xf);
-    bootstrap.apic.setVirtualWire();
-    bootstrap.changed();
-    this.kicked(bootstrap);
-  }
-
-  private powerOnCpus(): void {
-    for (const vcpu of this.cpus) {
-      vcpu.system.powerOn();
-      vcpu.apic.reset(false);
-      this.frames.clear(vcpu.index);
-      vcpu.changed();
-    }
-    this.bus.reset();
-    this.ioApic.reset();
-  }
-
-  private powerOn(): void {
-    this.code.flush();
-    this.end = undefined;
-    this.resetRequested = false;
-    this.sleeping = false;
-    this.turns.reset();
-    this.powerOnCpus();
-    this.board.reset();
-    if (this.configuration.firmware === undefined) this.board.initializeAsFirmware(this.ports);
   }
 
   /** Instructions retired by all CPUs since the machine was made; exact inside an instruction, which does not count itself. */
   instructions(): number {
-    return this.current === undefined ? this.retiredBase : this.retiredBase + this.current.retired - this.currentStart;
+    return this.scheduler.instructions();
   }
 
   /** Nanoseconds of virtual time. */
   now(): number {
-    return this.instructions() + this.idleNanoseconds;
+    return this.scheduler.now();
   }
 
   instructionsOf(cpu: number): number {
@@ -602,21 +497,20 @@ export class Machine implements StampSource, InputTarget {
   }
 
   currentCpu(): number {
-    return this.current?.index ?? -1;
+    return this.scheduler.current?.index ?? -1;
   }
 
   currentAddress(): bigint {
-    return this.current?.linearRip() ?? 0n;
+    return this.scheduler.current?.linearRip() ?? 0n;
   }
 
   currentRip(): bigint {
-    return this.current?.processor.currentRip ?? 0n;
+    return this.scheduler.current?.processor.currentRip ?? 0n;
   }
 
   /** Stops the run after the current instruction (from a hook), or before the next slice. */
   requestStop(): void {
-    this.stopRequested = true;
-    this.current?.processor.yield();
+    this.scheduler.requestStop();
   }
 
   /**
@@ -634,161 +528,28 @@ export class Machine implements StampSource, InputTarget {
 
   private runCpus(maxInstructions: number, only: number | undefined, until: number): RunEnd {
     const wanted = only ?? -1;
-    if (wanted !== this.only) this.inputs.enter({ kind: "only", cpu: wanted });
+    if (wanted !== this.course.only) this.inputs.enter({ kind: "only", cpu: wanted });
     // After its end only an input, a reset, brings a machine back.
-    if (this.end !== undefined) this.inputs.takeDue();
-    // A guest that only faults retires nothing, and must not hold the host for it.
-    let left = maxInstructions;
+    if (this.course.end !== undefined) this.inputs.takeDue();
     this.inside = true;
     try {
-      for (;;) {
-        if (!this.dueRun && this.clock.nextDeadline() <= this.now()) {
-          this.dueRun = true;
-          this.clock.runDue(this.now());
-        }
-        const ended = this.takeEnd();
-        if (ended !== undefined) return ended;
-        if (this.inputs.replaying && this.inputs.takeDue()) continue;
-        if (left <= 0 || this.now() >= until) return { kind: "limit" };
-        const upcoming = this.inputs.upcoming;
-        const vcpu = this.pick();
-        if (vcpu === undefined) {
-          this.dueRun = false;
-          if (!this.skipIdle(Math.min(until, upcoming?.time ?? Infinity))) return { kind: "dead" };
-          continue;
-        }
-        const toDeadline = Math.min(this.clock.nextDeadline(), until) - this.now();
-        let budget = Math.min(this.only < 0 ? this.turns.budget : left, left, Math.max(1, toDeadline), MAX_SLICE);
-        if (upcoming !== undefined) {
-          const steps = upcoming.tried - this.position().tried;
-          vcpu.processor.stopAfterEvent = steps === 0;
-          budget = Math.min(budget, Math.max(1, steps));
-        }
-        const { attempted } = vcpu.processor;
-        const why = this.slice(vcpu, budget);
-        this.dueRun = false;
-        vcpu.processor.stopAfterEvent = false;
-        left -= vcpu.processor.attempted - attempted;
-        if (why === "debug" && this.end === undefined) {
-          this.stopRequested = false;
-          return { kind: "breakpoint", cpu: vcpu.index };
-        }
-      }
+      return this.scheduler.run(maxInstructions, until);
     } finally {
       this.inside = false;
-      this.flushSerial();
+      this.output.flush(this.hooks);
     }
-  }
-
-  private slice(vcpu: Vcpu, budget: number): SliceEnd {
-    this.current = vcpu;
-    this.currentStart = vcpu.retired;
-    const attempted = vcpu.processor.attempted;
-    this.sliceEnd = this.now() + budget;
-    this.slices++;
-    try {
-      return vcpu.processor.slice(budget);
-    } finally {
-      const done = vcpu.retired - this.currentStart;
-      this.current = undefined;
-      this.retiredBase += done;
-      if (done > 0) this.idleSince = -1;
-      this.sliceEnd = Infinity;
-      if (this.only >= 0) this.turns.ignore();
-      else this.turns.settle(vcpu.index, vcpu.processor.attempted - attempted, !vcpu.held && vcpu.processor.runnable);
-      if (this.serialBytes.length + this.consoleBytes.length + this.consoleOutput.length > 0) this.flushSerial();
-      this.jit?.poll();
-    }
-  }
-
-  /** The CPU whose turn it is, or the next runnable one after it. */
-  private pick(): Vcpu | undefined {
-    if (this.only >= 0) {
-      const vcpu = this.cpus[this.only];
-      return vcpu.processor.runnable ? vcpu : undefined;
-    }
-    const index = this.turns.pick((cpu) => !this.cpus[cpu].held && this.cpus[cpu].processor.runnable);
-    return index < 0 ? undefined : this.cpus[index];
-  }
-
-  /** Nobody can run: virtual time jumps to the next deadline. false: none will ever come, or nothing has happened for too long. */
-  private skipIdle(until: number): boolean {
-    const deadline = this.clock.nextDeadline();
-    if (deadline === Infinity) return false;
-    const considered = this.only < 0 ? this.cpus.filter((cpu) => !cpu.held) : [this.cpus[this.only]];
-    if (!this.sleeping && considered.every((cpu) => cpu.processor.hopeless)) return false;
-    const now = this.now();
-    if (this.idleSince < 0) this.idleSince = now;
-    else if (now - this.idleSince > IDLE_LIMIT) {
-      this.idleSince = -1;
-      return false;
-    }
-    this.idleNanoseconds += Math.max(0, Math.min(deadline, until) - now);
-    return true;
-  }
-
-  private takeEnd(): RunEnd | undefined {
-    if (this.end !== undefined) {
-      this.stopRequested = false;
-      return this.end;
-    }
-    if (this.resetRequested) {
-      this.resetRequested = false;
-      this.stopRequested = false;
-      return { kind: "reset" };
-    }
-    if (!this.stopRequested) return undefined;
-    this.stopRequested = false;
-    return { kind: "stop" };
   }
 
   private finish(end: RunEnd): void {
-    this.end = end;
+    this.course.end = end;
     this.requestStop();
-  }
-
-  private kicked(vcpu: Vcpu): void {
-    if (this.current === vcpu || vcpu.held || !vcpu.processor.runnable) return;
-    this.turns.call(vcpu.index, this.current !== undefined);
-    this.current?.processor.yield();
-  }
-
-  /** Whether another CPU than `vcpu` could run now. */
-  private othersCanRun(vcpu: Vcpu): boolean {
-    return this.cpus.some((other) => other !== vcpu && !other.held && other.processor.runnable);
-  }
-
-  /** PAUSE: a CPU that spins hands its turn to one that can run; alone, it only lets time go by, as much as real processors do. */
-  private paused(vcpu: Vcpu): void {
-    if (!this.othersCanRun(vcpu)) return this.linger(vcpu, PAUSE_NANOSECONDS);
-    this.turns.pass();
-    vcpu.processor.yield();
-  }
-
-  /** A port is read: on a real board that takes about a microsecond, which bounds how often a guest can poll. */
-  private portRead(): void {
-    const vcpu = this.current;
-    if (vcpu !== undefined && !this.othersCanRun(vcpu)) this.linger(vcpu, PORT_READ_NANOSECONDS);
-  }
-
-  /** Lets `nanoseconds` of virtual time go by inside an instruction, at most to the next deadline. */
-  private linger(vcpu: Vcpu, nanoseconds: number): void {
-    const deadline = this.clock.nextDeadline();
-    const skipped = Math.max(0, Math.min(nanoseconds, deadline - this.now()));
-    this.idleNanoseconds += skipped;
-    this.sliceEnd += skipped;
-    if (deadline < this.sliceEnd) vcpu.processor.yield();
-  }
-
-  private deadlineMoved(deadline: number): void {
-    if (this.current !== undefined && deadline < this.sliceEnd) this.current.processor.yield();
   }
 
   private monitorTriggered(cpu: number): void {
     const vcpu = this.cpus[cpu];
     if (vcpu.state.activity !== "mwait") return;
     vcpu.state.activity = "running";
-    this.kicked(vcpu);
+    this.scheduler.kicked(vcpu);
   }
 
   /** Stores to physical page `page`, or to any, must be looked at again. */
@@ -818,7 +579,7 @@ export class Machine implements StampSource, InputTarget {
   private outsideWrite(address: number, length: number): void {
     for (let at = address; at < address + length; at = at - (at % 4096) + 4096) {
       const chunk = Math.min(address + length, at - (at % 4096) + 4096) - at;
-      if (this.code.hasCode(Math.floor(at / 4096)) && this.code.written(at, chunk)) this.current?.processor.request();
+      if (this.code.hasCode(Math.floor(at / 4096)) && this.code.written(at, chunk)) this.scheduler.current?.processor.request();
       this.monitor.written(at, chunk);
     }
     if (!this.inside && this.inputs.recording) this.inputs.done({ kind: "memory", address, bytes: this.memory.read(address, length) });
@@ -930,22 +691,7 @@ export class Machine implements StampSource, InputTarget {
         this.cpus[request.cpu].apic.raiseSpurious();
         break;
     }
-    this.idleSince = -1;
     this.edited();
-  }
-
-  private flushSerial(): void {
-    if (this.consoleBytes.length > 0) {
-      const bytes = Uint8Array.from(this.consoleBytes);
-      this.consoleBytes = [];
-      this.hooks.debugConsole?.(bytes);
-    }
-    if (this.serialBytes.length > 0) {
-      const bytes = Uint8Array.from(this.serialBytes);
-      this.serialBytes = [];
-      this.hooks.serial?.(bytes);
-    }
-    for (const bytes of this.consoleOutput.splice(0)) this.hooks.console?.(bytes);
   }
 
   /** Every device, the I/O APIC among them; local APICs are with their CPUs. */
@@ -955,35 +701,12 @@ export class Machine implements StampSource, InputTarget {
 
   /** State of everything but RAM, canonical; at instruction boundaries only. */
   saveState(): State {
-    return {
-      cpus: this.cpus.map((cpu) => cpu.state.save()),
-      apics: this.cpus.map((cpu) => cpu.apic.save()),
-      bus: this.bus.save(),
-      ledger: this.ledger.save(),
-      frames: this.frames.save(),
-      devices: this.devices.map((device) => device.save()),
-      time: [this.retiredBase, this.idleNanoseconds, ...(this.turns.save() as number[])],
-      counts: this.cpus.map(({ processor }) => [processor.retired, processor.attempted, processor.taken]),
-      monitor: this.monitor.save().map(([cpu, line]) => [cpu, line]),
-    };
+    return saveState(this.parts);
   }
 
   /** State that `restoreMachine` takes over: `saveState` and what the course of events needs beside it. */
   saveMachine(): MachineState {
-    return {
-      state: this.saveState(),
-      course: {
-        idleSince: this.idleSince,
-        dueRun: this.dueRun,
-        only: this.only,
-        end: this.end ?? null,
-        resetRequested: this.resetRequested,
-        sleeping: this.sleeping,
-        stopRequested: this.stopRequested,
-        held: this.cpus.map((cpu) => cpu.held),
-      },
-      tlbs: this.cpus.map((cpu) => cpu.mmu.saveTlb()),
-    };
+    return saveMachineState(this.parts);
   }
 
   /**
@@ -991,52 +714,14 @@ export class Machine implements StampSource, InputTarget {
    * @throws UserError when the state is damaged or foreign
    */
   restoreMachine(saved: MachineState, pages: readonly number[]): void {
-    this.withoutTelling(() => this.takeOver(saved, pages));
-  }
-
-  private takeOver(saved: MachineState, pages: readonly number[]): void {
-    const state = new StateReader(saved.state, "the machine");
-    const lists = (key: string): readonly State[] => {
-      const list = state.list(key);
-      if (list.length === this.cpus.length) return list;
-      throw new UserError(`The saved state has ${list.length} CPUs, and the machine has ${this.cpus.length}.`, "state");
-    };
-    const devices = state.list("devices");
-    if (devices.length !== this.devices.length)
-      throw new UserError(`The saved state has ${devices.length} devices, and the machine has ${this.devices.length}.`, "state");
-    for (const page of pages) {
-      const physical = this.memory.physicalPage(page);
-      this.pageHashes.touched(page);
-      if (this.code.hasCode(physical)) this.code.dropPage(physical);
-    }
-    // Time first: devices arm their timers by it.
-    const [retired, idle, ...turns] = state.numbers("time");
-    this.retiredBase = retired;
-    this.idleNanoseconds = idle;
-    for (const [index, cpu] of lists("cpus").entries()) this.cpus[index].state.restore(cpu);
-    for (const [index, counts] of lists("counts").entries()) this.cpus[index].processor.restoreCounts(counts as readonly number[]);
-    this.bus.restore(state.raw("bus"));
-    for (const [index, device] of this.devices.entries()) device.restore(devices[index]);
-    for (const [index, apic] of lists("apics").entries()) this.cpus[index].apic.restore(apic);
-    // Interrupts that APICs ask for again while they are restored are no events.
-    this.ledger.restore(state.raw("ledger"));
-    this.frames.restore(state.raw("frames"));
-    this.monitor.restore(state.list("monitor") as readonly (readonly [number, number])[]);
-    this.turns.restore(turns);
-    const { course } = saved;
-    this.idleSince = course.idleSince;
-    this.dueRun = course.dueRun;
-    this.only = course.only;
-    this.end = course.end ?? undefined;
-    this.resetRequested = course.resetRequested;
-    this.sleeping = course.sleeping;
-    this.stopRequested = course.stopRequested;
-    for (const [index, vcpu] of this.cpus.entries()) {
-      vcpu.held = course.held[index] ?? false;
-      vcpu.system.debug.update();
-      vcpu.changed();
-      vcpu.mmu.restoreTlb(saved.tlbs[index]);
-    }
+    this.withoutTelling(() => {
+      for (const page of pages) {
+        const physical = this.memory.physicalPage(page);
+        this.pageHashes.touched(page);
+        if (this.code.hasCode(physical)) this.code.dropPage(physical);
+      }
+      restoreMachineState(this.parts, saved);
+    });
   }
 
   /** The content of RAM, without the holes of the physical address space; to be read only. */
@@ -1074,14 +759,14 @@ export class Machine implements StampSource, InputTarget {
   stats(): MachineStats {
     const usage = this.code.usage;
     return {
-      instructions: this.retiredBase,
+      instructions: this.course.retired,
       virtualTime: this.now(),
       blocksTranslated: this.code.translated,
       blocksAlive: usage.blocks,
       codeBytes: usage.bytes,
       codeFlushes: this.code.flushes,
       tlbMisses: this.cpus.reduce((sum, cpu) => sum + cpu.mmu.misses, 0),
-      slices: this.slices,
+      slices: this.scheduler.slices,
       jit: this.jit?.stats,
     };
   }

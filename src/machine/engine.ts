@@ -1,0 +1,56 @@
+import type { CodeCache } from "../tcg/codeCache";
+import { defaultJitOptions, eagerJitOptions, type GeneratedImports, Jit } from "../tcg/backend/jit";
+import { assembleInterpreter, type EngineHost, type RunFunction } from "../tcg/interpreter/interpreter";
+import type { EngineMemory } from "../tcg/memory";
+import { ReferenceInterpreter } from "../tcg/reference";
+import type { MachineConfiguration } from "./types";
+import type { Vcpu } from "./vcpu";
+
+/** Slots that the table of generated functions begins with. */
+const FUNCTION_SLOTS = 1024;
+
+/** What executes ops. */
+export interface Engine {
+  readonly run: RunFunction;
+  /** The translator; undefined where everything is interpreted. */
+  readonly jit: Jit | undefined;
+}
+
+/** Instantiates the engine: the emitted interpreter with or without translator, or the reference one for tests. Calls out go to the CPU that `current` gives. */
+export function makeEngine(
+  { engine, jit }: MachineConfiguration,
+  engineMemory: EngineMemory,
+  code: CodeCache,
+  current: () => Vcpu | undefined,
+): Engine {
+  const executing = (): Vcpu => {
+    const vcpu = current();
+    if (vcpu === undefined) throw new Error("generated code called out while no CPU executes");
+    return vcpu;
+  };
+  const host: EngineHost = {
+    helper: (id, a, b, lo, hi) => executing().system.helper(id, a, b, lo, hi),
+    load: (kind, lo, hi) => executing().mmu.load(kind, lo, hi),
+    store: (kind, lo, hi) => executing().mmu.store(kind, lo, hi),
+    segment: (op) => executing().system.segment(op),
+    fault: (fault) => executing().system.fault(fault),
+    divide: (op) => executing().system.divide(op),
+  };
+  if (engine === "reference") return { run: new ReferenceInterpreter(engineMemory, host).run, jit: undefined };
+  const module = new WebAssembly.Module(assembleInterpreter(engineMemory.pages));
+  const table = new WebAssembly.Table({ element: "anyfunc", initial: FUNCTION_SLOTS });
+  const { exports } = new WebAssembly.Instance(module, { env: { memory: engineMemory.memory, table, ...host } });
+  const run = exports["run"] as RunFunction;
+  if (engine === "interpreter") return { run, jit: undefined };
+  const imports: GeneratedImports = {
+    run,
+    helper: (id, a, b, lo, hi) => executing().system.helper(id, a, b, lo, hi),
+    hostAddress: (kind, lo, hi) => executing().mmu.hostAddress(kind, lo, hi),
+    getFlags: exports["getFlags"] as GeneratedImports["getFlags"],
+    setFlags: exports["setFlags"] as GeneratedImports["setFlags"],
+  };
+  const options = { ...(engine === "jit" ? eagerJitOptions : defaultJitOptions), ...jit };
+  const translator = new Jit(engineMemory, code, table, imports, options, () => performance.now());
+  code.generated = translator;
+  return { run, jit: translator };
+}

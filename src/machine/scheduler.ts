@@ -1,0 +1,215 @@
+import type { SliceEnd } from "../cpu/processor";
+import type { VirtualClock } from "../devices/clock";
+import type { Course } from "./course";
+import type { Inputs, Position } from "./inputs";
+import { Turns } from "./turns";
+import type { RunEnd } from "./types";
+import type { Vcpu } from "./vcpu";
+
+/** Guest instructions a CPU runs before the next one's turn. */
+export const DEFAULT_QUANTUM = 10_000;
+/** Nanoseconds of idle virtual time, with nothing but timers going by, after which a machine counts as dead. */
+const IDLE_LIMIT = 30e9;
+/** Virtual time that PAUSE takes on the only CPU that can run: delay loops cost the host a fraction of what they wait for. */
+const PAUSE_NANOSECONDS = 256;
+/** The same for reading an I/O port. */
+const PORT_READ_NANOSECONDS = 500;
+/** Bound of one slice: a host gets control back at least so often (instructions). */
+const MAX_SLICE = 100_000;
+
+/**
+ * Runs the CPUs of a machine in turns on its one timeline (adr "one timeline and kicks"). Virtual time is the number of instructions retired by all of them plus
+ * what was skipped while all were idle, in nanoseconds.
+ */
+export class Scheduler {
+  readonly turns: Turns;
+  /** CPU executing now, and what it had retired when its slice began. */
+  private executing: Vcpu | undefined;
+  private executingSince = 0;
+  private sliceEnd = Infinity;
+  private slicesRun = 0;
+  private cpus: readonly Vcpu[] = [];
+
+  /** `sliceDone` is called between slices. */
+  constructor(
+    cpus: number,
+    quantum: number | undefined,
+    private readonly course: Course,
+    private readonly clock: VirtualClock,
+    private readonly inputs: Inputs,
+    private readonly sliceDone: () => void,
+  ) {
+    this.turns = new Turns(cpus, quantum ?? DEFAULT_QUANTUM);
+  }
+
+  /** Completes construction: CPUs refer back to the scheduler. */
+  attach(cpus: readonly Vcpu[]): void {
+    this.cpus = cpus;
+  }
+
+  /** The CPU that executes; undefined between slices. */
+  get current(): Vcpu | undefined {
+    return this.executing;
+  }
+
+  /** Slices run since the machine was made. */
+  get slices(): number {
+    return this.slicesRun;
+  }
+
+  /** Instructions retired by all CPUs since the machine was made; exact inside an instruction, which does not count itself. */
+  instructions(): number {
+    const { executing, course } = this;
+    return executing === undefined ? course.retired : course.retired + executing.retired - this.executingSince;
+  }
+
+  /** Nanoseconds of virtual time. */
+  now(): number {
+    return this.instructions() + this.course.idleNanoseconds;
+  }
+
+  /** Where the machine stands; between runs only. */
+  position(): Position {
+    let tried = 0;
+    let taken = 0;
+    for (const { processor } of this.cpus) {
+      tried += processor.attempted;
+      taken += processor.taken;
+    }
+    return { tried, taken, time: this.now() };
+  }
+
+  /** Stops the run after the current instruction (from a hook), or before the next slice. */
+  requestStop(): void {
+    this.course.stopRequested = true;
+    this.executing?.processor.yield();
+  }
+
+  /** Runs until `maxInstructions` more were tried, virtual time reaches `until` (nanoseconds), or something ends the run. */
+  run(maxInstructions: number, until: number): RunEnd {
+    const { course } = this;
+    // A guest that only faults retires nothing, and must not hold the host for it.
+    let left = maxInstructions;
+    for (;;) {
+      if (!course.dueRun && this.clock.nextDeadline() <= this.now()) {
+        course.dueRun = true;
+        this.clock.runDue(this.now());
+      }
+      const ended = course.takeEnd();
+      if (ended !== undefined) return ended;
+      if (this.inputs.replaying && this.inputs.takeDue()) continue;
+      if (left <= 0 || this.now() >= until) return { kind: "limit" };
+      const upcoming = this.inputs.upcoming;
+      const vcpu = this.pick();
+      if (vcpu === undefined) {
+        course.dueRun = false;
+        if (!this.skipIdle(Math.min(until, upcoming?.time ?? Infinity))) return { kind: "dead" };
+        continue;
+      }
+      const toDeadline = Math.min(this.clock.nextDeadline(), until) - this.now();
+      let budget = Math.min(course.only < 0 ? this.turns.budget : left, left, Math.max(1, toDeadline), MAX_SLICE);
+      if (upcoming !== undefined) {
+        const steps = upcoming.tried - this.position().tried;
+        vcpu.processor.stopAfterEvent = steps === 0;
+        budget = Math.min(budget, Math.max(1, steps));
+      }
+      const { attempted } = vcpu.processor;
+      const why = this.slice(vcpu, budget);
+      course.dueRun = false;
+      vcpu.processor.stopAfterEvent = false;
+      left -= vcpu.processor.attempted - attempted;
+      if (why === "debug" && course.end === undefined) {
+        course.stopRequested = false;
+        return { kind: "breakpoint", cpu: vcpu.index };
+      }
+    }
+  }
+
+  private slice(vcpu: Vcpu, budget: number): SliceEnd {
+    const { course } = this;
+    this.executing = vcpu;
+    this.executingSince = vcpu.retired;
+    const attempted = vcpu.processor.attempted;
+    this.sliceEnd = this.now() + budget;
+    this.slicesRun++;
+    try {
+      return vcpu.processor.slice(budget);
+    } finally {
+      const done = vcpu.retired - this.executingSince;
+      this.executing = undefined;
+      course.retired += done;
+      if (done > 0) course.idleSince = -1;
+      this.sliceEnd = Infinity;
+      if (course.only >= 0) this.turns.ignore();
+      else this.turns.settle(vcpu.index, vcpu.processor.attempted - attempted, !vcpu.held && vcpu.processor.runnable);
+      this.sliceDone();
+    }
+  }
+
+  /** The CPU whose turn it is, or the next runnable one after it. */
+  private pick(): Vcpu | undefined {
+    const { only } = this.course;
+    if (only >= 0) {
+      const vcpu = this.cpus[only];
+      return vcpu.processor.runnable ? vcpu : undefined;
+    }
+    const index = this.turns.pick((cpu) => !this.cpus[cpu].held && this.cpus[cpu].processor.runnable);
+    return index < 0 ? undefined : this.cpus[index];
+  }
+
+  /** Nobody can run: virtual time jumps to the next deadline. false: none will ever come, or nothing has happened for too long. */
+  private skipIdle(until: number): boolean {
+    const { course } = this;
+    const deadline = this.clock.nextDeadline();
+    if (deadline === Infinity) return false;
+    const considered = course.only < 0 ? this.cpus.filter((cpu) => !cpu.held) : [this.cpus[course.only]];
+    if (!course.sleeping && considered.every((cpu) => cpu.processor.hopeless)) return false;
+    const now = this.now();
+    if (course.idleSince < 0) course.idleSince = now;
+    else if (now - course.idleSince > IDLE_LIMIT) {
+      course.idleSince = -1;
+      return false;
+    }
+    course.idleNanoseconds += Math.max(0, Math.min(deadline, until) - now);
+    return true;
+  }
+
+  /** An event waits at `vcpu`: it runs soon. */
+  kicked(vcpu: Vcpu): void {
+    if (this.executing === vcpu || vcpu.held || !vcpu.processor.runnable) return;
+    this.turns.call(vcpu.index, this.executing !== undefined);
+    this.executing?.processor.yield();
+  }
+
+  /** Whether another CPU than `vcpu` could run now. */
+  private othersCanRun(vcpu: Vcpu): boolean {
+    return this.cpus.some((other) => other !== vcpu && !other.held && other.processor.runnable);
+  }
+
+  /** PAUSE: a CPU that spins hands its turn to one that can run; alone, it only lets time go by, as much as real processors do. */
+  paused(vcpu: Vcpu): void {
+    if (!this.othersCanRun(vcpu)) return this.linger(vcpu, PAUSE_NANOSECONDS);
+    this.turns.pass();
+    vcpu.processor.yield();
+  }
+
+  /** A port is read: on a real board that takes about a microsecond, which bounds how often a guest can poll. */
+  portRead(): void {
+    const vcpu = this.executing;
+    if (vcpu !== undefined && !this.othersCanRun(vcpu)) this.linger(vcpu, PORT_READ_NANOSECONDS);
+  }
+
+  /** Lets `nanoseconds` of virtual time go by inside an instruction, at most to the next deadline. */
+  private linger(vcpu: Vcpu, nanoseconds: number): void {
+    const deadline = this.clock.nextDeadline();
+    const skipped = Math.max(0, Math.min(nanoseconds, deadline - this.now()));
+    this.course.idleNanoseconds += skipped;
+    this.sliceEnd += skipped;
+    if (deadline < this.sliceEnd) vcpu.processor.yield();
+  }
+
+  /** The next deadline is another one: the slice may have to end sooner. */
+  deadlineMoved(deadline: number): void {
+    if (this.executing !== undefined && deadline < this.sliceEnd) this.executing.processor.yield();
+  }
+}
