@@ -167,9 +167,9 @@ export class Machine implements StampSource, InputTarget {
       () => this.now(),
       (deadline) => this.scheduler.deadlineMoved(deadline),
     );
-    this.scheduler = new Scheduler(configuration.cpus, configuration.quantum, this.course, this.clock, this.inputs, () => {
+    this.scheduler = new Scheduler(configuration.cpus, configuration.quantum, this.course, this.clock, this.inputs, (instructions) => {
       this.output.flush(this.hooks);
-      this.jit?.poll();
+      this.jit?.poll(instructions);
     });
     this.ledger = new InterruptLedger(this);
     this.ledger.observe({

@@ -30,14 +30,14 @@ export class Scheduler {
   private slicesRun = 0;
   private cpus: readonly Vcpu[] = [];
 
-  /** `sliceDone` is called between slices. */
+  /** `sliceDone` is called between slices, with the instructions that the last one retired. */
   constructor(
     cpus: number,
     quantum: number | undefined,
     private readonly course: Course,
     private readonly clock: VirtualClock,
     private readonly inputs: Inputs,
-    private readonly sliceDone: () => void,
+    private readonly sliceDone: (instructions: number) => void,
   ) {
     this.turns = new Turns(cpus, quantum ?? DEFAULT_QUANTUM);
   }
@@ -107,7 +107,9 @@ export class Scheduler {
         continue;
       }
       const toDeadline = Math.min(this.clock.nextDeadline(), until) - this.now();
-      let budget = Math.min(course.only < 0 ? this.turns.budget : left, left, Math.max(1, toDeadline), MAX_SLICE);
+      // Turns matter only among several.
+      const alone = course.only >= 0 || (this.turns.extends && !this.othersCanRun(vcpu));
+      let budget = Math.min(alone ? left : this.turns.budget, left, Math.max(1, toDeadline), MAX_SLICE);
       if (upcoming !== undefined) {
         const steps = upcoming.tried - this.position().tried;
         vcpu.processor.stopAfterEvent = steps === 0;
@@ -142,7 +144,7 @@ export class Scheduler {
       this.sliceEnd = Infinity;
       if (course.only >= 0) this.turns.ignore();
       else this.turns.settle(vcpu.index, vcpu.processor.attempted - attempted, !vcpu.held && vcpu.processor.runnable);
-      this.sliceDone();
+      this.sliceDone(done);
     }
   }
 

@@ -42,6 +42,14 @@ export class Turns {
     return this.next === this.owner ? this.left : this.visitLeft;
   }
 
+  /**
+   * True when the CPU picked may run beyond its turn while no other can run: its next turns follow at once, and are settled as if they had been cut. The run must end when
+   * another CPU can.
+   */
+  get extends(): boolean {
+    return this.next === this.owner;
+  }
+
   /** The CPU to run now, or -1 when none can. */
   pick(runnable: (cpu: number) => boolean): number {
     if (runnable(this.next)) return this.next;
@@ -79,6 +87,7 @@ export class Turns {
     this.passing = false;
     if (cpu === this.owner) {
       this.left -= steps;
+      if (this.left < 0) this.follow(cpu);
       if (leaves || this.left <= 0) this.begin((cpu + 1) % this.cpus);
     } else {
       this.visitLeft -= steps;
@@ -93,6 +102,13 @@ export class Turns {
     this.owner = this.next = cpu;
     this.left = this.quantum;
     this.visitLeft = this.visits;
+  }
+
+  /** Of turns of `cpu` that followed each other: begins the one that it is in now, which is used up if it is at its end. */
+  private follow(cpu: number): void {
+    const beyond = -this.left % this.quantum;
+    this.begin(cpu);
+    this.left = beyond === 0 ? 0 : this.quantum - beyond;
   }
 
   private visit(cpu: number): void {

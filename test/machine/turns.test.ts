@@ -38,6 +38,26 @@ describe("turns", () => {
     assert.deepEqual(cut.save(), whole.save());
   });
 
+  test("of a CPU that runs alone may run into each other", () => {
+    const alone = (cpu: number): boolean => cpu === 1;
+    for (const steps of [9, 10, 11, 19, 20, 25, 30, 137]) {
+      for (const called of [false, true]) {
+        const whole = new Turns(3, 10);
+        whole.settle(whole.pick(alone), 3, true);
+        const cut = new Turns(3, 10);
+        cut.settle(cut.pick(alone), 3, true);
+        assert.ok(whole.pick(alone) === 1 && whole.extends);
+        if (called) whole.call(2, true);
+        whole.settle(1, steps, true);
+        for (let i = 0; i < steps; i++) {
+          if (called && i === steps - 1) cut.call(2, true);
+          cut.settle(cut.pick(alone), 1, true);
+        }
+        assert.deepEqual(whole.save(), cut.save(), `${steps} instructions`);
+      }
+    }
+  });
+
   test("a called CPU visits, and the turn's owner goes on with what it had left", () => {
     const turns = new Turns(3, 100);
     turns.call(2, true);

@@ -25,7 +25,7 @@ export interface GeneratedImports extends Pick<EngineHost, "helper"> {
 export interface JitOptions {
   /** Entries after which a block is hot. */
   readonly threshold: number;
-  /** Regions that are compiled together at once; fewer wait for `patience` polls. */
+  /** Regions that are compiled together at once; fewer wait for `patience` times POLL_INSTRUCTIONS. */
   readonly batch: number;
   readonly patience: number;
   /** Live modules after which everything generated is dropped. */
@@ -48,6 +48,10 @@ export interface JitStats {
   generateMilliseconds: number;
   compileMilliseconds: number;
 }
+
+/** Instructions that `patience` is counted in, and as how many a short slice counts. */
+const POLL_INSTRUCTIONS = 10_000;
+const MINIMUM_POLL = 2_000;
 
 interface GeneratedRegion extends Region {
   readonly slot: number;
@@ -118,9 +122,12 @@ export class Jit implements GeneratedCode {
     if (this.queue.length >= this.options.batch) this.compile();
   }
 
-  /** Called between slices: compiles what has waited long enough. */
-  poll(): void {
-    if (this.queue.length > 0 && ++this.waited >= this.options.patience) this.compile();
+  /** Called between slices of `instructions` each: compiles what has waited long enough. */
+  poll(instructions: number): void {
+    if (this.queue.length === 0) return;
+    // However little a slice does, it takes some of the host's time.
+    this.waited += Math.max(MINIMUM_POLL, instructions);
+    if (this.waited >= this.options.patience * POLL_INSTRUCTIONS) this.compile();
   }
 
   /** Generates and installs functions for all blocks that wait. */
