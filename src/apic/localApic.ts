@@ -5,23 +5,12 @@ import { ApicCommon, defaultApicBase, highestVector } from "./apicCommon";
 import type { TscSource } from "./apicTimer";
 import type { InterruptBus } from "./bus";
 import type { ApicCpu, InterruptSource, MisuseKind, TriggerMode } from "./events";
-import {
-  ApicBase,
-  EsrBit,
-  Lvt,
-  LvtBit,
-  Svr,
-  WrittenRegister,
-  decodeIcr,
-  decodeLvt,
-  lvtNames,
-  lvtReadOnly,
-  writtenRegisters,
-} from "./fields";
+import { ApicBase, EsrBit, Lvt, LvtBit, Svr, WrittenRegister, decodeLvt, lvtNames, lvtReadOnly, writtenRegisters } from "./fields";
 import type { InterruptMessage } from "./message";
 import type { InterruptLedger } from "./records";
 import { Reg, lvtMask, svrMask, x2apicMask, type ApicModel } from "./registerMap";
 import { hex } from "./registerViews";
+import { type Send, sendByIcr, type Sender, sendSelf } from "./sending";
 
 export interface LocalApicOptions {
   readonly cpu: ApicCpu;
@@ -463,7 +452,7 @@ export class LocalApic extends ApicCommon {
     const word = Number(value);
     if ((word & ~x2apicMask(register, this.model)) !== 0) return false;
     if (register !== Reg.selfIpi) return this.writeShared(register, word);
-    this.sendSelf(word & 0xff);
+    this.send(sendSelf(word & 0xff, this.sender));
     return true;
   }
 
@@ -496,71 +485,34 @@ export class LocalApic extends ApicCommon {
 
   // --- Sending ---
 
+  private get sender(): Sender {
+    return { apicId: this.apicId, cpuIndex: this.cpuIndex, x2apic: this.x2apicMode, model: this.model };
+  }
+
   /** A write of the ICR's low half, or of all of it in x2APIC mode. */
   private sendIpi(): void {
     this.writes.note(WrittenRegister.icr);
-    const icr = decodeIcr(this.icrLow, this.icrHigh, this.x2apicMode);
-    const message: InterruptMessage = {
-      source: "ipi",
-      mode: icr.mode === "reserved" ? (icr.modeCode === 7 ? "extint" : "fixed") : icr.mode,
-      vector: icr.mode === "nmi" || icr.mode === "smi" || icr.mode === "init" ? 0 : icr.vector,
-      trigger: "edge",
-      shorthand: icr.shorthand,
-      destinationMode: icr.destinationMode,
-      destination: icr.destination,
-      wide: this.x2apicMode,
-      src: this.apicId,
-      senderCpu: this.cpuIndex,
-    };
-    const error = icr.mode === "fixed" || icr.mode === "lowpri" ? this.illegalSend(icr.mode, icr.vector) : 0;
-    if (error !== 0) {
-      const reason = error === EsrBit.redirectableIpi ? "IPIs of lowest priority are not supported" : `vector ${hex(icr.vector)} below 16`;
-      this.bus.reject(message, reason);
-      this.raiseError(icr.shorthand === "self" && error === EsrBit.sendIllegalVector ? error | EsrBit.receiveIllegalVector : error);
-      return;
+    this.send(sendByIcr(this.icrLow, this.icrHigh, this.sender));
+  }
+
+  private send(send: Send): void {
+    switch (send.kind) {
+      case "message":
+        this.bus.deliver(send.message);
+        break;
+      case "refused":
+        this.bus.reject(send.message, send.reason);
+        if (send.errors !== 0) this.raiseError(send.errors);
+        break;
+      case "remote-read":
+        this.remoteRead(send.register, send.destination);
+        break;
     }
-    if (icr.mode === "reserved") {
-      if (icr.modeCode === 3 && this.model.remoteRead === true) return this.remoteRead(icr.vector, icr.destination);
-      return this.bus.reject(message, `delivery mode ${icr.modeCode} is reserved in ICR`);
-    }
-    if (icr.mode === "init" && !icr.assert && icr.trigger === "level")
-      return this.bus.reject(message, "INIT level de-assert: nothing is sent");
-    if ((icr.shorthand === "self" || icr.shorthand === "all") && icr.mode !== "fixed")
-      return this.bus.reject(message, `delivery mode ${icr.mode} is not valid with shorthand ${icr.shorthand}`);
-    this.deliver(message);
   }
 
-  /** SELF IPI register: a fixed, edge-triggered interrupt to this CPU. */
-  private sendSelf(vector: number): void {
-    const message: InterruptMessage = {
-      source: "ipi",
-      mode: "fixed",
-      vector,
-      trigger: "edge",
-      shorthand: "self",
-      destinationMode: "physical",
-      destination: this.apicId,
-      wide: true,
-      src: this.apicId,
-      senderCpu: this.cpuIndex,
-    };
-    if (vector >= 16) return this.deliver(message);
-    this.bus.reject(message, `vector ${hex(vector)} below 16`);
-    this.raiseError(EsrBit.sendIllegalVector | EsrBit.receiveIllegalVector);
-  }
-
-  private illegalSend(mode: "fixed" | "lowpri", vector: number): number {
-    if (mode === "lowpri" && this.model.lowestPriorityIpi === false) return EsrBit.redirectableIpi;
-    return vector < 16 ? EsrBit.sendIllegalVector : 0;
-  }
-
-  private deliver(message: InterruptMessage): void {
-    this.bus.deliver(message);
-  }
-
-  /** P6's remote read: `field` is the number of the register, bits 17:16 of the ICR tell the outcome. */
-  private remoteRead(field: number, destination: number): void {
-    const value = this.bus.findPhysical(destination)?.peek(field & 0x3f);
+  /** P6's remote read: bits 17:16 of the ICR tell the outcome. */
+  private remoteRead(register: number, destination: number): void {
+    const value = this.bus.findPhysical(destination)?.peek(register);
     this.remoteReadValue = value ?? 0;
     this.icrLow = (this.icrLow & ~0x30000) | (value === undefined ? 0 : 0x20000);
   }
