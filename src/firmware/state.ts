@@ -109,7 +109,7 @@ export function biosState(signature = 0x600): BootState {
     gprs: gprs({ rdx: BigInt(signature >>> 0) }),
     segments: {
       es: data,
-      cs: { selector: 0xf000, base: 0xffff0000n, limit: 0xffff, access: 0x9b },
+      cs: { selector: 0xf000, base: 0xffff0000n, limit: 0xffff, access: 0x93 },
       ss: data,
       ds: data,
       fs: data,

@@ -1,6 +1,7 @@
 import type { InterruptBus } from "../apic/bus";
 import type { IoApic } from "../apic/ioApic";
 import { CR0_ET, CS } from "../cpu/state";
+import { REAL_ACCESS } from "../cpu/system/descriptors";
 import { startTimerTicks } from "../devices/firmwareInit";
 import type { PcBoard } from "../devices/pcBoard";
 import type { PortSpace } from "../devices/ports";
@@ -79,7 +80,7 @@ export function wake(machine: Powered): void {
   const [bootstrap] = machine.cpus;
   const { state } = bootstrap;
   state.cr0 = CR0_ET;
-  state.setSegment(CS, (vector >>> 4) & 0xffff, BigInt((vector >>> 4) << 4), 0xffff, 0x9b);
+  state.setSegment(CS, (vector >>> 4) & 0xffff, BigInt((vector >>> 4) << 4), 0xffff, REAL_ACCESS);
   state.rip = BigInt(vector & 0xf);
   bootstrap.apic.setVirtualWire();
   bootstrap.changed();

@@ -90,8 +90,11 @@ export class DescriptorTables {
   }
 }
 
-/** Access rights of a data segment in real or virtual-8086 mode: present, writable, accessed; DPL 3 in V86. */
-export const realModeAccess = (code: boolean, dpl: number): number => 0x93 | (code ? AR_CODE : 0) | (dpl << 5);
+/**
+ * Access rights of every segment, CS as well, in real and virtual-8086 mode: present, writable data, accessed (SDM vol. 3, table "IA-32 and Intel 64 Processor States
+ * Following Power-up, Reset, or INIT"): programs write through CS. DPL 3 in V86.
+ */
+export const REAL_ACCESS = 0x93;
 export const V86_ACCESS = 0xf3;
 export const granular = (access: number): boolean => (access & AR_G) !== 0;
 

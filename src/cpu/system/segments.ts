@@ -20,7 +20,7 @@ import {
   TR,
 } from "../state";
 import { fail, type SystemContext } from "./context";
-import { canonical, type Descriptor, dplOf, isSystem, realModeAccess, typeOf, V86_ACCESS } from "./descriptors";
+import { canonical, type Descriptor, dplOf, isSystem, REAL_ACCESS, typeOf, V86_ACCESS } from "./descriptors";
 
 /** Segment register loads (SDM vol. 2, "MOV"; vol. 3, "Segment Loading Instructions in IA-32e Mode") and the checks on selectors. */
 export class Segments {
@@ -76,10 +76,10 @@ export class Segments {
   loadReal(segment: number, selector: number): void {
     const { state } = this.c;
     if (state.vm86) state.setSegment(segment, selector, BigInt(selector << 4), 0xffff, V86_ACCESS);
-    else if (segment === CS) state.setSegment(CS, selector, BigInt(selector << 4), state.limit[CS], realModeAccess(true, 0));
+    else if (segment === CS) state.setSegment(CS, selector, BigInt(selector << 4), state.limit[CS], REAL_ACCESS);
     else {
       const usable = (state.access[segment] & AR_UNUSABLE) === 0;
-      const access = usable ? (state.access[segment] & ~(AR_CODE | AR_CONFORMING)) | 0x93 : 0x93;
+      const access = usable ? (state.access[segment] & ~(AR_CODE | AR_CONFORMING)) | REAL_ACCESS : REAL_ACCESS;
       state.setSegment(segment, selector, BigInt(selector << 4), usable ? state.limit[segment] : 0xffff, access);
     }
   }

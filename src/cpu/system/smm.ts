@@ -1,5 +1,6 @@
-import { AR_UNUSABLE, CR0_EM, CR0_PE, CR0_PG, CR0_TS, CS, DS, ES, FS, GS, LDTR, SS, TR } from "../state";
+import { AR_G, AR_UNUSABLE, CR0_EM, CR0_PE, CR0_PG, CR0_TS, CS, DS, ES, FS, GS, LDTR, SS, TR } from "../state";
 import type { SystemContext } from "./context";
+import { REAL_ACCESS } from "./descriptors";
 
 /** Offset of the state save area from SMBASE. */
 const SAVE = 0x8000;
@@ -77,8 +78,8 @@ export class Smm {
     state.rflags = 2;
     state.rip = 0x8000n;
     state.cpl = 0;
-    for (const segment of [ES, SS, DS, FS, GS]) state.setSegment(segment, 0, 0n, 0xffffffff, 0x8093);
-    state.setSegment(CS, (state.smbase >>> 4) & 0xffff, BigInt(state.smbase >>> 0), 0xffffffff, 0x809b);
+    for (const segment of [ES, SS, DS, FS, GS]) state.setSegment(segment, 0, 0n, 0xffffffff, REAL_ACCESS | AR_G);
+    state.setSegment(CS, (state.smbase >>> 4) & 0xffff, BigInt(state.smbase >>> 0), 0xffffffff, REAL_ACCESS | AR_G);
     this.debugLoaded();
     this.c.flushAll();
   }

@@ -61,7 +61,7 @@ import { ControlRegisters } from "./controlRegisters";
 import type { CpuModel } from "./cpuModel";
 import { DebugRegisters } from "./debugRegisters";
 import { Delivery, externalEvent, nmiEvent, trapEvent } from "./delivery";
-import { DescriptorTables } from "./descriptors";
+import { DescriptorTables, REAL_ACCESS } from "./descriptors";
 import { FarTransfer } from "./farTransfer";
 import { FastCalls } from "./fastCalls";
 import { buildHelpers, type HelperFunction } from "./helperTable";
@@ -265,7 +265,7 @@ export class CpuSystem implements SystemContext {
   startup(page: number): boolean {
     const { state } = this;
     if (state.activity !== "wait-for-SIPI") return false;
-    state.setSegment(CS, page << 8, BigInt(page << 12), 0xffff, 0x9b);
+    state.setSegment(CS, page << 8, BigInt(page << 12), 0xffff, REAL_ACCESS);
     state.rip = 0n;
     state.activity = "running";
     return true;
@@ -282,8 +282,8 @@ export class CpuSystem implements SystemContext {
     state.cr4 = 0;
     state.efer = 0;
     state.cpl = 0;
-    state.setSegment(CS, 0xf000, 0xffff0000n, 0xffff, 0x9b);
-    for (const segment of [ES, SS, DS, FS, GS]) state.setSegment(segment, 0, 0n, 0xffff, 0x93);
+    state.setSegment(CS, 0xf000, 0xffff0000n, 0xffff, REAL_ACCESS);
+    for (const segment of [ES, SS, DS, FS, GS]) state.setSegment(segment, 0, 0n, 0xffff, REAL_ACCESS);
     state.setSegment(LDTR, 0, 0n, 0xffff, 0x82);
     state.setSegment(TR, 0, 0n, 0xffff, 0x8b);
     state.gdtrBase = state.idtrBase = 0n;
