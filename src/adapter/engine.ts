@@ -9,6 +9,7 @@ import { DisassemblyReader } from "../debugger/inspect/disassembly";
 import { Inspector } from "../debugger/inspect/inspector";
 import { readGuest, writeGuest } from "../debugger/inspect/memory";
 import { hex64 } from "../debugger/numbers";
+import { RecordExport } from "../debugger/records/recordExport";
 import type { GuestEnd, Stop } from "../debugger/stops";
 import type { DebugCpu } from "../debugger/target";
 import { activityText } from "../debugger/words";
@@ -21,6 +22,7 @@ import { interruptState } from "./interruptState";
 import type { LaunchAttributes } from "./protocol";
 import { RecordingFile } from "./recordingFile";
 import { timelinePage } from "./timelinePage";
+import { writeTextFile } from "./textFile";
 import type { EngineEvent, EngineMethod, EngineMethods, StopView, ThreadView } from "./rpc";
 
 type Handlers = { readonly [M in EngineMethod]: (args: EngineMethods[M]["args"]) => EngineMethods[M]["result"] };
@@ -314,6 +316,18 @@ export class Engine {
       guestWrite(machine, session.cpu(args.cpu), args);
       this.edited(undefined);
     },
+    exportRecords: ({ format, file, query, after }) => {
+      const exporter = new RecordExport(this.current.debugger, format, query);
+      if (file === undefined) return exporter.page(after);
+      let records = 0;
+      writeTextFile(file, function* () {
+        for (const page of exporter.pages()) {
+          records += page.records;
+          yield page.text;
+        }
+      });
+      return { records, text: undefined, next: undefined };
+    },
     serialInput: ({ bytes }) => this.current.debugger.machine.serialInput(bytes),
     gotoTargets: ({ path, line }) => {
       const places = this.current.debugger.symbols.lineBreakpoints(path, line);
@@ -355,7 +369,7 @@ export class Engine {
     const cpu = !session.isRunning && index === undefined ? inspector.cpuOf(frameId) : this.cpu(index);
     const number = (text: string): bigint =>
       session.isRunning ? toInteger(compile(parseExpression(text)).evaluate(session.scope(cpu))).value : inspector.number(text, frameId);
-    return { session, cpu, number };
+    return { session, cpu, number, writeFile: writeTextFile };
   }
 
   private thread(cpu: DebugCpu): ThreadView {
@@ -369,7 +383,13 @@ export class Engine {
     const { stop } = session;
     if (stop?.kind !== "event") throw new UserError("The machine did not stop on an event.");
     const record = stop.cause.kind === "interrupt" ? (session.machine.ledger.record(stop.cause.record.id) ?? stop.cause.record) : undefined;
-    return { filter: stop.filter, text: stop.text, lines: session.describeCause(stop.cause), record };
+    const senderStack = record === undefined ? [] : session.senderLines(record);
+    return {
+      filter: stop.filter,
+      text: stop.text,
+      lines: session.describeCause(stop.cause),
+      record: senderStack.length === 0 ? record : { ...record, senderStack },
+    };
   }
 }
 

@@ -67,6 +67,7 @@ function createMachine(attributes: LaunchAttributes, storage: Storage): Machine 
       ...(attributes.quantum === undefined ? {} : { quantum: attributes.quantum }),
       ...(attributes.cpuModel === undefined ? {} : { cpuModel: attributes.cpuModel }),
       seed: attributes.seed ?? launchDefaults.seed,
+      ...(attributes.interruptRecords === undefined ? {} : { interruptRecords: attributes.interruptRecords }),
       // A PCI function that sends an MSI on demand: the bundled guest shows one by it, and no driver of others claims it.
       devices: ["msi-test"],
       ...storage,

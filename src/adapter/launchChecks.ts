@@ -92,6 +92,7 @@ const checks: Readonly<Record<Exclude<keyof LaunchAttributes, "program">, Check>
     engines.some((engine) => engine === value) ? undefined : `must be one of ${engines.join(", ")}, not ${JSON.stringify(value)}`,
   quantum: whole(1, 1_000_000_000, " (instructions)"),
   seed: whole(0, 0xffff_ffff),
+  interruptRecords: whole(64, 1_000_000, " (records)"),
   pace: flag,
   record: (value) => (typeof value === "string" && value !== "" ? undefined : "must be the path of a file"),
 };

@@ -37,6 +37,8 @@ export interface LaunchAttributes {
   seed?: number;
   /** Holds virtual time back to the wall clock while the guest idles. */
   pace?: boolean;
+  /** Records of interrupts kept, the newest. */
+  interruptRecords?: number;
   /** File to write the log of outside inputs to. */
   record?: string;
   /**

@@ -1,5 +1,7 @@
 // What the session says to the engine in its worker and back. Everything is plain data; addresses are bigints, as structured clones
 // keep them exact.
+import type { RecordQuery } from "../apic/records";
+import type { ExportFormat } from "../debugger/records/recordExport";
 import type { FilterSpec, FilterStatus } from "../debugger/eventFilters";
 import type { CodeBreakpointStatus, FunctionRequest, InstructionRequest, LineRequest } from "../debugger/codeBreakpoints";
 import type { FrameView, ScopeView, VariableView } from "../debugger/inspect/inspector";
@@ -84,6 +86,10 @@ export interface EngineMethods {
   command: { args: { line: string; frameId: number | undefined; cpu: number | undefined }; result: CommandView | undefined };
   completeCommand: { args: { before: string; frameId: number | undefined }; result: string[] };
   guestWrite: { args: GuestWrite; result: void };
+  exportRecords: {
+    args: { format: ExportFormat; file: string | undefined; query: RecordQuery; after: number };
+    result: { records: number; text: string | undefined; next: number | undefined };
+  };
   serialInput: { args: { bytes: Uint8Array }; result: void };
   gotoTargets: { args: { path: string; line: number }; result: { address: bigint; line: number }[] };
   goto: { args: { cpu: number; address: bigint }; result: void };

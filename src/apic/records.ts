@@ -44,6 +44,8 @@ export interface RecordQuery {
   readonly to?: number;
   /** Only records older than this id: for the next page of a long list. */
   readonly before?: number;
+  /** Only records newer than this id; `limit` then takes the oldest of them: for reading on from where a page ended. */
+  readonly after?: number;
   /** At most so many, the newest; 100 if left out. */
   readonly limit?: number;
 }
@@ -296,10 +298,16 @@ export class InterruptLedger {
     const limit = query.limit ?? 100;
     const found: InterruptRecord[] = [];
     const newest = Math.min(this.nextId, query.before ?? this.nextId) - 1;
-    for (let id = newest; id > 0 && id >= this.nextId - this.store.capacity && found.length < limit; id--) {
+    const oldest = Math.max(1, this.nextId - this.store.capacity);
+    const take = (id: number): void => {
       const slot = this.store.slotOf(id);
       if (slot >= 0 && this.store.matches(slot, query)) found.push(this.store.record(slot));
+    };
+    if (query.after !== undefined) {
+      for (let id = Math.max(oldest, query.after + 1); id <= newest && found.length < limit; id++) take(id);
+      return found;
     }
+    for (let id = newest; id >= oldest && found.length < limit; id--) take(id);
     return found.reverse();
   }
 

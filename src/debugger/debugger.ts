@@ -1,4 +1,4 @@
-import type { InterruptEvent, InterruptStorm } from "../apic/events";
+import type { InterruptEvent, InterruptRecord, InterruptStorm } from "../apic/events";
 import { CS, FLAG_IF } from "../cpu/state";
 import type { DeliveredEvent } from "../cpu/system/context";
 import { UserError } from "../machine/errors";
@@ -15,6 +15,7 @@ import { Injections } from "./injections";
 import { LintList, lintText, type Lint } from "./lints/lint";
 import { LintWatch } from "./lints/lintWatch";
 import { currentInstruction, type Disassembler } from "./instructions";
+import { SenderStacks, senderLines } from "./senderStacks";
 import { StackWalker, type StackEntry } from "./stack";
 import { Stepper, type Outcome, type StepHost, type StepRequest } from "./stepper";
 import { causeLines, type EventCause, type GuestEnd, type Stop } from "./stops";
@@ -60,6 +61,7 @@ export class Debugger implements StepHost {
   readonly exceptions: ExceptionLog;
   readonly injections: Injections;
   readonly lints: LintList;
+  readonly senderStacks: SenderStacks;
   /** The stop that the machine stands at; undefined while it runs. */
   stop: Stop | undefined;
   /** Counts the stops. */
@@ -105,6 +107,7 @@ export class Debugger implements StepHost {
     this.stack = new StackWalker(symbols);
     this.exceptions = new ExceptionLog(machine.cpus.length);
     this.injections = new Injections(machine);
+    this.senderStacks = new SenderStacks(symbols, machine.cpus);
     this.counts = new EventCounts(machine.cpus.length);
     this.lints = new LintList(machine, (lint, isNew) => this.lint(lint, isNew));
     this.lintWatch = new LintWatch(machine, this.lints);
@@ -115,6 +118,7 @@ export class Debugger implements StepHost {
     machine.followInterruptFlag(true);
     machine.hooks = {
       interrupt: (event) => {
+        this.senderStacks.interrupt(event);
         this.interrupt(event);
         this.lintWatch.interrupt(event);
         this.budgets.interrupt(event);
@@ -465,7 +469,12 @@ export class Debugger implements StepHost {
   describeCause(cause: EventCause): string[] {
     const current: EventCause =
       cause.kind === "interrupt" ? { kind: "interrupt", record: this.machine.ledger.record(cause.record.id) ?? cause.record } : cause;
-    return causeLines(current, this.symbolOf);
+    return causeLines(current, this.symbolOf, current.kind === "interrupt" ? this.senderLines(current.record) : []);
+  }
+
+  /** The stack of whoever sent an interrupt, innermost function first; empty for what no instruction sent. */
+  senderLines(record: InterruptRecord): string[] {
+    return senderLines(this.senderStacks.of(record), this.symbols);
   }
 
   /** The stack of a CPU, with the interrupts and exceptions that its handlers serve between the functions. */

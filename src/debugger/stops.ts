@@ -45,13 +45,17 @@ function stageLine(stamp: StageStamp, symbolOf: SymbolOf): string {
   return `${stamp.stage.padEnd(8)} instruction ${String(stamp.instruction).padStart(12)}  ${milliseconds(stamp.time).padStart(16)}  ${where}`;
 }
 
-/** The whole record of an interrupt: what it is, then one line for each stage so far. */
-export function recordLines(record: InterruptRecord, symbolOf: SymbolOf): string[] {
+/** The whole record of an interrupt: what it is, then one line for each stage so far, under the first the stack of its sender. */
+export function recordLines(record: InterruptRecord, symbolOf: SymbolOf, senderStack: readonly string[] = []): string[] {
   const shorthand = record.shorthand === "none" ? "" : `, shorthand ${record.shorthand}`;
   const lines = [
     `id ${record.id} (send ${record.sendId}), source ${record.source}, mode ${record.mode}, vector ${hex(record.vector, 2)}, ` +
       `src ${record.src}, dst ${record.dst}, trigger ${record.trigger}${shorthand}`,
-    ...record.stages.map((stamp) => stageLine(stamp, symbolOf)),
+    ...record.stages.flatMap((stamp) =>
+      stamp.stage === "send"
+        ? [stageLine(stamp, symbolOf), ...senderStack.slice(1).map((line) => `           called from ${line}`)]
+        : [stageLine(stamp, symbolOf)],
+    ),
   ];
   if (record.coalescedInto !== undefined) lines.push(`coalesced with interrupt ${record.coalescedInto}, which was already pending`);
   if (record.dropReason !== undefined) lines.push(`dropped: ${record.dropReason}`);
@@ -67,10 +71,10 @@ export function lintLines(lint: Lint, symbolOf: SymbolOf): string[] {
 }
 
 /** Everything known about a stop on an event, for people. */
-export function causeLines(cause: EventCause, symbolOf: SymbolOf): string[] {
+export function causeLines(cause: EventCause, symbolOf: SymbolOf, senderStack: readonly string[] = []): string[] {
   switch (cause.kind) {
     case "interrupt":
-      return recordLines(cause.record, symbolOf);
+      return recordLines(cause.record, symbolOf, senderStack);
     case "exception":
       return [describeException(cause.event, symbolOf)];
     case "lint":

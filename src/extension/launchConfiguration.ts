@@ -93,6 +93,7 @@ const checks: Readonly<Record<Exclude<keyof LaunchAttributes, "program" | "works
   quantum: whole(1, 1_000_000_000, " (instructions)"),
   seed: whole(0, 0xffff_ffff),
   pace: flag,
+  interruptRecords: whole(64, 1_000_000, " (records)"),
   record: text,
 };
 

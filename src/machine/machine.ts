@@ -171,7 +171,8 @@ export class Machine implements StampSource, InputTarget {
       this.output.flush(this.hooks);
       this.jit?.poll(instructions);
     });
-    this.ledger = new InterruptLedger(this);
+    const { interruptRecords } = configuration;
+    this.ledger = new InterruptLedger(this, interruptRecords === undefined ? {} : { capacity: interruptRecords });
     this.ledger.observe({
       interruptEvent: (event) => this.hooks.interrupt?.(event),
       interruptStorm: (storm) => this.hooks.storm?.(storm),

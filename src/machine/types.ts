@@ -21,6 +21,8 @@ export interface MachineConfiguration {
    * the same run.
    */
   readonly engine?: "auto" | "jit" | "interpreter" | "reference";
+  /** Records of interrupts kept, at least 64; default 65,536. About 300 bytes each. */
+  readonly interruptRecords?: number;
   /** When the translator acts; for tests. */
   readonly jit?: Partial<JitOptions>;
   /** Wall-clock time at power-on, in milliseconds since 1970; default a fixed date. */

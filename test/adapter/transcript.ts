@@ -14,6 +14,7 @@ export function normalise(text: string): string {
     .replace(/\d+\.\d{6} ms/g, "T ms")
     .replace(/0x[0-9a-f]{16}\b/g, "ADDRESS")
     .replace(/>\s+\((\w+\.\w+):\d+\)/g, "> ($1)")
+    .replace(/(called from \S+?)(?:\+0x[0-9a-f]+)? \((\w+\.\w+):\d+\)/g, "$1 ($2)")
     .replace(/\+0x[0-9a-f]+>/g, "+X>");
 }
 

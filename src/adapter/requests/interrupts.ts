@@ -1,7 +1,20 @@
 import { InvalidatedEvent } from "@vscode/debugadapter";
 import { UserError } from "../../machine/errors";
+import { modes, sources, stages } from "../../apic/recordStore";
+import type { RecordQuery } from "../../apic/records";
+import { exportFormats, formatOf } from "../../debugger/records/recordExport";
+import type { Args } from "../arguments";
 import type { HandlerTable } from "../context";
-import { interruptStateRequest } from "../protocol";
+import { interruptStateRequest, maximumCpus } from "../protocol";
+
+/** An argument that is one of some words; undefined when it is left out. */
+function oneOf<T extends string>(args: Args, name: string, words: readonly T[]): T | undefined {
+  const given = args.optionalText(name);
+  const found = words.find((word) => word === given);
+  if (given !== undefined && found === undefined)
+    throw new UserError(`The argument "${name}" must be one of ${words.join(", ")}, not ${JSON.stringify(given)}.`, name);
+  return found;
+}
 
 const sizes = [1, 2, 4, 8] as const;
 
@@ -26,6 +39,34 @@ export const interruptRequests: HandlerTable = {
     if (said === undefined) throw new UserError(`"${line.trim()}" is no command; "help" lists them.`, "command");
     if (said.changed && client.invalidatedEvents) after(() => sendEvent(new InvalidatedEvent(["variables", "stacks"])));
     return { text: said.text, data: said.data };
+  },
+
+  /**
+   * Records for other programs: {format?: "json" | "perfetto", file?} and, to choose among them, {cpu?, vector?, source?, mode?, stage?, from?, to?, last?}. Written to
+   * the file, or answered in pages: {text, records, next?}, where `next` is the `after` of the request for the next page.
+   */
+  "apicscope/exportRecords": async (args, { call }) => {
+    const file = args.optionalText("file");
+    const format = oneOf(args, "format", exportFormats) ?? formatOf(file ?? "");
+    const query: { -readonly [K in keyof RecordQuery]: RecordQuery[K] } = {};
+    const cpu = args.optionalWhole("cpu", 0, maximumCpus - 1);
+    const vector = args.optionalWhole("vector", 0, 255);
+    const from = args.optionalWhole("from");
+    const to = args.optionalWhole("to");
+    const limit = args.optionalWhole("last", 1);
+    const source = oneOf(args, "source", sources);
+    const mode = oneOf(args, "mode", modes);
+    const stage = oneOf(args, "stage", stages);
+    if (cpu !== undefined) query.cpu = cpu;
+    if (vector !== undefined) query.vector = vector;
+    if (from !== undefined) query.from = from;
+    if (to !== undefined) query.to = to;
+    if (limit !== undefined) query.limit = limit;
+    if (source !== undefined) query.source = source;
+    if (mode !== undefined) query.mode = mode;
+    if (stage !== undefined) query.stage = stage;
+    const { records, text, next } = await call("exportRecords", { format, file, query, after: args.optionalWhole("after") ?? 0 });
+    return { records, ...(file === undefined ? { text } : { file }), ...(next === undefined ? {} : { next }) };
   },
 
   /** Bytes for the guest's serial port: {text} or {data} in base64. */

@@ -9,6 +9,8 @@ export interface CommandContext {
   readonly cpu: DebugCpu;
   /** Evaluates an expression to a number, as seen from the frame in focus. Throws a UserError. */
   number(text: string): bigint;
+  /** Writes a text file of the host, piece by piece. Throws a UserError when it cannot. Undefined where there are no files. */
+  readonly writeFile?: ((file: string, pieces: () => Iterable<string>) => void) | undefined;
 }
 
 export interface CommandResult {
@@ -29,6 +31,8 @@ export interface Command {
   readonly summary: string;
   /** More, for `help NAME`. */
   readonly details?: string;
+  /** Its first argument is a file, whose path may begin with a slash. */
+  readonly takesFile?: boolean;
   /** Words that may come as the last of `words`. */
   complete?(words: readonly string[], context: CommandContext): readonly string[];
   run(args: CommandArguments, context: CommandContext): CommandResult;

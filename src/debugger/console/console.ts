@@ -26,6 +26,8 @@ function commandOf(line: string): { command: Command | "help"; rest: string } | 
   const match = /^\s*([a-z]+)(?:\s+(.*))?$/s.exec(line);
   if (match === null) return undefined;
   const rest = (match[2] as string | undefined) ?? "";
+  const named = byName.get(match[1]);
+  if (named?.takesFile === true && /^\S+\/|^\/\S/.test(rest)) return { command: named, rest };
   if (/^([-+*/%&|^<>=!?.,]|\[)/.test(rest) && !/^-?\w/.test(rest)) return undefined;
   if (match[1] === "help") return { command: "help", rest };
   const command = byName.get(match[1]);

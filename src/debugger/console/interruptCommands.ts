@@ -5,7 +5,8 @@ import { UserError } from "../../machine/errors";
 import { whyLines, whyNotDelivered } from "../diagnosis/why";
 import { hex } from "../numbers";
 import { recordLines } from "../stops";
-import type { Command, CommandContext } from "./command";
+import { formatOf, RecordExport } from "../records/recordExport";
+import type { Command, CommandArguments, CommandContext } from "./command";
 
 const cpuWords = ({ session }: CommandContext): string[] => session.machine.cpus.map((cpu) => `cpu${cpu.index}`);
 
@@ -33,30 +34,60 @@ function recordLine(record: InterruptRecord, { session }: CommandContext): strin
 
 const keywords = ["last", "from", "to", ...sources, ...modes, ...stages] as const;
 
+/** Takes the words that choose records, to the end of the line. `limit` holds where none is given; undefined: no limit. */
+function recordQuery(args: CommandArguments, limit: number | undefined): RecordQuery {
+  const query: { -readonly [K in keyof RecordQuery]: RecordQuery[K] } = limit === undefined ? {} : { limit };
+  for (let word = args.peek(); word !== undefined; word = args.peek()) {
+    const cpu = args.optionalCpu();
+    const name = word.toLowerCase();
+    if (cpu !== undefined) query.cpu = cpu.index;
+    else if (args.accept("vector")) query.vector = args.vector();
+    else if (args.accept("last")) query.limit = Number(args.number("the number of records", 1n, 1_000_000n));
+    else if (args.accept("from")) query.from = Number(args.number("the instruction", 0n, 1n << 53n));
+    else if (args.accept("to")) query.to = Number(args.number("the instruction", 0n, 1n << 53n));
+    else if (sources.some((source) => source === name)) query.source = args.word("source") as InterruptSource;
+    else if (modes.some((mode) => mode === name)) query.mode = args.word("mode") as DeliveryMode;
+    else if (stages.some((stage) => stage === name)) query.stage = args.word("stage") as Stage;
+    else query.vector = args.vector();
+  }
+  return query;
+}
+
+const queryUsage = "[vector V] [cpuN] [SOURCE] [MODE] [STAGE] [from INSTRUCTION] [to INSTRUCTION] [last N]";
+const queryDetails = `SOURCE is one of ${sources.join(", ")}; MODE one of ${modes.join(", ")}; STAGE, the stage that was reached, one of ${stages.join(", ")}.`;
+
 const records: Command = {
   name: "records",
-  usage: "[vector V] [cpuN] [SOURCE] [MODE] [STAGE] [from INSTRUCTION] [to INSTRUCTION] [last N]",
+  usage: queryUsage,
   summary: "the interrupts so far, oldest first: the last 20, or those that match",
-  details: `SOURCE is one of ${sources.join(", ")}; MODE one of ${modes.join(", ")}; STAGE, the stage that was reached, one of ${stages.join(", ")}.`,
+  details: queryDetails,
   complete: (_words, context) => ["vector", ...keywords, ...cpuWords(context)],
   run: (args, context) => {
-    const query: { -readonly [K in keyof RecordQuery]: RecordQuery[K] } = { limit: 20 };
-    for (let word = args.peek(); word !== undefined; word = args.peek()) {
-      const cpu = args.optionalCpu();
-      const name = word.toLowerCase();
-      if (cpu !== undefined) query.cpu = cpu.index;
-      else if (args.accept("vector")) query.vector = args.vector();
-      else if (args.accept("last")) query.limit = Number(args.number("the number of records", 1n, 100_000n));
-      else if (args.accept("from")) query.from = Number(args.number("the instruction", 0n, 1n << 53n));
-      else if (args.accept("to")) query.to = Number(args.number("the instruction", 0n, 1n << 53n));
-      else if (sources.some((source) => source === name)) query.source = args.word("source") as InterruptSource;
-      else if (modes.some((mode) => mode === name)) query.mode = args.word("mode") as DeliveryMode;
-      else if (stages.some((stage) => stage === name)) query.stage = args.word("stage") as Stage;
-      else query.vector = args.vector();
-    }
-    const found = context.session.machine.ledger.records(query);
+    const found = context.session.machine.ledger.records(recordQuery(args, 20));
     const text = found.length === 0 ? "no interrupts match" : found.map((record) => recordLine(record, context)).join("\n");
     return { text, data: found };
+  },
+};
+
+const exportRecords: Command = {
+  name: "export",
+  takesFile: true,
+  usage: `FILE ${queryUsage}`,
+  summary: "writes interrupts to a file: a trace for Perfetto where its name ends in .json, else lines of JSON",
+  details: `Without more, all that are kept. ${queryDetails}`,
+  complete: (words, context) => (words.length > 1 ? ["vector", ...keywords, ...cpuWords(context)] : []),
+  run: (args, { session, writeFile }) => {
+    const file = args.word("the file").replace(/^(["'])(.*)\1$/, "$2");
+    if (writeFile === undefined) throw args.mistake("files cannot be written from here");
+    const exporter = new RecordExport(session, formatOf(file), recordQuery(args, undefined));
+    let count = 0;
+    writeFile(file, function* () {
+      for (const page of exporter.pages()) {
+        count += page.records;
+        yield page.text;
+      }
+    });
+    return { text: `${count} interrupts written to ${file}` };
   },
 };
 
@@ -68,7 +99,9 @@ const record: Command = {
     const id = Number(args.number("the record's id", 1n, 1n << 53n));
     const found = session.machine.ledger.record(id);
     if (found === undefined) throw new UserError(`There is no interrupt ${id}, or it was forgotten: only the newest are kept.`, "record");
-    return { text: [session.names.record(found), ...recordLines(found, session.symbolOf)].join("\n"), data: found };
+    const senderStack = session.senderLines(found);
+    const lines = [session.names.record(found), ...recordLines(found, session.symbolOf, senderStack)];
+    return { text: lines.join("\n"), data: { ...found, ...(senderStack.length === 0 ? {} : { senderStack }) } };
   },
 };
 
@@ -86,4 +119,4 @@ const pins: Command = {
   },
 };
 
-export const interruptCommands: readonly Command[] = [why, records, record, pins];
+export const interruptCommands: readonly Command[] = [why, records, record, exportRecords, pins];

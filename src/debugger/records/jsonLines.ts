@@ -22,8 +22,8 @@ export function eventLine(event: InterruptEvent): string {
   })}\n`;
 }
 
-/** A whole record as one line of JSON, with all its stages. */
-export function recordLine(record: InterruptRecord): string {
+/** A whole record as one line of JSON, with all its stages and the stack of its sender, innermost function first. */
+export function recordLine(record: InterruptRecord, senderStack: readonly string[] = []): string {
   const stages = record.stages.map((stamp) => ({ ...stamp, rip: `0x${stamp.rip.toString(16)}` }));
-  return `${JSON.stringify({ ...record, stages })}\n`;
+  return `${JSON.stringify({ ...record, stages, ...(senderStack.length === 0 ? {} : { senderStack }) })}\n`;
 }

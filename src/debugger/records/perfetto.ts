@@ -48,13 +48,13 @@ export class PerfettoWriter {
   }
 
   /** The record as it stands: a bar for its handler, an arrow from its sender, a mark where it was lost. */
-  events(record: InterruptRecord): TraceEvent[] {
+  events(record: InterruptRecord, senderStack: readonly string[] = []): TraceEvent[] {
     const at = (stage: StageStamp["stage"]): StageStamp | undefined => record.stages.find((stamp) => stamp.stage === stage);
     const send = at("send");
     if (send === undefined) return [];
     const target = this.cpus.find((cpu) => cpu.apicId === record.dst)?.index ?? -1;
     const text = this.names.record(record);
-    const args = this.details(record);
+    const args = { ...this.details(record), ...(senderStack.length === 0 ? {} : { senderStack }) };
     const sender = lane(send.cpu);
     const drop = at("drop");
     const deliver = at("deliver");
