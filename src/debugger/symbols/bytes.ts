@@ -1,4 +1,5 @@
 import { UserError } from "../../machine/errors";
+import { toSource, type ByteSource } from "./source";
 
 const utf8 = new TextDecoder();
 
@@ -7,20 +8,25 @@ const utf8 = new TextDecoder();
  * and the part that is damaged, so no caller needs checks of its own. Offsets are plain numbers (file sizes), addresses bigint.
  */
 export class ByteReader {
-  private readonly view: DataView;
+  private readonly source: ByteSource;
+  /** What of the source is at hand: its bytes, a view of them, and the offset of the first. */
+  private bytes: Uint8Array;
+  private view: DataView;
+  private start: number;
   readonly end: number;
 
-  /** Reads `bytes` from `pos` up to `end` (both offsets into `bytes`); `file` and `what` name it in errors. */
+  /** Reads `source` from `pos` up to `end` (both offsets into it); `file` and `what` name it in errors. */
   constructor(
-    readonly bytes: Uint8Array,
+    source: Uint8Array | ByteSource,
     readonly file: string,
     readonly what: string,
     public pos = 0,
-    end = bytes.length,
+    end = Infinity,
   ) {
-    this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    this.end = Math.min(end, bytes.length);
+    this.source = toSource(source);
+    this.end = Math.min(end, this.source.size);
     if (!(pos >= 0 && pos <= this.end)) this.damaged(`offset ${hex(pos)} lies outside it`);
+    ({ bytes: this.bytes, view: this.view, start: this.start } = this.source.window(pos, Math.min(1, this.end - pos)));
   }
 
   /** The error for malformed content here: `why` completes "FILE is damaged: WHAT ...". */
@@ -30,47 +36,61 @@ export class ByteReader {
 
   /** A second cursor over the same bytes, from `pos` to `end`. */
   at(pos: number, end = this.end): ByteReader {
-    return new ByteReader(this.bytes, this.file, this.what, pos, Math.min(end, this.end));
+    return new ByteReader(this.source, this.file, this.what, pos, Math.min(end, this.end));
   }
 
   get atEnd(): boolean {
     return this.pos >= this.end;
   }
 
+  /** Takes `size` bytes and returns where they begin in {@link bytes}. */
   private take(size: number): number {
     const at = this.pos;
     if (!(size >= 0 && size <= this.end - at)) this.damaged(`it ends at ${hex(this.end)}, before the ${size} bytes expected at ${hex(at)}`);
     this.pos = at + size;
-    return at;
+    const index = at - this.start;
+    return index >= 0 && index + size <= this.bytes.length ? index : this.load(at, size);
+  }
+
+  private load(at: number, size: number): number {
+    ({ bytes: this.bytes, view: this.view, start: this.start } = this.source.window(at, size));
+    return at - this.start;
   }
 
   skip(size: number): void {
-    this.take(size);
+    const at = this.pos;
+    if (!(size >= 0 && size <= this.end - at)) this.damaged(`it ends at ${hex(this.end)}, before the ${size} bytes expected at ${hex(at)}`);
+    this.pos = at + size;
   }
 
   u8(): number {
-    return this.bytes[this.take(1)];
+    const index = this.take(1);
+    return this.bytes[index];
   }
 
   s8(): number {
-    return this.view.getInt8(this.take(1));
+    const index = this.take(1);
+    return this.view.getInt8(index);
   }
 
   u16(): number {
-    return this.view.getUint16(this.take(2), true);
+    const index = this.take(2);
+    return this.view.getUint16(index, true);
   }
 
   u24(): number {
-    const at = this.take(3);
-    return this.view.getUint16(at, true) | (this.bytes[at + 2] << 16);
+    const index = this.take(3);
+    return this.view.getUint16(index, true) | (this.bytes[index + 2] << 16);
   }
 
   u32(): number {
-    return this.view.getUint32(this.take(4), true);
+    const index = this.take(4);
+    return this.view.getUint32(index, true);
   }
 
   u64(): bigint {
-    return this.view.getBigUint64(this.take(8), true);
+    const index = this.take(8);
+    return this.view.getBigUint64(index, true);
   }
 
   /** An unsigned integer of 1, 2, 4 or 8 bytes. */
@@ -152,25 +172,43 @@ export class ByteReader {
 
   /** The next `size` bytes, as a view (not a copy). */
   block(size: number): Uint8Array {
-    const at = this.take(size);
-    return this.bytes.subarray(at, at + size);
+    const index = this.take(size);
+    return this.bytes.subarray(index, index + size);
   }
 
   /** A NUL-terminated UTF-8 string. */
   cstring(): string {
     const at = this.pos;
-    const nul = this.bytes.indexOf(0, at);
-    if (nul < 0 || nul >= this.end) this.damaged(`the string at ${hex(at)} has no end`);
-    this.pos = nul + 1;
-    return decodeText(this.bytes, at, nul);
+    const length = this.findNul();
+    const index = at - this.start;
+    return decodeText(this.bytes, index, index + length);
   }
 
   skipCstring(): void {
-    const nul = this.bytes.indexOf(0, this.pos);
-    if (nul < 0 || nul >= this.end) this.damaged(`the string at ${hex(this.pos)} has no end`);
-    this.pos = nul + 1;
+    this.findNul();
+  }
+
+  /** Moves behind the next NUL and returns the length of the text before it, which is at hand then. */
+  private findNul(): number {
+    const at = this.pos;
+    for (;;) {
+      let index = at - this.start;
+      if (index < 0 || index >= this.bytes.length) index = this.load(at, Math.min(1, this.end - at));
+      const nul = this.bytes.indexOf(0, index);
+      if (nul >= 0 && this.start + nul < this.end) {
+        this.pos = this.start + nul + 1;
+        return nul - index;
+      }
+      const have = this.bytes.length - index;
+      if (nul >= 0 || this.start + this.bytes.length >= this.end || have > maximumString)
+        this.damaged(`the string at ${hex(at)} has no end`);
+      this.load(at, Math.min(have * 2 + 256, this.end - at));
+    }
   }
 }
+
+/** Longer texts than this are damage. */
+const maximumString = 1 << 20;
 
 /** UTF-8 text of `bytes[start, end)`; short ASCII names take a quicker way than TextDecoder. */
 function decodeText(bytes: Uint8Array, start: number, end: number): string {

@@ -1,9 +1,16 @@
 import { UserError } from "../../machine/errors";
 import { ByteReader, hex } from "./bytes";
 import type { AddressRange } from "./intervals";
+import { bytesOf, MemorySource, PartSource, toSource, type ByteSource } from "./source";
 
-/** Inflates zlib data to exactly `size` bytes; the host provides it (Node: zlib.inflateSync; browsers: a library). */
-export type Inflate = (data: Uint8Array, size: number) => Uint8Array;
+/** How sections are compressed (ELFCOMPRESS_ZLIB, ELFCOMPRESS_ZSTD). */
+export type Compression = "zlib" | "zstd";
+
+/**
+ * Unpacks data to exactly `size` bytes; the host provides it (Node: zlib.inflateSync; browsers: a library). Undefined: it has nothing for this kind of
+ * compression. Throws for damaged data.
+ */
+export type Inflate = (data: Uint8Array, size: number, kind: Compression) => Uint8Array | undefined;
 
 export interface ElfSection {
   readonly index: number;
@@ -53,11 +60,14 @@ const machine386 = 3;
 const machineX8664 = 62;
 const noteBuildId = 3;
 const symbolAbsolute = 0xfff1;
-/** zlib cannot expand data by more than this factor, so a larger claim is damage (or an attempt to exhaust memory). */
+/** Expansion beyond these factors is damage (or an attempt to exhaust memory): zlib cannot do more, and debug information is not that empty. */
 const maximumExpansion = 1100;
+/** What a section may unpack to. */
+const maximumUnpacked = 2 ** 31 - 1;
 
-/** Whether `bytes` begin with the ELF magic number. */
-export function isElf(bytes: Uint8Array): boolean {
+/** Whether `content` begins with the ELF magic number. */
+export function isElf(content: Uint8Array | ByteSource): boolean {
+  const bytes = content instanceof Uint8Array ? content : bytesOf(content, 0, 4);
   return bytes.length >= 4 && bytes[0] === 0x7f && bytes[1] === 0x45 && bytes[2] === 0x4c && bytes[3] === 0x46;
 }
 
@@ -75,13 +85,16 @@ export class ElfFile {
   readonly segments: readonly ElfSegment[];
   private codeCache: readonly AddressRange[] | undefined;
   private symbolCache: readonly ElfSymbol[] | undefined;
+  private readonly source: ByteSource;
 
-  /** Parses the headers of `bytes`; `name` is the file's name for errors. `inflate` is needed for compressed debug sections only. */
+  /** Parses the headers of `content`, which is read in parts as they are needed; `name` is the file's name for errors. `inflate` is needed for compressed debug sections only. */
   constructor(
-    readonly bytes: Uint8Array,
+    content: Uint8Array | ByteSource,
     readonly name: string,
     private readonly inflate?: Inflate,
   ) {
+    this.source = toSource(content);
+    const bytes = this.source;
     if (!isElf(bytes)) throw new UserError(`${name} is not an ELF file.`, name);
     const reader = new ByteReader(bytes, name, "the ELF header", 4);
     const elfClass = reader.u8();
@@ -116,9 +129,9 @@ export class ElfFile {
   }
 
   private inFile(what: string, offset: number, size: number): void {
-    if (size > 0 && offset + size > this.bytes.length)
+    if (size > 0 && offset + size > this.source.size)
       throw new UserError(
-        `${this.name} is cut short or damaged: ${what} should end at byte ${hex(offset + size)}, but the file has only ${hex(this.bytes.length)} bytes.`,
+        `${this.name} is cut short or damaged: ${what} should end at byte ${hex(offset + size)}, but the file has only ${hex(this.source.size)} bytes.`,
         this.name,
       );
   }
@@ -138,16 +151,12 @@ export class ElfFile {
     if (names === 0) return raw.map((section) => ({ ...section, name: "" }));
     if (names >= raw.length || raw[names].type === SectionType.Nobits)
       throw new UserError(`${this.name} is damaged: section ${names}, which should hold the section names, does not exist.`, this.name);
-    const strings = new ByteReader(
-      this.bytes.subarray(raw[names].offset, raw[names].offset + raw[names].size),
-      this.name,
-      "the section name table",
-    );
+    const strings = new ByteReader(bytesOf(this.source, raw[names].offset, raw[names].size), this.name, "the section name table");
     return raw.map((section) => ({ ...section, name: section.type === 0 ? "" : stringAt(strings, section.nameOffset) }));
   }
 
   private readSection(offset: number, index: number): ElfSection & { nameOffset: number } {
-    const reader = new ByteReader(this.bytes, this.name, "the section table", offset);
+    const reader = new ByteReader(this.source, this.name, "the section table", offset);
     const word = this.bits / 8;
     const nameOffset = reader.u32();
     const type = reader.u32();
@@ -181,7 +190,7 @@ export class ElfFile {
   }
 
   private readSegment(offset: number): ElfSegment {
-    const reader = new ByteReader(this.bytes, this.name, "the program header table", offset);
+    const reader = new ByteReader(this.source, this.name, "the program header table", offset);
     const word = this.bits / 8;
     const type = reader.u32();
     const flags64 = this.bits === 64 ? reader.u32() : 0;
@@ -212,51 +221,61 @@ export class ElfFile {
     return segments.map(({ virtualAddress, memorySize }) => ({ low: virtualAddress, high: virtualAddress + memorySize }));
   }
 
-  /** The content of a section, inflated if it is compressed; empty for sections without data in the file. */
+  /** The content of a section, unpacked if it is compressed; empty for sections without data in the file. */
   data(section: ElfSection): Uint8Array {
-    if (section.type === SectionType.Nobits || section.type === 0) return new Uint8Array(0);
-    const raw = this.bytes.subarray(section.offset, section.offset + section.size);
+    return bytesOf(this.sectionSource(section));
+  }
+
+  /** The content of a section, read from the file as it is needed; compressed ones are unpacked as a whole. */
+  sectionSource(section: ElfSection): ByteSource {
+    if (section.type === SectionType.Nobits || section.type === 0) return new MemorySource(new Uint8Array(0));
+    const raw = new PartSource(this.source, section.offset, section.size);
     if ((section.flags & SectionFlag.Compressed) === 0n) return raw;
     const reader = new ByteReader(raw, this.name, `the compressed section ${section.name}`);
     const kind = reader.u32();
     if (this.bits === 64) reader.skip(4);
     const size = reader.offset(this.bits / 8);
     reader.skip(this.bits / 8);
-    if (kind !== 1)
+    if (kind !== 1 && kind !== 2)
       throw new UserError(
-        `${this.name} has section ${section.name} compressed by method ${kind}; only zlib (1) is read. Rebuild with -gz=none.`,
+        `${this.name} has section ${section.name} compressed by method ${kind}; only zlib (1) and zstd (2) are read. Rebuild with -gz=none.`,
         this.name,
       );
-    return this.decompress(section.name, reader.bytes.subarray(reader.pos), size);
+    return new MemorySource(this.decompress(section.name, bytesOf(raw, reader.pos), size, kind === 1 ? "zlib" : "zstd"));
   }
 
-  private decompress(section: string, packed: Uint8Array, size: number): Uint8Array {
+  private decompress(section: string, packed: Uint8Array, size: number, kind: Compression): Uint8Array {
     if (this.inflate === undefined)
       throw new UserError(`${this.name} has compressed debug sections, which cannot be read here; rebuild with -gz=none.`, this.name);
     const wrong = (): UserError =>
       new UserError(`${this.name} is damaged: the compressed section ${section} cannot be inflated.`, this.name);
-    if (size > packed.length * maximumExpansion) throw wrong();
-    let inflated: Uint8Array;
+    if (size > maximumUnpacked || size > packed.length * maximumExpansion) throw wrong();
+    let inflated: Uint8Array | undefined;
     try {
-      inflated = this.inflate(packed, size);
+      inflated = this.inflate(packed, size, kind);
     } catch {
       throw wrong();
     }
+    if (inflated === undefined)
+      throw new UserError(
+        `${this.name} has debug sections compressed by ${kind}, which this Node.js (before 22.15) cannot unpack; rebuild with -gz=zlib, or unpack them by objcopy --decompress-debug-sections.`,
+        this.name,
+      );
     if (inflated.length !== size) throw wrong();
     return inflated;
   }
 
   /** The content of the debug section `.NAME` (also under its old compressed name `.zNAME`), or undefined when there is none. */
-  debugSection(name: string): Uint8Array | undefined {
+  debugSection(name: string): ByteSource | undefined {
     const section = this.section(`.${name}`);
-    if (section !== undefined) return section.type === SectionType.Nobits ? undefined : this.data(section);
+    if (section !== undefined) return section.type === SectionType.Nobits ? undefined : this.sectionSource(section);
     const old = this.section(`.z${name}`);
     if (old === undefined) return undefined;
     const raw = this.data(old);
     if (raw.length < 12 || String.fromCharCode(...raw.subarray(0, 4)) !== "ZLIB")
       throw new UserError(`${this.name} is damaged: the compressed section ${old.name} has no header.`, this.name);
     const size = Number(new DataView(raw.buffer, raw.byteOffset, raw.byteLength).getBigUint64(4, false));
-    return this.decompress(old.name, raw.subarray(12), size);
+    return new MemorySource(this.decompress(old.name, raw.subarray(12), size, "zlib"));
   }
 
   /** Defined function, object and untyped symbols of the symbol table (the dynamic one when that is all there is), in file order. */
@@ -320,8 +339,8 @@ export class ElfFile {
   notes(): ElfNote[] {
     const sections = this.sections.filter((section) => section.type === SectionType.Note).map((section) => this.data(section));
     const segments = this.segments
-      .filter((segment) => segment.type === SegmentType.Note && segment.offset + segment.fileSize <= this.bytes.length)
-      .map((segment) => this.bytes.subarray(segment.offset, segment.offset + segment.fileSize));
+      .filter((segment) => segment.type === SegmentType.Note && segment.offset + segment.fileSize <= this.source.size)
+      .map((segment) => bytesOf(this.source, segment.offset, segment.fileSize));
     const notes: ElfNote[] = [];
     for (const data of sections.length > 0 ? sections : segments) {
       const reader = new ByteReader(data, this.name, "a note section");
@@ -350,8 +369,7 @@ export class ElfFile {
     for (const segment of this.segments) {
       if (segment.type !== SegmentType.Load || !contains(segment.virtualAddress, BigInt(segment.fileSize), address)) continue;
       const offset = segment.offset + Number(address - segment.virtualAddress);
-      if (offset + size <= Math.min(segment.offset + segment.fileSize, this.bytes.length))
-        return this.bytes.subarray(offset, offset + size);
+      if (offset + size <= Math.min(segment.offset + segment.fileSize, this.source.size)) return bytesOf(this.source, offset, size);
     }
     return undefined;
   }

@@ -2,6 +2,7 @@ import { UserError } from "../../machine/errors";
 import { DwarfInfo } from "./dwarf/info";
 import type { Inflate } from "./elf";
 import { ElfFile, ElfType, SectionFlag, SectionType, isElf } from "./elf";
+import { bytesOf, toSource, type ByteSource } from "./source";
 import type { SymbolTable } from "./symtab";
 import { elfSymbolTable, isSymbolMap, readSymbolMap } from "./symtab";
 
@@ -29,14 +30,14 @@ export class SymbolModule {
    */
   constructor(
     readonly name: string,
-    bytes: Uint8Array,
+    bytes: Uint8Array | ByteSource,
     readonly offset: bigint,
     inflate?: Inflate,
   ) {
     if (!isElf(bytes)) {
-      if (!isSymbolMap(bytes)) throw new UserError(`${name} is neither an ELF file nor a System.map.`, name);
+      if (!isSymbolMap(bytesOf(toSource(bytes), 0, 4096))) throw new UserError(`${name} is neither an ELF file nor a System.map.`, name);
       this.kind = "map";
-      this.symbols = readSymbolMap(bytes, name);
+      this.symbols = readSymbolMap(bytesOf(toSource(bytes)), name);
       return;
     }
     const elf = new ElfFile(bytes, name, inflate);
@@ -101,7 +102,7 @@ export class SymbolModule {
       mismatch(`their entry points are 0x${elf.entry.toString(16)} and 0x${image.entry.toString(16)}`);
     for (const section of elf.sections) {
       if ((section.flags & SectionFlag.Exec) === 0n || section.type === SectionType.Nobits) continue;
-      const mine = elf.data(section).subarray(0, maximumCompared);
+      const mine = bytesOf(elf.sectionSource(section), 0, maximumCompared);
       const theirs = image.bytesAt(section.address, mine.length);
       if (theirs === undefined) continue;
       const difference = mine.findIndex((byte, i) => byte !== theirs[i]);

@@ -4,6 +4,7 @@ import type { Inflate } from "./elf";
 import type { LoadedImage } from "./module";
 import { SymbolModule } from "./module";
 import type { SourceMapping } from "./paths";
+import type { ByteSource } from "./source";
 import { mapPath, matchPaths } from "./paths";
 
 /** What is known of a code or data address. `file` is a path on this machine (source mapping applied). */
@@ -61,7 +62,7 @@ export class SymbolStore {
    * Adds the symbol file `name` with content `bytes`, loaded `offset` above its linked addresses. Throws a {@link UserError} when it is
    * no symbol file, is damaged or does not match `image`.
    */
-  add(name: string, bytes: Uint8Array, offset = 0n, image?: LoadedImage): SymbolModule {
+  add(name: string, bytes: Uint8Array | ByteSource, offset = 0n, image?: LoadedImage): SymbolModule {
     const module = new SymbolModule(name, bytes, offset, this.options.inflate);
     if (image !== undefined) module.checkMatches(image);
     this.loaded.push(module);

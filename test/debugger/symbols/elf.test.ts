@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { ByteReader } from "../../../src/debugger/symbols/bytes";
 import { ElfFile } from "../../../src/debugger/symbols/elf";
 import { SymbolModule, elfImage } from "../../../src/debugger/symbols/module";
+import { bytesOf, FileSource, PartSource } from "../../../src/debugger/symbols/source";
 import { UserError } from "../../../src/machine/errors";
 import { fixtureBytes, fixtureElf, fixtureNames, golden, inflate } from "../../fixtures/dwarf/fixture";
 
@@ -51,9 +53,75 @@ describe("ELF files", () => {
     const packed = fixtureElf("c-O0-zlib");
     const plain = fixtureElf("c-O0-dwarf5");
     assert.ok((packed.section(".debug_info")?.flags ?? 0n) & 0x800n);
-    assert.deepEqual(packed.debugSection("debug_info"), plain.debugSection("debug_info"));
+    const info = (elf: ElfFile): Uint8Array => bytesOf(elf.debugSection("debug_info") ?? assert.fail("no .debug_info"));
+    assert.deepEqual(info(packed), info(plain));
     const without = new ElfFile(fixtureBytes("c-O0-zlib"), "packed.elf");
     assert.match(failure(() => without.debugSection("debug_info")).message, /^packed\.elf has compressed debug sections.*-gz=none\.$/);
+  });
+
+  test("sections compressed by zstd are unpacked where the host can, and refused clearly where not", () => {
+    const bytes = fixtureBytes("c-O0-zlib").slice();
+    const zlib = new ElfFile(bytes, "packed.elf", inflate);
+    const plain = bytesOf(zlib.debugSection("debug_info") ?? assert.fail("no .debug_info"));
+    // The compression header says zstd (2); the stand-in for its decompressor knows zlib.
+    bytes[zlib.section(".debug_info")?.offset ?? 0] = 2;
+    const kinds: string[] = [];
+    const able = new ElfFile(bytes, "packed.elf", (data, size, kind) => {
+      kinds.push(kind);
+      return inflate(data, size);
+    });
+    assert.deepEqual(bytesOf(able.debugSection("debug_info") ?? assert.fail("no .debug_info")), plain);
+    assert.deepEqual(kinds, ["zstd"]);
+    const unable = new ElfFile(bytes, "packed.elf", (data, size, kind) => (kind === "zlib" ? inflate(data, size) : undefined));
+    assert.match(failure(() => unable.debugSection("debug_info")).message, /compressed by zstd, which this Node\.js .* cannot unpack/);
+    bytes[zlib.section(".debug_info")?.offset ?? 0] = 9;
+    assert.match(
+      failure(() => new ElfFile(bytes, "packed.elf", inflate).debugSection("debug_info")).message,
+      /method 9; only zlib \(1\) and zstd \(2\)/,
+    );
+  });
+
+  test("a file is read in parts, whatever its size", () => {
+    const content = fixtureBytes("c-O2-dwarf5");
+    let read = 0;
+    const file = {
+      size: content.length,
+      read(offset: number, target: Uint8Array): void {
+        read += target.length;
+        target.set(content.subarray(offset, offset + target.length));
+      },
+    };
+    const whole = new ElfFile(content, "a.elf", inflate);
+    const parts = new ElfFile(new FileSource(file), "a.elf", inflate);
+    assert.deepEqual(parts.symbols(), whole.symbols());
+    for (const section of whole.sections) assert.deepEqual(parts.data(section), whole.data(section));
+    assert.ok(read > 0);
+  });
+
+  test("a reader takes values that lie across windows of a file", () => {
+    const bytes = new Uint8Array(300_000);
+    for (let i = 0; i < bytes.length; i++) bytes[i] = (i * 7 + (i >> 8)) & 0xff || 1;
+    const text = "x".repeat(70_000);
+    bytes.set(new TextEncoder().encode(`${text}\0`), 100_000);
+    const file = {
+      size: bytes.length,
+      read: (offset: number, target: Uint8Array) => target.set(bytes.subarray(offset, offset + target.length)),
+    };
+    const part = new PartSource(new FileSource(file), 10, bytes.length - 20);
+    const parts = new ByteReader(part, "a.bin", "a test");
+    const whole = new ByteReader(bytes.subarray(10, bytes.length - 10), "a.bin", "a test");
+    for (const at of [0, 65_520, 65_525, 65_526, 65_530, 131_059, 131_061, 5, 299_970]) {
+      parts.pos = whole.pos = at;
+      assert.equal(parts.u64(), whole.u64());
+      assert.equal(parts.u24(), whole.u24());
+      assert.equal(parts.s8(), whole.s8());
+      assert.deepEqual(parts.block(9 % (whole.end - whole.pos)), whole.block(9 % (whole.end - whole.pos)));
+    }
+    parts.pos = whole.pos = 99_990;
+    assert.equal(parts.cstring(), whole.cstring());
+    assert.equal(parts.pos, whole.pos);
+    parts.pos = part.size - 3;
+    assert.match(failure(() => parts.u32()).message, /it ends at/);
   });
 
   test("what is no x86 ELF file is refused in one sentence", () => {

@@ -1,5 +1,6 @@
 import { UserError } from "../../../machine/errors";
 import { ByteReader, hex } from "../bytes";
+import { MemorySource, type ByteSource } from "../source";
 import type { Abbreviation, AbbreviationTable } from "./abbrev";
 import { readAbbreviations } from "./abbrev";
 import { At, Form, Tag, UnitType } from "./constants";
@@ -35,16 +36,16 @@ export class DwarfContext {
 
   constructor(
     readonly file: string,
-    private readonly load: (name: DwarfSectionName) => Uint8Array | undefined,
+    private readonly load: (name: DwarfSectionName) => ByteSource | undefined,
   ) {}
 
-  private readonly loaded = new Map<DwarfSectionName, Uint8Array>();
+  private readonly loaded = new Map<DwarfSectionName, ByteSource>();
 
-  /** The bytes of a section; empty when the file has none. */
-  bytes(name: DwarfSectionName): Uint8Array {
+  /** The content of a section; empty when the file has none. */
+  bytes(name: DwarfSectionName): ByteSource {
     let data = this.loaded.get(name);
     if (data === undefined) {
-      data = this.load(name) ?? new Uint8Array(0);
+      data = this.load(name) ?? new MemorySource(new Uint8Array(0));
       this.loaded.set(name, data);
     }
     return data;
