@@ -14,6 +14,7 @@ import {
   TLB_PHYSICAL_PAGE,
   TLB_READ,
   TLB_WRITE,
+  slotOfSegBase,
   WORD_JUMP_GENERATION,
   WORD_TLB,
 } from "../tcg/layout";
@@ -21,7 +22,7 @@ import { STATUS_FAULT, STATUS_OK } from "../tcg/ops";
 import type { PhysicalBus } from "./bus";
 import { PageWalker } from "./pageWalk";
 import type { WriteMonitor } from "./writeMonitor";
-import { CR0_PG, CR4_SMAP, type CpuState, EXC_GP, EXC_SS, FLAG_AC } from "./state";
+import { CR0_PG, CR4_SMAP, type CpuState, CS, EXC_GP, EXC_SS, FLAG_AC } from "./state";
 
 export const ACCESS_READ = 0;
 export const ACCESS_WRITE = 1;
@@ -59,6 +60,9 @@ export class Mmu {
   private readonly fetchLow = new Int32Array(FETCH_ENTRIES).fill(-1);
   private readonly fetchHigh = new Int32Array(FETCH_ENTRIES);
   private readonly fetchPage = new Uint32Array(FETCH_ENTRIES);
+  /** Base (signed) and limit of CS that code outside 64-bit mode was found under. */
+  private codeBase = 0;
+  private codeLimit = 0;
   readonly walker: PageWalker;
   watch: DataWatch | undefined;
   /** TLB misses that walked the page tables, since the start. */
@@ -108,6 +112,21 @@ export class Mmu {
   /** Forgets the jump cache: linear code addresses may mean other code now. */
   flushJumps(): void {
     this.cpu.words[WORD_JUMP_GENERATION / 4]++;
+  }
+
+  /**
+   * The CPU is about to run code of the mode it is in. Outside 64-bit code RIP is an offset: with another base or limit of CS, what jumps were found to lead to is
+   * forgotten.
+   */
+  selectCode(): void {
+    const { cpu } = this;
+    if (cpu.code64) return;
+    const base = cpu.words[slotOfSegBase(CS) / 4];
+    const limit = cpu.limit[CS];
+    if (base === this.codeBase && limit === this.codeLimit) return;
+    this.codeBase = base;
+    this.codeLimit = limit;
+    this.flushJumps();
   }
 
   /** INVLPG. A large page may be cached as many small ones, so everything goes where large pages are in use. */

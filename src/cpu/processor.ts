@@ -1,6 +1,6 @@
 import { assert } from "../common/errors";
 import { OpBuilder } from "../tcg/builder";
-import { type Block, type CodeCache, instructionAddress, instructionIndex } from "../tcg/codeCache";
+import { type Block, type CodeCache, instructionAddress, instructionIndex, instructionOffset } from "../tcg/codeCache";
 import { ENTER_BLOCK, JUMP_GENERATION, JUMP_MODE, JUMP_OP, JUMP_RIP, jumpIndex, type RunFunction } from "../tcg/interpreter/interpreter";
 import {
   BLOCK_FUNCTION,
@@ -94,7 +94,7 @@ export class Processor {
   get currentRip(): bigint {
     if (!this.executing) return this.state.rip;
     const block = this.currentBlock();
-    return this.ripOf(block, instructionIndex(block, this.words[WORD_OP / 4]));
+    return this.ripOf(block, instructionIndex(this.state.memory, block, this.words[WORD_OP / 4]));
   }
 
   /** Something changed that the CPU must look at: leave after the current instruction, or look before the next. */
@@ -288,6 +288,7 @@ export class Processor {
     words[WORD_SHADOW / 4] = -1;
     words[WORD_MODE / 4] = system.computeMode();
     this.mmu.selectIndex();
+    this.mmu.selectCode();
     if (shadowed) words[WORD_REQUEST / 4] = 0;
     let chainFrom = 0;
     /** What the next entry into generated code is found by. */
@@ -333,7 +334,7 @@ export class Processor {
       }
       this.executing = true;
       words[WORD_BLOCK / 4] = block.header;
-      words[WORD_OP / 4] = instructionAddress(block, index);
+      words[WORD_OP / 4] = instructionAddress(state.memory, block, index);
       const generated = charge === block.count && this.state.memory.u32[(block.header + BLOCK_FUNCTION) >> 2] !== 0;
       const reason = this.run(state.base, words[WORD_OP / 4], block.header, generated ? ENTER_BLOCK : charge);
       this.executing = false;
@@ -374,7 +375,7 @@ export class Processor {
         return left < 0;
       case EXIT_FAULT: {
         const block = this.currentBlock();
-        const index = instructionIndex(block, words[WORD_OP / 4]);
+        const index = instructionIndex(state.memory, block, words[WORD_OP / 4]);
         const end = stopped >= 0 ? stopped : block.count;
         words[WORD_BUDGET / 4] += left >= 0 ? 1 : end - index;
         if (state.pending?.committed !== true) state.rip = this.ripOf(block, index);
@@ -384,13 +385,14 @@ export class Processor {
       case EXIT_LEAVE:
         if (this.debugStop) {
           const block = this.currentBlock();
-          const index = instructionIndex(block, words[WORD_OP / 4]);
+          const index = instructionIndex(state.memory, block, words[WORD_OP / 4]);
           words[WORD_BUDGET / 4] += (stopped >= 0 ? stopped : block.count) - index;
           state.rip = this.ripOf(block, index);
           return false;
         }
         words[WORD_MODE / 4] = this.system.computeMode();
         this.mmu.selectIndex();
+        this.mmu.selectCode();
         // LSS makes no shadow.
         state.stackShadow &&= this.inShadow;
         return (
@@ -402,7 +404,7 @@ export class Processor {
         );
       case EXIT_BREAK: {
         const block = this.currentBlock();
-        const index = instructionIndex(block, words[WORD_OP / 4]);
+        const index = instructionIndex(state.memory, block, words[WORD_OP / 4]);
         assert(index === stopped, `stopped at instruction ${index} instead of ${stopped}`);
         state.rip = this.ripOf(block, index);
         this.resume = { rip: state.rip, mode: words[WORD_MODE / 4], generation: words[WORD_JUMP_GENERATION / 4], block, index };
@@ -459,7 +461,7 @@ export class Processor {
   private remaining(): number {
     if (this.leaveBudget >= 0) return this.leaveBudget + 1;
     const block = this.currentBlock();
-    const index = instructionIndex(block, this.words[WORD_OP / 4]);
+    const index = instructionIndex(this.state.memory, block, this.words[WORD_OP / 4]);
     return this.words[WORD_BUDGET / 4] + (this.patchIndex >= 0 ? this.patchIndex : block.count) - index;
   }
 
@@ -468,7 +470,7 @@ export class Processor {
   }
 
   private ripOf(block: Block, index: number): bigint {
-    const rip = block.rip + BigInt(block.instructionOffsets[index]);
+    const rip = block.rip + BigInt(instructionOffset(this.state.memory, block, index));
     switch (block.mode & MODE_SIZE_MASK) {
       case MODE_16:
       case MODE_32:
@@ -482,7 +484,7 @@ export class Processor {
   private leaveAfterInstruction(): void {
     if (this.leaveBudget >= 0) return;
     const block = this.currentBlock();
-    const index = instructionIndex(block, this.words[WORD_OP / 4]);
+    const index = instructionIndex(this.state.memory, block, this.words[WORD_OP / 4]);
     const end = this.patchIndex >= 0 ? this.patchIndex : block.count;
     this.leaveBudget = this.words[WORD_BUDGET / 4] + end - index - 1;
     this.words[WORD_BUDGET / 4] = 0;
@@ -499,7 +501,7 @@ export class Processor {
   private patch(block: Block, index: number): void {
     const { u16 } = this.state.memory;
     this.patchIndex = index;
-    this.patchAddress = instructionAddress(block, index);
+    this.patchAddress = instructionAddress(this.state.memory, block, index);
     this.patchOpcode = u16[this.patchAddress >> 1];
     u16[this.patchAddress >> 1] = Op.brk;
   }

@@ -6,6 +6,9 @@ import { Op } from "./ops";
 
 /** Guest bytes that one bit of a page's code mask covers: 32 bits for 4096 bytes. */
 const MASK_SHIFT = 7;
+/** Bytes of the tables behind a block's ops for each instruction. */
+const INSTRUCTION_BYTES = 4;
+const noRegions: readonly Region[] = [];
 /** A count no budget covers: entering a dead block exits. */
 export const DEAD_COUNT = 0x7fff_ffff;
 
@@ -31,14 +34,12 @@ export interface Block {
   readonly count: number;
   readonly bytes: number;
   readonly ops: number;
-  /** Index of the first op of each instruction. */
-  readonly instructionOps: Uint16Array;
-  /** Offset of each instruction from the block's first byte. */
-  readonly instructionOffsets: Uint16Array;
   /** Addresses of the goto ops chained to this block. */
   readonly incoming: number[];
   /** Generated functions that the block is part of. */
-  readonly regions: Set<Region>;
+  regions: readonly Region[];
+  /** The next block made from the same physical address. */
+  sibling: Block | undefined;
   alive: boolean;
 }
 
@@ -71,11 +72,13 @@ export interface BlockKey {
  */
 export class CodeCache {
   private next: number;
-  private readonly byPhysical = new Map<number, Block[]>();
+  /** The block made last from a physical address; the others follow as its siblings. */
+  private readonly byPhysical = new Map<number, Block>();
   private readonly byPage = new Map<number, Block[]>();
   private readonly byId: (Block | undefined)[] = [];
   /** Per physical page that ever held code: which 128-byte chunks do. */
   private readonly masks = new Map<number, number>();
+  private alive = 0;
   /** Blocks translated and times the arena was emptied, since the start. */
   translated = 0;
   flushes = 0;
@@ -103,10 +106,8 @@ export class CodeCache {
   }
 
   find(key: BlockKey): Block | undefined {
-    const candidates = this.byPhysical.get(key.physical);
-    if (candidates === undefined) return undefined;
-    for (const block of candidates) {
-      if (block.rip === key.rip && block.mode === key.mode && block.codeLimit === key.codeLimit && block.secondPage === key.secondPage)
+    for (let block = this.byPhysical.get(key.physical); block !== undefined; block = block.sibling) {
+      if (block.mode === key.mode && block.codeLimit === key.codeLimit && block.secondPage === key.secondPage && block.rip === key.rip)
         return block;
     }
     return undefined;
@@ -129,37 +130,46 @@ export class CodeCache {
   /** Copies the builder's ops into the arena as a block. May empty the arena first. */
   add(key: BlockKey, builder: OpBuilder, bytes: number): Block {
     const ops = builder.bytes();
-    const size = BLOCK_HEADER_BYTES + ops.length;
+    const count = builder.instructionOps.length;
+    const size = Math.ceil((BLOCK_HEADER_BYTES + ops.length + count * INSTRUCTION_BYTES) / OP_BYTES) * OP_BYTES;
     if (this.next + size > this.memory.arenaEnd) this.flush();
     const header = this.next;
     this.next += size;
     this.translated++;
     const id = this.byId.length;
+    // Each property by its name: copying `key` into the literal makes it many times slower.
     const block: Block = {
-      ...key,
+      physical: key.physical,
+      rip: key.rip,
+      mode: key.mode,
+      codeLimit: key.codeLimit,
+      secondPage: key.secondPage,
       id,
       header,
       entry: header + BLOCK_HEADER_BYTES,
       ripLow: Number(key.rip & 0xffff_ffffn) | 0,
       ripHigh: Number(key.rip >> 32n) | 0,
-      count: builder.instructionOps.length,
+      count,
       bytes,
       ops: builder.count,
-      instructionOps: new Uint16Array(builder.instructionOps),
-      instructionOffsets: new Uint16Array(builder.instructionOffsets),
       incoming: [],
-      regions: new Set(),
+      regions: noRegions,
+      sibling: this.byPhysical.get(key.physical),
       alive: true,
     };
+    this.alive++;
     this.byId.push(block);
     this.memory.u32[(header + BLOCK_COUNT) >>> 2] = block.count;
     this.memory.u32[(header + BLOCK_ID) >>> 2] = id;
     this.memory.u32[(header + BLOCK_FUNCTION) >>> 2] = 0;
     this.memory.i32[(header + BLOCK_HEAT) >>> 2] = this.generated?.heat(Math.floor(block.physical / 4096)) ?? 0;
     this.memory.u8.set(ops, block.entry);
-    const siblings = this.byPhysical.get(block.physical);
-    if (siblings === undefined) this.byPhysical.set(block.physical, [block]);
-    else siblings.push(block);
+    const table = tableOf(block) >>> 1;
+    for (let index = 0; index < count; index++) {
+      this.memory.u16[table + index] = builder.instructionOps[index];
+      this.memory.u16[table + count + index] = builder.instructionOffsets[index];
+    }
+    this.byPhysical.set(block.physical, block);
     const page = Math.floor(block.physical / 4096);
     const start = block.physical % 4096;
     this.register(block, page, start, Math.min(4096, start + bytes));
@@ -225,6 +235,7 @@ export class CodeCache {
     this.byPage.clear();
     this.masks.clear();
     this.byId.length = 0;
+    this.alive = 0;
     this.next = this.arenaStart;
     this.flushes++;
     this.generated?.discardAll();
@@ -234,9 +245,7 @@ export class CodeCache {
 
   /** Blocks alive and bytes of the arena in use. */
   get usage(): { blocks: number; bytes: number } {
-    let blocks = 0;
-    for (const list of this.byPhysical.values()) blocks += list.length;
-    return { blocks, bytes: this.next - this.arenaStart };
+    return { blocks: this.alive, bytes: this.next - this.arenaStart };
   }
 
   private register(block: Block, page: number, first: number, last: number): void {
@@ -265,11 +274,16 @@ export class CodeCache {
     for (const op of block.incoming) this.memory.u32[(op + OP_CHAIN) >>> 2] = 0;
     block.incoming.length = 0;
     for (const region of block.regions) this.generated?.discard(region);
-    const siblings = this.byPhysical.get(block.physical);
-    if (siblings === undefined) return;
-    const index = siblings.indexOf(block);
-    if (index >= 0) siblings.splice(index, 1);
-    if (siblings.length === 0) this.byPhysical.delete(block.physical);
+    this.alive--;
+    let before = this.byPhysical.get(block.physical);
+    if (before === block) {
+      if (block.sibling === undefined) this.byPhysical.delete(block.physical);
+      else this.byPhysical.set(block.physical, block.sibling);
+    } else {
+      while (before !== undefined && before.sibling !== block) before = before.sibling;
+      if (before !== undefined) before.sibling = block.sibling;
+    }
+    block.sibling = undefined;
   }
 }
 
@@ -281,18 +295,34 @@ function chunkMask(first: number, last: number): number {
   return upTo & ~((1 << low) - 1);
 }
 
+/** Address of the tables behind a block's ops: the index of the first op of each instruction, then each one's offset from the block's first byte, 16 bits each. */
+const tableOf = (block: Block): number => block.entry + block.ops * OP_BYTES;
+
+/** Indexes of the first op of each instruction of `block`. */
+export function instructionOps({ u16 }: EngineMemory, block: Block): Uint16Array {
+  const table = tableOf(block) >>> 1;
+  return u16.subarray(table, table + block.count);
+}
+
 /** Address of the first op of instruction `index` of `block`. */
-export const instructionAddress = (block: Block, index: number): number => block.entry + block.instructionOps[index] * OP_BYTES;
+export function instructionAddress({ u16 }: EngineMemory, block: Block, index: number): number {
+  return block.entry + u16[(tableOf(block) >>> 1) + index] * OP_BYTES;
+}
+
+/** Offset of instruction `index` from the first byte of `block`. */
+export function instructionOffset({ u16 }: EngineMemory, block: Block, index: number): number {
+  return u16[(tableOf(block) >>> 1) + block.count + index];
+}
 
 /** Index of the instruction that the op at address `op` belongs to. */
-export function instructionIndex(block: Block, op: number): number {
+export function instructionIndex({ u16 }: EngineMemory, block: Block, op: number): number {
   const target = (op - block.entry) / OP_BYTES;
-  const starts = block.instructionOps;
+  const starts = tableOf(block) >>> 1;
   let low = 0;
-  let high = starts.length - 1;
+  let high = block.count - 1;
   while (low < high) {
     const middle = (low + high + 1) >>> 1;
-    if (starts[middle] <= target) low = middle;
+    if (u16[starts + middle] <= target) low = middle;
     else high = middle - 1;
   }
   return low;

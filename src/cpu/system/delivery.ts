@@ -154,7 +154,6 @@ export class Delivery {
     if (!stack.push(2, state.rip)) return false;
     stack.commit();
     this.segments.loadReal(CS, Number(entry >> 16n));
-    mmu.flushJumps();
     state.rip = entry & 0xffffn;
     state.systemFlags &= ~(FLAG_IF | FLAG_TF | FLAG_AC | FLAG_RF);
     return true;
@@ -262,7 +261,6 @@ export class Delivery {
     }
     stack.commit();
     this.segments.setCode(selector, code, newCpl);
-    mmu.flushJumps();
     mmu.selectIndex();
     state.rip = BigInt(target);
     state.systemFlags &= ~(FLAG_TF | FLAG_NT | FLAG_RF | FLAG_VM | (interruptGate ? FLAG_IF : 0));

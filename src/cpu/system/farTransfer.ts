@@ -75,7 +75,6 @@ export class FarTransfer {
       stack.commit();
     }
     this.segments.loadReal(CS, selector);
-    mmu.flushJumps();
     state.rip = target;
     return true;
   }
@@ -99,7 +98,6 @@ export class FarTransfer {
       stack.commit();
     } else if (!tables.markAccessed(code)) return false;
     this.segments.setCode(selector, code, state.cpl);
-    mmu.flushJumps();
     state.rip = to64 ? target : target & 0xffff_ffffn;
     return true;
   }
@@ -153,7 +151,6 @@ export class FarTransfer {
     }
     if (!tables.markAccessed(code)) return false;
     this.segments.setCode(selector, code, state.cpl);
-    mmu.flushJumps();
     state.rip = target;
     return true;
   }
@@ -207,7 +204,6 @@ export class FarTransfer {
     else state.setSegment(SS, level, 0n, 0, 0x93 | (level << 5) | AR_DB | AR_UNUSABLE);
     stack.commit();
     this.segments.setCode(selector, code, level);
-    mmu.flushJumps();
     mmu.selectIndex();
     state.rip = target;
     return true;
@@ -228,7 +224,6 @@ export class FarTransfer {
       if (rip > BigInt(state.limit[CS])) return fail(state, EXC_GP, 0);
       stack.commit();
       this.segments.loadReal(CS, selector);
-      mmu.flushJumps();
       state.rip = rip;
       return true;
     }
@@ -268,7 +263,6 @@ export class FarTransfer {
     if (rip > BigInt(state.limit[CS])) return fail(state, EXC_GP, 0);
     stack.commit();
     this.segments.loadReal(CS, Number(cs & 0xffffn));
-    mmu.flushJumps();
     state.rip = rip;
     const keep = FLAG_VM | FLAG_VIF | FLAG_VIP | (v86 ? FLAG_IOPL : 0);
     const image = Number(flags & 0xffff_ffffn);
@@ -315,7 +309,6 @@ export class FarTransfer {
     load(FS, fs);
     load(GS, gs);
     mmu.selectIndex();
-    mmu.flushJumps();
     state.rip = rip & 0xffffn;
     return true;
   }
@@ -372,7 +365,6 @@ export class FarTransfer {
       this.setStackPointer(newRsp + BigInt(outer ? release : 0), size, to64, ssDescriptor);
     }
     if (outer) this.segments.dropInaccessible();
-    mmu.flushJumps();
     mmu.selectIndex();
     state.rip = to64 ? rip : rip & 0xffff_ffffn;
     return true;

@@ -92,7 +92,6 @@ export class FastCalls {
     state.setSegment(CS, selector, 0n, 0xffffffff, CODE | (long ? LONG : AR_DB) | (cpl << 5));
     state.cpl = cpl;
     mmu.selectIndex();
-    mmu.flushJumps();
   }
 
   private loadStack(selector: number, cpl: number): void {

@@ -86,11 +86,8 @@ export class Segments {
 
   /** Enters CS at privilege `cpl` with a checked code descriptor. */
   setCode(selector: number, descriptor: Descriptor, cpl: number): void {
-    const { state, mmu } = this.c;
-    const oldBase = state.segBase(CS);
     this.set(CS, (selector & ~3) | cpl, descriptor);
     this.setCpl(cpl);
-    if (oldBase !== state.segBase(CS)) mmu.flushJumps();
   }
 
   setCpl(cpl: number): void {

@@ -145,17 +145,22 @@ export class Strings {
   }
 
   /**
-   * As many further iterations of a forward MOVS or STOS as lie in one page of plain memory on both sides, at most what the budget pays; the current
+   * As many further iterations of a MOVS or STOS as lie in one page of plain memory on both sides, at most what the budget pays; the current
    * iteration is paid. Returns how many were done (0: none, do one by one).
    */
   private bulk(kind: number, size: Size, mask: bigint, segment: number, count: bigint): number {
     const { state, c } = this;
-    if ((state.systemFlags & FLAG_DF) !== 0 || (state.mode & MODE_FLAT) === 0 || segment >= FS) return 0;
+    if ((state.mode & MODE_FLAT) === 0 || segment >= FS) return 0;
+    const down = (state.systemFlags & FLAG_DF) !== 0;
     const { mmu } = c;
     const to = state.gpr(RDI) & mask;
     const toHost = mmu.plainHost(to, true);
     if (toHost < 0) return 0;
-    const room = (at: bigint): number => Math.floor((4096 - Number(at & 0xfffn)) / size);
+    const room = (at: bigint): number => {
+      const offset = Number(at & 0xfffn);
+      if (!down) return Math.floor((4096 - offset) / size);
+      return offset + size > 4096 ? 0 : Math.floor(offset / size) + 1;
+    };
     let n = Math.min(room(to), count > 4096n ? 4096 : Number(count), 1 + state.words[WORD_BUDGET / 4]);
     const { u8 } = state.memory;
     if (kind === MOVS) {
@@ -163,17 +168,20 @@ export class Strings {
       const fromHost = mmu.plainHost(from, false);
       if (fromHost < 0) return 0;
       n = Math.min(n, room(from));
-      // A destination inside the source's range ahead of it repeats what was just written: not a memmove.
-      if (n <= 0 || (toHost > fromHost && toHost < fromHost + n * size)) return 0;
-      u8.copyWithin(toHost, fromHost, fromHost + n * size);
-      this.addTo(RSI, BigInt(n * size), mask);
+      // A destination inside the source's range ahead of it (in the direction of the move) repeats what was just written: not a memmove.
+      const ahead = down ? fromHost - toHost : toHost - fromHost;
+      if (n <= 0 || (ahead > 0 && ahead < n * size)) return 0;
+      const below = down ? (n - 1) * size : 0;
+      u8.copyWithin(toHost - below, fromHost - below, fromHost - below + n * size);
+      this.addTo(RSI, BigInt(down ? -n * size : n * size), mask);
     } else {
       if (n <= 0) return 0;
       const value = state.gpr(RAX);
-      for (let i = 0; i < size; i++) u8[toHost + i] = Number((value >> BigInt(8 * i)) & 0xffn);
-      for (let done = size; done < n * size; done *= 2) u8.copyWithin(toHost + done, toHost, toHost + Math.min(done, n * size - done));
+      const start = down ? toHost - (n - 1) * size : toHost;
+      for (let i = 0; i < size; i++) u8[start + i] = Number((value >> BigInt(8 * i)) & 0xffn);
+      for (let done = size; done < n * size; done *= 2) u8.copyWithin(start + done, start, start + Math.min(done, n * size - done));
     }
-    this.addTo(RDI, BigInt(n * size), mask);
+    this.addTo(RDI, BigInt(down ? -n * size : n * size), mask);
     this.addTo(RCX, BigInt(-n), mask);
     state.words[WORD_BUDGET / 4] -= n - 1;
     return n;

@@ -148,7 +148,6 @@ export class TaskSwitcher {
     const { state, mmu, tables } = this.c;
     for (let i = 0; i < 6; i++) state.setSegment(i, selectors[i], 0n, 0, AR_UNUSABLE);
     state.setSegment(LDTR, ldt, 0n, 0, AR_UNUSABLE);
-    mmu.flushJumps();
     if ((ldt & 0xfffc) !== 0) {
       const error = (ldt & 0xfffc) + ext;
       if ((ldt & 4) !== 0) return fail(state, EXC_TS, error);

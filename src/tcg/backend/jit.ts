@@ -161,7 +161,7 @@ export class Jit implements GeneratedCode {
         const word = (entry.header + BLOCK_FUNCTION) >>> 2;
         if (index === 0 || this.memory.u32[word] === 0) this.memory.u32[word] = (region.slot << FUNCTION_ENTRY_BITS) | index;
       });
-      for (const member of region.blocks) member.regions.add(region);
+      for (const member of region.blocks) member.regions = [...member.regions, region];
       this.stats.bytes += body.length;
       this.stats.blocks += region.blocks.length;
     }
@@ -216,7 +216,7 @@ export class Jit implements GeneratedCode {
     this.freeSlots.push(region.slot);
     const { u32, i32 } = this.memory;
     for (const block of region.blocks) {
-      block.regions.delete(region);
+      block.regions = block.regions.filter((other) => other !== region);
       const word = (block.header + BLOCK_FUNCTION) >>> 2;
       if (u32[word] >>> FUNCTION_ENTRY_BITS !== region.slot) continue;
       u32[word] = 0;

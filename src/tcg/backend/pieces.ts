@@ -1,3 +1,4 @@
+import { instructionOps } from "../codeCache";
 import { BLOCK_HEADER_BYTES, OP_A, OP_B, OP_BYTES, OP_D, OP_IMM, SLOT_TEMP, SLOT_ZERO, TEMP_COUNT } from "../layout";
 import type { EngineMemory } from "../memory";
 import { Op } from "../ops";
@@ -97,7 +98,7 @@ export function readOps(plan: RegionPlan, memory: EngineMemory): { ops: RegionOp
       ops.lo[at] = i32[(address + OP_IMM) >> 2];
       ops.hi[at] = i32[(address + OP_IMM + 4) >> 2];
     }
-    examine(ops, at - size, at, block.instructionOps);
+    examine(ops, at - size, at, instructionOps(memory, block));
   }
   return { ops, starts };
 }

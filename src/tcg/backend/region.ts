@@ -1,4 +1,4 @@
-import type { Block, CodeCache } from "../codeCache";
+import { type Block, type CodeCache, instructionAddress } from "../codeCache";
 import { jumpIndex, JUMP_GENERATION, JUMP_MODE, JUMP_OP, JUMP_RIP } from "../interpreter/interpreter";
 import {
   BLOCK_HEADER_BYTES,
@@ -137,7 +137,7 @@ export class RegionPlanner {
   private endingOf(block: Block): Ending {
     const { u16, u8, view } = this.memory;
     const targets: { rip: bigint; far: boolean }[] = [];
-    const last = block.instructionOps[block.count - 1];
+    const last = (instructionAddress(this.memory, block, block.count - 1) - block.entry) / OP_BYTES;
     let stores = false;
     let branches = false;
     let loadsStack = false;

@@ -23,7 +23,8 @@ const RAX = slotOfGpr(0);
 const RCX = slotOfGpr(1);
 const RSI = slotOfGpr(6);
 const RDI = slotOfGpr(7);
-const DIRECTION = 0x400;
+/** Bit of RFLAGS. */
+const DIRECTION = 10;
 const PAGE = 4096;
 const MEMORY_COPY = [0xfc, 0x0a, 0, 0];
 const MEMORY_FILL = [0xfc, 0x0b, 0];
@@ -38,7 +39,7 @@ const loads: readonly MemoryInstruction[] = ["i64.load8_u", "i64.load16_u", "i64
 const stores: readonly MemoryInstruction[] = ["i64.store8", "i64.store16", "i64.store32", "i64.store"];
 
 /**
- * Function (cpu, operation): iterations of a forward REP MOVS, STOS, CMPS or SCAS on plain memory, as many as WORD_BUDGET pays, each one instruction. `operation` is that of
+ * Function (cpu, operation): iterations of a REP MOVS or STOS, or of a forward REP CMPS or SCAS, on plain memory, as many as WORD_BUDGET pays, each one instruction. `operation` is that of
  * the helper `string`. Of CMPS and SCAS it does those that go on, with the flags of the last one done, and leaves the last one of all, and what ends the loop, to the helper. Returns 1 when RCX is
  * zero: the instruction is complete, and one iteration was paid for with the instruction itself. Never faults: it stops where the TLB does not help.
  */
@@ -52,6 +53,7 @@ export function bulkStringFunction(): CodeBuilder {
   const kind = code.local("i32");
   const entry = code.local("i32");
   const n = code.local("i32");
+  const down = code.local("i32");
   const room = code.local("i32");
   const bytes = code.local("i32");
   const to = code.local("i32");
@@ -89,19 +91,27 @@ export function bulkStringFunction(): CodeBuilder {
     code.get(linear).i64(-4096n).op("i64.and", "i64.ne").brIf("stop");
     code.get(linear).op("i32.wrap").tee(host).get(entry).mem("i32.load", TLB_ADDEND).op("i32.add");
     code
-      .i32(PAGE)
       .get(host)
       .i32(PAGE - 1)
-      .op("i32.and", "i32.sub")
-      .get(shift)
-      .op("i32.shr_u")
+      .op("i32.and")
       .set(room);
+    code.get(down).if();
+    // Downwards: none if the first element crosses the page's end.
+    code.get(room).get(shift).op("i32.shr_u").i32(1).op("i32.add").i32(0);
+    code.get(room).i32(1).get(shift).op("i32.shl", "i32.add").i32(PAGE).op("i32.le_u", "select").set(room);
+    code.else();
+    code.i32(PAGE).get(room).op("i32.sub").get(shift).op("i32.shr_u").set(room).end();
     code.set(host);
     code.get(n).get(room).get(n).get(room).op("i32.lt_u", "select").set(n);
   };
   const advance = (slot: number): void => {
     code.get(cpu);
-    register(slot).get(bytes).op("i64.extend_u", "i64.add").get(mask).op("i64.and").mem("i64.store", slot);
+    register(slot).i32(0).get(bytes).op("i32.sub").get(bytes).get(down).op("select", "i64.extend_s", "i64.add");
+    code.get(mask).op("i64.and").mem("i64.store", slot);
+  };
+  /** Downwards: from the address of the first element to that of the last one, the lowest. */
+  const toLowest = (host: Local): void => {
+    code.get(host).get(bytes).i32(1).get(shift).op("i32.shl", "i32.sub").i32(0).get(down).op("select", "i32.sub").set(host);
   };
 
   code.get(cpu).mem("i32.load", WORD_BUDGET).set(budget);
@@ -109,7 +119,8 @@ export function bulkStringFunction(): CodeBuilder {
   code.get(operation).i32(4).op("i32.shr_u").i32(15).op("i32.and").raw(I32_CTZ).set(shift);
   code.i64(-1n).i64(0xffff_ffffn).get(operation).i32(0x800).op("i32.and", "select").set(mask);
   code.block("stop");
-  register(SLOT_RFLAGS).op("i32.wrap").i32(DIRECTION).op("i32.and").brIf("stop");
+  register(SLOT_RFLAGS).op("i32.wrap").i32(DIRECTION).op("i32.shr_u").i32(1).op("i32.and").tee(down);
+  kindIs(CMPS).get(kind).i32(SCAS).op("i32.eq", "i32.or", "i32.and").brIf("stop");
   code.loop("more");
   register(RCX).get(mask).op("i64.and").set(count);
   // The last comparison is the helper's.
@@ -130,13 +141,16 @@ export function bulkStringFunction(): CodeBuilder {
   code.get(n).get(shift).op("i32.shl").set(bytes);
 
   kindIs(MOVS).if();
-  // A destination inside the source's range ahead of it repeats what was just written: not a move of the whole.
-  code.get(to).get(from).op("i32.ne").get(to).get(from).op("i32.sub").get(bytes).op("i32.lt_u", "i32.and");
-  code.brIf("stop");
+  toLowest(to);
+  toLowest(from);
+  // A destination inside the source's range ahead of it (in the direction of the move) repeats what was just written: not a move of the whole.
+  code.get(to).get(from).op("i32.ne").get(to).get(from).op("i32.sub").get(from).get(to).op("i32.sub").get(down).op("i32.eqz", "select");
+  code.get(bytes).op("i32.lt_u", "i32.and").brIf("stop");
   code.get(to).get(from).get(bytes).raw(MEMORY_COPY);
   code.end();
 
   kindIs(STOS).if();
+  toLowest(to);
   register(RAX).set(value);
   code.get(shift).op("i32.eqz").if();
   code.get(to).get(value).op("i32.wrap").get(bytes).raw(MEMORY_FILL);
