@@ -47,4 +47,9 @@ export default tseslint.config(
       globals: { process: "readonly", console: "readonly", URL: "readonly", setTimeout: "readonly", Buffer: "readonly", fetch: "readonly" },
     },
   },
+  {
+    // Functions that run in the page.
+    files: ["scripts/webview-test.mjs", "test/webview/browser/*.mjs"],
+    languageOptions: { globals: { window: "readonly", document: "readonly", requestAnimationFrame: "readonly", performance: "readonly" } },
+  },
 );

@@ -1,5 +1,5 @@
 // Bundles the entry points: dist/extension.js for VS Code, dist/cli.js for the command line and the DAP server,
-// dist/worker.js for the engine's worker thread. `--watch` rebuilds on change.
+// dist/worker.js for the engine's worker thread, dist/timeline.js and timeline-style.css for the timeline's webview. `--watch` rebuilds on change.
 import { build, context } from "esbuild";
 import { cpSync, existsSync, mkdirSync, readFileSync } from "node:fs";
 
@@ -21,14 +21,25 @@ const options = {
   entryPoints: { extension: "src/extension/extension.ts", cli: "src/cli/main.ts", worker: "src/adapter/worker.ts" },
 };
 
+/** Pages in webviews: a browser's code, with nothing from outside. */
+const pages = {
+  bundle: true,
+  platform: "browser",
+  target: "es2022",
+  format: "iife",
+  minify: true,
+  outdir: "dist",
+  logLevel: "warning",
+  entryPoints: { timeline: "src/webview/timeline/main.ts", "timeline-style": "src/webview/timeline/timeline.css" },
+};
+
 mkdirSync("dist", { recursive: true });
 // iced-x86 loads its WebAssembly module from beside the bundle.
 const iced = "node_modules/iced-x86/iced_x86_bg.wasm";
 if (existsSync(iced)) cpSync(iced, "dist/iced_x86_bg.wasm");
 
 if (process.argv.includes("--watch")) {
-  const watcher = await context(options);
-  await watcher.watch();
+  for (const each of [options, pages]) await (await context(each)).watch();
 } else {
-  await build(options);
+  await Promise.all([build(options), build(pages)]);
 }

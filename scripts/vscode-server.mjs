@@ -11,7 +11,7 @@ import { delimiter, dirname, join } from "node:path";
 
 export const root = dirname(dirname(fileURLToPath(import.meta.url)));
 export const out = join(root, "out", "vscode-test");
-const cache = join(root, ".vscode-test", "server");
+export const cache = join(root, ".vscode-test", "server");
 
 /** What is installed; changing a version here makes the next run install anew. */
 const pins = { node: "24.21.0", "code-server": "4.139.1", "playwright-core": "1.65.1" };

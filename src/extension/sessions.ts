@@ -67,6 +67,11 @@ export class Sessions implements vscode.Disposable {
     ];
   }
 
+  /** Every session that runs. */
+  get all(): readonly SessionState[] {
+    return [...this.states.values()];
+  }
+
   /** The session to show: the active one if it is ours, else the one last shown that still runs. */
   get shown(): SessionState | undefined {
     const active = vscode.debug.activeDebugSession;

@@ -1,0 +1,183 @@
+// One timeline in the editor area: a webview, the session that it shows, and what it has shown so far.
+import { randomBytes } from "node:crypto";
+import * as vscode from "vscode";
+import type { TimelinePage, TimelinePlace } from "../../adapter/timelineProtocol";
+import { timelineHtml } from "../../webview/timeline/html";
+import type { FromTimeline, TimelineHead, ToTimeline } from "../../webview/timeline/messages";
+import { TimelineStore } from "../../webview/timeline/store";
+import type { TimelineArchive } from "./archive";
+import { TimelineFeed } from "./feed";
+
+export const timelineViewType = "apicscope.timeline";
+
+/** Quiet time before what was shown is written to its file. */
+const archiveMilliseconds = 2_000;
+
+export interface PanelHost {
+  readonly archive: TimelineArchive;
+  openPlace(place: TimelinePlace, session: vscode.DebugSession | undefined): Promise<void>;
+  closed(panel: TimelinePanel): void;
+}
+
+/** Where a webview finds its files. */
+export function webviewOptions(extension: vscode.Uri): vscode.WebviewOptions & vscode.WebviewPanelOptions {
+  return {
+    enableScripts: true,
+    enableCommandUris: false,
+    localResourceRoots: [vscode.Uri.joinPath(extension, "dist")],
+    retainContextWhenHidden: true,
+  };
+}
+
+export class TimelinePanel {
+  readonly key: string;
+  /** A copy of what the webview has: it is read again when the webview is made anew, and written to a file. */
+  readonly store = new TimelineStore();
+  private head: TimelineHead;
+  private session: vscode.DebugSession | undefined;
+  private feed: TimelineFeed | undefined;
+  private ready = false;
+  private disposed = false;
+  private archiveTimer: NodeJS.Timeout | undefined;
+  private changedSinceArchived = false;
+
+  constructor(
+    readonly panel: vscode.WebviewPanel,
+    extension: vscode.Uri,
+    private readonly host: PanelHost,
+    restored?: Partial<TimelineHead>,
+  ) {
+    this.key = restored?.key ?? randomBytes(8).toString("hex");
+    this.head = { session: restored?.session ?? "", key: this.key, ended: undefined };
+    const { webview } = panel;
+    const file = (name: string): string => webview.asWebviewUri(vscode.Uri.joinPath(extension, "dist", name)).toString();
+    panel.iconPath = vscode.Uri.joinPath(extension, "media", "interrupts.svg");
+    webview.onDidReceiveMessage((message: FromTimeline) => void this.receive(message));
+    panel.onDidDispose(() => {
+      this.disposed = true;
+      clearTimeout(this.archiveTimer);
+      this.feed?.stop();
+      void host.archive.remove(this.key);
+      host.closed(this);
+    });
+    webview.html = timelineHtml({
+      script: file("timeline.js"),
+      style: file("timeline-style.css"),
+      source: webview.cspSource,
+      nonce: randomBytes(16).toString("base64url"),
+    });
+  }
+
+  get sessionId(): string | undefined {
+    return this.session?.id;
+  }
+
+  /** Name of the session it shows or showed; "" for none yet. */
+  get sessionName(): string {
+    return this.head.session;
+  }
+
+  get ended(): boolean {
+    return this.session === undefined;
+  }
+
+  /** Shows a session from its beginning, in place of whatever was there. */
+  attach(session: vscode.DebugSession): void {
+    this.feed?.stop();
+    this.session = session;
+    this.store.clear();
+    this.setHead({ session: session.name, key: this.key, ended: undefined });
+    this.feed = new TimelineFeed({
+      request: (command, args) => session.customRequest(command, args),
+      page: (page) => this.take(page),
+    });
+    this.feed.update();
+  }
+
+  /** Something has happened in the session. */
+  update(): void {
+    this.feed?.update();
+  }
+
+  /** The session has ended: what is there stays. */
+  detach(): void {
+    this.feed?.stop();
+    this.feed = undefined;
+    this.session = undefined;
+    this.store.running = false;
+    this.setHead({ ...this.head, ended: "The session has ended; this is what it left." });
+    void this.archiveNow();
+  }
+
+  /** Fills a panel that VS Code brought back after a reload. */
+  async restore(): Promise<void> {
+    const page = await this.host.archive.read(this.key);
+    if (this.session !== undefined || this.disposed) return;
+    const ended =
+      page === undefined
+        ? "The window was reloaded, and nothing was kept."
+        : "The window was reloaded, which ended the session; this is what it left.";
+    if (page !== undefined) this.store.take(page);
+    this.setHead({ ...this.head, ended });
+    if (page !== undefined) this.post({ kind: "page", page });
+  }
+
+  /** Writes what is shown to its file, if that is not the case already. */
+  async archiveNow(): Promise<void> {
+    clearTimeout(this.archiveTimer);
+    this.archiveTimer = undefined;
+    if (!this.changedSinceArchived || this.disposed) return;
+    this.changedSinceArchived = false;
+    await this.host.archive.write(this.key, this.store.toPage());
+  }
+
+  /** Shows a record. */
+  reveal(record: number): void {
+    this.post({ kind: "reveal", record });
+  }
+
+  private take(page: TimelinePage): void {
+    if (page.rows.length > 0 || page.restarted) this.changedSinceArchived = true;
+    this.store.take(page);
+    this.post({ kind: "page", page });
+    if (!page.running && this.changedSinceArchived) this.archiveTimer ??= setTimeout(() => void this.archiveNow(), archiveMilliseconds);
+  }
+
+  private setHead(head: TimelineHead): void {
+    this.head = head;
+    const name = head.session === "" ? "" : `: ${head.session}`;
+    this.panel.title = `Interrupt Timeline${name}${head.ended === undefined ? "" : " (ended)"}`;
+    this.post({ kind: "head", head });
+  }
+
+  private post(message: ToTimeline): void {
+    if (this.ready && !this.disposed) void this.panel.webview.postMessage(message);
+  }
+
+  private async receive(message: FromTimeline): Promise<void> {
+    switch (message.kind) {
+      case "ready":
+        // A webview that VS Code has made anew has nothing.
+        this.ready = true;
+        this.post({ kind: "head", head: this.head });
+        if (this.store.rows > 0) this.post({ kind: "page", page: { ...this.store.toPage(), running: this.store.running } });
+        return;
+      case "openPlace":
+        return this.host.openPlace(message.place, this.session);
+      case "save":
+        return message.format === "png"
+          ? this.save("png", { Pictures: ["png"] }, Buffer.from(message.base64, "base64"))
+          : this.save("json", { "Perfetto traces": ["json"] }, Buffer.from(message.text, "utf8"));
+      case "problem":
+        return void vscode.window.showWarningMessage(message.text);
+    }
+  }
+
+  private async save(extension: string, filters: Record<string, string[]>, bytes: Uint8Array): Promise<void> {
+    const name = (this.head.session === "" ? "interrupts" : this.head.session).replace(/[^\w.-]+/g, "-");
+    const folder = vscode.workspace.workspaceFolders?.[0]?.uri;
+    const defaultUri = folder === undefined ? vscode.Uri.file(`${name}.${extension}`) : vscode.Uri.joinPath(folder, `${name}.${extension}`);
+    const file = await vscode.window.showSaveDialog({ title: "Export Interrupt Timeline", defaultUri, filters });
+    if (file !== undefined) await vscode.workspace.fs.writeFile(file, bytes);
+  }
+}
