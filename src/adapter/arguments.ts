@@ -98,6 +98,14 @@ export class Args {
     });
   }
 
+  /** A list of whole numbers of at least `least`. */
+  wholes(name: string, least = 0): number[] {
+    const value = this.values[name];
+    if (!Array.isArray(value) || !value.every((entry): entry is number => Number.isSafeInteger(entry) && entry >= least))
+      throw this.wrong(name, `a list of whole numbers of at least ${least}`);
+    return value;
+  }
+
   texts(name: string): string[] {
     if (!this.has(name)) return [];
     const value = this.values[name];

@@ -2,14 +2,17 @@
 import { appendFileSync, existsSync, writeFileSync } from "node:fs";
 import { Debugger, type DebuggerSink } from "../debugger/debugger";
 import { completeCommand, isCommand, runCommandLine, type CommandContext } from "../debugger/console/console";
+import { accessesOf, formatPlace, placeText, type DataPlace } from "../debugger/dataPlaces";
 import type { FilterSpec } from "../debugger/eventFilters";
 import { compile, parseExpression, toInteger } from "../debugger/expr";
 import { splitAssignment } from "../debugger/inspect/assignment";
 import { DisassemblyReader } from "../debugger/inspect/disassembly";
 import { Inspector } from "../debugger/inspect/inspector";
 import { readGuest, writeGuest } from "../debugger/inspect/memory";
+import { findPlace } from "../debugger/inspect/places";
 import { hex64 } from "../debugger/numbers";
 import { RecordExport } from "../debugger/records/recordExport";
+import type { RunControl, RunControlState } from "../debugger/runControl";
 import type { GuestEnd, Stop } from "../debugger/stops";
 import type { DebugCpu } from "../debugger/target";
 import { activityText } from "../debugger/words";
@@ -23,7 +26,7 @@ import type { LaunchAttributes } from "./protocol";
 import { RecordingFile } from "./recordingFile";
 import { timelinePage } from "./timelinePage";
 import { writeTextFile } from "./textFile";
-import type { EngineEvent, EngineMethod, EngineMethods, StopView, ThreadView } from "./rpc";
+import type { DataPlaceView, DataQuestion, EngineEvent, EngineMethod, EngineMethods, StopView, ThreadView } from "./rpc";
 
 type Handlers = { readonly [M in EngineMethod]: (args: EngineMethods[M]["args"]) => EngineMethods[M]["result"] };
 
@@ -48,7 +51,6 @@ export class Engine {
   private attributes: LaunchAttributes | undefined;
   private budget = 50_000;
   private scheduled = false;
-  private others: "run" | "hold" = "run";
   private serialText: Uint8Array[] = [];
   private serialTimer: NodeJS.Timeout | undefined;
   private readonly decoder = new TextDecoder();
@@ -82,6 +84,7 @@ export class Engine {
       serial: (bytes) => this.serial(bytes),
       cpuStarted: (cpu) => this.tell({ kind: "thread", cpu, reason: "started" }),
       cpuReset: (cpu) => this.tell({ kind: "thread", cpu, reason: "exited" }),
+      runControlChanged: (state) => this.tell({ kind: "runControl", state }),
     };
     const session = new Debugger({ machine, symbols, disassembler: new IcedDisassembler(), sink });
     const launch: FilterSpec[] = (attributes.interruptBreakpoints ?? []).map((spec, index) => ({ ...spec, id: `launch ${index + 1}` }));
@@ -217,6 +220,7 @@ export class Engine {
       "setLineBreakpoints",
       "setFunctionBreakpoints",
       "setInstructionBreakpoints",
+      "setDataBreakpoints",
       "setExceptionFilters",
       "setInterruptBreakpoints",
     ] as const)
@@ -256,19 +260,48 @@ export class Engine {
       this.keep("setInterruptBreakpoints", "", args);
       return statuses;
     },
+    dataPlace: (question) => this.dataPlace(question),
+    setDataBreakpoints: (args) => {
+      const statuses = this.current.debugger.data.replace("client", args);
+      this.keep("setDataBreakpoints", "", args);
+      return statuses;
+    },
     codeLines: ({ path, first, last }) => this.current.debugger.symbols.codeLines(path).filter((line) => line >= first && line <= last),
-    resume: ({ cpu, single }) =>
+    resume: ({ cpu, single }) => {
       this.go(() => {
         this.cpu(cpu);
         this.current.debugger.resume(single ? cpu : undefined);
-      }),
-    step: ({ cpu, kind, unit, single }) =>
-      this.go(() => this.current.debugger.step({ cpu, kind, unit, others: !single && this.others === "run" })),
-    pause: ({ cpu }) => this.current.debugger.pause(cpu),
-    setStepping: ({ others }) => {
-      this.others = others;
+      });
+      const { machine, runControl } = this.current.debugger;
+      return single ? [cpu] : machine.cpus.map(({ index }) => index).filter((index) => !runControl.isFrozen(index));
     },
-    setHeld: ({ cpu, held }) => this.current.debugger.setHeld(cpu, held),
+    step: ({ cpu, kind, unit, others, interrupts }) =>
+      this.go(() => {
+        const { stepping } = this.current.debugger.runControl;
+        this.current.debugger.step({
+          cpu,
+          kind,
+          unit,
+          others: (others ?? stepping.others) === "run",
+          interrupts: interrupts ?? stepping.interrupts,
+        });
+      }),
+    pause: ({ cpu }) => this.current.debugger.pause(cpu),
+    runControl: () => this.current.debugger.runControl.state,
+    setStepping: (stepping) => this.controlled((control) => control.setStepping(stepping)),
+    setFrozen: ({ cpus, frozen }) =>
+      this.controlled((control, all) => {
+        for (const cpu of cpus ?? []) this.cpu(cpu);
+        control.setFrozen(cpus ?? all, frozen);
+      }),
+    runOnly: ({ cpus }) =>
+      this.controlled((control) => {
+        for (const cpu of cpus) this.cpu(cpu);
+        control.runOnly(cpus);
+      }),
+    setSchedule: (schedule) => this.controlled((control) => control.setSchedule(schedule)),
+    delayIpi: (request) => this.current.debugger.runControl.delay(request),
+    cancelDelays: ({ ids }) => this.controlled((control) => control.cancelDelays(ids)),
     threads: () => this.current.debugger.machine.cpus.map((cpu): ThreadView => this.thread(cpu)),
     stackTrace: ({ cpu, start, levels }) => {
       const { frames, total } = this.stopped.inspector.stackTrace(cpu, start, levels);
@@ -356,6 +389,28 @@ export class Engine {
     },
   };
 
+  private dataPlace({ name, reference, frameId, bytes, asAddress }: DataQuestion): DataPlaceView {
+    const { inspector } = this.stopped;
+    try {
+      const place =
+        reference === undefined ? inspector.place(name, frameId, bytes, asAddress) : inspector.placeOfVariable(reference, name, bytes);
+      return { id: formatPlace(place), text: placeText(place), accesses: accessesOf(place) };
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+      return { id: undefined, text: error.message, accesses: [] };
+    }
+  }
+
+  /** Changes how CPUs are run, and gives what came of it. `all`: every CPU. */
+  private controlled(change: (control: RunControl, all: readonly number[]) => void): RunControlState {
+    const { runControl, machine } = this.current.debugger;
+    change(
+      runControl,
+      machine.cpus.map(({ index }) => index),
+    );
+    return runControl.state;
+  }
+
   /** Something was changed by hand: it goes to the log, and frames are read anew. */
   private edited<T>(result: T): T {
     this.current.machine.edited();
@@ -369,12 +424,16 @@ export class Engine {
     const cpu = !session.isRunning && index === undefined ? inspector.cpuOf(frameId) : this.cpu(index);
     const number = (text: string): bigint =>
       session.isRunning ? toInteger(compile(parseExpression(text)).evaluate(session.scope(cpu))).value : inspector.number(text, frameId);
-    return { session, cpu, number, writeFile: writeTextFile };
+    const place = (text: string, bytes?: number): DataPlace => {
+      if (!session.isRunning) return inspector.place(text, frameId, bytes);
+      return findPlace(text, { cpu, cpus: session.machine.cpus, scope: session.scope(cpu), symbols: session.symbols }, bytes);
+    };
+    return { session, cpu, number, place, writeFile: writeTextFile };
   }
 
   private thread(cpu: DebugCpu): ThreadView {
-    const held = this.current.debugger.isHeld(cpu.index) ? " · held" : "";
-    return { cpu: cpu.index, name: `CPU ${cpu.index} · APIC ${cpu.apicId} · ${activityText(cpu.activity)}${held}` };
+    const frozen = this.current.debugger.isHeld(cpu.index) ? " · frozen" : "";
+    return { cpu: cpu.index, name: `CPU ${cpu.index} · APIC ${cpu.apicId} · ${activityText(cpu.activity)}${frozen}` };
   }
 
   private exceptionInfo(cpu: number): EngineMethods["exceptionInfo"]["result"] {

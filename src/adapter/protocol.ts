@@ -150,6 +150,24 @@ export interface InterruptBreakpointsChangedBody {
   breakpoints: { id: string; hits: number }[];
 }
 
+/** Event `apicscope/runControlChanged`, and answer of the requests that change it: which CPUs run, and how. */
+export const runControlChangedEvent = "apicscope/runControlChanged";
+
+export interface RunControlBody {
+  /** Threads that stand still whatever the others do. */
+  frozenThreads: number[];
+  stepping: {
+    /** Whether the other CPUs run while one is stepped. */
+    others: "run" | "hold";
+    /** What a step does with interrupts of its CPU: see docs/adapter.md, "Steps". */
+    interrupts: "auto" | "taken" | "held" | "into";
+  };
+  /** Instructions of a turn; `seed` 0: turns in order, else random ones. */
+  schedule: { quantum: number; seed: number };
+  /** IPIs that wait to be held back; `src` and `dst` are APIC ids. */
+  delays: { id: number; instructions: number; vector?: number; mode?: string; src?: number; dst?: number }[];
+}
+
 /** Request `apicscope/interruptState`, without arguments: every APIC of the stopped machine. */
 export const interruptStateRequest = "apicscope/interruptState";
 

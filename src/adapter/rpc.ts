@@ -4,8 +4,12 @@ import type { RecordQuery } from "../apic/records";
 import type { ExportFormat } from "../debugger/records/recordExport";
 import type { FilterSpec, FilterStatus } from "../debugger/eventFilters";
 import type { CodeBreakpointStatus, FunctionRequest, InstructionRequest, LineRequest } from "../debugger/codeBreakpoints";
+import type { DataBreakpointStatus, DataRequest } from "../debugger/dataBreakpoints";
+import type { AccessType } from "../debugger/dataPlaces";
 import type { FrameView, ScopeView, VariableView } from "../debugger/inspect/inspector";
+import type { DelayRequest, Others, RunControlState, Stepping, StepInterrupts } from "../debugger/runControl";
 import type { StepKind, StepUnit } from "../debugger/stepper";
+import type { Schedule } from "../machine/turns";
 import type { InterruptBreakpoint, InterruptBreakpointStatus, InterruptState, LaunchAttributes } from "./protocol";
 import type { TimelinePage, TimelinePoint } from "./timelineProtocol";
 
@@ -58,12 +62,20 @@ export interface EngineMethods {
   setInstructionBreakpoints: { args: InstructionRequest[]; result: CodeBreakpointStatus[] };
   setExceptionFilters: { args: FilterSpec[]; result: FilterStatus[] };
   setInterruptBreakpoints: { args: InterruptBreakpoint[]; result: InterruptBreakpointStatus[] };
+  dataPlace: { args: DataQuestion; result: DataPlaceView };
+  setDataBreakpoints: { args: DataRequest[]; result: DataBreakpointStatus[] };
   codeLines: { args: { path: string; first: number; last: number }; result: number[] };
-  resume: { args: { cpu: number; single: boolean }; result: void };
-  step: { args: { cpu: number; kind: StepKind; unit: StepUnit; single: boolean }; result: void };
+  /** Gives the CPUs that go on. */
+  resume: { args: { cpu: number; single: boolean }; result: readonly number[] };
+  step: { args: StepArguments; result: void };
   pause: { args: { cpu: number }; result: void };
-  setStepping: { args: { others: "run" | "hold" }; result: void };
-  setHeld: { args: { cpu: number; held: boolean }; result: void };
+  runControl: { args: undefined; result: RunControlState };
+  setStepping: { args: Partial<Stepping>; result: RunControlState };
+  setFrozen: { args: { cpus: readonly number[] | undefined; frozen: boolean }; result: RunControlState };
+  runOnly: { args: { cpus: readonly number[] }; result: RunControlState };
+  setSchedule: { args: Partial<Schedule>; result: RunControlState };
+  delayIpi: { args: DelayRequest; result: number };
+  cancelDelays: { args: { ids: readonly number[] | undefined }; result: RunControlState };
   threads: { args: undefined; result: ThreadView[] };
   stackTrace: {
     args: { cpu: number; start: number; levels: number };
@@ -96,6 +108,31 @@ export interface EngineMethods {
   sources: { args: undefined; result: string[] };
   modules: { args: undefined; result: ModuleView[] };
   terminate: { args: undefined; result: void };
+}
+
+/** What a data breakpoint is to be on: a variable of a container, or an expression or address in a frame. */
+export interface DataQuestion {
+  readonly name: string;
+  readonly reference: number | undefined;
+  readonly frameId: number | undefined;
+  readonly bytes: number | undefined;
+  readonly asAddress: boolean;
+}
+
+/** Where it is; without `id` its accesses cannot be seen, and the text says why. */
+export interface DataPlaceView {
+  readonly id: string | undefined;
+  readonly text: string;
+  readonly accesses: readonly AccessType[];
+}
+
+/** A step; `others` and `interrupts` go by the session's choice where left out. */
+export interface StepArguments {
+  readonly cpu: number;
+  readonly kind: StepKind;
+  readonly unit: StepUnit;
+  readonly others: Others | undefined;
+  readonly interrupts: StepInterrupts | undefined;
 }
 export type EngineMethod = keyof EngineMethods;
 
@@ -136,7 +173,7 @@ export type EngineEvent =
   | { readonly kind: "output"; readonly category: "console" | "important" | "stdout"; readonly text: string }
   | { readonly kind: "thread"; readonly cpu: number; readonly reason: "started" | "exited" }
   | { readonly kind: "hits"; readonly breakpoints: { id: string; hits: number }[] }
-  | { readonly kind: "invalidated" }
+  | { readonly kind: "runControl"; readonly state: RunControlState }
   | { readonly kind: "ended"; readonly exitCode: number; readonly text: string };
 
 export type FromEngine =

@@ -1,11 +1,20 @@
 // A DAP session: takes requests apart, hands them to their topic's handler, and turns what comes of it into responses and events.
-import { DebugSession, ExitedEvent, OutputEvent, Response, StoppedEvent, TerminatedEvent, ThreadEvent } from "@vscode/debugadapter";
+import {
+  DebugSession,
+  ExitedEvent,
+  InvalidatedEvent,
+  OutputEvent,
+  Response,
+  StoppedEvent,
+  TerminatedEvent,
+  ThreadEvent,
+} from "@vscode/debugadapter";
 import type { DebugProtocol } from "@vscode/debugprotocol";
 import { UserError } from "../machine/errors";
 import { Args } from "./arguments";
 import type { ClientSettings, HandlerTable, RequestContext, SessionControl } from "./context";
 import { EngineClient, EngineError } from "./engineClient";
-import { interruptBreakpointsChangedEvent } from "./protocol";
+import { interruptBreakpointsChangedEvent, runControlChangedEvent } from "./protocol";
 import { breakpointRequests } from "./requests/breakpoints";
 import { executionRequests } from "./requests/execution";
 import { inspectionRequests } from "./requests/inspection";
@@ -13,6 +22,7 @@ import { interruptRequests } from "./requests/interrupts";
 import { lifecycleRequests } from "./requests/lifecycle";
 import { memoryRequests } from "./requests/memory";
 import { timelineRequests } from "./requests/timeline";
+import { runControlBody, runControlRequests } from "./requests/runControl";
 import type { EngineEvent, EngineMethod, EngineMethods } from "./rpc";
 
 const handlers: HandlerTable = {
@@ -23,6 +33,7 @@ const handlers: HandlerTable = {
   ...memoryRequests,
   ...interruptRequests,
   ...timelineRequests,
+  ...runControlRequests,
 };
 
 /** Ids of error responses: who is to blame. */
@@ -170,8 +181,11 @@ export class ApicScopeSession extends DebugSession implements SessionControl {
         };
         return this.sendEvent(changed);
       }
-      case "invalidated":
-        return this.sendEvent({ type: "event", seq: 0, event: "invalidated", body: {} });
+      case "runControl":
+        this.sendEvent({ type: "event", seq: 0, event: runControlChangedEvent, body: runControlBody(event.state) });
+        // Names of threads tell which are frozen.
+        if (this.client.invalidatedEvents) this.sendEvent(new InvalidatedEvent(["threads"]));
+        return;
       case "ended":
         return this.ended(event.exitCode, event.text);
     }

@@ -1,5 +1,7 @@
 import { assert } from "../common/errors";
 import type { State } from "../common/state";
+import type { Clock } from "../devices/device";
+import { DelayLine } from "./delayLine";
 import { decodeMsi } from "./fields";
 import type { LocalApic } from "./localApic";
 import type { Injection, InterruptMessage } from "./message";
@@ -27,8 +29,15 @@ export class InterruptBus {
   private arbitration: number[] = [];
   private picAcknowledge: (() => number) | undefined;
   private retrying = false;
+  private delayLine: DelayLine | undefined;
 
   constructor(readonly ledger: InterruptLedger) {}
+
+  /** Gives the bus a clock, by which IPIs can be held back. */
+  connectDelays(clock: Clock): DelayLine {
+    this.delayLine = new DelayLine(clock, this.ledger, (cpu, message, id) => void this.locals[cpu].receive(message, id));
+    return this.delayLine;
+  }
 
   /** The local APICs, by CPU index. */
   get apics(): readonly LocalApic[] {
@@ -157,21 +166,29 @@ export class InterruptBus {
   /** Power-on: arbitration starts over. */
   reset(): void {
     this.arbitration = this.locals.map((_, index) => index);
+    this.delayLine?.reset();
   }
 
+  /** The arbitration priorities and, where IPIs are held back, those. */
   save(): State {
-    return [...this.arbitration];
+    const delayed = this.delayLine?.save();
+    return delayed === undefined ? [...this.arbitration] : [[...this.arbitration], delayed];
   }
 
   restore(state: State): void {
-    this.arbitration = [...(state as readonly number[])];
+    const [first, delayed] = state as readonly State[];
+    this.arbitration = [...((typeof first === "number" ? state : first) as readonly number[])];
+    this.delayLine?.restore(typeof first === "number" ? undefined : delayed);
   }
 
   private deliverTo(targets: readonly LocalApic[], message: InterruptMessage): number {
     const sendId = this.ledger.newSend();
     const ids = targets.map((apic) => this.ledger.sent(sendId, message, apic.apicId, apic.cpuIndex));
     let accepted = 0;
-    for (const [index, apic] of targets.entries()) if (apic.receive(message, ids[index])) accepted++;
+    for (const [index, apic] of targets.entries()) {
+      if (this.delayLine?.takes(message, apic.apicId, apic.cpuIndex, ids[index]) === true) continue;
+      if (apic.receive(message, ids[index])) accepted++;
+    }
     return accepted;
   }
 

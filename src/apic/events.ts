@@ -48,6 +48,8 @@ export interface InterruptRecord {
   readonly dropReason?: string;
   /** Arrived while the same vector was already pending: it shares the delivery of record `coalescedInto`. */
   readonly coalescedInto?: number;
+  /** Instructions that the debugger held it back between `send` and its target. */
+  readonly delay?: number;
   readonly stages: readonly StageStamp[];
 }
 

@@ -49,6 +49,8 @@ export class LocalApic extends ApicCommon {
   private intr = false;
   /** ICR was written in xAPIC mode, and its delivery status not read since. */
   private sendNotLookedAt = false;
+  /** Hears of each access of the guest's to a register, by number, after it was made; CR8 is TPR. Undefined while nobody wants to know. */
+  accessed: ((register: number, write: boolean) => void) | undefined;
   /** True while the 8259 is being asked for its vector: its output changes under our hands. */
   private acknowledging = false;
 
@@ -146,6 +148,7 @@ export class LocalApic extends ApicCommon {
     this.writes.note(WrittenRegister.tpr);
     this.tpr = (value & 15) << 4;
     this.updateIrq();
+    this.accessed?.(Reg.tpr, true);
   }
 
   /** Sets the electrical level of pin LINT0 or LINT1. */
@@ -181,6 +184,12 @@ export class LocalApic extends ApicCommon {
     if (index === tscDeadlineMsr) return this.model.tscDeadline === false ? undefined : this.timer.tscDeadline;
     if (!this.x2apicMode) return undefined;
     const register = index - 0x800;
+    const value = this.readX2apic(register);
+    if (value !== undefined) this.accessed?.(register, false);
+    return value;
+  }
+
+  private readX2apic(register: number): bigint | undefined {
     switch (register) {
       case Reg.icrLow:
         return (BigInt(this.icrHigh) << 32n) | BigInt(this.icrLow);
@@ -205,8 +214,9 @@ export class LocalApic extends ApicCommon {
       this.timer.tscDeadline = value;
       return true;
     }
-    if (!this.x2apicMode) return false;
-    return this.writeX2apic(index - 0x800, BigInt.asUintN(64, value));
+    if (!this.x2apicMode || !this.writeX2apic(index - 0x800, BigInt.asUintN(64, value))) return false;
+    this.accessed?.(index - 0x800, true);
+    return true;
   }
 
   // --- Registers ---
@@ -219,13 +229,17 @@ export class LocalApic extends ApicCommon {
     const register = (offset >> 4) & 0xff;
     if (register === Reg.icrLow) this.sendNotLookedAt = false;
     if (this.peek(register) === undefined) this.raiseError(EsrBit.illegalRegister);
-    return this.peekMmio(offset, size);
+    const value = this.peekMmio(offset, size);
+    this.accessed?.(register, false);
+    return value;
   }
 
   /** Guest write to the register page in xAPIC mode. Anything but an aligned 32-bit write is ignored. */
   writeMmio(offset: number, size: 1 | 2 | 4 | 8, value: bigint): void {
     if (size !== 4 || (offset & 15) !== 0) return;
-    this.writeRegister((offset >> 4) & 0xff, Number(BigInt.asUintN(32, value)));
+    const register = (offset >> 4) & 0xff;
+    this.writeRegister(register, Number(BigInt.asUintN(32, value)));
+    this.accessed?.(register, true);
   }
 
   /** Guest write of an xAPIC register by number (offset / 16). Reserved bits are ignored and read as zero. */

@@ -27,7 +27,7 @@ const triggers: readonly TriggerMode[] = ["edge", "level"];
 const shorthands: readonly Shorthand[] = ["none", "self", "all", "others"];
 
 const stageCount = stages.length;
-/** Numbers of a record in a saved row: id, sendId, five small fields, src, dst, sender, target, coalescedInto; then six a stage. */
+/** Numbers of a record in a saved row: id, sendId, five small fields, src, dst, sender, target, coalescedInto; then six a stage; then its delay, if it has one. */
 const rowHead = 12;
 const rowLength = rowHead + stageCount * 6;
 /** Records that are still live when the ring comes round to their slot move here; more than these lose their history. */
@@ -51,6 +51,7 @@ export class RecordStore {
   private readonly dst: Float64Array;
   private readonly sender: Int16Array;
   private readonly target: Int16Array;
+  private readonly delays: Float64Array;
   private readonly reasons: (string | undefined)[];
   private readonly seqs: Float64Array;
   private readonly instructions: Float64Array;
@@ -75,6 +76,7 @@ export class RecordStore {
     this.dst = new Float64Array(n);
     this.sender = new Int16Array(n);
     this.target = new Int16Array(n);
+    this.delays = new Float64Array(n);
     this.reasons = new Array<string | undefined>(n);
     this.seqs = new Float64Array(n * stageCount);
     this.instructions = new Float64Array(n * stageCount);
@@ -106,6 +108,7 @@ export class RecordStore {
     this.dst[slot] = dst;
     this.sender[slot] = info.senderCpu;
     this.target[slot] = target;
+    this.delays[slot] = 0;
     this.reasons[slot] = undefined;
     this.seqs.fill(0, slot * stageCount, (slot + 1) * stageCount);
     return slot;
@@ -189,6 +192,10 @@ export class RecordStore {
     this.reasons[slot] = reason;
   }
 
+  setDelay(slot: number, instructions: number): void {
+    this.delays[slot] = instructions;
+  }
+
   setCoalesced(slot: number, into: number): void {
     this.coalescedInto[slot] = into;
   }
@@ -226,6 +233,7 @@ export class RecordStore {
       dst: this.dst[slot],
       ...(reason === undefined ? {} : { dropReason: reason }),
       ...(into === 0 ? {} : { coalescedInto: into }),
+      ...(this.delays[slot] === 0 ? {} : { delay: this.delays[slot] }),
       stages: list,
     };
   }
@@ -252,7 +260,9 @@ export class RecordStore {
     for (const id of ids) {
       const slot = this.slotOf(id);
       if (slot < 0) continue;
-      const row = new Float64Array(rowLength);
+      const delay = this.delays[slot];
+      const row = new Float64Array(delay === 0 ? rowLength : rowLength + 1);
+      if (delay !== 0) row[rowLength] = delay;
       row.set([
         this.ids[slot],
         this.sendIds[slot],
@@ -304,6 +314,7 @@ export class RecordStore {
       this.sender[slot] = row[9];
       this.target[slot] = row[10];
       this.coalescedInto[slot] = row[11];
+      this.delays[slot] = row.length > rowLength ? row[rowLength] : 0;
       this.reasons[slot] = reason ?? undefined;
       for (let stage = 0; stage < stageCount; stage++) {
         const at = slot * stageCount + stage;
@@ -360,6 +371,7 @@ export class RecordStore {
       this.dst,
       this.sender,
       this.target,
+      this.delays,
     ];
     for (const column of columns) column[to] = column[from];
     this.reasons[to] = this.reasons[from];

@@ -103,6 +103,8 @@ export class InterruptLedger {
   /** Digest of all stages so far, and what it was at each of the last stages: tells whether two histories are the same. */
   private digest = 0;
   private readonly digests: Uint32Array;
+  /** Records that are neither pending nor in service anywhere but on their way: they are part of the state. */
+  onTheirWay: () => readonly number[] = () => [];
   private readonly latencyCount = new Float64Array(256);
   private readonly latencyTotal = new Float64Array(256);
   private readonly latencyMaximum = new Float64Array(256);
@@ -141,6 +143,12 @@ export class InterruptLedger {
     const slot = this.store.create(id, sendId, info, dst, target);
     this.mark(slot, StageCode.send, info.senderCpu >= 0 ? info.senderCpu : target);
     return id;
+  }
+
+  /** The debugger holds the interrupt back for so many instructions before its target sees it. */
+  delayed(id: number, instructions: number): void {
+    const slot = this.store.slotOf(id);
+    if (slot >= 0) this.store.setDelay(slot, instructions);
   }
 
   /** `drop`: the interrupt is lost; `reason` says why, in words. */
@@ -398,7 +406,7 @@ export class InterruptLedger {
 
   /** Live records, the newest of the others, and all counters. Older history stays in the ring and is not part of the state. */
   save(): State {
-    const kept = new Set<number>();
+    const kept = new Set<number>(this.onTheirWay());
     for (const track of this.tracks)
       for (const list of [track.pending, track.inService, track.latched]) for (const id of list) if (id !== 0) kept.add(id);
     for (let id = Math.max(1, this.nextId - savedHistory); id < this.nextId; id++) kept.add(id);

@@ -1,4 +1,4 @@
-import { Lvt, Svr, lvtReadOnly, lvtWritable, svrWritable } from "./fields";
+import { Lvt, Svr, lvtNames, lvtReadOnly, lvtWritable, svrWritable } from "./fields";
 
 /** Register numbers: MMIO offset divided by 16, and MSR 0x800 plus the same number in x2APIC mode. */
 export const Reg = {
@@ -26,6 +26,55 @@ export const Reg = {
   divide: 0x3e,
   selfIpi: 0x3f,
 } as const;
+
+/** The registers behind a public name (as `registers()` of a local APIC gives it): first and last number. Undefined for APIC_BASE, which is an MSR, and unknown names. */
+export function registerRange(name: string): { readonly first: number; readonly last: number } | undefined {
+  const one = (number: number, last = number): { first: number; last: number } => ({ first: number, last });
+  switch (name) {
+    case "ID":
+      return one(Reg.id);
+    case "VER":
+      return one(Reg.version);
+    case "TPR":
+      return one(Reg.tpr);
+    case "APR":
+      return one(Reg.apr);
+    case "PPR":
+      return one(Reg.ppr);
+    case "EOI":
+      return one(Reg.eoi);
+    case "LDR":
+      return one(Reg.ldr);
+    case "DFR":
+      return one(Reg.dfr);
+    case "SVR":
+      return one(Reg.svr);
+    case "ISR":
+      return one(Reg.isr, Reg.isr + 7);
+    case "TMR":
+      return one(Reg.tmr, Reg.tmr + 7);
+    case "IRR":
+      return one(Reg.irr, Reg.irr + 7);
+    case "ESR":
+      return one(Reg.esr);
+    case "ICR":
+      return one(Reg.icrLow, Reg.icrHigh);
+    case "TMICT":
+      return one(Reg.initialCount);
+    case "TMCCT":
+      return one(Reg.currentCount);
+    case "TDCR":
+      return one(Reg.divide);
+    case "SELF IPI":
+      return one(Reg.selfIpi);
+    case "LVT CMCI":
+      return one(Reg.lvtCmci);
+    default: {
+      const index = lvtNames.findIndex((lvt) => `LVT ${lvt}` === name);
+      return index < 0 ? undefined : one(Reg.lvtTimer + index - Lvt.timer);
+    }
+  }
+}
 
 /** What a model of processor offers. All of it, if left out, but for remote read, which the manual reserves since the Pentium 4. */
 export interface ApicModel {

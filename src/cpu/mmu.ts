@@ -38,8 +38,14 @@ const SAVED_ENTRY = 1 + TLB_ENTRY_BYTES / 4;
 
 /** Hears of data accesses to watched pages: guest debug registers and the debugger's watchpoints. */
 export interface DataWatch {
-  /** True when any byte of the linear page needs accesses of this kind reported. */
-  watchesPage(linearPage: bigint): boolean;
+  /** True when accesses to any byte of the page, by its linear address and its physical page number, need to be reported. */
+  watchesPage(linearPage: bigint, physicalPage: number): boolean;
+  /**
+   * An access that does not fault is about to be made: `first` is the physical address of its first byte, `second` that of its first byte on the next page, -1 where it
+   * stays on one. What a store writes is in SLOT_MEM_VALUE. Accesses to pages that are not watched may be told too.
+   */
+  accessing(linear: bigint, size: number, write: boolean, first: number, second: number): void;
+  /** The access has been made; what a load read is in SLOT_MEM_VALUE. */
   accessed(linear: bigint, size: number, write: boolean): void;
 }
 
@@ -153,6 +159,16 @@ export class Mmu {
     }
   }
 
+  /** Sends the next access through each entry to the slow path, which lets those take the fast path again that nothing watches. Translations stay. */
+  distrustAll(): void {
+    const { i32 } = this;
+    const end = (this.tlbBase + MMU_INDEXES * TLB_ENTRIES * TLB_ENTRY_BYTES) >> 2;
+    for (let entry = this.tlbBase >> 2; entry < end; entry += TLB_ENTRY_BYTES >> 2) {
+      i32[entry + (TLB_READ >> 2)] |= 1;
+      i32[entry + (TLB_WRITE >> 2)] |= 1;
+    }
+  }
+
   /** The cached translations, for `restoreTlb`: a guest that changes page tables without an invalidation sees them. */
   saveTlb(): Int32Array {
     const { i32 } = this;
@@ -203,7 +219,7 @@ export class Mmu {
     else if (!walker.walk(lo, hi, access, index)) return false;
     const page = walker.page;
     const linear = lo & ~0xfff;
-    const watched = this.watch?.watchesPage((BigInt(hi >>> 0) << 32n) | BigInt(linear >>> 0)) === true ? 1 : 0;
+    const watched = this.watch?.watchesPage((BigInt(hi >>> 0) << 32n) | BigInt(linear >>> 0), page) === true ? 1 : 0;
     const readHost = this.bus.hostPage(page, false, cpu.index);
     const setTag = (offset: number, allowed: boolean, slow: number): void => {
       i32[(entry + offset) >> 2] = allowed ? linear | slow : -1;
@@ -257,7 +273,7 @@ export class Mmu {
     if (i32[tag] !== (linear | 1) || i32[tag + 1] !== hi) return;
     const page = i32[(entry + TLB_PHYSICAL_PAGE) >> 2] >>> 0;
     const slow = write ? this.slowWrites(page) : this.bus.hostPage(page, false, this.cpu.index) < 0;
-    if (slow || this.watch?.watchesPage((BigInt(hi >>> 0) << 32n) | BigInt(linear >>> 0)) === true) return;
+    if (slow || this.watch?.watchesPage((BigInt(hi >>> 0) << 32n) | BigInt(linear >>> 0), page) === true) return;
     i32[tag] = linear;
   }
 
@@ -278,8 +294,11 @@ export class Mmu {
     if (!this.canonical(hi)) return this.notCanonical(kind);
     const first = this.translate(lo, hi, mode, index);
     const room = 4096 - (lo & 0xfff);
+    const { watch } = this;
+    const linear = watch === undefined ? 0n : (BigInt(hi >>> 0) << 32n) | BigInt(lo >>> 0);
     if (size <= room) {
       if (first < 0) return STATUS_FAULT;
+      watch?.accessing(linear, size, write, first, -1);
       if (write) this.writePhysicalFromSlot(first, size);
       else this.readPhysicalToSlot(first, size);
       this.trust(lo, hi, write, index);
@@ -291,6 +310,7 @@ export class Mmu {
       if (!this.canonical(nextHi)) return this.notCanonical(kind);
       const second = this.translate(nextLo, nextHi, mode, index);
       if (second < 0) return STATUS_FAULT;
+      watch?.accessing(linear, size, write, first, second);
       // The second translation may have evicted nothing that matters: both physical addresses are known.
       for (let i = 0; i < size; i++) {
         const at = i < room ? first + i : second + i - room;
@@ -299,7 +319,7 @@ export class Mmu {
       }
       if (!write) this.u8.fill(0, this.valueAddress + size, this.valueAddress + 8);
     }
-    this.watch?.accessed((BigInt(hi >>> 0) << 32n) | BigInt(lo >>> 0), size, write);
+    watch?.accessed(linear, size, write);
     return STATUS_OK;
   }
 

@@ -133,7 +133,9 @@ export class Processor {
     if (state.activity === "running" || state.initPending) return true;
     if (state.activity === "shutdown" || state.activity === "wait-for-SIPI") return false;
     return (
-      (state.intrPending && ((state.systemFlags & FLAG_IF) !== 0 || (state.activity === "mwait" && state.mwaitBreaksOnMasked))) ||
+      (state.intrPending &&
+        !this.interruptsHeld &&
+        ((state.systemFlags & FLAG_IF) !== 0 || (state.activity === "mwait" && state.mwaitBreaksOnMasked))) ||
       (state.nmiPending && !state.nmiBlocked) ||
       (state.smiPending && !state.inSmm) ||
       state.trapBits !== 0
@@ -240,13 +242,13 @@ export class Processor {
       this.delivered();
       return true;
     }
-    if (state.intrPending && (state.systemFlags & FLAG_IF) !== 0) {
+    if (state.intrPending && (state.systemFlags & FLAG_IF) !== 0 && !this.interruptsHeld) {
       const vector = this.controller.acknowledge();
       system.deliverExternal(vector);
       this.delivered();
       return true;
     }
-    if (state.intrPending && state.activity === "mwait" && state.mwaitBreaksOnMasked) {
+    if (state.intrPending && state.activity === "mwait" && state.mwaitBreaksOnMasked && !this.interruptsHeld) {
       state.activity = "running";
       return true;
     }
@@ -444,6 +446,8 @@ export class Processor {
   taken = 0;
   /** The next slice ends when it has taken an event. */
   stopAfterEvent = false;
+  /** The debugger keeps maskable interrupts from this CPU: they stay pending, whatever IF says. */
+  interruptsHeld = false;
 
   /** Takes over the counts of a saved state: retired, attempted, taken. */
   restoreCounts([retired, attempted, taken]: readonly number[]): void {

@@ -37,7 +37,7 @@ export interface CodeBreakpointStatus {
   readonly addresses: readonly bigint[];
 }
 
-export type BreakpointKind = "line" | "function" | "instruction";
+export type BreakpointKind = "line" | "function" | "instruction" | "data";
 
 interface CodeBreakpoint {
   readonly id: number;
@@ -76,6 +76,11 @@ export class CodeBreakpoints {
     private readonly changed: () => void,
     private readonly warn: (message: string) => void,
   ) {}
+
+  /** A number that no other breakpoint of the session has. */
+  takeId(): number {
+    return this.nextId++;
+  }
 
   setLines(path: string, requests: readonly LineRequest[]): CodeBreakpointStatus[] {
     const list: CodeBreakpoint[] = [];

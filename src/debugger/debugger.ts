@@ -6,6 +6,7 @@ import type { RunEnd } from "../machine/types";
 import { BudgetMeter, budgetText } from "./budgets";
 import { CodeBreakpoints } from "./codeBreakpoints";
 import { CpuScope, type Fields } from "./cpuScope";
+import { DataBreakpoints, type DataHit } from "./dataBreakpoints";
 import { EventFilters, exceptionFields, filtersOf, interruptFields, lintFields, measureFields, type BudgetMeasure } from "./eventFilters";
 import { EventCounts } from "./eventCounts";
 import { ExceptionLog, describeException, isException } from "./exceptionLog";
@@ -16,6 +17,7 @@ import { LintList, lintText, type Lint } from "./lints/lint";
 import { LintWatch } from "./lints/lintWatch";
 import { currentInstruction, type Disassembler } from "./instructions";
 import { SenderStacks, senderLines } from "./senderStacks";
+import { RunControl, type RunControlState } from "./runControl";
 import { StackWalker, type StackEntry } from "./stack";
 import { Stepper, type Outcome, type StepHost, type StepRequest } from "./stepper";
 import { causeLines, type EventCause, type GuestEnd, type Stop } from "./stops";
@@ -32,6 +34,8 @@ export interface DebuggerSink {
   cpuStarted(cpu: number): void;
   /** A CPU was put back to wait-for-SIPI. */
   cpuReset(cpu: number): void;
+  /** Which CPUs run, or how, was changed. */
+  runControlChanged?(state: RunControlState): void;
 }
 
 export interface DebuggerOptions {
@@ -56,12 +60,14 @@ export class Debugger implements StepHost {
   readonly disassembler: Disassembler;
   readonly names: CpuNames;
   readonly breakpoints: CodeBreakpoints;
+  readonly data: DataBreakpoints;
   readonly filters: EventFilters;
   readonly stack: StackWalker;
   readonly exceptions: ExceptionLog;
   readonly injections: Injections;
   readonly lints: LintList;
   readonly senderStacks: SenderStacks;
+  readonly runControl: RunControl;
   /** The stop that the machine stands at; undefined while it runs. */
   stop: Stop | undefined;
   /** Counts the stops. */
@@ -77,7 +83,8 @@ export class Debugger implements StepHost {
   private readonly lintWatch: LintWatch;
   private readonly budgets: BudgetMeter;
   private readonly pending: Stop[] = [];
-  private readonly held = new Set<number>();
+  /** What the CPU had retired when the last access was told. */
+  private dataHitAt = -1;
   /** CPUs that have left wait-for-SIPI. */
   private readonly live = new Set([0]);
   /** Where each CPU stood when a breakpoint there was told: it is passed when the CPU goes on. */
@@ -103,11 +110,19 @@ export class Debugger implements StepHost {
     this.names = new CpuNames(machine.cpus);
     const warn = (message: string): void => sink.output(`${message}\n`, "important");
     this.breakpoints = new CodeBreakpoints(symbols, codeFields, () => this.applyBreakpoints(), warn);
+    this.data = new DataBreakpoints({
+      machine,
+      takeId: () => this.breakpoints.takeId(),
+      scope: (index, fields) => this.scope(this.cpu(this.focus(index)), fields),
+      symbolOf: this.symbolOf,
+      warn,
+    });
     this.filters = new EventFilters(symbols, machine.cpus, warn);
     this.stack = new StackWalker(symbols);
     this.exceptions = new ExceptionLog(machine.cpus.length);
     this.injections = new Injections(machine);
     this.senderStacks = new SenderStacks(symbols, machine.cpus);
+    this.runControl = new RunControl(machine, () => sink.runControlChanged?.(this.runControl.state));
     this.counts = new EventCounts(machine.cpus.length);
     this.lints = new LintList(machine, (lint, isNew) => this.lint(lint, isNew));
     this.lintWatch = new LintWatch(machine, this.lints);
@@ -122,6 +137,11 @@ export class Debugger implements StepHost {
         this.interrupt(event);
         this.lintWatch.interrupt(event);
         this.budgets.interrupt(event);
+        if (event.cpu >= 0) for (const hit of this.data.interrupt(event.cpu)) this.dataHit(hit);
+      },
+      watch: (hit) => {
+        const told = this.data.hit(hit);
+        if (told !== undefined) this.dataHit(told);
       },
       misuse: (misuse) => this.lintWatch.misuse(misuse),
       handlerEntered: (cpu, frame) => {
@@ -175,6 +195,7 @@ export class Debugger implements StepHost {
 
   /** Lets all CPUs run, or only one of them. */
   resume(only?: number): void {
+    if (only === undefined && !this.runControl.anyFree) throw new UserError('All CPUs are frozen; let one run again first ("unfreeze").');
     this.start();
     this.only = only;
     this.passTold();
@@ -195,6 +216,7 @@ export class Debugger implements StepHost {
     if (request.kind === "out" && this.caller(cpu) === undefined)
       throw new UserError(`CPU ${cpu.index} has no caller to step out to: its stack cannot be followed further.`);
     this.start();
+    this.runControl.lend(request.cpu);
     this.passTold();
     this.stepper = new Stepper(this, request);
   }
@@ -206,6 +228,7 @@ export class Debugger implements StepHost {
     this.stop = undefined;
     this.pauseWanted = undefined;
     this.only = undefined;
+    this.data.remember();
   }
 
   /** Asks for a stop as soon as possible, at this CPU. */
@@ -280,6 +303,7 @@ export class Debugger implements StepHost {
     this.running = false;
     this.stepper?.dispose();
     this.stepper = undefined;
+    this.runControl.giveBack();
     this.pauseWanted = undefined;
   }
 
@@ -322,6 +346,7 @@ export class Debugger implements StepHost {
           this.isWaiting = true;
           return undefined;
         }
+        if (this.only === undefined && this.runControl.anyFrozen) return this.waitsForFrozen();
         return this.only === undefined ? this.stuck(this.deadAt === this.machine.instructions()) : this.aloneAndIdle(this.only);
     }
   }
@@ -360,6 +385,15 @@ export class Debugger implements StepHost {
   /** The only CPU that was let run waits for something that cannot come while the others stand still. */
   private aloneAndIdle(cpu: number): Outcome {
     return { kind: "stop", stop: { kind: "pause", cpu, text: `CPU ${cpu} is halted, and nothing can wake it while the others are held` } };
+  }
+
+  /** The CPUs that are not frozen have nothing to do: what they wait for may be up to the frozen ones. */
+  private waitsForFrozen(): Outcome {
+    const free = this.machine.cpus.find(({ index }) => !this.runControl.isFrozen(index)) ?? this.machine.cpus[0];
+    return {
+      kind: "stop",
+      stop: { kind: "pause", cpu: free.index, text: "No CPU can go on while others are frozen" },
+    };
   }
 
   /** `told`: the person went on from just this state, so that there is nothing left but the end. */
@@ -460,6 +494,30 @@ export class Debugger implements StepHost {
     this.request({ kind: "event", filter: "cpu.tripleFault", cpu: index, text, cause: { kind: "guest", report } });
   }
 
+  /** The CPU to look at for what CPU `cpu`, or with -1 a device, has done. */
+  private focus(cpu: number): number {
+    return cpu >= 0
+      ? cpu
+      : Math.max(
+          0,
+          this.machine.cpus.findIndex(({ activity }) => activity === "running"),
+        );
+  }
+
+  /** Accesses of one instruction are one stop. */
+  private dataHit({ id, cpu, text }: DataHit): void {
+    const index = this.focus(cpu);
+    const last = this.pending.at(-1);
+    const { retired } = this.cpu(index);
+    if (last?.kind === "breakpoint" && last.by === "data" && last.cpu === index && this.dataHitAt === retired) {
+      const merged = last.text.includes(text) ? last.text : `${last.text}; ${text}`;
+      this.pending[this.pending.length - 1] = { ...last, breakpoints: [...new Set([...last.breakpoints, id])], text: merged };
+      return;
+    }
+    this.dataHitAt = retired;
+    this.request({ kind: "breakpoint", cpu: index, text, breakpoints: [id], by: "data" });
+  }
+
   private request(stop: Stop): void {
     if (this.pending.length < maximumPending) this.pending.push(stop);
     this.machine.requestStop();
@@ -536,15 +594,7 @@ export class Debugger implements StepHost {
   }
 
   isHeld(cpu: number): boolean {
-    return this.held.has(cpu);
-  }
-
-  /** Freezes a CPU, or lets it run again with the others. */
-  setHeld(cpu: number, held: boolean): void {
-    this.cpu(cpu);
-    if (held) this.held.add(cpu);
-    else this.held.delete(cpu);
-    this.machine.setHeld(cpu, held);
+    return this.runControl.isFrozen(cpu);
   }
 
   private applyBreakpoints(): void {

@@ -1,6 +1,7 @@
 import type { EventKind } from "../cpu/system/context";
 import type { RunEnd } from "../machine/types";
 import type { DecodedInstruction } from "./instructions";
+import type { StepInterrupts } from "./runControl";
 import type { GuestEnd, Stop } from "./stops";
 import type { SourceLine } from "./symbols/dwarf/info";
 import type { SymbolStore } from "./symbols/table";
@@ -15,6 +16,7 @@ export interface StepRequest {
   readonly unit: StepUnit;
   /** Whether the other CPUs run meanwhile; else they stand still. */
   readonly others: boolean;
+  readonly interrupts: StepInterrupts;
 }
 
 /** What came of running for a while; undefined to go on. */
@@ -54,9 +56,11 @@ interface Entered {
 
 const stackPointer = 4;
 
+const isInterrupt = (kind: EventKind): boolean => kind === "external" || kind === "nmi";
+
 /**
- * One step of one CPU, made in small portions so that it can be paused at any time. Interrupts that arrive during a step are run
- * through to their return; only a step into by instruction follows the CPU into handlers.
+ * One step of one CPU, made in small portions so that it can be paused at any time. What happens with interrupts that arrive during a step is the request's
+ * choice; a step into by instruction follows the CPU into handlers of exceptions and INT instructions, all others run them through.
  */
 export class Stepper {
   private phase: Phase = { kind: "single" };
@@ -74,6 +78,7 @@ export class Stepper {
     readonly request: StepRequest,
   ) {
     this.cpu = host.machine.cpus[request.cpu];
+    this.shield(true);
     this.range = request.unit === "line" ? host.symbols.lineAt(this.cpu.linearRip()) : undefined;
     // Code without line information is stepped by instruction.
     this.unit = this.range === undefined ? "instruction" : "line";
@@ -86,7 +91,12 @@ export class Stepper {
   /** The stepped CPU delivers an exception or interrupt. True to stop at once. */
   entering(kind: EventKind, address: bigint): boolean {
     this.entered = { kind, address, sp: this.cpu.state.gpr(stackPointer) };
-    return this.phase.kind !== "runTo";
+    return this.phase.kind !== "runTo" || this.endsIn(kind);
+  }
+
+  /** Whether the step ends at the first instruction of a handler of this kind, wherever in the step it is entered. */
+  private endsIn(kind: EventKind): boolean {
+    return this.request.interrupts === "into" && isInterrupt(kind);
   }
 
   /** The stepped CPU left wait-for-SIPI. */
@@ -97,6 +107,11 @@ export class Stepper {
   /** Gives up what the step has set. */
   dispose(): void {
     this.host.setTemporary(undefined);
+    this.shield(false);
+  }
+
+  private shield(held: boolean): void {
+    if (this.request.interrupts === "held") this.host.machine.shieldFromInterrupts(this.cpu.index, held);
   }
 
   /** Runs up to about `budget` instructions of the step. "done" when it is complete. */
@@ -113,6 +128,8 @@ export class Stepper {
 
   private enter(phase: Phase): void {
     this.phase = phase;
+    // A CPU that waits for an interrupt would wait for ever without one.
+    this.shield(phase.kind !== "wake");
     this.host.setTemporary(phase.kind === "runTo" ? phase.address : undefined);
   }
 
@@ -170,7 +187,8 @@ export class Stepper {
 
   /** The CPU stands at the first instruction of a handler. */
   private handle({ kind, address, sp }: Entered): "done" | undefined {
-    if (this.request.kind === "in" && this.unit === "instruction") return "done";
+    const follows = this.request.kind === "in" && this.unit === "instruction";
+    if (this.endsIn(kind) || (follows && !(isInterrupt(kind) && this.request.interrupts === "taken"))) return "done";
     this.enter({ kind: "runTo", address, sp, next: kind === "software" ? "check" : "single" });
     return undefined;
   }
@@ -242,7 +260,10 @@ export class Stepper {
     // Alone, a CPU that waits would wait for ever.
     const end = this.request.others || cpu.activity !== "running" ? host.machine.run(budget) : host.machine.runCpu(cpu.index, budget);
     if (end.kind === "dead" && !this.request.others) return host.settle(host.machine.run(budget));
-    if (end.kind !== "breakpoint") return host.settle(end);
+    if (end.kind !== "breakpoint") {
+      const entered = this.takeEntered();
+      return host.settle(end) ?? (entered !== undefined && this.endsIn(entered.kind) ? "done" : undefined);
+    }
     const here = end.cpu === cpu.index && cpu.linearRip() === phase.address;
     if (!here || (phase.sp !== undefined && cpu.state.gpr(stackPointer) < phase.sp)) return host.arrive(end.cpu);
     this.enter({ kind: "single" });

@@ -57,6 +57,7 @@ export function recordLines(record: InterruptRecord, symbolOf: SymbolOf, senderS
         : [stageLine(stamp, symbolOf)],
     ),
   ];
+  if (record.delay !== undefined) lines.push(`held back by the debugger for ${record.delay} instructions after its send`);
   if (record.coalescedInto !== undefined) lines.push(`coalesced with interrupt ${record.coalescedInto}, which was already pending`);
   if (record.dropReason !== undefined) lines.push(`dropped: ${record.dropReason}`);
   return lines;

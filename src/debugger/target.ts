@@ -1,5 +1,6 @@
 import type { InterruptBus } from "../apic/bus";
 import type { InterruptEvent, InterruptRecord } from "../apic/events";
+import type { DelayRule } from "../apic/delayLine";
 import type { IoApic } from "../apic/ioApic";
 import type { LocalApic } from "../apic/localApic";
 import type { CoursePoint, RecordChanges, RecordQuery } from "../apic/records";
@@ -7,6 +8,8 @@ import type { Activity, CpuState } from "../cpu/state";
 import type { Device } from "../devices/device";
 import type { HandlerFrame } from "../machine/handlerFrames";
 import type { MachineHooks, RunEnd } from "../machine/types";
+import type { Schedule } from "../machine/turns";
+import type { Watch } from "../machine/watches";
 import type { InjectionRequest } from "./injections";
 
 /** A vCPU as the debugger uses it; `machine/` provides it. Addresses are linear unless they say physical. */
@@ -70,9 +73,19 @@ export interface DebugMachine {
   /** Whether changes of IF by CLI and STI are told and remembered. */
   followInterruptFlag(follow: boolean): void;
   setBreakpoints(linear: ReadonlySet<bigint>): void;
+  /** Places whose accesses are told by `hooks.watch`. */
+  setWatches(watches: readonly Watch[]): void;
   /** Passes the breakpoint at this CPU's RIP once. */
   resumeFrom(cpu: number): void;
   setHeld(cpu: number, held: boolean): void;
+  /** Keeps maskable interrupts from a CPU: they stay pending. */
+  shieldFromInterrupts(cpu: number, held: boolean): void;
+  /** How CPUs share the time. */
+  readonly schedule: Schedule;
+  setSchedule(schedule: Schedule): void;
+  /** IPIs that are to be held back on their way. */
+  readonly delays: readonly DelayRule[];
+  setDelays(rules: readonly DelayRule[]): void;
   serialInput(bytes: Uint8Array): void;
   /** Sends an interrupt on the debugger's behalf. */
   inject(request: InjectionRequest): void;

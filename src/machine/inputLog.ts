@@ -1,3 +1,5 @@
+import type { DelayRule } from "../apic/delayLine";
+import { modes as deliveryModes } from "../apic/recordStore";
 import { fromBase64, toBase64 } from "../common/base64";
 import { crc32 } from "../common/checksum";
 import { UserError } from "../common/errors";
@@ -45,9 +47,14 @@ function inputFields(input: Input): Record<string, unknown> {
     case "reset":
       return {};
     case "held":
+    case "shield":
       return { cpu: input.cpu, held: input.held };
     case "only":
       return { cpu: input.cpu };
+    case "schedule":
+      return { quantum: input.quantum, seed: input.seed };
+    case "delays":
+      return { rules: input.rules };
   }
 }
 
@@ -148,6 +155,21 @@ function readEnd(value: unknown, at: Position): RecordedEnd | undefined {
   return { at, how, instructions, hash };
 }
 
+function readRules(value: unknown): DelayRule[] | undefined {
+  if (!Array.isArray(value)) return undefined;
+  const rules: DelayRule[] = [];
+  for (const entry of value as unknown[]) {
+    if (typeof entry !== "object" || entry === null) return undefined;
+    const { id, instructions, vector, mode, src, dst } = entry as Fields;
+    if (!isCount(id) || !isCount(instructions) || instructions === 0) return undefined;
+    const known = deliveryModes.find((candidate) => candidate === mode);
+    if (![vector, src, dst].every((part) => part === undefined || isCount(part)) || (mode !== undefined && known === undefined))
+      return undefined;
+    rules.push(entry as DelayRule);
+  }
+  return rules;
+}
+
 function readInput(fields: Fields, file: string): Input | undefined {
   const { kind, device, address, cpu, held } = fields;
   const bytes = typeof fields["data"] === "string" ? fromBase64(fields["data"]) : undefined;
@@ -161,7 +183,16 @@ function readInput(fields: Fields, file: string): Input | undefined {
     case "reset":
       return { kind };
     case "held":
+    case "shield":
       return isCount(cpu) && typeof held === "boolean" ? { kind, cpu, held } : undefined;
+    case "schedule": {
+      const { quantum, seed } = fields;
+      return isCount(quantum) && quantum > 0 && isCount(seed) ? { kind, quantum, seed } : undefined;
+    }
+    case "delays": {
+      const rules = readRules(fields["rules"]);
+      return rules === undefined ? undefined : { kind, rules };
+    }
     case "only":
       return typeof cpu === "number" && Number.isInteger(cpu) && cpu >= -1 ? { kind, cpu } : undefined;
     default:

@@ -1,3 +1,4 @@
+import type { DelayRule } from "../apic/delayLine";
 import { UserError } from "../common/errors";
 import type { State } from "../common/state";
 
@@ -14,7 +15,13 @@ export type Input =
   /** The debugger holds a CPU, or lets it go. */
   | { readonly kind: "held"; readonly cpu: number; readonly held: boolean }
   /** From here on only this CPU runs; -1: all that are not held. */
-  | { readonly kind: "only"; readonly cpu: number };
+  | { readonly kind: "only"; readonly cpu: number }
+  /** The debugger keeps maskable interrupts from a CPU, or lets them through again. */
+  | { readonly kind: "shield"; readonly cpu: number; readonly held: boolean }
+  /** How CPUs share the time from here on. */
+  | { readonly kind: "schedule"; readonly quantum: number; readonly seed: number }
+  /** The IPIs that the debugger holds back from here on. */
+  | { readonly kind: "delays"; readonly rules: readonly DelayRule[] };
 
 /**
  * A point between two instructions in the course of a machine: instructions tried (retired or faulted) and events taken (interrupts, traps, resets) by all CPUs, and virtual

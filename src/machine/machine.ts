@@ -1,4 +1,5 @@
 import { InterruptBus } from "../apic/bus";
+import type { DelayLine, DelayRule } from "../apic/delayLine";
 import type { StampSource } from "../apic/events";
 import { IoApic } from "../apic/ioApic";
 import { LocalApic } from "../apic/localApic";
@@ -54,7 +55,9 @@ import { type Powered, powerOn, sleep, wake } from "./power";
 import { Scheduler } from "./scheduler";
 import { type MachineState, Snapshots } from "./snapshots";
 import type { MachineConfiguration, MachineHooks, MachineInjection, RunEnd } from "./types";
+import type { Schedule } from "./turns";
 import { Vcpu } from "./vcpu";
+import { type Watch, Watches } from "./watches";
 import { restoreMachineState, saveMachineState, saveState, type StateParts } from "./wholeState";
 
 const CODE_ARENA = 64 << 20;
@@ -87,11 +90,15 @@ export class Machine implements StampSource, InputTarget {
   readonly cpus: readonly Vcpu[];
   readonly ledger: InterruptLedger;
   readonly bus: InterruptBus;
+  private readonly delayLine: DelayLine;
+  /** Its rules as a replay knows them without being told. */
+  private knownRules: readonly DelayRule[] = [];
   readonly ioApic: IoApic;
   readonly board: PcBoard;
   readonly memory: PhysicalMemory;
   readonly code: CodeCache;
   readonly debugPoints: DebugPoints;
+  private readonly watches: Watches;
   /** The handlers that each CPU is in. */
   readonly frames: HandlerFrames;
   readonly snapshots: Snapshots;
@@ -180,6 +187,7 @@ export class Machine implements StampSource, InputTarget {
       wanted: () => this.hooks.interrupt !== undefined,
     });
     this.bus = new InterruptBus(this.ledger);
+    this.delayLine = this.bus.connectDelays(this.clock);
     this.frames = new HandlerFrames(configuration.cpus);
     this.deviceBus = new DeviceBus(this.clock, this.ports, this.mmio, this.memory);
     this.code = new CodeCache(
@@ -202,7 +210,8 @@ export class Machine implements StampSource, InputTarget {
     this.translator = translator;
     const engine = makeEngine(configuration, this.engineMemory, this.code, () => this.scheduler.current);
     this.jit = engine.jit;
-    this.debugPoints = new DebugPoints(() => this.pointsChanged());
+    this.debugPoints = new DebugPoints(() => this.code.flush());
+    this.watches = new Watches(this.memory, (hit) => this.hooks.watch?.(hit));
     this.cpus = apicIds.map((apicId, index) => this.makeCpu(index, apicId, model, translator, engine.run));
     this.scheduler.attach(this.cpus);
     this.ioApic = new IoApic(this.deviceBus, this.bus, { id: IOAPIC_ID });
@@ -282,6 +291,7 @@ export class Machine implements StampSource, InputTarget {
       monitor: this.monitor,
       course: this.course,
       scheduler: this.scheduler,
+      delayLine: this.delayLine,
     };
     powerOn(this.powered);
   }
@@ -455,11 +465,20 @@ export class Machine implements StampSource, InputTarget {
       case "state":
         this.restoreMachine({ ...this.saveMachine(), state: input.state }, []);
         return true;
+      case "schedule":
+        this.scheduler.turns.setSchedule(input);
+        return true;
+      case "delays":
+        this.delayLine.rules = input.rules;
+        this.knownRules = this.delayLine.rules;
+        return true;
       case "held":
+      case "shield":
       case "only":
         if (input.cpu >= this.cpus.length)
           throw new UserError(`An input is for CPU ${input.cpu}, which this machine does not have.`, "replay");
         if (input.kind === "held") this.cpus[input.cpu].held = input.held;
+        else if (input.kind === "shield") this.cpus[input.cpu].processor.interruptsHeld = input.held;
         else this.course.only = input.cpu;
         return true;
       default:
@@ -480,7 +499,12 @@ export class Machine implements StampSource, InputTarget {
   /** The debugger has changed registers, or written to devices as a guest would; memory tells by itself. */
   edited(): void {
     this.course.idleSince = -1;
-    if (this.inputs.recording) this.inputs.done({ kind: "state", state: this.saveState() });
+    if (!this.inputs.recording) return;
+    this.inputs.done({ kind: "state", state: this.saveState() });
+    // An IPI that was sent by hand may have used up a rule, which is no part of the guest's state.
+    const { rules } = this.delayLine;
+    if (rules !== this.knownRules) this.inputs.done({ kind: "delays", rules });
+    this.knownRules = rules;
   }
 
   /** Instructions retired by all CPUs since the machine was made; exact inside an instruction, which does not count itself. */
@@ -533,10 +557,13 @@ export class Machine implements StampSource, InputTarget {
     // After its end only an input, a reset, brings a machine back.
     if (this.course.end !== undefined) this.inputs.takeDue();
     this.inside = true;
+    this.memory.deviceWatch = this.watches.forDevices;
     try {
       return this.scheduler.run(maxInstructions, until);
     } finally {
       this.inside = false;
+      this.memory.deviceWatch = undefined;
+      this.knownRules = this.delayLine.rules;
       this.output.flush(this.hooks);
     }
   }
@@ -586,19 +613,11 @@ export class Machine implements StampSource, InputTarget {
     if (!this.inside && this.inputs.recording) this.inputs.done({ kind: "memory", address, bytes: this.memory.read(address, length) });
   }
 
-  /** Breakpoints or watchpoints changed: translations and TLBs are made anew. */
-  private pointsChanged(): void {
-    this.code.flush();
-    for (const vcpu of this.cpus) this.watchChanged(vcpu);
-  }
-
+  /** Watches of the debugger, or of the guest's debug registers on `vcpu`, changed. Translations stay: what is cached of page tables depends on the guest alone. */
   private watchChanged(vcpu: Vcpu): void {
-    vcpu.mmu.watch = this.debugPoints.watchFor(vcpu, this.hooksForWatch);
-    vcpu.mmu.flush();
+    vcpu.mmu.watch = this.watches.dataFor(vcpu);
+    vcpu.mmu.distrustAll();
   }
-
-  private readonly hooksForWatch = (cpu: number, linear: bigint, size: number, write: boolean): void =>
-    this.hooks.watchpoint?.(cpu, linear, size, write);
 
   /** Code breakpoints by linear address, for all CPUs; they stop the run before the instruction. */
   setBreakpoints(linear: ReadonlySet<bigint>): void {
@@ -610,9 +629,14 @@ export class Machine implements StampSource, InputTarget {
     this.cpus[cpu].processor.resumeFromHere();
   }
 
-  /** Ranges whose accesses are reported through hooks.watchpoint. */
-  setWatchpoints(ranges: readonly { linear: bigint; size: number; read: boolean; write: boolean }[]): void {
-    this.debugPoints.setWatchpoints(ranges);
+  /** Places whose accesses are reported through `hooks.watch`; they replace the former ones. */
+  setWatches(watches: readonly Watch[]): void {
+    this.watches.set(watches);
+    for (const vcpu of this.cpus) {
+      this.watchChanged(vcpu);
+      vcpu.system.registerWatch = this.watches.registersFor(vcpu.index);
+      vcpu.apic.accessed = this.watches.apicFor(vcpu.index);
+    }
   }
 
   /** Drops all translated code, or only what was generated from it; nothing else changes. For tests. */
@@ -623,6 +647,29 @@ export class Machine implements StampSource, InputTarget {
 
   setHeld(cpu: number, held: boolean): void {
     if (held !== this.cpus[cpu].held) this.inputs.enter({ kind: "held", cpu, held });
+  }
+
+  /** Keeps maskable interrupts from CPU `cpu`, or lets them through again. */
+  shieldFromInterrupts(cpu: number, held: boolean): void {
+    if (held !== this.cpus[cpu].processor.interruptsHeld) this.inputs.enter({ kind: "shield", cpu, held });
+  }
+
+  /** How CPUs share the time. */
+  get schedule(): Schedule {
+    return this.scheduler.turns.schedule;
+  }
+
+  setSchedule({ quantum, seed }: Schedule): void {
+    this.inputs.enter({ kind: "schedule", quantum, seed });
+  }
+
+  /** IPIs that are to be held back on their way. */
+  get delays(): readonly DelayRule[] {
+    return this.delayLine.rules;
+  }
+
+  setDelays(rules: readonly DelayRule[]): void {
+    this.inputs.enter({ kind: "delays", rules });
   }
 
   /** Bytes arrive at the first serial port. */

@@ -40,6 +40,8 @@ export class PhysicalMemory implements PhysicalBus, DmaMemory, BootMemory {
   private readonly romFirst: number;
   private readonly lowRomFirst: number;
   private smramMode: SmramMode = "off";
+  /** Hears of writes by devices and from outside, before and after they are made. Undefined while nobody wants to know. */
+  deviceWatch: { writing(address: number, length: number): void; wrote(): void } | undefined;
 
   /** `written` is called after every write that does not come from a CPU, so that translated code is dropped; `portRead` before a CPU reads a port. */
   constructor(
@@ -108,6 +110,11 @@ export class PhysicalMemory implements PhysicalBus, DmaMemory, BootMemory {
     const host = this.plainPage(page, write, cpu);
     if (write && host >= 0) this.touch(host);
     return host;
+  }
+
+  /** Whether RAM or ROM, and no device, answers CPU `cpu` (a device: -1) at an address. */
+  isPlain(address: number, cpu: number): boolean {
+    return this.plainPage(Math.floor(address / 4096), false, cpu) >= 0;
   }
 
   writesFreely(page: number, cpu: number): boolean {
@@ -197,6 +204,7 @@ export class PhysicalMemory implements PhysicalBus, DmaMemory, BootMemory {
   write(address: number, size: 1 | 2 | 4 | 8, value: bigint, cpu: number): void;
   write(address: number, what: Uint8Array | number, value?: bigint, cpu?: number): void {
     if (typeof what === "number") return this.writeBus(address, what as 1 | 2 | 4 | 8, value ?? 0n, cpu ?? -1);
+    this.deviceWatch?.writing(address, what.length);
     for (let done = 0; done < what.length;) {
       const chunk = Math.min(what.length - done, 4096 - ((address + done) % 4096));
       const host = this.memoryByte(address + done, true);
@@ -207,6 +215,7 @@ export class PhysicalMemory implements PhysicalBus, DmaMemory, BootMemory {
       done += chunk;
     }
     this.written(address, what.length);
+    this.deviceWatch?.wrote();
   }
 
   write32(address: number, value: number): void {

@@ -1,5 +1,7 @@
+import type { DelayRule } from "../apic/delayLine";
 import type { State } from "../common/state";
 import type { PageTracker } from "./pageTracker";
+import type { Schedule } from "./turns";
 import type { RunEnd } from "./types";
 import { UndoLog, type UndoMark } from "./undoLog";
 
@@ -16,6 +18,10 @@ export interface MachineState {
     readonly sleeping: boolean;
     readonly stopRequested: boolean;
     readonly held: readonly boolean[];
+    /** CPUs that maskable interrupts are kept from. */
+    readonly shielded: readonly boolean[];
+    readonly schedule: Schedule;
+    readonly delays: readonly DelayRule[];
   };
   /** By CPU: translations that it has cached. */
   readonly tlbs: readonly Int32Array[];

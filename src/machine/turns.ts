@@ -3,10 +3,27 @@ import type { State } from "../common/state";
 /** Share of a turn that CPUs called by events may take on top of it. */
 const VISIT_SHARE = 4;
 
+/** How CPUs share the time. */
+export interface Schedule {
+  /** Instructions of a turn, at least 1; 1 interleaves the CPUs instruction by instruction. */
+  readonly quantum: number;
+  /** 0: turns of a quantum each, in order. Else the start of a random sequence: turns of 1 to twice the quantum, in random order. */
+  readonly seed: number;
+}
+
+/** The next number of a sequence of 32 bits that never reaches 0 (G. Marsaglia, "Xorshift RNGs"). */
+function xorshift(state: number): number {
+  let next = state;
+  next ^= next << 13;
+  next ^= next >>> 17;
+  next ^= next << 5;
+  return next >>> 0;
+}
+
 /**
- * Whose turn it is. CPUs take turns of a quantum of instructions in order. A CPU that an event calls (an IPI, its timer, a device) visits at once, so that it
- * takes the event within instructions, not quanta; visits in one turn are bounded, so that CPUs that keep calling each other starve nobody. Depends on what CPUs
- * executed alone, never on where a run was told to stop.
+ * Whose turn it is. CPUs take turns of a quantum of instructions in order, or by chance from a seed. A CPU that an event calls (an IPI, its timer, a device) visits at
+ * once, so that it takes the event within instructions, not quanta; visits in one turn are bounded, so that CPUs that keep calling each other starve nobody. Depends on
+ * what CPUs executed alone, never on where a run was told to stop.
  */
 export class Turns {
   /** CPU to run next; another one than `owner` is on a visit. */
@@ -17,14 +34,37 @@ export class Turns {
   /** CPU called during the running slice, or -1. */
   private called = -1;
   private passing = false;
+  private quantum: number;
+  private seed = 0;
+  /** State of the random sequence; 0 while turns go in order. */
+  private random = 0;
 
   /** @param quantum instructions a turn has, at least 1 */
   constructor(
     private readonly cpus: number,
-    private readonly quantum: number,
+    quantum: number,
   ) {
+    this.quantum = quantum;
     this.left = quantum;
     this.visitLeft = this.visits;
+  }
+
+  get schedule(): Schedule {
+    return { quantum: this.quantum, seed: this.seed };
+  }
+
+  /** Changes the schedule; the turn that goes on begins anew with it. */
+  setSchedule({ quantum, seed }: Schedule): void {
+    this.quantum = quantum;
+    this.seed = seed;
+    // The sequence's state is never 0, whatever the seed.
+    this.random = seed === 0 ? 0 : Math.imul(seed, 0x9e3779b1) >>> 0 || 1;
+    this.begin(this.owner);
+  }
+
+  private draw(below: number): number {
+    this.random = xorshift(this.random);
+    return this.random % below;
   }
 
   private get visits(): number {
@@ -44,10 +84,10 @@ export class Turns {
 
   /**
    * True when the CPU picked may run beyond its turn while no other can run: its next turns follow at once, and are settled as if they had been cut. The run must end when
-   * another CPU can.
+   * another CPU can. Random turns are not.
    */
   get extends(): boolean {
-    return this.next === this.owner;
+    return this.next === this.owner && this.random === 0;
   }
 
   /** The CPU to run now, or -1 when none can. */
@@ -88,7 +128,7 @@ export class Turns {
     if (cpu === this.owner) {
       this.left -= steps;
       if (this.left < 0) this.follow(cpu);
-      if (leaves || this.left <= 0) this.begin((cpu + 1) % this.cpus);
+      if (leaves || this.left <= 0) this.begin(this.random === 0 ? (cpu + 1) % this.cpus : this.draw(this.cpus));
     } else {
       this.visitLeft -= steps;
       if (leaves || this.visitLeft <= 0) this.next = this.owner;
@@ -100,7 +140,7 @@ export class Turns {
 
   private begin(cpu: number): void {
     this.owner = this.next = cpu;
-    this.left = this.quantum;
+    this.left = this.random === 0 ? this.quantum : 1 + this.draw(2 * this.quantum - 1);
     this.visitLeft = this.visits;
   }
 
@@ -116,12 +156,15 @@ export class Turns {
   }
 
   save(): State {
-    return [this.next, this.owner, this.left, this.visitLeft];
+    const turn = [this.next, this.owner, this.left, this.visitLeft];
+    return this.random === 0 ? turn : [...turn, this.random];
   }
 
-  /** Takes over what `save` gave. */
-  restore(state: State): void {
-    [this.next, this.owner, this.left, this.visitLeft] = state as number[];
+  /** Takes over what `save` gave, under the schedule that held then. */
+  restore(state: State, { quantum, seed }: Schedule = this.schedule): void {
+    this.quantum = quantum;
+    this.seed = seed;
+    [this.next, this.owner, this.left, this.visitLeft, this.random = 0] = state as number[];
     this.called = -1;
     this.passing = false;
   }

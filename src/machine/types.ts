@@ -2,6 +2,7 @@ import type { DeliveryMode, InterruptEvent, InterruptStorm, Misuse } from "../ap
 import type { DeliveredEvent } from "../cpu/system/context";
 import type { JitOptions } from "../tcg/backend/jit";
 import type { HandlerFrame } from "./handlerFrames";
+import type { WatchHit } from "./watches";
 import type { DiskConfiguration, ImageFile, Inflate } from "../devices/block/image";
 
 /** How a machine is made. */
@@ -96,6 +97,6 @@ export interface MachineHooks {
   console?(bytes: Uint8Array): void;
   /** A CPU left wait-for-SIPI. */
   cpuStarted?(cpu: number): void;
-  /** A watched linear range was accessed (see Machine.setWatchpoints). */
-  watchpoint?(cpu: number, linear: bigint, size: number, write: boolean): void;
+  /** A watched place was accessed (see Machine.setWatches). */
+  watch?(hit: WatchHit): void;
 }

@@ -1,4 +1,5 @@
 import type { InterruptBus } from "../apic/bus";
+import type { DelayLine } from "../apic/delayLine";
 import type { InterruptLedger } from "../apic/records";
 import { UserError } from "../common/errors";
 import type { State } from "../common/state";
@@ -22,6 +23,7 @@ export interface StateParts {
   readonly monitor: WriteMonitor;
   readonly course: Course;
   readonly scheduler: Scheduler;
+  readonly delayLine: DelayLine;
 }
 
 /** State of everything but RAM, canonical: the same on every engine; at instruction boundaries only. */
@@ -54,6 +56,9 @@ export function saveMachineState(parts: StateParts): MachineState {
       sleeping: course.sleeping,
       stopRequested: course.stopRequested,
       held: cpus.map((cpu) => cpu.held),
+      shielded: cpus.map(({ processor }) => processor.interruptsHeld),
+      schedule: parts.scheduler.turns.schedule,
+      delays: parts.delayLine.rules,
     },
     tlbs: cpus.map((cpu) => cpu.mmu.saveTlb()),
   };
@@ -87,7 +92,8 @@ export function restoreMachineState(parts: StateParts, saved: MachineState): voi
   parts.ledger.restore(state.raw("ledger"));
   parts.frames.restore(state.raw("frames"));
   parts.monitor.restore(state.list("monitor") as readonly (readonly [number, number])[]);
-  parts.scheduler.turns.restore(turns);
+  parts.scheduler.turns.restore(turns, saved.course.schedule);
+  parts.delayLine.rules = saved.course.delays;
   course.idleSince = saved.course.idleSince;
   course.dueRun = saved.course.dueRun;
   course.only = saved.course.only;
@@ -97,6 +103,7 @@ export function restoreMachineState(parts: StateParts, saved: MachineState): voi
   course.stopRequested = saved.course.stopRequested;
   for (const [index, vcpu] of cpus.entries()) {
     vcpu.held = saved.course.held[index] ?? false;
+    vcpu.processor.interruptsHeld = saved.course.shielded[index] ?? false;
     vcpu.system.debug.update();
     vcpu.changed();
     vcpu.mmu.restoreTlb(saved.tlbs[index]);

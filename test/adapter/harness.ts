@@ -89,6 +89,16 @@ export class Client {
     return this.dap.send(command, args) as Promise<Response>;
   }
 
+  /** The body of a response. */
+  async ask(command: string, args: object = {}): Promise<unknown> {
+    return ((await this.dap.send(command, args)) as { body: unknown }).body;
+  }
+
+  /** What a console command gives for programs. */
+  async data(command: string, threadId?: number): Promise<unknown> {
+    return ((await this.ask("apicscope/command", { command, ...(threadId === undefined ? {} : { threadId }) })) as { data: unknown }).data;
+  }
+
   /** Sends a request that must fail and returns its message. */
   async refused(command: string, args?: unknown): Promise<string> {
     try {

@@ -101,7 +101,7 @@ describe("stepping", () => {
       assert.notEqual((await pcs())[0], start[0]);
       // A CPU that is held stands still whatever the others do.
       await client.request("apicscope/setHeld", { threadId: 2, held: true });
-      assert.match((await client.threadNames())[1], /held/);
+      assert.match((await client.threadNames())[1], /frozen/);
       const frozen = await client.pc(2);
       await client.step("next", 1, "line");
       assert.equal(await client.pc(2), frozen);

@@ -103,7 +103,7 @@ describe("a debugger over a machine", () => {
       assert.equal(session.cpu(0).linearRip(), codeBase + 2n);
     }
     const before = session.cpu(0).retired;
-    session.step({ cpu: 0, kind: "in", unit: "instruction", others: true });
+    session.step({ cpu: 0, kind: "in", unit: "instruction", others: true, interrupts: "auto" });
     assert.equal((run() as Stop).kind, "step");
     assert.equal(session.cpu(0).retired, before + 1);
     session.resume();
@@ -129,12 +129,12 @@ describe("a debugger over a machine", () => {
     session.resume();
     run();
     session.filters.replace("client", []);
-    session.setHeld(1, true);
+    session.runControl.setFrozen([1], true);
     const before = machine.cpus[1].retired;
     session.resume();
     for (let i = 0; i < 20; i++) session.advance(10_000);
     assert.equal(machine.cpus[1].retired, before);
-    session.setHeld(1, false);
+    session.runControl.setFrozen([1], false);
     for (let i = 0; i < 20; i++) session.advance(10_000);
     assert.ok(machine.cpus[1].retired > before);
   });

@@ -176,28 +176,28 @@ describe("watchpoints", () => {
     });
     const seen: string[] = [];
     guest.machine.hooks = {
-      watchpoint: (cpu, linear, size, write) => {
-        seen.push(`${cpu} ${linear.toString(16)} ${size} ${write ? "write" : "read"} at ${guest.machine.currentRip().toString(16)}`);
+      watch: ({ cpu, address, size, write }) => {
+        seen.push(`${cpu} ${address.toString(16)} ${size} ${write ? "write" : "read"} at ${guest.machine.currentRip().toString(16)}`);
         guest.machine.requestStop();
       },
     };
-    guest.machine.setWatchpoints([{ linear: BigInt(DATA), size: 4, read: true, write: true }]);
+    guest.machine.setWatches([{ id: 1, kind: "linear", address: BigInt(DATA), size: 4, read: true, write: true }]);
     assert.deepEqual(guest.run(100), { kind: "stop" });
     assert.equal(guest.machine.cpus[0].state.rip, guest.code.at("after"));
     assert.deepEqual(guest.run(100), { kind: "stop" });
-    guest.machine.setWatchpoints([]);
+    guest.machine.setWatches([]);
     guest.finish();
     assert.deepEqual(seen, [
       `0 8003 1 write at ${guest.code.at("store").toString(16)}`,
-      `0 8000 8 read at ${guest.code.at("after").toString(16)}`,
+      `0 8000 4 read at ${guest.code.at("after").toString(16)}`,
     ]);
   });
 
   test("see string instructions iteration by iteration", () => {
     const guest = testGuest((a) => a.label("cpu0").mov("rdi", DATA).mov("rcx", 8).mov("rax", 1).repStosb().exit());
     const seen: bigint[] = [];
-    guest.machine.hooks = { watchpoint: (_cpu, linear) => void seen.push(linear) };
-    guest.machine.setWatchpoints([{ linear: BigInt(DATA + 2), size: 3, read: false, write: true }]);
+    guest.machine.hooks = { watch: ({ address }) => void seen.push(address) };
+    guest.machine.setWatches([{ id: 1, kind: "linear", address: BigInt(DATA + 2), size: 3, read: false, write: true }]);
     guest.finish();
     assert.deepEqual(
       seen,
@@ -208,8 +208,8 @@ describe("watchpoints", () => {
   test("see the read of a read-modify-write instruction", () => {
     const guest = testGuest((a) => a.label("cpu0").inc(DATA).exit());
     const seen: boolean[] = [];
-    guest.machine.hooks = { watchpoint: (_cpu, _linear, _size, write) => void seen.push(write) };
-    guest.machine.setWatchpoints([{ linear: BigInt(DATA), size: 4, read: true, write: false }]);
+    guest.machine.hooks = { watch: ({ write }) => void seen.push(write) };
+    guest.machine.setWatches([{ id: 1, kind: "linear", address: BigInt(DATA), size: 4, read: true, write: false }]);
     guest.finish();
     assert.deepEqual(seen, [false]);
   });
@@ -232,8 +232,8 @@ describe("watchpoints", () => {
     const plain = program();
     plain.finish();
     const watched = program();
-    watched.machine.hooks = { watchpoint: () => watched.machine.requestStop() };
-    watched.machine.setWatchpoints([{ linear: BigInt(DATA), size: 4, read: false, write: true }]);
+    watched.machine.hooks = { watch: () => watched.machine.requestStop() };
+    watched.machine.setWatches([{ id: 1, kind: "linear", address: BigInt(DATA), size: 4, read: false, write: true }]);
     let stops = 0;
     while (watched.run(1000).kind === "stop") stops++;
     assert.equal(stops, 50);

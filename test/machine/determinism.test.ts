@@ -14,7 +14,7 @@ describe("the bundled guest runs the same", () => {
     const plain = sameTwice("guests/smp/smp.elf", { cpus: 2 }, 400_000);
     const watched = sameTwice("guests/smp/smp.elf", { cpus: 2 }, 400_000, (machine) => {
       machine.setBreakpoints(new Set([0x1234n]));
-      machine.setWatchpoints([{ linear: 0x3000n, size: 4, read: true, write: true }]);
+      machine.setWatches([{ id: 1, kind: "linear", address: 0x3000n, size: 4, read: true, write: true }]);
     });
     assert.equal(plain, watched);
   });

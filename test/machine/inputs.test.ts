@@ -38,18 +38,29 @@ function meddle(machine: Machine, seed: number, rounds: number): string {
     },
     () => machine.setHeld(cpu(), random() % 2 === 0),
     () => void machine.runCpu(cpu(), 1 + (random() % 3_000)),
+    () => machine.shieldFromInterrupts(cpu(), random() % 2 === 0),
+    () => machine.setSchedule({ quantum: 1 + (random() % 300), seed: random() % 3 }),
+    () => machine.setDelays([{ id: 1, instructions: 1 + (random() % 3_000) }]),
     () => (stopAt = 1 + (random() % 3)),
     () => machine.reset(),
   ];
   for (let round = 0; round < rounds; round++) {
     const end = machine.run(1 + (random() % 20_000));
-    if (end.kind === "dead") for (const vcpu of machine.cpus) machine.setHeld(vcpu.index, false);
+    if (end.kind === "dead") {
+      for (const { index } of machine.cpus) {
+        machine.setHeld(index, false);
+        machine.shieldFromInterrupts(index, false);
+      }
+    }
     // Resets are rare, so that the guest gets somewhere.
     const act = random() % (8 * acts.length);
     (acts[act] ?? acts[act % (acts.length - 1)])();
   }
   machine.hooks = hooks;
-  for (const vcpu of machine.cpus) machine.setHeld(vcpu.index, false);
+  for (const { index } of machine.cpus) {
+    machine.setHeld(index, false);
+    machine.shieldFromInterrupts(index, false);
+  }
   machine.run(10_000);
   machine.inputs.recorder = undefined;
   log.end({ at: machine.position(), how: "limit", instructions: machine.instructions(), hash: machine.stateHash() });

@@ -93,6 +93,53 @@ describe("turns", () => {
     assert.equal(turns.pick(all), 1);
   });
 
+  test("instruction by instruction, with a quantum of 1", () => {
+    const turns = new Turns(3, 100);
+    turns.setSchedule({ quantum: 1, seed: 0 });
+    const order: number[] = [];
+    for (let i = 0; i < 6; i++) {
+      const cpu = turns.pick(all);
+      assert.equal(turns.budget, 1);
+      order.push(cpu);
+      turns.settle(cpu, 1, true);
+    }
+    assert.deepEqual(order, [0, 1, 2, 0, 1, 2]);
+  });
+
+  test("a seed gives random turns of up to twice the quantum, the same each time, and every CPU its share", () => {
+    const run = (seed: number, steps = 3000): { order: string; share: number[] } => {
+      const turns = new Turns(3, 100);
+      turns.setSchedule({ quantum: 10, seed });
+      const share = [0, 0, 0];
+      let order = "";
+      for (let i = 0; i < steps; i++) {
+        const cpu = turns.pick(all);
+        const budget = turns.budget;
+        assert.ok(budget >= 1 && budget <= 19, `${budget}`);
+        order += `${cpu}:${budget} `;
+        share[cpu] += budget;
+        turns.settle(cpu, budget, true);
+      }
+      return { order, share };
+    };
+    assert.equal(run(7).order, run(7).order);
+    assert.notEqual(run(7).order, run(8).order);
+    for (const cpu of run(7).share) assert.ok(Math.abs(cpu - 10_000) < 1500, `${cpu}`);
+  });
+
+  test("a saved random sequence goes on", () => {
+    const turns = new Turns(2, 100);
+    turns.setSchedule({ quantum: 10, seed: 3 });
+    turns.settle(turns.pick(all), turns.budget, true);
+    const other = new Turns(2, 100);
+    other.restore(turns.save(), turns.schedule);
+    for (let i = 0; i < 50; i++) {
+      assert.equal(other.pick(all), turns.pick(all));
+      assert.equal(other.budget, turns.budget);
+      for (const each of [turns, other]) each.settle(each.pick(all), each.budget, true);
+    }
+  });
+
   test("what is saved is taken over", () => {
     const turns = new Turns(3, 100);
     turns.call(2, true);

@@ -2,9 +2,11 @@ import type { DebugProtocol } from "@vscode/debugprotocol";
 import type { BreakpointOptions, CodeBreakpointStatus } from "../../debugger/codeBreakpoints";
 import { filterName, type FilterSpec } from "../../debugger/eventFilters";
 import { hex64 } from "../../debugger/numbers";
+import { accessTypes } from "../../debugger/dataPlaces";
 import type { Args } from "../arguments";
 import type { ClientSettings, HandlerTable } from "../context";
 import { setInterruptBreakpointsRequest, type InterruptBreakpoint } from "../protocol";
+import { choice } from "./choice";
 import { fromClientLine, sourcePath, toClientLine, toSource } from "../sources";
 
 function options(args: Args): BreakpointOptions {
@@ -63,6 +65,32 @@ export const breakpointRequests: HandlerTable = {
     }));
     const statuses = await call("setInstructionBreakpoints", requests);
     return { breakpoints: statuses.map((status) => toBreakpoint(status, client)) };
+  },
+
+  dataBreakpointInfo: async (args, { call }) => {
+    const { id, text, accesses } = await call("dataPlace", {
+      name: args.text("name"),
+      reference: args.optionalWhole("variablesReference", 1),
+      frameId: args.optionalWhole("frameId"),
+      bytes: args.optionalWhole("bytes", 1),
+      asAddress: args.flag("asAddress"),
+    });
+    return {
+      dataId: id ?? null,
+      description: text,
+      ...(id === undefined ? {} : { accessTypes: [...accesses], canPersist: true }),
+    };
+  },
+
+  setDataBreakpoints: async (args, { call, client }) => {
+    const requests = args.list("breakpoints", false).map((entry) => ({
+      dataId: entry.text("dataId"),
+      access: choice(entry, "accessType", accessTypes),
+      condition: entry.optionalText("condition"),
+      hitCondition: entry.optionalText("hitCondition"),
+    }));
+    const statuses = await call("setDataBreakpoints", requests);
+    return { breakpoints: statuses.map((status) => toBreakpoint({ ...status, addresses: [] }, client)) };
   },
 
   breakpointLocations: async (args, { call, client }) => {

@@ -1,3 +1,4 @@
+import type { DebugProtocol } from "@vscode/debugprotocol";
 import { UserError } from "../../machine/errors";
 import type { StepKind, StepUnit } from "../../debugger/stepper";
 import { hex64 } from "../../debugger/numbers";
@@ -6,7 +7,7 @@ import type { Handler, HandlerTable } from "../context";
 import { fromClientLine, sourcePath, toClientLine } from "../sources";
 
 /** Lines and statements are stepped the same way; assembly by instruction. */
-function unitOf(args: Args): StepUnit {
+export function unitOf(args: Args): StepUnit {
   const granularity = args.optionalText("granularity");
   switch (granularity) {
     case "instruction":
@@ -26,13 +27,28 @@ function unitOf(args: Args): StepUnit {
 const step =
   (kind: StepKind): Handler =>
   async (args, { call }) =>
-    call("step", { cpu: args.cpu(), kind, unit: unitOf(args), single: args.flag("singleThread") });
+    call("step", {
+      cpu: args.cpu(),
+      kind,
+      unit: unitOf(args),
+      others: args.flag("singleThread") ? "hold" : undefined,
+      interrupts: undefined,
+    });
+
+function continuedEvent(cpu: number): DebugProtocol.ContinuedEvent {
+  return { type: "event", seq: 0, event: "continued", body: { threadId: cpu + 1, allThreadsContinued: false } };
+}
 
 export const executionRequests: HandlerTable = {
-  continue: async (args, { call }) => {
-    const single = args.flag("singleThread");
-    await call("resume", { cpu: args.cpu(), single });
-    return { allThreadsContinued: !single };
+  continue: async (args, { call, sendEvent, after }) => {
+    const cpu = args.cpu();
+    const running = await call("resume", { cpu, single: args.flag("singleThread") });
+    const { length } = await call("threads", undefined);
+    if (running.length === length) return { allThreadsContinued: true };
+    // The response is about this thread alone; each other one that runs is told of.
+    const others = running.filter((other) => other !== cpu);
+    after(() => others.forEach((other) => sendEvent(continuedEvent(other))));
+    return { allThreadsContinued: false };
   },
   next: step("over"),
   stepIn: step("in"),
@@ -57,13 +73,4 @@ export const executionRequests: HandlerTable = {
     if (address === undefined) throw new UserError(`There is no goto target ${args.whole("targetId")}.`, "targetId");
     await call("goto", { cpu, address });
   },
-
-  "apicscope/setStepping": async (args, { call }) => {
-    const others = args.text("others");
-    if (others !== "run" && others !== "hold")
-      throw new UserError(`The argument "others" must be "run" or "hold", not ${JSON.stringify(others)}.`, "others");
-    await call("setStepping", { others });
-  },
-
-  "apicscope/setHeld": async (args, { call }) => call("setHeld", { cpu: args.cpu(), held: args.flag("held") }),
 };

@@ -42,6 +42,16 @@ export interface DeliveredEvent {
   readonly address: bigint;
 }
 
+/** Hears of accesses to what is no memory, after they were made and did not fault. Observers change nothing. */
+export interface RegisterWatch {
+  /** RDMSR and WRMSR; `old` is what a write replaced. */
+  msr(index: number, write: boolean, old: bigint | undefined, value: bigint): void;
+  /** MOV to and from CR0, CR2, CR3, CR4, CR8, and LMSW and CLTS. */
+  control(register: number, write: boolean, old: bigint | undefined, value: bigint): void;
+  /** IN, OUT, INS and OUTS; `value` is what was read or written. */
+  port(port: number, size: number, write: boolean, value: number): void;
+}
+
 /** What the parts of the processor's system side share. */
 export interface SystemContext {
   readonly state: CpuState;
@@ -51,6 +61,8 @@ export interface SystemContext {
   readonly controller: InterruptController;
   readonly model: CpuModel;
   readonly observer: SystemObserver;
+  /** Undefined while nobody wants to know. */
+  readonly registerWatch: RegisterWatch | undefined;
   /** Nanoseconds of virtual time, exact inside an instruction. */
   now(): number;
   /** Whatever the mode, paging or TLB depends on changed. */

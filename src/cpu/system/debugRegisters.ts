@@ -13,7 +13,7 @@ const WRITE = 1;
 const IO = 2;
 
 /** The guest's debug registers DR0-DR7 (SDM vol. 3, "Debug Registers"). Data breakpoints are seen through the MMU's slow path. */
-export class DebugRegisters implements DataWatch {
+export class DebugRegisters implements Pick<DataWatch, "accessed"> {
   private readonly dataPages = new Set<bigint>();
   /** Instruction breakpoints do not match: SS was loaded just before. */
   masked = false;

@@ -69,6 +69,16 @@ export function buildHelpers(system: CpuSystem): readonly HelperFunction[] {
     state.setGpr(0, value & 0xffff_ffffn);
     state.setGpr(2, (value >> 32n) & 0xffff_ffffn);
   };
+  /** A change of control register `register`, told to whom it concerns. */
+  const controlWrite = (register: number, write: () => boolean): number => {
+    const { registerWatch } = system;
+    if (registerWatch === undefined) return status(write());
+    const old = system.control.read(register);
+    if (!write()) return STATUS_FAULT;
+    const value = system.control.read(register);
+    if (old !== undefined && value !== undefined) registerWatch.control(register, true, old, value);
+    return STATUS_OK;
+  };
   /** TSC into EDX:EAX. Guests wait in loops around it: without an offset it needs no big integers. */
   const readTsc = (): void => {
     if (state.tscOffset !== 0n) {
@@ -279,9 +289,10 @@ export function buildHelpers(system: CpuSystem): readonly HelperFunction[] {
       const value = system.control.read(register);
       if (value === undefined) return STATUS_FAULT;
       set(a, value);
+      system.registerWatch?.control(register, false, undefined, value);
       return STATUS_OK;
     },
-    writeCr: (a, _b, register) => (privileged() ? status(system.control.write(register, get(a))) : fault(EXC_GP, 0)),
+    writeCr: (a, _b, register) => (privileged() ? controlWrite(register, () => system.control.write(register, get(a))) : fault(EXC_GP, 0)),
     readDr: (a, _b, register) => {
       if (!privileged()) return fault(EXC_GP, 0);
       const value = system.debug.read(register);
@@ -294,12 +305,14 @@ export function buildHelpers(system: CpuSystem): readonly HelperFunction[] {
       set(a, BigInt(state.cr0 >>> 0));
       return STATUS_OK;
     },
-    lmsw: (a) => (privileged() ? status(system.control.lmsw(low16(a))) : fault(EXC_GP, 0)),
-    clts: () => {
-      if (!privileged()) return fault(EXC_GP, 0);
-      state.cr0 = (state.cr0 & ~8) >>> 0;
-      return STATUS_OK;
-    },
+    lmsw: (a) => (privileged() ? controlWrite(0, () => system.control.lmsw(low16(a))) : fault(EXC_GP, 0)),
+    clts: () =>
+      privileged()
+        ? controlWrite(0, () => {
+            state.cr0 = (state.cr0 & ~8) >>> 0;
+            return true;
+          })
+        : fault(EXC_GP, 0),
     invlpg: (a) => {
       if (!privileged()) return fault(EXC_GP, 0);
       mmu.flushPage(get(a));
@@ -324,9 +337,17 @@ export function buildHelpers(system: CpuSystem): readonly HelperFunction[] {
       const value = privileged() ? system.msrs.read(state.gpr32(1)) : undefined;
       if (value === undefined) return fault(EXC_GP, 0);
       setEdxEax(value);
+      system.registerWatch?.msr(state.gpr32(1), false, undefined, value);
       return STATUS_OK;
     },
-    writeMsr: () => (privileged() && system.msrs.write(state.gpr32(1), edxEax()) ? STATUS_OK : fault(EXC_GP, 0)),
+    writeMsr: () => {
+      const index = state.gpr32(1);
+      const { registerWatch } = system;
+      const old = registerWatch === undefined ? undefined : system.msrs.read(index);
+      if (!privileged() || !system.msrs.write(index, edxEax())) return fault(EXC_GP, 0);
+      registerWatch?.msr(index, true, old, edxEax());
+      return STATUS_OK;
+    },
     rdtsc: () => {
       if ((state.cr4 & CR4_TSD) !== 0 && state.cpl > 0) return fault(EXC_GP, 0);
       readTsc();

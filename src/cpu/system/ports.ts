@@ -32,26 +32,37 @@ export class Ports {
 
   in(port: number, size: 1 | 2 | 4): number {
     this.debug.port(port, size);
-    return this.c.bus.in(port, size) >>> 0;
+    return this.seen(port, size, this.c.bus.in(port, size) >>> 0);
+  }
+
+  private seen(port: number, size: number, value: number): number {
+    this.c.registerWatch?.port(port, size, false, value);
+    return value;
   }
 
   /** IN of a string instruction. */
   inString(port: number, size: 1 | 2 | 4): number {
     this.debug.port(port, size);
-    return this.c.bus.inString(port, size) >>> 0;
+    return this.seen(port, size, this.c.bus.inString(port, size) >>> 0);
   }
 
   /** Elements that need nothing done one by one; returns bytes. */
   inBlock(port: number, size: 2 | 4, target: Uint8Array): number {
-    return this.debug.watchesPorts ? 0 : this.c.bus.inBlock(port, size, target);
+    return this.watched ? 0 : this.c.bus.inBlock(port, size, target);
   }
 
   outBlock(port: number, size: 2 | 4, source: Uint8Array): number {
-    return this.debug.watchesPorts ? 0 : this.c.bus.outBlock(port, size, source);
+    return this.watched ? 0 : this.c.bus.outBlock(port, size, source);
   }
 
   out(port: number, size: 1 | 2 | 4, value: number): void {
     this.debug.port(port, size);
     this.c.bus.out(port, size, value >>> 0);
+    this.c.registerWatch?.port(port, size, true, value >>> 0);
+  }
+
+  /** Accesses are to be told one by one. */
+  private get watched(): boolean {
+    return this.debug.watchesPorts || this.c.registerWatch !== undefined;
   }
 }

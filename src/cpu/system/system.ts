@@ -56,7 +56,7 @@ import { OP_A, OP_B, OP_D, OP_IMM, SLOT_MEM_VALUE, slotOfSegBase } from "../../t
 import { FAULT_ALIGNMENT, FAULT_DIVIDE } from "../../tcg/interpreter/interpreter";
 import { Op } from "../../tcg/ops";
 import type { WriteMonitor } from "../writeMonitor";
-import type { SystemContext, SystemObserver } from "./context";
+import type { RegisterWatch, SystemContext, SystemObserver } from "./context";
 import { ControlRegisters } from "./controlRegisters";
 import type { CpuModel } from "./cpuModel";
 import { DebugRegisters } from "./debugRegisters";
@@ -110,6 +110,7 @@ export class CpuSystem implements SystemContext {
   trapSuppressed = false;
   /** The instruction just executed loaded RF (IRET): it holds for the next one. */
   resumeFlagLoaded = false;
+  registerWatch: RegisterWatch | undefined;
   private readonly helpers: readonly HelperFunction[];
 
   constructor(

@@ -1,4 +1,5 @@
 import { UserError } from "../../machine/errors";
+import type { DataPlace } from "../dataPlaces";
 import type { Debugger } from "../debugger";
 import type { DebugCpu } from "../target";
 
@@ -11,6 +12,8 @@ export interface CommandContext {
   number(text: string): bigint;
   /** Writes a text file of the host, piece by piece. Throws a UserError when it cannot. Undefined where there are no files. */
   readonly writeFile?: ((file: string, pieces: () => Iterable<string>) => void) | undefined;
+  /** The place that an expression names (see `findPlace`). Throws a UserError. */
+  place(text: string, bytes?: number): DataPlace;
 }
 
 export interface CommandResult {
@@ -108,6 +111,13 @@ export class CommandArguments {
     if (match === null) return undefined;
     this.next++;
     return this.context.session.cpu(Number(match[1]));
+  }
+
+  /** All the words that are left, with blanks between them. */
+  rest(): string {
+    const words = this.words.slice(this.next);
+    this.next = this.words.length;
+    return words.join(" ");
   }
 
   /** Throws a UserError when words are left. */

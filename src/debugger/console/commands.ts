@@ -5,11 +5,15 @@ import { descriptorCommands } from "./descriptorCommands";
 import { injectCommands } from "./injectCommands";
 import { interruptCommands } from "./interruptCommands";
 import { lintCommands } from "./lintCommands";
+import { runCommands } from "./runCommands";
+import { watchCommands } from "./watchCommands";
 
 export const commands: readonly Command[] = [
   ...interruptCommands,
   ...lintCommands,
   ...bringUpCommands,
   ...injectCommands,
+  ...runCommands,
+  ...watchCommands,
   ...descriptorCommands,
 ];

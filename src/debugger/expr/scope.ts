@@ -19,6 +19,8 @@ export interface TypedValue {
   readonly type: string;
   /** Where it lies in memory, when it does. */
   readonly address: bigint | undefined;
+  /** Its bytes there, where the type tells. */
+  readonly size?: number | undefined;
   /** The number it stands for: undefined for structures, arrays and floating point. Throws a UserError when it cannot be read. */
   integer(): { readonly value: bigint; readonly bits: number; readonly signed: boolean } | undefined;
   /** The member called `name`, also in anonymous members; undefined when the type has none. */

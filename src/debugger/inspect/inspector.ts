@@ -1,6 +1,7 @@
 import { UserError } from "../../machine/errors";
 import { CpuScope, apicNames } from "../cpuScope";
 import type { Debugger } from "../debugger";
+import type { DataPlace } from "../dataPlaces";
 import { compile, parseExpression, showValue, toInteger, wholeRegisters } from "../expr";
 import { hex64 } from "../numbers";
 import { extraRegisters } from "../registerAccess";
@@ -11,6 +12,7 @@ import type { DebugCpu } from "../target";
 import { activityText } from "../words";
 import { deviceNodes } from "./apicScope";
 import { assign, splitAssignment } from "./assignment";
+import { findPlace } from "./places";
 import { Handles } from "./handles";
 import type { SetInput, VariableNode } from "./node";
 import { frameRegisterNodes, registerNodes } from "./registersScope";
@@ -166,13 +168,13 @@ export class Inspector {
     return views;
   }
 
-  private place({ cpu, entry }: Frame): ValuePlace {
+  private valuePlace({ cpu, entry }: Frame): ValuePlace {
     return { cpu, module: this.session.symbols.moduleAt(entry.frame.lookupPc), innermost: entry.innermost };
   }
 
   private localNodes(frame: Frame): VariableNode[] {
     const { cpu, entry } = frame;
-    const place = this.place(frame);
+    const place = this.valuePlace(frame);
     const variables = this.program(cpu).locals(entry.frame, entry.depth);
     return variables.map(({ value, isShadowed }) => {
       const node = valueNode(value, place);
@@ -239,12 +241,32 @@ export class Inspector {
     return toInteger(compile(parseExpression(text)).evaluate(this.scope(frame))).value;
   }
 
+  /** The place that an expression names, as seen from a frame. Throws a {@link UserError} for what lies nowhere. */
+  place(text: string, frameId: number | undefined, bytes?: number, asAddress = false): DataPlace {
+    return this.placeIn(text, frameId === undefined ? this.defaultFrame() : this.frame(frameId), bytes, asAddress);
+  }
+
+  private placeIn(text: string, frame: Frame, bytes: number | undefined, asAddress: boolean): DataPlace {
+    const { cpus } = this.session.machine;
+    return findPlace(text, { cpu: frame.cpu, cpus, scope: this.scope(frame), symbols: this.session.symbols }, bytes, asAddress);
+  }
+
+  /** The place where a variable of a container lies. Throws a {@link UserError} when its accesses cannot be seen. */
+  placeOfVariable(reference: number, name: string, bytes?: number): DataPlace {
+    const container = this.containers.get(reference);
+    const node = container.children(0, maximumChildren).find((candidate) => candidate.name === name);
+    if (node === undefined) throw new UserError(`There is no variable '${name}' here.`, "name");
+    if (node.place !== undefined) return node.place;
+    if (node.evaluateName === undefined) throw new UserError(`Accesses to ${name} cannot be seen.`, "name");
+    return this.placeIn(node.evaluateName, container.frame ?? this.defaultFrame(), bytes, false);
+  }
+
   private result(text: string, frame: Frame): VariableView {
     const expression = parseExpression(text);
     const scope = this.scope(frame);
     const value = compile(expression).evaluate(scope);
     if (value.kind === "typed" && value.value instanceof Value && expression.format === undefined)
-      return this.view({ ...valueNode(value.value, this.place(frame), text), name: text }, frame);
+      return this.view({ ...valueNode(value.value, this.valuePlace(frame), text), name: text }, frame);
     const shown = showValue(value, expression.format, scope);
     if (value.kind === "string") return this.view({ name: text, value: shown, type: "text" }, frame);
     if (value.kind === "typed") return this.view({ name: text, value: shown, type: value.value.type, memory: value.value.address }, frame);
@@ -264,7 +286,14 @@ export class Inspector {
     const scope = this.scope(frame);
     if (!frame.entry.innermost && isFrameRegister(target.replace(/^\$/, "").toLowerCase()) && wholeRegisters().includes(target))
       throw new UserError(`${target} belongs to a caller's frame and cannot be set; choose the innermost frame.`);
-    assign({ target, input: this.input(value, frame), cpu: frame.cpu, cpus: this.session.machine.cpus, scope, place: this.place(frame) });
+    assign({
+      target,
+      input: this.input(value, frame),
+      cpu: frame.cpu,
+      cpus: this.session.machine.cpus,
+      scope,
+      place: this.valuePlace(frame),
+    });
     this.refresh();
     return this.result(target, frame);
   }

@@ -1,3 +1,5 @@
+import type { DataPlace } from "../dataPlaces";
+
 /** A value in a tree of variables. Children are made when asked for. */
 export interface VariableNode {
   readonly name: string;
@@ -7,6 +9,8 @@ export interface VariableNode {
   readonly evaluateName?: string | undefined;
   /** Memory that belongs to the value. */
   readonly memory?: bigint | undefined;
+  /** Where its accesses can be seen, if `evaluateName` does not tell. */
+  readonly place?: DataPlace | undefined;
   /** Undefined: a leaf. */
   readonly children?: ((start?: number, count?: number) => readonly VariableNode[]) | undefined;
   /** Number of children when they are numbered elements, which are then asked for in portions. */

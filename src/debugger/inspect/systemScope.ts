@@ -114,7 +114,8 @@ function msrNodes(cpu: DebugCpu, symbolOf: (address: bigint) => string | undefin
   const { state, apic } = cpu;
   const row = (index: number, name: string, value: bigint, code = false): VariableNode => {
     const symbol = code ? symbolOf(value) : undefined;
-    return { name, value: `${hex64(value)}${symbol === undefined ? "" : ` <${symbol}>`}`, type: `MSR ${hex(index)}`, memory: value };
+    const place = { kind: "msr", cpu: cpu.index, index } as const;
+    return { name, value: `${hex64(value)}${symbol === undefined ? "" : ` <${symbol}>`}`, type: `MSR ${hex(index)}`, memory: value, place };
   };
   return [
     row(0x1b, "IA32_APIC_BASE", apic.baseMsr),

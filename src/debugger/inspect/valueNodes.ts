@@ -1,4 +1,5 @@
 import { UserError } from "../../machine/errors";
+import { mostWatched, type DataPlace } from "../dataPlaces";
 import { hex } from "../numbers";
 import { writeRegister } from "../registerAccess";
 import { numberingOf } from "../symbols/program";
@@ -26,6 +27,7 @@ export function valueNode(value: Value, place: ValuePlace, evaluateName = value.
     type: value.type,
     evaluateName,
     memory: value.address ?? pointerOf(value),
+    place: placeOf(value),
     indexed: isArray && count > 0 ? count : undefined,
     children:
       count === 0
@@ -33,6 +35,10 @@ export function valueNode(value: Value, place: ValuePlace, evaluateName = value.
         : (start, length) => value.children(start, length).map((child) => valueNode(child, place, childName(evaluateName, child.name))),
     set: (input) => assignValue(value, input.number(), place),
   };
+}
+
+function placeOf({ address, size }: Value): DataPlace | undefined {
+  return address === undefined || size === undefined || size < 1 || size > mostWatched ? undefined : { kind: "linear", address, size };
 }
 
 function pointerOf(value: Value): bigint | undefined {

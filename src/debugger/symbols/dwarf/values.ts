@@ -54,6 +54,10 @@ export class Value implements TypedValue {
     return this.storage.kind === "memory" && this.bits === undefined ? this.storage.address : undefined;
   }
 
+  get size(): number | undefined {
+    return this.typeInfo.byteSize;
+  }
+
   /** Why the value is not there: "optimised out", "cannot read memory at 0x0". Undefined when its bytes are readable. */
   get missing(): string | undefined {
     const size = this.typeInfo.byteSize ?? 1;
