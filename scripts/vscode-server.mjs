@@ -226,7 +226,8 @@ export async function openWindow({ port, workspace, tests, log, size = { width: 
   const payload = [["extensionDevelopmentPath", `${remote}${root}`]];
   if (tests !== undefined) payload.push(["extensionTestsPath", `${remote}${tests}`]);
   const query = `folder=${encodeURIComponent(workspace)}&payload=${encodeURIComponent(JSON.stringify(payload))}`;
-  await page.goto(`http://127.0.0.1:${port}/?${query}`);
+  // A machine under load takes its time.
+  await page.goto(`http://127.0.0.1:${port}/?${query}`, { timeout: 180_000 });
   return { page, close: () => browser.close() };
 }
 

@@ -7,22 +7,24 @@ import type { FilterSpec } from "../debugger/eventFilters";
 import { compile, parseExpression, toInteger } from "../debugger/expr";
 import { splitAssignment } from "../debugger/inspect/assignment";
 import { DisassemblyReader } from "../debugger/inspect/disassembly";
+import { readGate } from "../debugger/inspect/gates";
+import { gateHandler } from "../debugger/inspect/idt";
 import { Inspector } from "../debugger/inspect/inspector";
 import { readGuest, writeGuest } from "../debugger/inspect/memory";
 import { findPlace } from "../debugger/inspect/places";
-import { hex64 } from "../debugger/numbers";
+import { hex, hex64 } from "../debugger/numbers";
 import { RecordExport } from "../debugger/records/recordExport";
 import type { RunControl, RunControlState } from "../debugger/runControl";
 import type { GuestEnd, Stop } from "../debugger/stops";
 import type { DebugCpu } from "../debugger/target";
-import { activityText } from "../debugger/words";
+import { cpuStateText } from "../debugger/words";
 import { UserError } from "../machine/errors";
 import { Pace } from "../machine/pace";
 import { guestWrite } from "./guestWrite";
 import { loadGuest } from "./guestLoader";
 import { IcedDisassembler } from "./icedDisassembler";
-import { interruptState } from "./interruptState";
-import type { LaunchAttributes } from "./protocol";
+import { interruptState, interruptTable } from "./interruptState";
+import type { LaunchAttributes, LocateResponse } from "./protocol";
 import { RecordingFile } from "./recordingFile";
 import { timelinePage } from "./timelinePage";
 import { writeTextFile } from "./textFile";
@@ -337,6 +339,8 @@ export class Engine {
     exceptionInfo: ({ cpu }) => this.exceptionInfo(cpu),
     interruptState: () => interruptState(this.current.debugger),
     timeline: ({ since, limit }) => timelinePage(this.current.debugger, since, limit),
+    interruptTable: ({ cpu }) => interruptTable(this.current.debugger, this.cpu(cpu)),
+    locate: ({ cpu, place }) => this.locate("address" in place ? place.address : this.handlerOf(this.cpu(cpu), place.vector)),
     command: ({ line, frameId, cpu }) => {
       if (!isCommand(line)) return undefined;
       const { text, data, changed } = runCommandLine(line, this.commandContext(frameId, cpu));
@@ -432,8 +436,28 @@ export class Engine {
   }
 
   private thread(cpu: DebugCpu): ThreadView {
-    const frozen = this.current.debugger.isHeld(cpu.index) ? " · frozen" : "";
-    return { cpu: cpu.index, name: `CPU ${cpu.index} · APIC ${cpu.apicId} · ${activityText(cpu.activity)}${frozen}` };
+    const held = this.current.debugger.isHeld(cpu.index) ? " · frozen" : "";
+    return { cpu: cpu.index, name: `CPU ${cpu.index} · APIC ${cpu.apicId} · ${cpuStateText(cpu)}${held}` };
+  }
+
+  private handlerOf(cpu: DebugCpu, vector: number): bigint {
+    const gate = readGate(cpu, vector);
+    if (gate === "outside" || gate === "unreadable" || gate.raw === 0n)
+      throw new UserError(
+        `CPU ${cpu.index} has no handler for vector ${hex(vector, 2)}: its IDT entry is ${gate === "outside" ? "outside the limit" : gate === "unreadable" ? "not mapped" : "empty"}.`,
+      );
+    return gateHandler(gate);
+  }
+
+  private locate(address: bigint): LocateResponse {
+    const { symbols } = this.current.debugger;
+    const line = symbols.lineAt(address);
+    const symbol = symbols.describe(address);
+    return {
+      address: hex64(address),
+      ...(symbol === undefined ? {} : { symbol }),
+      ...(line === undefined || !existsSync(line.file) ? {} : { path: line.file, line: line.line }),
+    };
   }
 
   private exceptionInfo(cpu: number): EngineMethods["exceptionInfo"]["result"] {

@@ -168,12 +168,20 @@ export interface RunControlBody {
   delays: { id: number; instructions: number; vector?: number; mode?: string; src?: number; dst?: number }[];
 }
 
-/** Request `apicscope/interruptState`, without arguments: every APIC of the stopped machine. */
+/** Request `apicscope/interruptState`, without arguments: every interrupt controller of the machine. */
 export const interruptStateRequest = "apicscope/interruptState";
 
 export interface InterruptState {
   cpus: CpuInterruptState[];
   ioapics: { index: number; pins: IoApicPin[] }[];
+  /** Interrupt messages that devices are set up to send. */
+  messages: MessageSource[];
+  /** The interrupt descriptor tables in use. */
+  tables: InterruptTable[];
+  /** Instructions retired by the whole machine, decimal. */
+  instruction: string;
+  /** Virtual time in nanoseconds, decimal. */
+  time: string;
   /** Counts the stops of the session: the same number means the same stop. */
   stopSequence: number;
 }
@@ -184,17 +192,57 @@ export interface CpuInterruptState {
   index: number;
   apicId: number;
   state: CpuRunState;
+  /** The state in a few words, as thread names have it: "halted, IF=1". */
+  stateText: string;
   /** DAP thread id of the CPU. */
   threadId: number;
+  /** The debugger keeps it from running. */
+  frozen: boolean;
+  /** Where it stands: hexadecimal with 0x, and `symbol+0x10` where that is known. */
+  rip: string;
+  symbol?: string;
   /** Vectors set in IRR, ISR and TMR, ascending. */
   irr: number[];
   isr: number[];
   tmr: number[];
   ppr: number;
   tpr: number;
+  /** What keeps interrupts from this CPU now, what masks most first. */
+  masks: InterruptMask[];
+  /** More about the vectors of IRR and ISR; about the 32 highest at most. */
+  pending: PendingVector[];
+  serving: ServedVector[];
   lvts: { name: string; raw: number; text: string }[];
   /** The CPU's last interrupt events, oldest first. */
   lastEvents: InterruptEventSummary[];
+}
+
+export interface InterruptMask {
+  /** "IF", "TPR", "ISR", "SVR", "IA32_APIC_BASE", "NMI", "Shadow", "Activity", "Debugger". */
+  name: string;
+  text: string;
+  /** Who set it: "by CPU 0 at instruction 1234, ...", and the address of that instruction. */
+  set?: string;
+  rip?: string;
+}
+
+export interface PendingVector {
+  vector: number;
+  /** One sentence: the first thing that keeps it from its handler, or that nothing does. */
+  why: string;
+  /** That thing's name, such as "IF" or "PPR". */
+  heldBy?: string;
+  /** Id of its record, and the address of the instruction that sent it. */
+  record?: number;
+  sender?: string;
+}
+
+export interface ServedVector {
+  vector: number;
+  record?: number;
+  sender?: string;
+  /** Instructions that the machine had retired as its handler started, decimal. */
+  since?: string;
 }
 
 export type EventStage = "send" | "accept" | "request" | "deliver" | "eoi" | "drop" | "return";
@@ -215,15 +263,102 @@ export interface InterruptEventSummary {
   instruction: string;
   /** Hexadecimal with 0x. */
   rip: string;
+  /** Address of the instruction that sent it; left out when a device or timer did. */
+  sender?: string;
   /** The event in words. */
   text: string;
 }
 
-export interface IoApicPin {
+/** Where an interrupt of a pin or a message goes. */
+export interface InterruptRoute {
+  vector: number;
+  /** Delivery mode, as condition field `mode`; "reserved" for an encoding without a meaning. */
+  mode: string;
+  trigger: string;
+  /** Indices of the CPUs that its destination addresses. */
+  cpus: number[];
+}
+
+export interface IoApicPin extends InterruptRoute {
   pin: number;
   /** The 64-bit redirection entry, hexadecimal with 0x. */
   raw: string;
   text: string;
   masked: boolean;
   remoteIrr: boolean;
+  /** A line holds it asserted, and the names of those lines. */
+  asserted: boolean;
+  by: string[];
+}
+
+export interface MessageSource extends InterruptRoute {
+  /** Name of the device, and of the message among the device's. */
+  device: string;
+  name: string;
+  /** Hexadecimal with 0x. */
+  address: string;
+  data: string;
+  text: string;
+  masked: boolean;
+  /** It waits to be unmasked. */
+  waiting: boolean;
+}
+
+/** An interrupt descriptor table, or real-mode vector table, of one or more CPUs. */
+export interface InterruptTable {
+  /** Hexadecimal with 0x. */
+  base: string;
+  limit: number;
+  kind: "16-bit" | "32-bit" | "64-bit";
+  /** Indices of the CPUs that use it. */
+  cpus: number[];
+  /** How many handlers were entered through it. */
+  hits: number;
+}
+
+/** Request `apicscope/interruptTable` with `{threadId}`: the gates of the CPU's table that are not empty. */
+export const interruptTableRequest = "apicscope/interruptTable";
+
+export interface InterruptTableResponse {
+  gates: InterruptGate[];
+}
+
+export interface InterruptGate {
+  vector: number;
+  /** "interrupt gate", "trap gate", "task gate", "real-mode vector"; "type N" for what is no gate. */
+  kind: string;
+  /** The entry's first 64 bits, hexadecimal with 0x. */
+  raw: string;
+  dpl: number;
+  /** Interrupt stack, 0 for none. */
+  ist: number;
+  /** Linear address of the handler, hexadecimal with 0x, and `symbol+0x10` where that is known. */
+  handler: string;
+  symbol?: string;
+  /** Why an interrupt could not enter it now. */
+  fault?: string;
+  /** How often it was entered by the CPUs that share the table. */
+  hits: number;
+}
+
+/**
+ * Request `apicscope/locate` with `{threadId, vector}` or `{address}`: where the handler of a vector, or an address, stands in the
+ * sources. An address is text with 0x.
+ */
+export const locateRequest = "apicscope/locate";
+
+export interface LocateResponse {
+  /** Hexadecimal with 0x. */
+  address: string;
+  symbol?: string;
+  /** A file of this machine that exists, and a line counted from 1. */
+  path?: string;
+  line?: number;
+}
+
+/** Request `apicscope/command` with `{command, threadId?}`: a line of the console. */
+export const commandRequest = "apicscope/command";
+
+export interface CommandResponse {
+  text: string;
 }

@@ -10,7 +10,14 @@ import type { FrameView, ScopeView, VariableView } from "../debugger/inspect/ins
 import type { DelayRequest, Others, RunControlState, Stepping, StepInterrupts } from "../debugger/runControl";
 import type { StepKind, StepUnit } from "../debugger/stepper";
 import type { Schedule } from "../machine/turns";
-import type { InterruptBreakpoint, InterruptBreakpointStatus, InterruptState, LaunchAttributes } from "./protocol";
+import type {
+  InterruptBreakpoint,
+  InterruptBreakpointStatus,
+  InterruptGate,
+  InterruptState,
+  LaunchAttributes,
+  LocateResponse,
+} from "./protocol";
 import type { TimelinePage, TimelinePoint } from "./timelineProtocol";
 
 export interface ThreadView {
@@ -94,6 +101,9 @@ export interface EngineMethods {
   /** What has changed in the book of interrupts since a point. */
   timeline: { args: { since: TimelinePoint; limit: number }; result: TimelinePage };
   interruptState: { args: undefined; result: InterruptState };
+  interruptTable: { args: { cpu: number }; result: InterruptGate[] };
+  /** Where an address, or the handler of a vector, stands. */
+  locate: { args: { cpu: number | undefined; place: { address: bigint } | { vector: number } }; result: LocateResponse };
   /** A line of the console, if it calls a command; undefined when it is an expression. */
   command: { args: { line: string; frameId: number | undefined; cpu: number | undefined }; result: CommandView | undefined };
   completeCommand: { args: { before: string; frameId: number | undefined }; result: string[] };

@@ -11,6 +11,7 @@ import { EventFilters, exceptionFields, filtersOf, interruptFields, lintFields, 
 import { EventCounts } from "./eventCounts";
 import { ExceptionLog, describeException, isException } from "./exceptionLog";
 import { guestReport, spinsForEver } from "./guestReport";
+import { HandlerCounts } from "./handlerCounts";
 import { handlerLabels } from "./handlerLabels";
 import { Injections } from "./injections";
 import { LintList, lintText, type Lint } from "./lints/lint";
@@ -68,6 +69,7 @@ export class Debugger implements StepHost {
   readonly lints: LintList;
   readonly senderStacks: SenderStacks;
   readonly runControl: RunControl;
+  readonly handlerCounts: HandlerCounts;
   /** The stop that the machine stands at; undefined while it runs. */
   stop: Stop | undefined;
   /** Counts the stops. */
@@ -124,6 +126,7 @@ export class Debugger implements StepHost {
     this.senderStacks = new SenderStacks(symbols, machine.cpus);
     this.runControl = new RunControl(machine, () => sink.runControlChanged?.(this.runControl.state));
     this.counts = new EventCounts(machine.cpus.length);
+    this.handlerCounts = new HandlerCounts(machine.cpus.length);
     this.lints = new LintList(machine, (lint, isNew) => this.lint(lint, isNew));
     this.lintWatch = new LintWatch(machine, this.lints);
     this.budgets = new BudgetMeter(machine, {
@@ -145,6 +148,7 @@ export class Debugger implements StepHost {
       },
       misuse: (misuse) => this.lintWatch.misuse(misuse),
       handlerEntered: (cpu, frame) => {
+        this.handlerCounts.entered(cpu, frame.vector);
         this.lintWatch.handlerEntered(cpu, frame);
         this.budgets.entered(cpu, frame);
       },

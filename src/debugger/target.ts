@@ -48,6 +48,8 @@ export interface DebugLedger {
   changes(since: CoursePoint, limit: number): RecordChanges;
   lastEvents(cpu: number, count: number): readonly InterruptEvent[];
   inService(cpu: number): readonly InterruptRecord[];
+  /** Id of the record that waits in the IRR for `vector`, 0 for none. */
+  pendingId(cpu: number, vector: number): number;
 }
 
 /** The machine as the debugger uses it. */

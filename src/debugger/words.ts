@@ -1,7 +1,8 @@
 import type { InterruptEvent, InterruptRecord, InterruptStorm } from "../apic/events";
 import { describeEvent, describeRecord } from "../apic/text";
-import type { Activity } from "../cpu/state";
+import { FLAG_IF, type Activity } from "../cpu/state";
 import { hex } from "./numbers";
+import type { DebugCpu } from "./target";
 
 const exceptionNames: Readonly<Record<number, string>> = {
   0: "#DE divide error",
@@ -58,7 +59,15 @@ export class CpuNames {
   }
 }
 
-/** A CPU's activity as thread names show it. */
+/** A CPU's state in a few words, as thread names show it: "halted, IF=1", "running, IF=0, serving 0xf0". */
+export function cpuStateText({ activity, state, apic }: Pick<DebugCpu, "activity" | "state" | "apic">): string {
+  if (activity === "wait-for-SIPI" || activity === "shutdown") return activity;
+  const serving = apic.inServiceVectors.map((vector) => hex(vector, 2)).reverse();
+  const flag = (state.systemFlags & FLAG_IF) === 0 ? "IF=0" : "IF=1";
+  return [activityText(activity), flag, ...(serving.length === 0 ? [] : [`serving ${serving.join(", ")}`])].join(", ");
+}
+
+/** A CPU's activity as texts show it. */
 export function activityText(activity: Activity): string {
   return activity === "mwait" ? "halted (mwait)" : activity;
 }

@@ -21,6 +21,17 @@ export interface FieldView {
   readonly text?: string;
 }
 
+/** An interrupt message that a device is set up to send: MSI, MSI-X, or an HPET timer's. */
+export interface MessageView {
+  /** Among the device's messages: "MSI-X 2". */
+  readonly name: string;
+  readonly address: number;
+  readonly data: number;
+  readonly masked: boolean;
+  /** It waits to be unmasked. */
+  readonly pending: boolean;
+}
+
 /**
  * A part of the board. Life: constructed with its `DeviceContext`, `reset` at power-on and on every system reset,
  * `save`/`restore` at any instruction boundary. After `restore(save())` it behaves identically to the instruction.
@@ -37,6 +48,8 @@ export interface Device {
   readonly awaitsInput?: boolean;
   /** The registers a debugger shows; empty where there is nothing to see. */
   registers(): readonly RegisterView[];
+  /** The interrupt messages that the guest has set up; left out by devices that have none. */
+  messages?(): readonly MessageView[];
 }
 
 /** A wire: true asserts it. Calling with the level it already has does nothing. */

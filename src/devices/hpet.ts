@@ -1,6 +1,6 @@
 import type { State } from "../common/state";
 import { HPET_BASE, HPET_GSI_MASK, PIT_IRQ, RTC_IRQ } from "./board";
-import type { Device, DeviceContext, IrqLine, RegisterView } from "./device";
+import type { Device, DeviceContext, IrqLine, MessageView, RegisterView } from "./device";
 import { CONF_32_BIT, CONF_ENABLE, CONF_FSB, CONF_LEVEL, CONF_PERIODIC, HpetTimer } from "./hpetTimer";
 import { StateReader } from "./stateReader";
 
@@ -278,6 +278,22 @@ export class Hpet implements Device {
         { name: `timer ${index} message`, value: timer.message, bits: 64 },
       ]),
     ];
+  }
+
+  messages(): readonly MessageView[] {
+    return this.timers.flatMap((timer, index) =>
+      timer.has(CONF_FSB)
+        ? [
+            {
+              name: `timer ${index}`,
+              address: Number(timer.message >> 32n),
+              data: Number(timer.message & 0xffffffffn),
+              masked: !timer.has(CONF_ENABLE),
+              pending: false,
+            },
+          ]
+        : [],
+    );
   }
 
   private describe(index: number, timer: HpetTimer): string {

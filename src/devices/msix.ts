@@ -1,5 +1,5 @@
 import type { State } from "../common/state";
-import type { RegisterView } from "./device";
+import type { MessageView, RegisterView } from "./device";
 import { StateReader } from "./stateReader";
 
 /** Bytes of a table entry: message address (64 bits), message data, vector control. */
@@ -98,6 +98,20 @@ export class MsixTable {
     const reader = new StateReader(state, `${owner}.msix`);
     this.table.set(reader.bytes("table", this.table.length));
     this.pending.set(reader.bytes("pending", this.pending.length));
+  }
+
+  /** The entries that the guest has given an address. */
+  messages(): readonly MessageView[] {
+    const views: MessageView[] = [];
+    for (let vector = 0; vector < this.vectors; vector++) {
+      const at = vector * ENTRY;
+      const address = this.view.getUint32(at + 4, true) * 2 ** 32 + ((this.view.getUint32(at, true) & ~3) >>> 0);
+      if (address === 0) continue;
+      const data = this.view.getUint32(at + 8, true);
+      const masked = this.blocked() || (this.table[at + 12] & MASKED) !== 0;
+      views.push({ name: `MSI-X ${vector}`, address, data, masked, pending: (this.pending[vector >> 3] & (1 << (vector & 7))) !== 0 });
+    }
+    return views;
   }
 
   registers(): readonly RegisterView[] {

@@ -1,6 +1,6 @@
 import { assert } from "../common/errors";
 import type { State } from "../common/state";
-import type { Device, DeviceContext, MmioHandler, MmioRegion, PortHandler, PortRegion, RegisterView } from "./device";
+import type { Device, DeviceContext, MessageView, MmioHandler, MmioRegion, PortHandler, PortRegion, RegisterView } from "./device";
 import { MSIX_BAR_BYTES, MSIX_MAX_VECTORS, MSIX_PBA_OFFSET, MsixTable } from "./msix";
 import { StateReader } from "./stateReader";
 
@@ -375,6 +375,23 @@ export class PciDevice implements Device {
     this.msix?.table.restore(reader.raw("msix"), this.name);
     this.restoreMore(reader.raw("more"));
     this.updateBars();
+  }
+
+  messages(): readonly MessageView[] {
+    const views: MessageView[] = [];
+    const { msi, msix } = this;
+    if (msi !== undefined && this.msiEnabled) {
+      const allocated = Math.min(msi.vectors, 1 << ((this.config[msi.offset + 2] >> 4) & 7));
+      const address = this.get32(msi.offset + 8) * 2 ** 32 + this.get32(msi.offset + 4);
+      const data = this.get16(msi.offset + 12) & ~(allocated - 1);
+      const [mask, pending] = msi.masking ? [this.get32(msi.offset + 16), this.get32(msi.offset + 20)] : [0, 0];
+      for (let index = 0; index < allocated; index++) {
+        const bit = 1 << index;
+        views.push({ name: `MSI ${index}`, address, data: data | index, masked: (mask & bit) !== 0, pending: (pending & bit) !== 0 });
+      }
+    }
+    if (msix !== undefined && this.msixEnabled) views.push(...msix.table.messages());
+    return views;
   }
 
   registers(): readonly RegisterView[] {

@@ -4,7 +4,8 @@ import { exceptionFilters, type ExceptionFilter, type InterruptBreakpoint } from
 import { conditionExamples, conditionProblem, hitConditionProblem } from "./conditions";
 import { bundledGuestConfiguration } from "./configuration";
 import { filterLabel, type InterruptBreakpoints } from "./interruptBreakpoints";
-import type { InterruptNode } from "./interruptsModel";
+import { interruptCommands } from "./interruptActions";
+import type { InterruptNode } from "./interruptNodes";
 import type { Sessions } from "./sessions";
 
 export interface CommandParts {
@@ -27,6 +28,7 @@ export function registerCommands({ breakpoints, sessions, bundledGuest }: Comman
     "apicscope.interruptBreakpoints.enableAll": () => breakpoints.setAllEnabled(true),
     "apicscope.interruptBreakpoints.disableAll": () => breakpoints.setAllEnabled(false),
     "apicscope.interruptBreakpoints.removeAll": () => breakpoints.removeAll(),
+    ...interruptCommands(sessions),
     "apicscope.interrupts.refresh": () => sessions.refresh(),
     "apicscope.interrupts.copyValue": (node) => vscode.env.clipboard.writeText(node?.value ?? node?.label ?? ""),
     "apicscope.debugBundledGuest": () => vscode.debug.startDebugging(undefined, bundledGuestConfiguration(bundledGuest)),

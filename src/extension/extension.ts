@@ -6,6 +6,7 @@ import { registerCommands } from "./commands";
 import { ConfigurationProvider, bundledGuest, debugType, dynamicConfigurations } from "./configuration";
 import { InterruptBreakpoints } from "./interruptBreakpoints";
 import { InterruptsView } from "./interruptsTree";
+import { Listings } from "./listings";
 import { Sessions } from "./sessions";
 import { openPlace } from "./places";
 import { Timelines } from "./timeline/timelines";
@@ -38,6 +39,7 @@ export function activate(context: vscode.ExtensionContext): ApicscopeApi {
     interrupts,
     timelines,
     vscode.commands.registerCommand("apicscope.showTimeline", () => void timelines.show()),
+    Listings.register((id) => sessions.session(id)),
     vscode.debug.registerDebugConfigurationProvider(debugType, provider),
     vscode.debug.registerDebugConfigurationProvider(debugType, dynamic, vscode.DebugConfigurationProviderTriggerKind.Dynamic),
     vscode.debug.registerDebugAdapterDescriptorFactory(debugType, new AdapterFactory(context.extensionUri)),

@@ -1,8 +1,12 @@
 // The 'Interrupts' view: renders the nodes of interruptsModel.ts, marks what changed, and follows the focused CPU.
 import * as vscode from "vscode";
 import type { InterruptBreakpoints } from "./interruptBreakpoints";
-import { breakpointsNode, cpuNodeId, machineNodes, type InterruptNode } from "./interruptsModel";
+import { breakpointsNode } from "./breakpointRows";
+import { cpuNodeId } from "./cpuRows";
+import { flatten, type InterruptNode } from "./interruptNodes";
+import { machineNodes } from "./interruptsModel";
 import type { Sessions } from "./sessions";
+import { gateNodes } from "./tableRows";
 
 export const viewId = "apicscope.interrupts";
 const changedScheme = "apicscope-changed";
@@ -61,11 +65,12 @@ export class InterruptsView implements vscode.TreeDataProvider<InterruptNode>, v
 
   getTreeItem(node: InterruptNode): vscode.TreeItem {
     const collapsible = node.open === true ? vscode.TreeItemCollapsibleState.Expanded : vscode.TreeItemCollapsibleState.Collapsed;
-    const item = new vscode.TreeItem(node.label, node.children.length === 0 ? vscode.TreeItemCollapsibleState.None : collapsible);
+    const isLeaf = node.children.length === 0 && node.table === undefined;
+    const item = new vscode.TreeItem(node.label, isLeaf ? vscode.TreeItemCollapsibleState.None : collapsible);
     item.id = node.id;
     item.description = node.description;
     item.tooltip = node.tooltip;
-    item.contextValue = node.condition === undefined ? node.kind : `${node.kind} breakable`;
+    item.contextValue = contextValue(node);
     if (node.icon !== undefined) item.iconPath = new vscode.ThemeIcon(node.icon);
     const words = [node.label, node.description, node.changed ? "changed" : ""].filter((word) => word !== "");
     item.accessibilityInformation = { label: words.join(", ") };
@@ -81,8 +86,20 @@ export class InterruptsView implements vscode.TreeDataProvider<InterruptNode>, v
     return item;
   }
 
-  getChildren(node?: InterruptNode): InterruptNode[] {
+  getChildren(node?: InterruptNode): InterruptNode[] | Promise<InterruptNode[]> {
+    if (node?.table !== undefined) return this.tableRows(node, node.table);
     return [...(node === undefined ? this.nodes : node.children)];
+  }
+
+  /** The gates of an interrupt table, which are read when its row is opened. */
+  private async tableRows(node: InterruptNode, threadId: number): Promise<InterruptNode[]> {
+    const { shown } = this.sessions;
+    if (shown === undefined) return [];
+    const { history } = shown;
+    const gates = await this.sessions.gates(shown, node.id, threadId);
+    const rows = gateNodes(node.id, threadId, gates, history.gatesBefore(node.id));
+    this.setParents(rows, node);
+    return rows;
   }
 
   getParent(node: InterruptNode): InterruptNode | undefined {
@@ -107,13 +124,11 @@ export class InterruptsView implements vscode.TreeDataProvider<InterruptNode>, v
     const empty = machine.length === 0 && shown === undefined && this.breakpoints.all.length === 0;
     this.nodes = empty ? [] : [...machine, breakpointsNode(this.breakpoints.all, shown?.statuses)];
     this.parents.clear();
-    const visit = (node: InterruptNode): void => {
-      for (const child of node.children) {
-        this.parents.set(child.id, node);
-        visit(child);
-      }
-    };
-    this.nodes.forEach(visit);
+    for (const node of flatten(this.nodes)) this.setParents(node.children, node);
+  }
+
+  private setParents(children: readonly InterruptNode[], parent: InterruptNode): void {
+    for (const child of children) this.parents.set(child.id, parent);
   }
 
   private update(): void {
@@ -164,4 +179,12 @@ export class InterruptsView implements vscode.TreeDataProvider<InterruptNode>, v
       await this.breakpoints.change(node.breakpointId, { enabled: state === vscode.TreeItemCheckboxState.Checked });
     }
   }
+}
+
+/** The row's kind and what can be done with it, in words that the manifest's menus look for. */
+function contextValue({ kind, condition, actions }: InterruptNode): string {
+  const words: string[] = [kind];
+  if (condition !== undefined) words.push("breakable");
+  for (const action of ["why", "inject", "handler", "sender", "setter"] as const) if (actions?.[action] !== undefined) words.push(action);
+  return words.join(" ");
 }

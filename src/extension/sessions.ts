@@ -4,9 +4,12 @@ import * as vscode from "vscode";
 import {
   interruptBreakpointsChangedEvent,
   interruptStateRequest,
+  interruptTableRequest,
   setInterruptBreakpointsRequest,
   type InterruptBreakpointsChangedBody,
+  type InterruptGate,
   type InterruptState,
+  type InterruptTableResponse,
   type SetInterruptBreakpointsArguments,
   type SetInterruptBreakpointsResponse,
 } from "../adapter/protocol";
@@ -83,6 +86,24 @@ export class Sessions implements vscode.Disposable {
   get focusedThread(): number | undefined {
     const item = vscode.debug.activeStackItem;
     return item !== undefined && item.session.id === this.shown?.session.id ? item.threadId : undefined;
+  }
+
+  /** The session with this id, while it runs. */
+  session(id: string): vscode.DebugSession | undefined {
+    return this.states.get(id)?.session;
+  }
+
+  /** The gates of an interrupt table, read once a stop; none when they cannot be read. */
+  async gates(state: SessionState, tableId: string, threadId: number): Promise<readonly InterruptGate[]> {
+    const { history } = state;
+    const known = history.gatesOf(tableId);
+    if (known !== undefined) return known;
+    const asked = history.state;
+    const answer: unknown = await this.request(state, interruptTableRequest, { threadId });
+    if (answer === undefined) return [];
+    const { gates } = answer as InterruptTableResponse;
+    if (history.state === asked) history.keepGates(tableId, gates);
+    return gates;
   }
 
   /** Reads the shown session's state anew. */

@@ -43,7 +43,7 @@ describe("a session's life", () => {
         assert.equal(stopped.reason, "pause");
         assert.equal(stopped.threadId, 1);
         assert.equal(stopped.allThreadsStopped, true);
-        assert.deepEqual(await client.threadNames(), ["CPU 0 · APIC 0 · running", "CPU 1 · APIC 1 · wait-for-SIPI"]);
+        assert.deepEqual(await client.threadNames(), ["CPU 0 · APIC 0 · running, IF=0", "CPU 1 · APIC 1 · wait-for-SIPI"]);
         await client.dap.continueRequest({ threadId: 1 });
       }
       await client.request("terminate");

@@ -109,7 +109,7 @@ describe("requests with wrong arguments", () => {
       assert.match(await client.refused("stackTrace", { threadId: 1 }), /is running; pause it first/);
       assert.match(await client.refused("evaluate", { expression: "rax", context: "watch" }), /is running/);
       assert.match(await client.refused("next", { threadId: 1 }), /is running/);
-      assert.deepEqual(await client.threadNames(), ["CPU 0 · APIC 0 · running"]);
+      assert.deepEqual(await client.threadNames(), ["CPU 0 · APIC 0 · running, IF=0"]);
       // Breakpoints are taken while it runs.
       const set = await client.request("setInstructionBreakpoints", {
         breakpoints: [{ instructionReference: `0x${(codeBase + 1n).toString(16)}` }],

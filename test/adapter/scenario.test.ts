@@ -20,7 +20,7 @@ async function scenario(client: Client): Promise<void> {
 
   const names = await client.threadNames();
   assert.equal(names.length, 4);
-  assert.equal(names[1], "CPU 1 · APIC 1 · running");
+  assert.equal(names[1], "CPU 1 · APIC 1 · running, IF=0, serving 0xf0");
 
   // Both sides.
   assert.equal(await client.value(2, "Local APIC", "ISR"), "{0xf0}");

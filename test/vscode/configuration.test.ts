@@ -4,6 +4,7 @@ import { join } from "node:path";
 import * as vscode from "vscode";
 import { ConfigurationProvider } from "../../src/extension/configuration";
 import { api, extension } from "./extension";
+import { errorsOf } from "./inputs";
 import { test } from "./runner";
 
 async function provider(): Promise<ConfigurationProvider> {
@@ -51,19 +52,7 @@ for (const [name, sentence] of [
   ["Missing file", /"program" names .*nowhere\.elf, which does not exist/],
 ] as const) {
   test(`launch.json's '${name}' is refused with one sentence`, async () => {
-    const shown: string[] = [];
-    const original = vscode.window.showErrorMessage;
-    // The extension under test shares this module object: what it shows is caught here instead of waiting for a click.
-    const replacement = (message: string): Promise<undefined> => {
-      shown.push(message);
-      return Promise.resolve(undefined);
-    };
-    Object.assign(vscode.window, { showErrorMessage: replacement });
-    try {
-      assert.equal(await vscode.debug.startDebugging(folder(), name), false);
-    } finally {
-      Object.assign(vscode.window, { showErrorMessage: original });
-    }
+    const shown = await errorsOf(async () => assert.equal(await vscode.debug.startDebugging(folder(), name), false));
     assert.equal(shown.length, 1);
     assert.match(shown[0], sentence);
     assert.equal(vscode.debug.activeDebugSession, undefined);

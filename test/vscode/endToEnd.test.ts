@@ -4,17 +4,11 @@ import { existsSync } from "node:fs";
 import type { DebugProtocol } from "@vscode/debugprotocol";
 import * as vscode from "vscode";
 import type { CpuInterruptState, InterruptState } from "../../src/adapter/protocol";
-import type { InterruptNode } from "../../src/extension/interruptsModel";
 import { api } from "./extension";
+import { row } from "./rows";
 import { eventually, test } from "./runner";
 
 const minute = 60_000;
-
-async function row(id: string): Promise<InterruptNode | undefined> {
-  const { interrupts } = await api();
-  const visit = (nodes: InterruptNode[]): InterruptNode[] => nodes.flatMap((node) => [node, ...visit(interrupts.getChildren(node))]);
-  return visit(interrupts.getChildren()).find((node) => node.id === id);
-}
 
 /** Waits for the first stop after the one with this number. */
 async function stopAfter(sequence: number): Promise<InterruptState> {

@@ -3,32 +3,35 @@
 import { DebugSession, InitializedEvent, StoppedEvent, TerminatedEvent, Thread } from "@vscode/debugadapter";
 import type { DebugProtocol } from "@vscode/debugprotocol";
 import { createServer, type AddressInfo, type Server } from "node:net";
+import { cpuState, machineState } from "../extension/states";
 import {
   interruptBreakpointsChangedEvent,
+  commandRequest,
   interruptStateRequest,
+  interruptTableRequest,
+  locateRequest,
   setInterruptBreakpointsRequest,
   type CpuInterruptState,
   type InterruptBreakpoint,
+  type InterruptGate,
   type InterruptState,
+  type LocateResponse,
   type SetInterruptBreakpointsArguments,
 } from "../../src/adapter/protocol";
 
-/** Two idle CPUs, and an I/O APIC with one open pin. */
+/** Two idle CPUs, an I/O APIC with one open pin, and an interrupt table. */
 export function idleState(stopSequence: number, changes: readonly Partial<CpuInterruptState>[] = []): InterruptState {
-  const cpus = [0, 1].map((index): CpuInterruptState => {
-    const lvts = [{ name: "LVT Timer", raw: 0x10000, text: "masked" }];
-    const idle = { index, apicId: index, state: "halted" as const, threadId: index + 1, irr: [], isr: [], tmr: [], ppr: 0, tpr: 0 };
-    return { ...idle, lvts, lastEvents: [], ...changes[index] };
-  });
-  const pins = [{ pin: 2, raw: "0x30", text: "0x30, fixed, edge, to APIC 0", masked: false, remoteIrr: false }];
-  return { cpus, ioapics: [{ index: 0, pins }], stopSequence };
+  const cpus = [0, 1].map((index) => cpuState(index, { state: "halted", stateText: "halted, IF=1", ...changes[index] }));
+  const pin = { pin: 2, raw: "0x30", text: "0x30, fixed, edge, to APIC 0", masked: false, remoteIrr: false, asserted: false, by: [] };
+  const pins = [{ ...pin, vector: 0x30, mode: "fixed", trigger: "edge", cpus: [0] }];
+  return { ...machineState(stopSequence, cpus), ioapics: [{ index: 0, pins }] };
 }
 
 class Session extends DebugSession {
   fake: FakeAdapter | undefined;
 
   protected override initializeRequest(response: DebugProtocol.InitializeResponse): void {
-    response.body = { supportsConfigurationDoneRequest: true };
+    response.body = { supportsConfigurationDoneRequest: true, supportsDisassembleRequest: true };
     this.sendResponse(response);
     this.sendEvent(new InitializedEvent());
   }
@@ -53,6 +56,13 @@ class Session extends DebugSession {
     this.sendResponse(response);
   }
 
+  protected override disassembleRequest(response: DebugProtocol.DisassembleResponse, args: DebugProtocol.DisassembleArguments): void {
+    response.body = {
+      instructions: [{ address: args.memoryReference, instructionBytes: "f4", instruction: "hlt", symbol: "timer_entry" }],
+    };
+    this.sendResponse(response);
+  }
+
   protected override customRequest(command: string, response: DebugProtocol.Response, args: unknown): void {
     const { fake } = this;
     if (fake !== undefined && command === interruptStateRequest) {
@@ -66,6 +76,17 @@ class Session extends DebugSession {
         condition === "vektor" ? { id, verified: false, hits: 0, message: "There is no vektor." } : { id, verified: true, hits: 0 },
       );
       response.body = { breakpoints: answer };
+      this.sendResponse(response);
+    } else if (fake !== undefined && command === interruptTableRequest) {
+      response.body = { gates: fake.gates };
+      this.sendResponse(response);
+    } else if (fake !== undefined && command === locateRequest) {
+      response.body = fake.place;
+      this.sendResponse(response);
+    } else if (fake !== undefined && command === commandRequest) {
+      const { command: line } = args as { command: string };
+      fake.commands.push(line);
+      response.body = { text: `answer to ${line}` };
       this.sendResponse(response);
     } else {
       super.customRequest(command, response, args);
@@ -91,6 +112,10 @@ class Session extends DebugSession {
 export class FakeAdapter {
   state: InterruptState = idleState(1);
   stateRequests = 0;
+  gates: InterruptGate[] = [];
+  place: LocateResponse = { address: "0x0000000000100000" };
+  /** Console commands that came. */
+  readonly commands: string[] = [];
   launched: Record<string, unknown> = {};
   readonly told: InterruptBreakpoint[][] = [];
   private session: Session | undefined;

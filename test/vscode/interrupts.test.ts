@@ -6,11 +6,11 @@ import { eventually, test } from "./runner";
 test("interrupt breakpoints are rows with a check box, a condition and an accessible name", async () => {
   const { breakpoints, interrupts } = await api();
   await breakpoints.removeAll();
-  assert.deepEqual(interrupts.getChildren(), []);
+  assert.deepEqual(await interrupts.getChildren(), []);
   const { id } = await breakpoints.add({ filter: "interrupt.deliver", condition: "vector == 0xf0 && dst == 1" });
-  const [root] = interrupts.getChildren();
+  const [root] = await interrupts.getChildren();
   assert.equal(root.label, "Interrupt Breakpoints");
-  const [row] = interrupts.getChildren(root);
+  const [row] = await interrupts.getChildren(root);
   const item = interrupts.getTreeItem(row);
   assert.equal(item.label, "Interrupt Delivered");
   assert.equal(item.description, "vector == 0xf0 && dst == 1");
@@ -20,11 +20,11 @@ test("interrupt breakpoints are rows with a check box, a condition and an access
   assert.equal(interrupts.getParent(row), root);
 
   await breakpoints.change(id, { enabled: false });
-  const [changedRow] = interrupts.getChildren(interrupts.getChildren()[0]);
+  const [changedRow] = await interrupts.getChildren((await interrupts.getChildren())[0]);
   assert.equal(checkState(interrupts.getTreeItem(changedRow)), vscode.TreeItemCheckboxState.Unchecked);
   assert.equal(changedRow.id, row.id);
   await breakpoints.removeAll();
-  assert.deepEqual(interrupts.getChildren(), []);
+  assert.deepEqual(await interrupts.getChildren(), []);
 });
 
 function checkState(item: vscode.TreeItem): vscode.TreeItemCheckboxState | undefined {
@@ -41,7 +41,7 @@ test("the commands act on a row, and on all rows", async () => {
     [false, false],
   );
   await vscode.commands.executeCommand("apicscope.interruptBreakpoints.enableAll");
-  const [first] = interrupts.getChildren(interrupts.getChildren()[0]);
+  const [first] = await interrupts.getChildren((await interrupts.getChildren())[0]);
   await vscode.commands.executeCommand("apicscope.interruptBreakpoints.remove", first);
   assert.deepEqual(
     breakpoints.all.map(({ filter, enabled }) => ({ filter, enabled })),

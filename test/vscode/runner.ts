@@ -13,7 +13,7 @@ const tests: Test[] = [];
 
 /** Registers a test. `timeout` is in milliseconds. */
 export function test(name: string, body: () => void | Promise<void>, options: { timeout?: number } = {}): void {
-  tests.push({ name, body, timeout: options.timeout ?? 20_000 });
+  tests.push({ name, body, timeout: options.timeout ?? 60_000 });
 }
 
 /** Adds a line to the run's output. */
@@ -56,7 +56,7 @@ function report(entry: object): void {
 }
 
 /** Waits until `probe` returns something other than undefined. */
-export async function eventually<T>(what: string, probe: () => T | undefined | Promise<T | undefined>, milliseconds = 10_000): Promise<T> {
+export async function eventually<T>(what: string, probe: () => T | undefined | Promise<T | undefined>, milliseconds = 30_000): Promise<T> {
   const end = Date.now() + milliseconds;
   for (;;) {
     const value = await probe();

@@ -1,48 +1,16 @@
 import assert from "node:assert/strict";
-import { writeFileSync } from "node:fs";
-import { join } from "node:path";
 import * as vscode from "vscode";
-import type { InterruptNode } from "../../src/extension/interruptsModel";
 import { api } from "./extension";
-import { FakeAdapter, idleState } from "./fakeAdapter";
+import { idleState } from "./fakeAdapter";
+import { inSession } from "./fakeSession";
+import { row, rows } from "./rows";
 import { eventually, test } from "./runner";
-
-/** Runs a body in a session against a fake adapter, which has stopped once, in CPU 0. */
-async function inSession(body: (fake: FakeAdapter) => Promise<void>): Promise<void> {
-  const { breakpoints, sessions } = await api();
-  const fake = await FakeAdapter.start();
-  const folder = vscode.workspace.workspaceFolders?.[0];
-  if (folder === undefined) throw new Error("no workspace folder");
-  const program = join(folder.uri.fsPath, "guest.bin");
-  writeFileSync(program, "any file will do");
-  try {
-    const launch = { type: "apicscope", request: "launch", name: "fake", program, debugServer: fake.port };
-    assert.equal(await vscode.debug.startDebugging(folder, launch), true);
-    await eventually("the first stop is shown", () => sessions.shown?.history.state);
-    await body(fake);
-  } finally {
-    await vscode.debug.stopDebugging();
-    fake.close();
-    await breakpoints.removeAll();
-    await eventually("the session ends", () => (sessions.shown === undefined ? true : undefined));
-  }
-}
-
-async function rows(): Promise<InterruptNode[]> {
-  const { interrupts } = await api();
-  const visit = (nodes: InterruptNode[]): InterruptNode[] => nodes.flatMap((node) => [node, ...visit(interrupts.getChildren(node))]);
-  return visit(interrupts.getChildren());
-}
-
-async function row(id: string): Promise<InterruptNode | undefined> {
-  return (await rows()).find((node) => node.id === id);
-}
 
 test("a stop shows every CPU, and the next one marks what changed", () =>
   inSession(async (fake) => {
     const { interrupts } = await api();
     await vscode.commands.executeCommand("apicscope.interrupts.focus");
-    assert.equal((await row("cpu/1"))?.description, "APIC 1, halted");
+    assert.equal((await row("cpu/1"))?.description, "APIC 1 · halted, IF=1");
     assert.equal((await row("ioapic/0"))?.description, "1 of 1 pins open");
     fake.stop(2, idleState(2, [{}, { state: "running", isr: [0xf0], ppr: 0xf0 }]));
     const changed = await eventually("the mark", async () => (await rows()).find(({ id, changed }) => id === "cpu/1/isr/240" && changed));

@@ -5,7 +5,7 @@ import type { RecordQuery } from "../../apic/records";
 import { exportFormats, formatOf } from "../../debugger/records/recordExport";
 import type { Args } from "../arguments";
 import type { HandlerTable } from "../context";
-import { interruptStateRequest, maximumCpus } from "../protocol";
+import { commandRequest, interruptStateRequest, interruptTableRequest, locateRequest, maximumCpus } from "../protocol";
 
 /** An argument that is one of some words; undefined when it is left out. */
 function oneOf<T extends string>(args: Args, name: string, words: readonly T[]): T | undefined {
@@ -21,6 +21,13 @@ const sizes = [1, 2, 4, 8] as const;
 export const interruptRequests: HandlerTable = {
   [interruptStateRequest]: async (_args, { call }) => call("interruptState", undefined),
 
+  [interruptTableRequest]: async (args, { call }) => ({ gates: await call("interruptTable", { cpu: args.cpu() }) }),
+
+  [locateRequest]: async (args, { call }) => {
+    const place = args.has("address") ? { address: args.address("address") } : { vector: args.whole("vector", 0, 255) };
+    return call("locate", { cpu: args.has("threadId") ? args.cpu() : undefined, place });
+  },
+
   /** Writes as the guest would, with all effects: {threadId, register | address, value, size}. */
   "apicscope/guestWrite": async (args, { call, client, sendEvent, after }) => {
     const given = args.optionalWhole("size") ?? 4;
@@ -33,7 +40,7 @@ export const interruptRequests: HandlerTable = {
   },
 
   /** A console command: {command, threadId?}, answered with {text, data}. */
-  "apicscope/command": async (args, { call, client, sendEvent, after }) => {
+  [commandRequest]: async (args, { call, client, sendEvent, after }) => {
     const line = args.text("command");
     const said = await call("command", { line, frameId: undefined, cpu: args.has("threadId") ? args.cpu() : undefined });
     if (said === undefined) throw new UserError(`"${line.trim()}" is no command; "help" lists them.`, "command");

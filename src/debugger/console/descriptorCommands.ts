@@ -1,20 +1,12 @@
 import { TR } from "../../cpu/state";
 import { checkGate, readGate, type Gate } from "../inspect/gates";
+import { gateKind } from "../inspect/idt";
 import { hex, hex64 } from "../numbers";
 import type { DebugCpu } from "../target";
 import { littleEndian } from "../unwind/frame";
 import { placeText } from "../diagnosis/causes";
 import { walkPages } from "../inspect/pageTables";
 import type { Command, CommandContext } from "./command";
-
-const gateKinds: Readonly<Record<number, string>> = {
-  [-1]: "real-mode vector",
-  5: "task gate",
-  6: "16-bit interrupt gate",
-  7: "16-bit trap gate",
-  14: "interrupt gate",
-  15: "trap gate",
-};
 
 /** Gates that follow each other at a constant distance into one symbol: a table of stubs. */
 interface GateRun {
@@ -28,7 +20,7 @@ function gateName({ vector }: Gate): string {
 }
 
 function gateText({ first, last, step }: GateRun, { session }: CommandContext): string {
-  const parts = [gateKinds[first.type] ?? `type ${first.type}`, `DPL ${first.dpl}`];
+  const parts = [gateKind(first.type), `DPL ${first.dpl}`];
   if (!first.present) parts.push("not present");
   if (first.ist > 0) parts.push(`IST ${first.ist}`);
   const name = first === last ? gateName(first) : `${gateName(first)}-${gateName(last)}`;

@@ -1,0 +1,17 @@
+/** How often each vector's handler was entered on each CPU: by interrupts, exceptions and INT instructions alike. */
+export class HandlerCounts {
+  private readonly counts: Float64Array;
+
+  constructor(cpus: number) {
+    this.counts = new Float64Array(cpus * 256);
+  }
+
+  entered(cpu: number, vector: number): void {
+    this.counts[cpu * 256 + vector]++;
+  }
+
+  /** Entries of `vector` on `cpu` since the session began. */
+  of(cpu: number, vector: number): number {
+    return this.counts[cpu * 256 + vector];
+  }
+}
