@@ -116,10 +116,8 @@ static void *code_address(const struct request *request) {
 /* Has the handler return to where the registers say by way of ENTRY. */
 static void by_entry(greg_t *gregs) {
   uint64_t *entry = (uint64_t *)(uintptr_t)(ENTRY + 16);
-  if ((uint64_t)gregs[REG_RIP] - ENTRY >= 16) {
-    entry[0] = (uint64_t)gregs[REG_RSP];
-    entry[1] = (uint64_t)gregs[REG_RIP];
-  }
+  entry[0] = (uint64_t)gregs[REG_RSP];
+  entry[1] = (uint64_t)gregs[REG_RIP];
   gregs[REG_RSP] = DATA_BASE;
   gregs[REG_RIP] = ENTRY;
 }
@@ -188,7 +186,11 @@ __attribute__((used)) static void dispatch(int number, siginfo_t *info, ucontext
   if (number == SIGALRM) {
     if (last_tick == case_number) die("The instruction does not end");
     last_tick = case_number;
-    if (current && current->mode == MODE_64) by_entry(gregs);
+    if (current) {
+      /* From its beginning: the return from a handler brings not every flag back, NT for one, and may refuse a stack that is not canonical. */
+      cursor = (uint8_t *)current;
+      enter(gregs);
+    }
     return;
   }
   if (current) leave(gregs);
