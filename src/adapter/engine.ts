@@ -10,7 +10,7 @@ import { DisassemblyReader } from "../debugger/inspect/disassembly";
 import { readGate } from "../debugger/inspect/gates";
 import { gateHandler } from "../debugger/inspect/idt";
 import { Inspector } from "../debugger/inspect/inspector";
-import { readGuest, writeGuest } from "../debugger/inspect/memory";
+import { readGuest, readPhysical, writeGuest } from "../debugger/inspect/memory";
 import { findPlace } from "../debugger/inspect/places";
 import { hex, hex64 } from "../debugger/numbers";
 import { RecordExport } from "../debugger/records/recordExport";
@@ -22,6 +22,7 @@ import { UserError } from "../machine/errors";
 import { Pace } from "../machine/pace";
 import { guestWrite } from "./guestWrite";
 import { loadGuest } from "./guestLoader";
+import { decodeView, lintsView, resolveAddress } from "./insights";
 import { IcedDisassembler } from "./icedDisassembler";
 import { interruptState, interruptTable } from "./interruptState";
 import type { LaunchAttributes, LocateResponse } from "./protocol";
@@ -56,6 +57,8 @@ export class Engine {
   private serialText: Uint8Array[] = [];
   private serialTimer: NodeJS.Timeout | undefined;
   private readonly decoder = new TextDecoder();
+  /** CPU whose frame the client looked at last, since the stop: what it asks without naming a CPU is about that one. */
+  private focus: number | undefined;
   private lastHits = 0;
   private breakpoints: { [M in EngineMethod]?: Map<string, EngineMethods[M]["args"]> } = {};
 
@@ -183,6 +186,7 @@ export class Engine {
   }
 
   private tellStop(session: Session, stop: Stop): void {
+    this.focus = undefined;
     session.inspector.clear();
     this.tell({ kind: "stopped", stop: stopView(stop) });
   }
@@ -204,7 +208,7 @@ export class Engine {
 
   private cpu(index: number | undefined): DebugCpu {
     const { debugger: session } = this.current;
-    return session.cpu(index ?? session.stop?.cpu ?? 0);
+    return session.cpu(index ?? this.focus ?? session.stop?.cpu ?? 0);
   }
 
   /** Keeps what a client set, for the machine of a restart. */
@@ -309,7 +313,12 @@ export class Engine {
       const { frames, total } = this.stopped.inspector.stackTrace(cpu, start, levels);
       return { frames: frames.map((frame) => ({ ...frame, exists: frame.file !== undefined && existsSync(frame.file) })), total };
     },
-    scopes: ({ frameId }) => this.stopped.inspector.scopes(frameId),
+    scopes: ({ frameId }) => {
+      const { inspector } = this.stopped;
+      const scopes = inspector.scopes(frameId);
+      this.focus = inspector.cpuOf(frameId).index;
+      return scopes;
+    },
     variables: ({ reference, start, count }) => this.stopped.inspector.variables(reference, start, count),
     setVariable: ({ reference, name, value }) => this.edited(this.stopped.inspector.setVariable(reference, name, value)),
     evaluate: ({ expression, frameId, mayAssign }) => {
@@ -323,21 +332,25 @@ export class Engine {
       const { debugger: session } = this.current;
       return new DisassemblyReader(this.cpu(cpu), session.disassembler, session.symbols).read(address, offset, count);
     },
-    readMemory: ({ address, count, cpu }) => {
+    readMemory: ({ address, count, cpu, physical }) => {
       if (count > maximumRead) throw new UserError(`At most ${maximumRead} bytes can be read at once.`);
-      return readGuest(this.cpu(cpu), address, count);
+      return physical ? readPhysical(this.cpu(cpu), Number(address), count) : readGuest(this.cpu(cpu), address, count);
     },
-    writeMemory: ({ address, bytes, partial, cpu }) => {
+    writeMemory: ({ address, bytes, partial, cpu, physical }) => {
       const target = this.cpu(cpu);
-      const writable = partial ? bytes.length : (target.readMemory(address, bytes.length)?.length ?? 0);
+      const readable = physical ? readPhysical(target, Number(address), bytes.length).bytes : target.readMemory(address, bytes.length);
+      const writable = partial ? bytes.length : (readable?.length ?? 0);
       if (writable < bytes.length) throw new UserError(`Memory at ${hex64(address)} cannot be written.`);
-      const written = writeGuest(target, address, bytes);
+      const written = physical ? target.writePhysical(Number(address), bytes) : writeGuest(target, address, bytes);
       if (written === 0 && bytes.length > 0) throw new UserError(`Memory at ${hex64(address)} cannot be written.`);
       this.current.inspector.refresh();
       return written;
     },
     exceptionInfo: ({ cpu }) => this.exceptionInfo(cpu),
     interruptState: () => interruptState(this.current.debugger),
+    resolveAddress: ({ text, frameId }) => resolveAddress(this.current.debugger, text, (expression) => this.number(expression, frameId)),
+    decode: ({ register, value }) => decodeView(this.cpu(undefined), register, value),
+    lints: () => lintsView(this.current.debugger),
     timeline: ({ since, limit }) => timelinePage(this.current.debugger, since, limit),
     interruptTable: ({ cpu }) => interruptTable(this.current.debugger, this.cpu(cpu)),
     locate: ({ cpu, place }) => this.locate("address" in place ? place.address : this.handlerOf(this.cpu(cpu), place.vector)),
@@ -426,13 +439,19 @@ export class Engine {
   private commandContext(frameId: number | undefined, index: number | undefined): CommandContext {
     const { debugger: session, inspector } = this.current;
     const cpu = !session.isRunning && index === undefined ? inspector.cpuOf(frameId) : this.cpu(index);
-    const number = (text: string): bigint =>
-      session.isRunning ? toInteger(compile(parseExpression(text)).evaluate(session.scope(cpu))).value : inspector.number(text, frameId);
     const place = (text: string, bytes?: number): DataPlace => {
       if (!session.isRunning) return inspector.place(text, frameId, bytes);
       return findPlace(text, { cpu, cpus: session.machine.cpus, scope: session.scope(cpu), symbols: session.symbols }, bytes);
     };
-    return { session, cpu, number, place, writeFile: writeTextFile };
+    return { session, cpu, number: (text) => this.number(text, frameId, cpu), place, writeFile: writeTextFile };
+  }
+
+  /** Value of an expression, in a frame while the machine stands still. */
+  private number(text: string, frameId: number | undefined, cpu = this.cpu(undefined)): bigint {
+    const { debugger: session, inspector } = this.current;
+    return session.isRunning
+      ? toInteger(compile(parseExpression(text)).evaluate(session.scope(cpu))).value
+      : inspector.number(text, frameId);
   }
 
   private thread(cpu: DebugCpu): ThreadView {

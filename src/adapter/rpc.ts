@@ -10,6 +10,7 @@ import type { FrameView, ScopeView, VariableView } from "../debugger/inspect/ins
 import type { DelayRequest, Others, RunControlState, Stepping, StepInterrupts } from "../debugger/runControl";
 import type { StepKind, StepUnit } from "../debugger/stepper";
 import type { Schedule } from "../machine/turns";
+import type { DecodeResponse, LintsResponse, ResolveAddressResponse } from "./insightProtocol";
 import type {
   InterruptBreakpoint,
   InterruptBreakpointStatus,
@@ -95,8 +96,17 @@ export interface EngineMethods {
   setExpression: { args: { expression: string; value: string; frameId: number | undefined }; result: VariableView };
   completions: { args: { prefix: string; frameId: number | undefined }; result: string[] };
   disassemble: { args: { address: bigint; offset: number; count: number; cpu: number | undefined }; result: LineView[] };
-  readMemory: { args: { address: bigint; count: number; cpu: number | undefined }; result: { bytes: Uint8Array; unreadable: number } };
-  writeMemory: { args: { address: bigint; bytes: Uint8Array; partial: boolean; cpu: number | undefined }; result: number };
+  readMemory: {
+    args: { address: bigint; count: number; cpu: number | undefined; physical: boolean };
+    result: { bytes: Uint8Array; unreadable: number };
+  };
+  writeMemory: {
+    args: { address: bigint; bytes: Uint8Array; partial: boolean; cpu: number | undefined; physical: boolean };
+    result: number;
+  };
+  resolveAddress: { args: { text: string; frameId: number | undefined }; result: ResolveAddressResponse };
+  decode: { args: { register: string; value: bigint }; result: DecodeResponse };
+  lints: { args: undefined; result: LintsResponse };
   exceptionInfo: { args: { cpu: number }; result: EventDetails };
   /** What has changed in the book of interrupts since a point. */
   timeline: { args: { since: TimelinePoint; limit: number }; result: TimelinePage };

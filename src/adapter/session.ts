@@ -18,6 +18,7 @@ import { interruptBreakpointsChangedEvent, runControlChangedEvent } from "./prot
 import { breakpointRequests } from "./requests/breakpoints";
 import { executionRequests } from "./requests/execution";
 import { inspectionRequests } from "./requests/inspection";
+import { insightRequests } from "./requests/insights";
 import { interruptRequests } from "./requests/interrupts";
 import { lifecycleRequests } from "./requests/lifecycle";
 import { memoryRequests } from "./requests/memory";
@@ -34,6 +35,7 @@ const handlers: HandlerTable = {
   ...interruptRequests,
   ...timelineRequests,
   ...runControlRequests,
+  ...insightRequests,
 };
 
 /** Ids of error responses: who is to blame. */

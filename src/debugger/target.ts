@@ -36,6 +36,8 @@ export interface DebugCpu {
   writeMemory(linear: bigint, bytes: Uint8Array): number;
   /** Physical memory as it stands, without side effects; undefined where there is no plain memory. */
   readPhysical(physical: number, length: number): Uint8Array | undefined;
+  /** Writes plain physical memory and returns how many bytes were written. */
+  writePhysical(physical: number, bytes: Uint8Array): number;
   /** To be called after `state` was changed from outside. */
   changed(): void;
 }

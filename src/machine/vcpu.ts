@@ -164,6 +164,19 @@ export class Vcpu implements ApicCpu {
     return this.memory.read(physical, length);
   }
 
+  /** Writes bytes at a physical address; returns how many, fewer where there is no plain memory. */
+  writePhysical(physical: number, bytes: Uint8Array): number {
+    let done = 0;
+    while (done < bytes.length) {
+      const chunk = Math.min(bytes.length - done, 4096 - ((physical + done) % 4096));
+      if (this.memory.hostPage(Math.floor((physical + done) / 4096), true, this.index) < 0) break;
+      this.memory.write(physical + done, bytes.subarray(done, done + chunk));
+      done += chunk;
+    }
+    if (done > 0) this.processor.invalidateResume();
+    return done;
+  }
+
   /** Writes bytes at linear address `linear` whatever the page's rights; returns how many, fewer when a page is not mapped to memory. */
   writeMemory(linear: bigint, bytes: Uint8Array): number {
     let done = 0;

@@ -1,3 +1,4 @@
+import { CS } from "../../cpu/state";
 import { longestInstruction, type DecodedInstruction, type Disassembler } from "../instructions";
 import { hex64 } from "../numbers";
 import type { SymbolStore } from "../symbols/table";
@@ -41,8 +42,12 @@ export class DisassemblyReader {
     return { address, bytes: new Uint8Array(0), text: "??", symbol: undefined, file: undefined, line: undefined, valid: false };
   }
 
+  /** Decodes with the instruction pointer that the CPU would have, which is relative to CS: branches of 16-bit code wrap within it. */
   private decode(bytes: Uint8Array, address: bigint): DecodedInstruction {
-    return this.disassembler.decode(bytes, this.cpu.codeBits(), address);
+    const bits = this.cpu.codeBits();
+    const base = bits === 64 ? 0n : this.cpu.state.segBase(CS);
+    const decoded = this.disassembler.decode(bytes, bits, bits === 64 ? address : BigInt.asUintN(32, address - base));
+    return base === 0n || decoded.target === undefined ? decoded : { ...decoded, target: BigInt.asUintN(32, decoded.target + base) };
   }
 
   private forward(start: bigint, count: number): DisassembledLine[] {

@@ -28,6 +28,19 @@ function apicPage(cpu: DebugCpu, address: bigint, count: number): Uint8Array | u
   return Uint8Array.from({ length: count }, (_, i) => Number(apic.peekMmio((physical % 4096) + i, 1)));
 }
 
+/** Reads physical memory without side effects; devices are not read. */
+export function readPhysical(cpu: DebugCpu, address: number, count: number): MemoryPart {
+  const view = new Uint8Array(count);
+  let done = 0;
+  while (done < count) {
+    const bytes = cpu.readPhysical(address + done, Math.min(count - done, 4096 - ((address + done) % 4096)));
+    if (bytes === undefined) break;
+    view.set(bytes, done);
+    done += bytes.length;
+  }
+  return { bytes: view.subarray(0, done), unreadable: count - done };
+}
+
 /** Writes plain guest memory; returns how many bytes were written. */
 export function writeGuest(cpu: DebugCpu, address: bigint, bytes: Uint8Array): number {
   return cpu.writeMemory(address, bytes);
