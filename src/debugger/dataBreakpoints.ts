@@ -56,6 +56,11 @@ interface DataBreakpoint extends DataBreakpointView {
   warned: boolean;
 }
 
+/** A breakpoint as plain data. */
+function viewOf({ id, owner, place, name, access, condition, hits }: DataBreakpoint): DataBreakpointView {
+  return { id, owner, place, name, access, condition, hits };
+}
+
 /** Fields of conditions: `value` and `old` are of the bytes accessed (0 where nobody knows), `access` is "read" or "write". */
 export const dataFields: readonly string[] = ["value", "old", "address", "size", "access", "cpu", "time"];
 
@@ -78,7 +83,7 @@ export class DataBreakpoints {
   constructor(private readonly host: DataHost) {}
 
   get list(): readonly DataBreakpointView[] {
-    return [...this.byId.values()];
+    return [...this.byId.values()].map(viewOf);
   }
 
   /** Replaces the owner's breakpoints; wrong ones are told of and left out. */
@@ -104,7 +109,7 @@ export class DataBreakpoints {
     const made = this.make(this.host.takeId(), "console", request);
     this.owners.set("console", [...(this.owners.get("console") ?? []), made]);
     this.apply();
-    return made;
+    return viewOf(made);
   }
 
   /** Takes away the console's breakpoints, or one. Throws a {@link UserError} for an id that is none of them. */

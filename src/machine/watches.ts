@@ -123,7 +123,7 @@ export class Watches {
   }
 
   private tell({ watch, address, size, old }: Candidate, cpu: number, write: boolean, value: bigint | undefined): void {
-    this.hook({ id: watch.id, cpu, write, address, size, old: write ? old : value, value });
+    this.hook({ id: watch.id, cpu, write, address, size, old: write ? old : undefined, value });
   }
 
   private candidates(vcpu: Vcpu, linear: bigint, size: number, write: boolean, first: number, second: number): Candidate[] {
@@ -197,7 +197,7 @@ export class Watches {
     const own = this.others.filter((watch) => watch.kind === "port" || (watch.kind !== "apic" && this.concerns(watch, cpu)));
     if (own.length === 0) return undefined;
     const tell = (watch: Watch, write: boolean, place: { address: bigint; size: number }, old: bigint | undefined, value: bigint): void => {
-      if (write ? watch.write : watch.read) this.hook({ id: watch.id, cpu, write, ...place, old: write ? old : value, value });
+      if (write ? watch.write : watch.read) this.hook({ id: watch.id, cpu, write, ...place, old: write ? old : undefined, value });
     };
     const nowhere = { address: 0n, size: 0 };
     return {
