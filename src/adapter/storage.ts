@@ -32,6 +32,8 @@ const SEABIOS = [
 ];
 /** VGA BIOSes beside the firmware, for the board's VGA without extensions. */
 const VGA_BIOS = ["vgabios-isavga.bin", "vgabios.bin", "vgabios-stdvga.bin"];
+/** And for the board's display adapter. */
+const DISPLAY_BIOS = "vgabios-stdvga.bin";
 const FIRMWARE_LIMIT = 16 << 20;
 
 const isOneOf = <T extends string>(list: readonly T[], value: string): value is T => list.some((entry) => entry === value);
@@ -93,15 +95,17 @@ function readFirmware(path: string): Uint8Array {
   }
 }
 
-/** Reads the firmware image that `name` asks for, and the VGA BIOS beside it. @throws UserError */
+/** Reads the firmware image that `name` asks for, and the VGA BIOSes beside it. @throws UserError */
 export function loadFirmware(name: string, serialConsole: boolean): FirmwareConfiguration {
   const path = firmwareFile(name);
   const vga = VGA_BIOS.map((file) => join(dirname(path), file)).find((file) => existsSync(file));
+  const display = join(dirname(path), DISPLAY_BIOS);
   return {
     image: readFirmware(path),
     name: path,
     serialConsole,
     ...(vga === undefined ? {} : { vgaBios: readFileSync(vga) }),
+    ...(existsSync(display) ? { displayBios: readFileSync(display) } : {}),
   };
 }
 

@@ -26,7 +26,7 @@ import { TestDevice } from "./testdev";
 import { Uart } from "./uart";
 import { DisplayAdapter, type VideoMemory } from "./vga/displayAdapter";
 import type { Screen } from "./vga/screen";
-import { VgaText } from "./vgaText";
+import { Vga } from "./vga/vga";
 import { VirtioBlock } from "./virtio/block";
 import { VirtioConsole } from "./virtio/console";
 import { VirtioRng } from "./virtio/rng";
@@ -104,7 +104,7 @@ export class PcBoard {
   readonly keyboard: KeyboardController;
   readonly fwCfg: FwCfg;
   readonly postCode: PostCode;
-  readonly vga: VgaText;
+  readonly vga: Vga;
   /** Where they were asked for. */
   readonly display: DisplayAdapter | undefined;
   readonly console: VirtioConsole | undefined;
@@ -175,7 +175,7 @@ export class PcBoard {
     this.fwCfg.addNumber(FW_CFG_CPU_COUNT, options.cpus, 2);
     this.fwCfg.addNumber(FW_CFG_MAX_CPUS, options.cpus, 2);
     this.postCode = new PostCode(context);
-    this.vga = new VgaText(context);
+    this.vga = new Vga(context);
     this.hostBridge = new HostBridge(context, {
       shadow: (attributes) => outputs.shadow?.(attributes),
       smram: (mode) => outputs.smram?.(mode),
@@ -265,9 +265,7 @@ export class PcBoard {
 
   /** What the screen shows now. `read` gives guest memory, where text is. */
   screen(read: (address: number, length: number) => Uint8Array): Screen {
-    const mode = this.display?.mode;
-    if (this.display === undefined || mode === undefined) return this.vga.textScreen(read(board.VGA_TEXT_BASE, 0x8000));
-    return { kind: "frame", mode, memory: this.display.frameBuffer, palette: this.vga.colours };
+    return this.display?.screen ?? this.vga.textScreen(read(board.VGA_TEXT_BASE, 0x8000));
   }
 
   /** Power-on or system reset of every device. */
@@ -289,6 +287,7 @@ export class PcBoard {
     this.hostBridge.enableShadow();
     this.powerManagement.enable();
     this.ide.enable();
+    this.display?.initializeAsFirmware();
     this.pci.assignResources();
   }
 

@@ -20,8 +20,16 @@ const INT: InterruptType = 0;
 const NMI: InterruptType = 1;
 const EXTINT: InterruptType = 3;
 
-/** The configuration table: processors whose id fits the 8-bit field, buses, the I/O APIC and all interrupt assignments. */
-export function mpConfiguration(apicIds: readonly number[]): Uint8Array {
+/** An interrupt pin (0 is INTA#) of a PCI device. */
+export interface PciPin {
+  readonly slot: number;
+  readonly pin: number;
+}
+
+const allPins: readonly PciPin[] = Array.from({ length: 4 * PCI_SLOTS }, (_, index) => ({ slot: index >> 2, pin: index & 3 }));
+
+/** The configuration table: processors whose id fits the 8-bit field, buses, the I/O APIC and the interrupt assignments, those of `pins` on the PCI bus. */
+export function mpConfiguration(apicIds: readonly number[], pins: readonly PciPin[] = allPins): Uint8Array {
   const writer = new ByteWriter();
   let entries = 0;
   const add = (): ByteWriter => {
@@ -50,9 +58,7 @@ export function mpConfiguration(apicIds: readonly number[]): Uint8Array {
     if (irq === board.PIT_GSI) continue;
     ioInterrupt(INT, irq === board.SCI_IRQ ? LEVEL_ACTIVE_HIGH : CONFORMS, ISA_BUS, irq, irq);
   }
-  for (let slot = 0; slot < PCI_SLOTS; slot++) {
-    for (let pin = 0; pin < 4; pin++) ioInterrupt(INT, LEVEL_ACTIVE_LOW, PCI_BUS, (slot << 2) | pin, intxGsi(slot, pin));
-  }
+  for (const { slot, pin } of pins) ioInterrupt(INT, LEVEL_ACTIVE_LOW, PCI_BUS, (slot << 2) | pin, intxGsi(slot, pin));
   const localInterrupt = (type: InterruptType, lint: number): void => {
     add().u8(4, type).u16(CONFORMS).u8(ISA_BUS, 0, 0xff, lint);
   };
@@ -63,8 +69,12 @@ export function mpConfiguration(apicIds: readonly number[]): Uint8Array {
   return writer.patch8(7, checksum(writer.finish())).finish();
 }
 
+/** Fields of the floating pointer structure: the configuration table's address, and the checksum. */
+export const MP_CONFIGURATION = 4;
+export const MP_CHECKSUM = 10;
+
 /** The floating pointer structure: the table at `configuration`, virtual wire mode, no IMCR. */
 export function mpFloatingPointer(configuration: number): Uint8Array {
   const writer = new ByteWriter().text("_MP_", 4).u32(configuration).u8(1, 4, 0, 0, 0, 0, 0, 0);
-  return writer.patch8(10, checksum(writer.finish())).finish();
+  return writer.patch8(MP_CHECKSUM, checksum(writer.finish())).finish();
 }

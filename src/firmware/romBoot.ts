@@ -2,8 +2,9 @@
 import { UserError } from "../common/errors";
 import { PIT_GSI, UART1_PORT } from "../devices/board";
 import type { FwCfg } from "../devices/fwCfg";
-import { acpiFiles } from "./acpi/loader";
+import { tableFiles } from "./acpi/loader";
 import { ByteWriter } from "./bytes";
+import type { PciPin } from "./mpTables";
 import { MemoryType } from "./types";
 
 const ROM_PAGE = 0x1000;
@@ -12,6 +13,9 @@ const LARGEST_ROM = 0x1000000;
 
 /** Item that says IRQ 0 arrives at another pin of the I/O APIC: for the firmware's MP table. */
 const FW_CFG_IRQ0_OVERRIDE = 0x8002;
+
+/** The display adapter's option ROM, which it does not carry itself: SeaBIOS looks for it by vendor and device. */
+const DISPLAY_ROM = "pci1234,1111.rom";
 
 /** @throws UserError for an image that cannot be a PC's firmware. */
 export function checkFirmware(image: Uint8Array, name: string): void {
@@ -28,18 +32,26 @@ export interface FirmwareFileOptions {
   readonly memoryBelow4G: number;
   readonly memoryAbove4G: number;
   readonly apicIds: readonly number[];
+  /** Interrupt pins of the PCI devices. */
+  readonly pciPins: readonly PciPin[];
+  /** The board has a display adapter. */
+  readonly display?: boolean;
+  /** VGA BIOSes for a board without it, and for the adapter. */
   readonly vgaBios?: Uint8Array;
+  readonly displayBios?: Uint8Array;
   readonly serialConsole?: boolean;
 }
 
 /** Fills `fwCfg` with the memory map, the ACPI tables with the script that links them, the VGA BIOS, and settings. */
 export function provideFirmwareFiles(fwCfg: FwCfg, options: FirmwareFileOptions): void {
-  const { memoryBelow4G, memoryAbove4G, vgaBios } = options;
+  const { memoryBelow4G, memoryAbove4G, vgaBios, displayBios } = options;
   const ram = new ByteWriter().u64(0, memoryBelow4G).u32(MemoryType.usable);
   if (memoryAbove4G > 0) ram.u64(0x1_0000_0000, memoryAbove4G).u32(MemoryType.usable);
   fwCfg.addFile("etc/e820", ram.finish());
   fwCfg.addNumber(FW_CFG_IRQ0_OVERRIDE, PIT_GSI === 2 ? 1 : 0, 4);
-  for (const { name, bytes } of acpiFiles(options.apicIds)) fwCfg.addFile(name, bytes);
-  if (vgaBios !== undefined) fwCfg.addFile("vgaroms/vgabios.bin", vgaBios);
+  for (const { name, bytes } of tableFiles(options.apicIds, options.pciPins)) fwCfg.addFile(name, bytes);
+  if (options.display === true) {
+    if (displayBios !== undefined) fwCfg.addFile(DISPLAY_ROM, displayBios);
+  } else if (vgaBios !== undefined) fwCfg.addFile("vgaroms/vgabios.bin", vgaBios);
   if (options.serialConsole === true) fwCfg.addFile("etc/sercon-port", new ByteWriter().u64(UART1_PORT).finish());
 }

@@ -277,6 +277,10 @@ export class Machine implements StampSource, InputTarget {
         memoryBelow4G: below,
         memoryAbove4G: configuration.memory - below,
         apicIds,
+        pciPins: this.board.pci
+          .list()
+          .flatMap(({ slot, device }) => (device.interruptPin > 0 ? [{ slot, pin: device.interruptPin - 1 }] : [])),
+        display: this.board.display !== undefined,
       });
     }
     this.bus.connectPic(() => this.board.pic.acknowledge());

@@ -246,8 +246,15 @@ export class PhysicalMemory implements PhysicalBus, DmaMemory, BootMemory {
     return this.ports.writeBlock(port, size, source);
   }
 
+  /** Whether a device answers at `address`; where CPU `cpu` sees SMRAM, none does. */
+  private isDevice(address: number, cpu: number): boolean {
+    const page = Math.floor(address / 4096);
+    if (page >= SMRAM_FIRST && page < SMRAM_END && this.smram(cpu)) return false;
+    return this.mmio.find(address) !== undefined;
+  }
+
   private readBus(address: number, size: 1 | 2 | 4 | 8, cpu: number): bigint {
-    if (this.mmio.find(address) !== undefined) return this.mmio.read(address, size, cpu);
+    if (this.isDevice(address, cpu)) return this.mmio.read(address, size, cpu);
     let value = 0n;
     for (let i = size - 1; i >= 0; i--) {
       const host = this.memoryByte(address + i, false, cpu);
@@ -257,7 +264,7 @@ export class PhysicalMemory implements PhysicalBus, DmaMemory, BootMemory {
   }
 
   private writeBus(address: number, size: 1 | 2 | 4 | 8, value: bigint, cpu: number): void {
-    if (this.mmio.find(address) !== undefined) return this.mmio.write(address, size, value, cpu);
+    if (this.isDevice(address, cpu)) return this.mmio.write(address, size, value, cpu);
     for (let i = 0; i < size; i++) {
       const host = this.memoryByte(address + i, true, cpu);
       if (host < 0) continue;

@@ -57,8 +57,9 @@ export interface FirmwareConfiguration {
   readonly image: Uint8Array;
   /** As the user named it, for messages. */
   readonly name: string;
-  /** A VGA BIOS for it to load. */
+  /** A VGA BIOS for it to load, for a board without a display adapter and for one with it. */
   readonly vgaBios?: Uint8Array;
+  readonly displayBios?: Uint8Array;
   /** Have the firmware show its text screen on the first serial port and take keys from there. */
   readonly serialConsole?: boolean;
 }

@@ -3,14 +3,14 @@ import { describe, test } from "node:test";
 import { DisplayAdapter } from "../../src/devices/vga/displayAdapter";
 import { ScreenRenderer } from "../../src/devices/vga/screen";
 import { snapshotOf, textLines } from "../../src/devices/vga/snapshot";
-import { VgaText } from "../../src/devices/vgaText";
+import { Vga } from "../../src/devices/vga/vga";
 import { TestBoard } from "./testBoard";
 
 const MEMORY = 0x100000;
 
 interface Rig {
   readonly board: TestBoard;
-  readonly vga: VgaText;
+  readonly vga: Vga;
   readonly display: DisplayAdapter;
   readonly bytes: Uint8Array;
   readonly touched: [number, number][];
@@ -22,7 +22,7 @@ function rig(): Rig {
   const board = new TestBoard();
   const bytes = new Uint8Array(MEMORY);
   const touched: [number, number][] = [];
-  const vga = new VgaText(board.context);
+  const vga = new Vga(board.context);
   const display = new DisplayAdapter(board.context, { bytes, touch: (offset, length) => touched.push([offset, length]) }, vga);
   display.reset();
   display.writeConfig(0x10, 4, 0xe0000000);
@@ -105,7 +105,7 @@ describe("display adapter", () => {
       bytes.set(first);
       const { mode } = display;
       assert.ok(mode !== undefined);
-      return pixel(renderer.draw({ kind: "frame", mode, memory: bytes, palette: vga.colours }), 0, 0);
+      return pixel(renderer.draw({ kind: "frame", mode, memory: bytes, colours: vga.colours }), 0, 0);
     };
     assert.deepEqual(shown(32, [1, 2, 3, 0]), [3, 2, 1, 255]);
     assert.deepEqual(shown(24, [1, 2, 3]), [3, 2, 1, 255]);
@@ -113,11 +113,11 @@ describe("display adapter", () => {
     assert.deepEqual(shown(15, [0xe0, 0x03]), [0, 255, 0, 255]);
     board.out(0x3c8, 7);
     for (const part of [63, 32, 0]) board.out(0x3c9, part);
-    assert.deepEqual(shown(8, [7]), [252, 128, 0, 255]);
+    assert.deepEqual(shown(8, [7]), [255, 130, 0, 255]);
     const { mode } = display;
     assert.ok(mode !== undefined);
     const again = (): readonly [number, number] | undefined =>
-      renderer.draw({ kind: "frame", mode, memory: bytes, palette: vga.colours }).changed;
+      renderer.draw({ kind: "frame", mode, memory: bytes, colours: vga.colours }).changed;
     assert.equal(again(), undefined);
     bytes[16 * 2 + 3] = 7;
     assert.deepEqual(again(), [2, 2]);
@@ -126,7 +126,7 @@ describe("display adapter", () => {
 
 test("text: glyphs in their colours, the cursor, the start address", () => {
   const board = new TestBoard();
-  const vga = new VgaText(board.context);
+  const vga = new Vga(board.context);
   const memory = new Uint8Array(0x8000);
   memory.set([0x20, 0x1f, 0xdb, 0x04], 160);
   board.out(0x3d4, 0x0d);
@@ -143,7 +143,7 @@ test("text: glyphs in their colours, the cursor, the start address", () => {
 });
 
 test("snapshots of the screen are copies", () => {
-  const vga = new VgaText(new TestBoard().context);
+  const vga = new Vga(new TestBoard().context);
   const memory = new Uint8Array(0x8000);
   memory.set([0x48, 7, 0x80, 7, 0xb3, 7]);
   const text = snapshotOf(vga.textScreen(memory));
@@ -155,7 +155,7 @@ test("snapshots of the screen are copies", () => {
   const frame = new Uint8Array(64 * 32 * 4);
   frame.set([1, 2, 3]);
   const mode = { width: 64, height: 32, depth: 32, stride: 256, start: 0 } as const;
-  const pixels = snapshotOf({ kind: "frame", mode, memory: frame, palette: new Uint8Array(768) });
+  const pixels = snapshotOf({ kind: "frame", mode, memory: frame, colours: new Uint32Array(256) });
   frame.fill(0);
   assert.ok(pixels.kind === "pixels");
   assert.deepEqual([pixels.width, pixels.height, pixels.stride, pixels.depth, pixels.pixels.length], [64, 32, 256, 32, 8192]);

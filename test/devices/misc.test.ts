@@ -8,7 +8,7 @@ import { Pit } from "../../src/devices/pit";
 import { ResetControl } from "../../src/devices/reset";
 import { StateReader } from "../../src/devices/stateReader";
 import { TestDevice } from "../../src/devices/testdev";
-import { VgaText } from "../../src/devices/vgaText";
+import { Vga } from "../../src/devices/vga/vga";
 import { type Bench, continuation, type Exercise, fuzz, Probe, TestBoard } from "./testBoard";
 
 function fwCfg(): { board: TestBoard; device: FwCfg } {
@@ -98,7 +98,7 @@ describe("PC test device", () => {
 describe("VGA text registers", () => {
   test("indexed registers, attribute flip-flop, palette, cursor", () => {
     const board = new TestBoard();
-    const device = new VgaText(board.context);
+    const device = new Vga(board.context);
     board.out(0x3d4, 0x120e, 2);
     board.out(0x3d4, 0x340f, 2);
     assert.equal(device.cursor().cell, 0x1234);
@@ -122,7 +122,7 @@ describe("VGA text registers", () => {
 
   test("retrace follows virtual time", () => {
     const board = new TestBoard();
-    new VgaText(board.context);
+    new Vga(board.context);
     assert.equal(board.in(0x3da), 0x00);
     board.time = 31_778 * 10 + 26_000;
     assert.equal(board.in(0x3da), 0x01);
@@ -190,7 +190,7 @@ const benches: Record<string, { build: () => Bench; exercise: Exercise; limit?: 
   "VGA text registers": {
     build: () => {
       const board = new TestBoard();
-      return { board, log: [], device: new VgaText(board.context) };
+      return { board, log: [], device: new Vga(board.context) };
     },
     exercise: {
       ports: [

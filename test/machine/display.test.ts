@@ -38,7 +38,7 @@ test("a guest draws into the frame buffer as into memory; snapshots keep it", ()
   assert.equal(guest.read32(FRAME_BUFFER + 4), 0xff, "devices and debuggers read it too");
   machine.snapshots.restore(before);
   assert.equal(machine.stateHash(), blank);
-  assert.equal(machine.screen(renderer).width, 640, "text again");
+  assert.equal(machine.screen(renderer).width, 720, "text again");
   guest.finish();
   assert.equal(machine.stateHash(), drawn);
   assert.ok(machine.cpus[0].mmu.misses < 100, "stores took the fast path");

@@ -112,6 +112,17 @@ describe("firmware", () => {
     assert.ok(memory.hostPage(0xa8, true, 0) >= 0);
   });
 
+  test("system-management mode sees SMRAM where others see the display adapter's window", () => {
+    const { memory, board, cpus } = machineWith({ firmware: { image: rom(Uint8Array.of(0xf4)), name: "test.rom" }, devices: ["vga"] });
+    board.hostBridge.writeConfig(0x72, 1, 0x0a);
+    cpus[0].state.inSmm = true;
+    memory.write(0xa8000, 1, 0x12n, 0);
+    cpus[0].state.inSmm = false;
+    assert.notEqual(memory.read(0xa8000, 1, 0), 0x12n);
+    cpus[0].state.inSmm = true;
+    assert.equal(memory.read(0xa8000, 1, 0), 0x12n);
+  });
+
   test("what is no firmware is refused", () => {
     for (const [image, message] of [
       [new Uint8Array(1000), /1000 bytes/],
@@ -125,6 +136,23 @@ describe("firmware", () => {
     }
   });
 });
+
+/** Processors of the first MP table in the BIOS segment; -1 without one, or when a checksum is wrong. */
+function firstMpTable(machine: Machine): number {
+  const sums = (bytes: Uint8Array): boolean => (bytes.reduce((total, byte) => total + byte, 0) & 0xff) === 0;
+  for (let at = 0xf0000; at < 0x100000; at += 16) {
+    const pointer = machine.memory.read(at, 16);
+    if (Buffer.from(pointer.subarray(0, 4)).toString("latin1") !== "_MP_" || !sums(pointer)) continue;
+    const address = new DataView(pointer.buffer).getUint32(4, true);
+    const length = new DataView(machine.memory.read(address, 44).buffer).getUint16(4, true);
+    const table = machine.memory.read(address, length);
+    if (Buffer.from(table.subarray(0, 4)).toString("latin1") !== "PCMP" || !sums(table)) return -1;
+    let processors = 0;
+    for (let entry = 44; table[entry] === 0; entry += 20) processors++;
+    return processors;
+  }
+  return -1;
+}
 
 const seabios = existsSync("/usr/share/seabios/bios-256k.bin");
 
@@ -148,5 +176,6 @@ describe("SeaBIOS", { skip: seabios ? false : "SeaBIOS is not installed" }, () =
       assert.deepEqual(end, { kind: "exit", status: 0x21 }, text);
       assert.match(text, /SeaBIOS/);
       assert.match(text, /Booting from Hard Disk/);
+      assert.equal(firstMpTable(machine), 2, "the MP table that guests find first has all processors");
     });
 });

@@ -367,6 +367,7 @@ export class IdeDrive {
     else if (this.left > 0) this.load();
     else {
       this.buffer = new Uint8Array(0);
+      this.at = 0;
       this.enter("idle", READY, "none");
     }
   }

@@ -1,6 +1,7 @@
 /** The Bochs display interface (VBE DISPI): index and data registers by which drivers set linear frame buffer modes. */
 import type { State } from "../../common/state";
 import type { StateReader } from "../stateReader";
+import type { PlanarFrame } from "./picture";
 
 export const DISPI_ID = 0;
 export const DISPI_XRES = 1;
@@ -28,6 +29,9 @@ export const MAX_HEIGHT = 1600;
 const MAX_BPP = 32;
 export type Depth = 8 | 15 | 16 | 24 | 32;
 const DEPTHS: readonly number[] = [8, 15, 16, 24, 32];
+/** Pixels in the VGA's planes, a bit in each. */
+const PLANAR = 4;
+const WIDE_COLOURS = 0x20;
 
 /** A frame buffer mode that is on. Pixels are little-endian; 15 and 16 bits are 5:5:5 and 5:6:5, 24 and 32 blue first. */
 export interface FrameMode {
@@ -84,7 +88,7 @@ export class Dispi {
         if (value > 0 && value <= MAX_HEIGHT) values[index] = value;
         break;
       case DISPI_BPP:
-        values[index] = DEPTHS.includes(value) ? value : value === 0 ? 8 : values[index];
+        values[index] = DEPTHS.includes(value) || value === PLANAR ? value : value === 0 ? 8 : values[index];
         break;
       case DISPI_ENABLE:
         this.enable(value);
@@ -108,7 +112,7 @@ export class Dispi {
     const turnsOn = (value & ENABLED) !== 0 && !(values[DISPI_ENABLE] & ENABLED);
     values[DISPI_ENABLE] = value & ENABLE_KEPT;
     if (!turnsOn) return;
-    if (!DEPTHS.includes(values[DISPI_BPP])) values[DISPI_BPP] = 8;
+    if (values[DISPI_BPP] === 0) values[DISPI_BPP] = 8;
     values[DISPI_VIRTUAL_WIDTH] = values[DISPI_XRES];
     values[DISPI_X_OFFSET] = values[DISPI_Y_OFFSET] = 0;
     this.fit();
@@ -118,18 +122,47 @@ export class Dispi {
   /** The virtual width is at least the width; as many lines as memory holds are the virtual height. */
   private fit(): void {
     const { values } = this;
-    const depth = (DEPTHS.includes(values[DISPI_BPP]) ? values[DISPI_BPP] : 8) as Depth;
     values[DISPI_VIRTUAL_WIDTH] = Math.max(values[DISPI_VIRTUAL_WIDTH], values[DISPI_XRES], 8);
-    const stride = values[DISPI_VIRTUAL_WIDTH] * bytesOf(depth);
+    const stride = values[DISPI_VIRTUAL_WIDTH] * (values[DISPI_BPP] === PLANAR ? 0.5 : bytesOf(this.depth));
     values[DISPI_VIRTUAL_HEIGHT] = Math.min(0xffff, Math.floor(this.memoryBytes / stride));
   }
 
-  /** The mode that shows, or undefined while the adapter shows text. */
+  private get depth(): Depth {
+    return (DEPTHS.includes(this.values[DISPI_BPP]) ? this.values[DISPI_BPP] : 8) as Depth;
+  }
+
+  private get enabled(): boolean {
+    const { values } = this;
+    return (values[DISPI_ENABLE] & ENABLED) !== 0 && values[DISPI_XRES] > 0 && values[DISPI_YRES] > 0;
+  }
+
+  /** The palette's parts have 8 bits. */
+  get wideColours(): boolean {
+    return (this.values[DISPI_ENABLE] & WIDE_COLOURS) !== 0;
+  }
+
+  /** The 64 KiB of video memory that show in the legacy window, while a linear mode is on. */
+  get bank(): number | undefined {
+    return this.enabled && this.values[DISPI_BPP] !== PLANAR ? this.values[DISPI_BANK] : undefined;
+  }
+
+  /** The picture of the VGA's planes, while a mode with four bits a pixel is on. */
+  get planar(): PlanarFrame | undefined {
+    const { values } = this;
+    if (!this.enabled || values[DISPI_BPP] !== PLANAR) return undefined;
+    const width = values[DISPI_XRES];
+    const stride = Math.max(values[DISPI_VIRTUAL_WIDTH], width) >> 3;
+    const start = values[DISPI_Y_OFFSET] * stride + (values[DISPI_X_OFFSET] >> 3);
+    const height = Math.min(values[DISPI_YRES], Math.floor(this.memoryBytes / 4 / stride));
+    return { width, height, stride, start };
+  }
+
+  /** The linear mode that shows, or undefined while the VGA's registers say what does. */
   get mode(): FrameMode | undefined {
     const { values } = this;
+    if (!this.enabled || values[DISPI_BPP] === PLANAR) return undefined;
     const width = values[DISPI_XRES];
-    if (!(values[DISPI_ENABLE] & ENABLED) || width === 0 || values[DISPI_YRES] === 0) return undefined;
-    const depth = (DEPTHS.includes(values[DISPI_BPP]) ? values[DISPI_BPP] : 8) as Depth;
+    const { depth } = this;
     const pixel = bytesOf(depth);
     const stride = Math.max(values[DISPI_VIRTUAL_WIDTH], width) * pixel;
     const start = values[DISPI_Y_OFFSET] * stride + values[DISPI_X_OFFSET] * pixel;

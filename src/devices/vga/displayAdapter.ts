@@ -3,6 +3,11 @@ import type { DeviceContext, RegisterView } from "../device";
 import { PciDevice } from "../pciDevice";
 import { StateReader } from "../stateReader";
 import { Dispi, type FrameMode } from "./dispi";
+import { GLYPH_HEIGHT, glyphRow } from "./font";
+import { vgaScreen } from "./picture";
+import type { Screen } from "./screen";
+import type { Vga } from "./vga";
+import { PLANE_BYTES, VgaWindow, WINDOW_BASE, WINDOW_BYTES } from "./window";
 
 /** Video memory of the display adapter. */
 export const VIDEO_BYTES = 16 << 20;
@@ -21,23 +26,18 @@ export interface VideoMemory {
   touch(offset: number, length: number): void;
 }
 
-/** The ports of the VGA beside it. */
-export interface VgaPorts {
-  readPort(port: number): number;
-  writePort(port: number, value: number): void;
-}
-
 /**
- * A display adapter with a linear frame buffer: 1234:1111, the frame buffer in BAR 0, VGA ports and DISPI registers in BAR 2, DISPI at 0x1ce and 0x1cf as well. While no frame
- * buffer mode is on, the VGA's text shows.
+ * A display adapter: 1234:1111, the frame buffer in BAR 0, VGA ports and DISPI registers in BAR 2, DISPI at 0x1ce and 0x1cf as well. While no linear mode is on, it is a VGA, whose
+ * planes are the start of video memory and show in the legacy window.
  */
 export class DisplayAdapter extends PciDevice {
   private readonly dispi: Dispi;
+  private readonly window: VgaWindow;
 
   constructor(
     context: DeviceContext,
     private readonly video: VideoMemory,
-    private readonly vga: VgaPorts,
+    private readonly vga: Vga,
   ) {
     super(context, "display", {
       vendor: 0x1234,
@@ -52,6 +52,8 @@ export class DisplayAdapter extends PciDevice {
       video.touch(0, bytes.length);
       bytes.fill(0);
     });
+    this.window = new VgaWindow(vga, video, () => this.dispi.bank);
+    context.mapMmio("display.window", WINDOW_BASE, WINDOW_BYTES, this.window);
     // The handler serves what does not go to memory directly: accesses over a page's edge.
     this.addMemoryBar(
       0,
@@ -82,7 +84,7 @@ export class DisplayAdapter extends PciDevice {
       write: (port, size, value) => {
         if (size !== 2) return;
         if (port === DISPI_PORT) this.dispi.index = value;
-        else if (port === DISPI_PORT + 1) this.dispi.write(this.dispi.index, value);
+        else if (port === DISPI_PORT + 1) this.writeDispi(this.dispi.index, value);
       },
     });
   }
@@ -104,7 +106,7 @@ export class DisplayAdapter extends PciDevice {
 
   private writeRegisters(offset: number, size: number, value: bigint): void {
     if (offset >= DISPI_OFFSET && offset < DISPI_OFFSET + DISPI_BYTES) {
-      if (size === 2 && offset % 2 === 0) this.dispi.write((offset - DISPI_OFFSET) >> 1, Number(value));
+      if (size === 2 && offset % 2 === 0) this.writeDispi((offset - DISPI_OFFSET) >> 1, Number(value));
       return;
     }
     for (let byte = 0; byte < size; byte++) {
@@ -113,26 +115,47 @@ export class DisplayAdapter extends PciDevice {
     }
   }
 
-  /** The frame buffer mode that shows, if any. */
+  private writeDispi(index: number, value: number): void {
+    this.dispi.write(index, value);
+    this.vga.wideColours = this.dispi.wideColours;
+  }
+
+  /** The linear mode that shows, if any. */
   get mode(): FrameMode | undefined {
     return this.dispi.mode;
   }
 
-  get frameBuffer(): Uint8Array {
-    return this.video.bytes;
+  /** What shows now. */
+  get screen(): Screen {
+    const { mode } = this;
+    const memory = this.video.bytes;
+    return mode === undefined ? vgaScreen(this.vga, memory, this.dispi.planar) : { kind: "frame", mode, memory, colours: this.vga.colours };
+  }
+
+  /** Leaves text mode 3 as a VGA BIOS does: its colours, a font, and a screen of blanks. */
+  initializeAsFirmware(): void {
+    const { bytes } = this.video;
+    this.vga.loadTextColours();
+    this.video.touch(0, 4 * PLANE_BYTES);
+    for (let address = 0; address < 0x8000; address += 2) bytes.set([0x20, 0x07], 4 * address);
+    for (let character = 0; character < 256; character++)
+      for (let row = 0; row < GLYPH_HEIGHT; row++) bytes[4 * (character * 32 + row) + 2] = glyphRow(character, row);
   }
 
   override reset(): void {
     super.reset();
     this.dispi.reset();
+    this.window.reset();
   }
 
   protected override saveMore(): State {
-    return this.dispi.save();
+    return { dispi: this.dispi.save(), latch: this.window.save() };
   }
 
   protected override restoreMore(state: State): void {
-    this.dispi.restore(new StateReader(state, this.name));
+    const reader = new StateReader(state, this.name);
+    this.dispi.restore(new StateReader(reader.raw("dispi"), `${this.name}.dispi`));
+    this.window.restore(reader.number("latch"));
   }
 
   override registers(): readonly RegisterView[] {
@@ -145,7 +168,7 @@ export class DisplayAdapter extends PciDevice {
         name: "mode",
         value: mode === undefined ? 0n : 1n,
         bits: 1,
-        text: mode === undefined ? "text" : `${mode.width} by ${mode.height}, ${mode.depth} bits`,
+        text: mode === undefined ? "as the VGA's registers say" : `${mode.width} by ${mode.height}, ${mode.depth} bits`,
       },
     ];
   }

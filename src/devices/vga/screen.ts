@@ -18,6 +18,41 @@ export interface TextScreen {
   readonly cells: Uint8Array;
   /** Cell of the cursor from the top left, or -1 where none shows. */
   readonly cursor: number;
+  /** First and last line of the cursor in its cell; the last two by default. */
+  readonly cursorLines?: readonly [number, number];
+  /** The sixteen colours, 0xRRGGBB. */
+  readonly colours: readonly number[];
+  /** How many of them a background can have: 8 where bit 7 of the attribute blinks. */
+  readonly backgrounds?: 8 | 16;
+  readonly font: Font;
+}
+
+/** Shapes of characters. */
+export interface Font {
+  readonly width: 8 | 9;
+  readonly height: number;
+  /** Dots of line `row` of a character with an attribute: the lowest bit is the right one. */
+  row(character: number, attribute: number, row: number): number;
+}
+
+/** For boards whose text is memory and no more. */
+export const BUILT_IN_FONT: Font = {
+  width: GLYPH_WIDTH,
+  height: GLYPH_HEIGHT,
+  row: (character, _attribute, row) => glyphRow(character, row),
+};
+
+/** A screen of pixels that stand for colours of a palette. */
+export interface IndexedScreen {
+  readonly kind: "indexed";
+  readonly width: number;
+  readonly height: number;
+  /** The palette's entry of each pixel, row by row. */
+  readonly pixels: Uint8Array;
+  /** 256 colours, 0xRRGGBB. */
+  readonly colours: Uint32Array;
+  /** Bits of a pixel in memory. */
+  readonly depth: number;
 }
 
 /** A screen of pixels in memory. */
@@ -25,12 +60,12 @@ export interface FrameScreen {
   readonly kind: "frame";
   readonly mode: FrameMode;
   readonly memory: Uint8Array;
-  /** 256 colours of three 6-bit parts, for 8-bit modes. */
-  readonly palette: Uint8Array;
+  /** 256 colours for 8-bit modes, 0xRRGGBB. */
+  readonly colours: Uint32Array;
 }
 
-/** What the display hardware shows: views of live memory. */
-export type Screen = TextScreen | FrameScreen;
+/** What the display hardware shows; a frame is a view of live memory. */
+export type Screen = TextScreen | FrameScreen | IndexedScreen;
 
 /** The sixteen colours of text, as the VGA's default palette has them: 0xRRGGBB. */
 export const TEXT_COLOURS: readonly number[] = [
@@ -40,42 +75,63 @@ export const TEXT_COLOURS: readonly number[] = [
 
 /** Pixels that a screen is drawn with. */
 export function sizeOf(screen: Screen): { readonly width: number; readonly height: number } {
-  return screen.kind === "text"
-    ? { width: screen.columns * GLYPH_WIDTH, height: screen.rows * GLYPH_HEIGHT }
-    : { width: screen.mode.width, height: screen.mode.height };
+  switch (screen.kind) {
+    case "text":
+      return { width: screen.columns * screen.font.width, height: screen.rows * screen.font.height };
+    case "frame":
+      return screen.mode;
+    case "indexed":
+      return screen;
+  }
 }
 
 /** Draws `screen` into `out`, which has a word for each of its pixels: red, green, blue, opaque in memory order. */
 export function draw(screen: Screen, out: Uint32Array): void {
-  if (screen.kind === "text") drawText(screen, out);
-  else drawFrame(screen, out);
-}
-
-function drawText(screen: TextScreen, out: Uint32Array): void {
-  const width = screen.columns * GLYPH_WIDTH;
-  for (let cell = 0; cell < screen.columns * screen.rows; cell++) {
-    const character = screen.cells[2 * cell];
-    const attribute = screen.cells[2 * cell + 1];
-    const colours = [rgba(TEXT_COLOURS[(attribute >> 4) & 7]), rgba(TEXT_COLOURS[attribute & 15])];
-    const left = (cell % screen.columns) * GLYPH_WIDTH;
-    const top = Math.floor(cell / screen.columns) * GLYPH_HEIGHT;
-    for (let row = 0; row < GLYPH_HEIGHT; row++) {
-      const bits = cell === screen.cursor && row >= GLYPH_HEIGHT - 2 ? 0xff : glyphRow(character, row);
-      for (let column = 0; column < GLYPH_WIDTH; column++) out[(top + row) * width + left + column] = colours[(bits >> (7 - column)) & 1];
+  switch (screen.kind) {
+    case "text":
+      drawText(screen, out);
+      break;
+    case "frame":
+      drawFrame(screen, out);
+      break;
+    case "indexed": {
+      const colours = screen.colours.map(rgba);
+      for (let at = 0; at < screen.pixels.length; at++) out[at] = colours[screen.pixels[at]];
+      break;
     }
   }
 }
 
-function drawFrame({ mode, memory, palette }: FrameScreen, out: Uint32Array): void {
+function drawText(screen: TextScreen, out: Uint32Array): void {
+  const { font, columns } = screen;
+  const colours = screen.colours.map(rgba);
+  const width = columns * font.width;
+  const [cursorFirst, cursorLast] = screen.cursorLines ?? [font.height - 2, font.height - 1];
+  for (let cell = 0; cell < columns * screen.rows; cell++) {
+    const character = screen.cells[2 * cell];
+    const attribute = screen.cells[2 * cell + 1];
+    const back = colours[(attribute >> 4) & ((screen.backgrounds ?? 8) - 1)];
+    const fore = colours[attribute & 15];
+    const left = (cell % columns) * font.width;
+    const top = Math.floor(cell / columns) * font.height;
+    for (let row = 0; row < font.height; row++) {
+      const bits = cell === screen.cursor && row >= cursorFirst && row <= cursorLast ? 0x1ff : font.row(character, attribute, row);
+      const from = (top + row) * width + left;
+      for (let column = 0; column < font.width; column++) out[from + column] = (bits >> (font.width - 1 - column)) & 1 ? fore : back;
+    }
+  }
+}
+
+function drawFrame({ mode, memory, colours }: FrameScreen, out: Uint32Array): void {
   const pixel = bytesOf(mode.depth);
+  const palette = colours.map(rgba);
   const five = (value: number): number => ((value & 31) * 255) / 31;
   for (let y = 0; y < mode.height; y++) {
     let from = mode.start + y * mode.stride;
     for (let x = 0; x < mode.width; x++, from += pixel) {
       let colour: number;
       if (mode.depth === 8) {
-        const entry = memory[from] * 3;
-        colour = rgb(palette[entry] << 2, palette[entry + 1] << 2, palette[entry + 2] << 2);
+        colour = palette[memory[from]];
       } else if (mode.depth >= 24) colour = rgb(memory[from + 2], memory[from + 1], memory[from]);
       else {
         const value = memory[from] | (memory[from + 1] << 8);
@@ -134,4 +190,4 @@ function rgb(red: number, green: number, blue: number): number {
   return ((255 << 24) | (Math.floor(blue) << 16) | (Math.floor(green) << 8) | Math.floor(red)) >>> 0;
 }
 
-const rgba = (colour: number): number => rgb(colour >> 16, (colour >> 8) & 0xff, colour & 0xff);
+const rgba = (colour: number): number => rgb((colour >> 16) & 0xff, (colour >> 8) & 0xff, colour & 0xff);

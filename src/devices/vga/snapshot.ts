@@ -1,4 +1,4 @@
-import { draw, type Screen, sizeOf, TEXT_COLOURS } from "./screen";
+import { draw, type Screen, sizeOf } from "./screen";
 
 /** What a screen showed at a moment: a copy of its own, fit to be sent elsewhere. */
 export type ScreenSnapshot = TextSnapshot | PixelSnapshot;
@@ -32,13 +32,20 @@ export interface PixelSnapshot {
 /** Copies what `screen` shows. */
 export function snapshotOf(screen: Screen): ScreenSnapshot {
   if (screen.kind === "text") {
-    const { columns, rows, cells, cursor } = screen;
-    return { kind: "text", columns, rows, cells: cells.slice(), cursor, colours: TEXT_COLOURS };
+    const { columns, rows, cells, cursor, colours } = screen;
+    return { kind: "text", columns, rows, cells: cells.slice(), cursor, colours };
   }
   const { width, height } = sizeOf(screen);
   const pixels = new Uint32Array(width * height);
   draw(screen, pixels);
-  return { kind: "pixels", width, height, stride: 4 * width, pixels: new Uint8Array(pixels.buffer), depth: screen.mode.depth };
+  return {
+    kind: "pixels",
+    width,
+    height,
+    stride: 4 * width,
+    pixels: new Uint8Array(pixels.buffer),
+    depth: screen.kind === "frame" ? screen.mode.depth : screen.depth,
+  };
 }
 
 /** Code page 437, the characters of a PC's text screen. */

@@ -1,12 +1,16 @@
 /**
- * The ACPI tables as files for a firmware that allocates the memory: the tables with offsets in place of addresses, and the script of allocations, pointers
+ * ACPI and MP tables as files for a firmware that allocates the memory: the tables with offsets in place of addresses, and the script of allocations, pointers
  * and checksums that links them (QEMU's docs/specs/acpi "bios-linker-loader", which SeaBIOS runs).
  */
 import { alignUp, ByteWriter } from "../bytes";
+import { MP_CHECKSUM, MP_CONFIGURATION, mpConfiguration, mpFloatingPointer, type PciPin } from "../mpTables";
 import * as acpi from "./tables";
 
 const TABLES = "etc/acpi/tables";
 const RSDP = "etc/acpi/rsdp";
+const MP = "etc/mp/tables";
+/** The BIOS segment has some 1,600 bytes for everything that is allocated there, drives among it. */
+const MP_LIMIT = 640;
 
 const ENTRY_LENGTH = 128;
 const FILE_NAME_LENGTH = 56;
@@ -41,15 +45,30 @@ const entry = (command: number, write: (entry: ByteWriter) => void): Uint8Array 
 const allocate = (file: string, alignment: number, zone: number): Uint8Array =>
   entry(ALLOCATE, (bytes) => bytes.text(file, FILE_NAME_LENGTH).u32(alignment).u8(zone));
 
-/** The `size` bytes at `offset` of `file` hold an offset into {@link TABLES}, to which its address is added. */
-const pointer = (file: string, offset: number, size: number): Uint8Array =>
-  entry(ADD_POINTER, (bytes) => bytes.text(file, FILE_NAME_LENGTH).text(TABLES, FILE_NAME_LENGTH).u32(offset).u8(size));
+/** The `size` bytes at `offset` of `file` hold an offset into the file `target`, to which its address is added. */
+const pointer = (file: string, offset: number, size: number, target = TABLES): Uint8Array =>
+  entry(ADD_POINTER, (bytes) => bytes.text(file, FILE_NAME_LENGTH).text(target, FILE_NAME_LENGTH).u32(offset).u8(size));
 
 const sum = (file: string, offset: number, start: number, length: number): Uint8Array =>
   entry(ADD_CHECKSUM, (bytes) => bytes.text(file, FILE_NAME_LENGTH).u32(offset, start, length));
 
-/** The files "etc/acpi/tables", "etc/acpi/rsdp" and "etc/table-loader" for CPUs with these APIC ids. */
-export function acpiFiles(apicIds: readonly number[]): { readonly name: string; readonly bytes: Uint8Array }[] {
+/**
+ * The MP tables as one file: the floating pointer, at a multiple of 16, and the configuration table. A firmware that makes tables of its own leaves out all processors of a
+ * package but the first, as SeaBIOS does, and guests without ACPI would not find the others; these are allocated below its own, where guests look first. Undefined when they
+ * would take too much of the BIOS segment.
+ */
+function mpFile(
+  apicIds: readonly number[],
+  pins: readonly PciPin[],
+): { readonly bytes: Uint8Array; readonly script: readonly Uint8Array[] } | undefined {
+  const { length } = mpFloatingPointer(0);
+  const bytes = new ByteWriter().bytes(mpFloatingPointer(length)).bytes(mpConfiguration(apicIds, pins)).finish();
+  if (bytes.length > MP_LIMIT) return undefined;
+  return { bytes, script: [allocate(MP, 16, ZONE_BIOS), pointer(MP, MP_CONFIGURATION, 4, MP), sum(MP, MP_CHECKSUM, 0, length)] };
+}
+
+/** The files "etc/acpi/tables", "etc/acpi/rsdp", "etc/mp/tables" and "etc/table-loader" for CPUs with these APIC ids and devices with these interrupt pins. */
+export function tableFiles(apicIds: readonly number[], pins: readonly PciPin[]): { readonly name: string; readonly bytes: Uint8Array }[] {
   const tables = new ByteWriter();
   const script: Uint8Array[] = [allocate(TABLES, 64, ZONE_HIGH), allocate(RSDP, 16, ZONE_BIOS)];
   let end = 0;
@@ -76,11 +95,14 @@ export function acpiFiles(apicIds: readonly number[]): { readonly name: string; 
   const rsdp = acpi.rsdp(rsdt, xsdt);
   script.push(pointer(RSDP, RSDP_RSDT, 4), pointer(RSDP, RSDP_XSDT, 8));
   script.push(sum(RSDP, RSDP_CHECKSUM, 0, acpi.RSDP_V1_LENGTH), sum(RSDP, RSDP_EXTENDED_CHECKSUM, 0, rsdp.length));
+  const mp = mpFile(apicIds, pins);
+  if (mp !== undefined) script.push(...mp.script);
   const loader = new ByteWriter();
   for (const bytes of script) loader.bytes(bytes);
   return [
     { name: TABLES, bytes: tables.finish() },
     { name: RSDP, bytes: rsdp },
+    ...(mp === undefined ? [] : [{ name: MP, bytes: mp.bytes }]),
     { name: "etc/table-loader", bytes: loader.finish() },
   ];
 }

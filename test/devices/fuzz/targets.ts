@@ -17,7 +17,7 @@ import { TestDevice } from "../../../src/devices/testdev";
 import { Uart } from "../../../src/devices/uart";
 import { DisplayAdapter } from "../../../src/devices/vga/displayAdapter";
 import { ScreenRenderer } from "../../../src/devices/vga/screen";
-import { VgaText } from "../../../src/devices/vgaText";
+import { Vga } from "../../../src/devices/vga/vga";
 import { apicTarget } from "./apicTarget";
 import type { FuzzTarget } from "./fuzzer";
 import { virtioTargets } from "./virtioTargets";
@@ -115,12 +115,12 @@ export const targets: readonly FuzzTarget[] = [
       return { devices: [device] };
     },
   },
-  { name: "vga", build: (bench) => ({ devices: [new VgaText(bench)] }), pause: 5_000_000 },
+  { name: "vga", build: (bench) => ({ devices: [new Vga(bench)] }), pause: 5_000_000 },
   {
     name: "display adapter",
     build: (bench) => {
       const bytes = new Uint8Array(0x10000);
-      const vga = new VgaText(bench);
+      const vga = new Vga(bench);
       const display = new DisplayAdapter(bench, { bytes, touch: () => undefined }, vga);
       const renderer = new ScreenRenderer();
       const memory: Device = {
@@ -133,10 +133,7 @@ export const targets: readonly FuzzTarget[] = [
       const draw = (random: (below: number) => number): void => {
         // Seldom: an image takes long.
         if (random(2000) !== 0) return;
-        const { mode } = display;
-        const image = renderer.draw(
-          mode === undefined ? vga.textScreen(bytes) : { kind: "frame", mode, memory: bytes, palette: vga.colours },
-        );
+        const image = renderer.draw(display.screen);
         bench.note(image.width * image.height);
       };
       return { devices: [vga, display, memory], pci: [display], act: draw };

@@ -1,8 +1,8 @@
-import type { State } from "../common/state";
-import type { Device, DeviceContext, RegisterView } from "./device";
-import { byteHandler } from "./ports";
-import { StateReader } from "./stateReader";
-import type { TextScreen } from "./vga/screen";
+import type { State } from "../../common/state";
+import type { Device, DeviceContext, RegisterView } from "../device";
+import { byteHandler } from "../ports";
+import { StateReader } from "../stateReader";
+import { BUILT_IN_FONT, TEXT_COLOURS, type TextScreen } from "./screen";
 
 /** 80 by 25 text: 449 lines of 31.778 microseconds, 70.086 frames a second. */
 const LINE = 31_778;
@@ -14,7 +14,14 @@ const RETRACE_LAST = 413;
 
 const SEQUENCER = 0x3c4;
 const GRAPHICS = 0x3ce;
+/** The CRTC and input status 1 answer here with bit 0 of the miscellaneous output register, else at the monochrome adapter's ports. */
 const CRTC = 0x3d4;
+const STATUS = 0x3da;
+const MONO_CRTC = 0x3b4;
+const MONO_STATUS = 0x3ba;
+const MISC_COLOUR = 1;
+/** The attribute controller's index: the palette's registers are shut to writes and the screen shows. */
+const PALETTE_SHUT = 0x20;
 
 /** CRTC of 80 by 25 colour text as firmware leaves it (mode 3): horizontal, vertical and cursor registers. */
 const MODE3_CRTC = [
@@ -55,36 +62,38 @@ class Indexed {
 }
 
 /**
- * The registers of a VGA in colour text mode, at 0x3c0 to 0x3cf, 0x3d4, 0x3d5 and 0x3da: they keep what drivers write, and the
- * retrace bits follow virtual time. The screen's cells are plain RAM at 0xb8000 and not this device's.
+ * The registers of a VGA, at 0x3c0 to 0x3cf, 0x3d4, 0x3d5 and 0x3da (or 0x3b4, 0x3b5 and 0x3ba): they keep what drivers write, and the retrace bits follow virtual time.
+ * Memory is not this device's: `VgaWindow` is the planes; on a board without a display adapter the text's cells are plain RAM at 0xb8000.
  */
-export class VgaText implements Device {
+export class Vga implements Device {
   readonly name = "vga";
-  private readonly crtc = new Indexed(0x19, MODE3_CRTC);
-  private readonly sequencer = new Indexed(5, [0x03, 0x00, 0x03, 0x00, 0x02]);
-  private readonly graphics = new Indexed(9, [0, 0, 0, 0, 0, 0x10, 0x0e, 0x0f, 0xff]);
-  private readonly attribute = new Indexed(
-    0x15,
-    [0, 1, 2, 3, 4, 5, 0x14, 7, 0x38, 0x39, 0x3a, 0x3b, 0x3c, 0x3d, 0x3e, 0x3f, 0x0c, 0, 0x0f, 8, 0],
-  );
+  readonly crtc = new Indexed(0x19, MODE3_CRTC);
+  readonly sequencer = new Indexed(5, [0x03, 0x00, 0x03, 0x00, 0x02]);
+  readonly graphics = new Indexed(9, [0, 0, 0, 0, 0, 0x10, 0x0e, 0x0f, 0xff]);
+  readonly attribute = new Indexed(0x15, [0, 1, 2, 3, 4, 5, 0x14, 7, 0x38, 0x39, 0x3a, 0x3b, 0x3c, 0x3d, 0x3e, 0x3f, 0x0c, 0, 0x0f, 8, 0]);
   private readonly palette = new Uint8Array(768);
   /** The next write to 0x3c0 is data, not an index. */
   private attributeData = false;
   private misc = 0x67;
   private feature = 0;
-  private paletteMask = 0xff;
+  paletteMask = 0xff;
+  /** The palette's parts have 8 bits and not 6. */
+  wideColours = false;
   /** Position in the palette's bytes, and whether 0x3c7 or 0x3c8 set it. */
   private paletteAt = 0;
   private paletteReading = false;
 
   constructor(private readonly context: DeviceContext) {
+    this.reset();
     const handler = byteHandler(
       (port) => this.readPort(port),
       (port, value) => this.writePort(port, value),
     );
     context.mapPorts("vga", 0x3c0, 16, handler);
     context.mapPorts("vga.crtc", CRTC, 2, handler);
-    context.mapPorts("vga.status", 0x3da, 1, handler);
+    context.mapPorts("vga.status", STATUS, 1, handler);
+    context.mapPorts("vga.mono-crtc", MONO_CRTC, 2, handler);
+    context.mapPorts("vga.mono-status", MONO_STATUS, 1, handler);
   }
 
   /** Input status 1: bit 0 display disabled (either retrace or blanking), bit 3 vertical retrace. */
@@ -95,9 +104,17 @@ export class VgaText implements Device {
     return (blanked ? 1 : 0) | (line >= RETRACE_FIRST && line <= RETRACE_LAST ? 8 : 0);
   }
 
-  /** Guest read of one of the ports 0x3c0 to 0x3df. */
+  /** The port as a colour adapter has it; -1 where the adapter does not answer now. */
+  private colourPort(port: number): number {
+    const colour = (this.misc & MISC_COLOUR) !== 0;
+    if (port === STATUS || (port & ~1) === CRTC) return colour ? port : -1;
+    if (port === MONO_STATUS || (port & ~1) === MONO_CRTC) return colour ? -1 : port + CRTC - MONO_CRTC;
+    return port;
+  }
+
+  /** Guest read of one of the ports 0x3b0 to 0x3df. */
   readPort(port: number): number {
-    switch (port) {
+    switch (this.colourPort(port)) {
       case 0x3c0:
         return this.attribute.index;
       case 0x3c1:
@@ -131,7 +148,7 @@ export class VgaText implements Device {
         return this.crtc.index;
       case CRTC + 1:
         return this.crtc.data;
-      case 0x3da:
+      case STATUS:
         this.attributeData = false;
         return this.inputStatus();
       default:
@@ -141,11 +158,12 @@ export class VgaText implements Device {
 
   /** Guest write of one of these ports. */
   writePort(port: number, value: number): void {
-    switch (port) {
+    switch (this.colourPort(port)) {
       case 0x3c0:
         if (this.attributeData) {
           const index = this.attribute.index & 0x1f;
-          if (index < this.attribute.count) this.attribute.values[index] = value;
+          const shut = index < 16 && (this.attribute.index & PALETTE_SHUT) !== 0;
+          if (index < this.attribute.count && !shut) this.attribute.values[index] = value;
         } else {
           this.attribute.index = value & 0x3f;
         }
@@ -169,7 +187,7 @@ export class VgaText implements Device {
         this.paletteReading = port === 0x3c7;
         break;
       case 0x3c9:
-        this.palette[this.paletteAt] = value & 0x3f;
+        this.palette[this.paletteAt] = this.wideColours ? value : value & 0x3f;
         this.paletteAt = (this.paletteAt + 1) % 768;
         break;
       case GRAPHICS:
@@ -189,7 +207,7 @@ export class VgaText implements Device {
           this.crtc.data = value;
         }
         break;
-      case 0x3da:
+      case STATUS:
         this.feature = value & 3;
         break;
       default:
@@ -203,27 +221,51 @@ export class VgaText implements Device {
     return { cell, visible: (this.crtc.values[0x0a] & 0x20) === 0 };
   }
 
-  /** The 256 colours of the palette, three 6-bit parts each. */
-  get colours(): Uint8Array {
-    return this.palette;
+  /** The 256 colours of the palette, 0xRRGGBB. */
+  get colours(): Uint32Array {
+    const { palette } = this;
+    const part = (at: number): number => (this.wideColours ? palette[at] : (palette[at] << 2) | (palette[at] >> 4));
+    return Uint32Array.from({ length: 256 }, (_, index) => (part(3 * index) << 16) | (part(3 * index + 1) << 8) | part(3 * index + 2));
   }
 
-  /** The text that shows, out of the 32 KiB of text memory: as many rows and columns as the CRTC's registers say. */
+  /** The screen is not blanked. */
+  get shows(): boolean {
+    return (this.attribute.index & PALETTE_SHUT) !== 0 && (this.sequencer.values[1] & 0x20) === 0;
+  }
+
+  /** Puts the colours into the palette that a VGA BIOS loads for text: six bits each, two for red, green and blue, of which the upper ones are weaker. */
+  loadTextColours(): void {
+    for (let colour = 0; colour < 64; colour++) {
+      for (let part = 0; part < 3; part++) {
+        const strong = (colour >> (2 - part)) & 1;
+        const weak = (colour >> (5 - part)) & 1;
+        this.palette[3 * colour + part] = strong * 0x2a + weak * 0x15;
+      }
+    }
+  }
+
+  /** The text that shows on a board without a display adapter, out of its 32 KiB of text memory: as many rows and columns as the CRTC's registers say. */
   textScreen(memory: Uint8Array): TextScreen {
     const { values } = this.crtc;
-    const lines = (values[0x12] | ((values[7] & 0x02) << 7) | ((values[7] & 0x40) << 3)) + 1;
     const columns = Math.min(MAX_COLUMNS, values[1] + 1);
-    const rows = Math.max(1, Math.min(MAX_ROWS, Math.floor(lines / ((values[9] & 0x1f) + 1))));
-    const start = this.startCell();
+    const rows = Math.max(1, Math.min(MAX_ROWS, Math.floor(this.lines / ((values[9] & 0x1f) + 1))));
+    const start = this.startAddress;
     const cells = new Uint8Array(2 * columns * rows);
     for (let at = 0; at < cells.length; at++) cells[at] = memory[(2 * start + at) % memory.length];
     const { cell, visible } = this.cursor();
     const place = cell - start;
-    return { kind: "text", columns, rows, cells, cursor: visible && place >= 0 && place < columns * rows ? place : -1 };
+    const cursor = visible && place >= 0 && place < columns * rows ? place : -1;
+    return { kind: "text", columns, rows, cells, cursor, colours: TEXT_COLOURS, font: BUILT_IN_FONT };
   }
 
-  /** Cell at the screen's top left corner. */
-  startCell(): number {
+  /** Scan lines shown. */
+  get lines(): number {
+    const { values } = this.crtc;
+    return (values[0x12] | ((values[7] & 0x02) << 7) | ((values[7] & 0x40) << 3)) + 1;
+  }
+
+  /** The CRTC's address of the screen's top left corner: a cell, in text. */
+  get startAddress(): number {
     return (this.crtc.values[0x0c] << 8) | this.crtc.values[0x0d];
   }
 
@@ -235,6 +277,8 @@ export class VgaText implements Device {
     this.feature = 0;
     this.paletteMask = 0xff;
     this.paletteAt = 0;
+    this.wideColours = false;
+    this.attribute.index = PALETTE_SHUT;
   }
 
   save(): State {
@@ -248,6 +292,7 @@ export class VgaText implements Device {
       misc: this.misc,
       feature: this.feature,
       paletteMask: this.paletteMask,
+      wideColours: this.wideColours,
       paletteAt: this.paletteAt,
       paletteReading: this.paletteReading,
     };
@@ -266,6 +311,7 @@ export class VgaText implements Device {
     this.misc = reader.number("misc");
     this.feature = reader.number("feature");
     this.paletteMask = reader.number("paletteMask");
+    this.wideColours = reader.boolean("wideColours");
     this.paletteAt = reader.number("paletteAt") % 768;
     this.paletteReading = reader.boolean("paletteReading");
   }
@@ -274,7 +320,7 @@ export class VgaText implements Device {
     const { cell, visible } = this.cursor();
     return [
       { name: "CRTC index", value: BigInt(this.crtc.index), bits: 8 },
-      { name: "start", value: BigInt(this.startCell()), bits: 16 },
+      { name: "start", value: BigInt(this.startAddress), bits: 16 },
       {
         name: "cursor",
         value: BigInt(cell),
