@@ -40,9 +40,11 @@ export class MemorySource implements ByteSource {
   }
 }
 
-const chunkBytes = 1 << 16;
-/** Chunks of one file that stay in memory: 96 MiB. */
-const maximumChunks = 1536;
+const chunkBytes = 1 << 14;
+/** Who reads past the end of a chunk is likely to read on: so much at once. */
+const runBytes = 1 << 16;
+/** Chunks of one file that stay in memory: 64 MiB. */
+const maximumChunks = 4096;
 
 /** A file, of which the chunks used last are kept. */
 export class FileSource implements ByteSource {
@@ -59,7 +61,7 @@ export class FileSource implements ByteSource {
     const { last } = this;
     if (last !== undefined && offset >= last.start && offset + length <= last.start + last.bytes.length) return last;
     const first = Math.floor(offset / chunkBytes);
-    const window = Math.floor((offset + Math.max(length, 1) - 1) / chunkBytes) === first ? this.chunk(first) : this.read(offset, length);
+    const window = Math.floor((offset + Math.max(length, 1) - 1) / chunkBytes) === first ? this.chunk(first) : this.read(offset, Math.max(length, runBytes));
     this.last = window;
     return window;
   }
@@ -79,7 +81,7 @@ export class FileSource implements ByteSource {
 
   /** What lies across chunks is read for itself, with what follows. */
   private read(offset: number, length: number): ByteWindow {
-    const bytes = new Uint8Array(Math.max(0, Math.min(Math.max(length, chunkBytes), this.size - offset)));
+    const bytes = new Uint8Array(Math.max(0, Math.min(length, this.size - offset)));
     if (bytes.length > 0) this.file.read(offset, bytes);
     return windowOf(offset, bytes);
   }

@@ -110,7 +110,7 @@ describe("ELF files", () => {
     const part = new PartSource(new FileSource(file), 10, bytes.length - 20);
     const parts = new ByteReader(part, "a.bin", "a test");
     const whole = new ByteReader(bytes.subarray(10, bytes.length - 10), "a.bin", "a test");
-    for (const at of [0, 65_520, 65_525, 65_526, 65_530, 131_059, 131_061, 5, 299_970]) {
+    for (const at of [0, 65_520, 65_525, 65_526, 65_530, 131_059, 131_061, 5, 299_950]) {
       parts.pos = whole.pos = at;
       assert.equal(parts.u64(), whole.u64());
       assert.equal(parts.u24(), whole.u24());

@@ -5,7 +5,7 @@ import { Form } from "./constants";
 export interface AttributeSpec {
   readonly name: number;
   readonly form: number;
-  readonly implicit: number;
+  readonly implicit: bigint;
 }
 
 /** The shape shared by all entries with one abbreviation code. */
@@ -23,16 +23,39 @@ export function readAbbreviations(reader: ByteReader): AbbreviationTable {
   for (;;) {
     const code = reader.uleb();
     if (code === 0) return table;
-    const tag = reader.uleb();
-    const hasChildren = reader.u8() !== 0;
-    const attributes: AttributeSpec[] = [];
+    table.set(code, readAbbreviation(reader));
+  }
+}
+
+/**
+ * The abbreviation `wanted` of the table that starts at the reader's position. Of a unit only its own entry is read at first, and compilers put that one's abbreviation last: the
+ * others are passed over without making anything of them.
+ */
+export function findAbbreviation(reader: ByteReader, wanted: number): Abbreviation | undefined {
+  for (;;) {
+    const code = reader.uleb();
+    if (code === wanted && code !== 0) return readAbbreviation(reader);
+    if (code === 0) return undefined;
+    reader.skipLeb();
+    reader.skip(1);
     for (;;) {
       const name = reader.uleb();
       const form = reader.uleb();
-      const implicit = form === Form.implicit_const ? reader.sleb() : 0;
+      if (form === Form.implicit_const) reader.skipLeb();
       if (name === 0 && form === 0) break;
-      attributes.push({ name, form, implicit });
     }
-    table.set(code, { tag, hasChildren, attributes });
+  }
+}
+
+function readAbbreviation(reader: ByteReader): Abbreviation {
+  const tag = reader.uleb();
+  const hasChildren = reader.u8() !== 0;
+  const attributes: AttributeSpec[] = [];
+  for (;;) {
+    const name = reader.uleb();
+    const form = reader.uleb();
+    const implicit = form === Form.implicit_const ? reader.slebBig() : 0n;
+    if (name === 0 && form === 0) return { tag, hasChildren, attributes };
+    attributes.push({ name, form, implicit });
   }
 }

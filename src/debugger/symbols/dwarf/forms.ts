@@ -28,7 +28,7 @@ export interface FormSizes {
 }
 
 /** Reads one attribute value of `form` at the reader's position (DWARF 5, 7.5.6). */
-export function readForm(reader: ByteReader, form: number, implicit: number, sizes: FormSizes): RawValue {
+export function readForm(reader: ByteReader, form: number, implicit: bigint, sizes: FormSizes): RawValue {
   switch (form) {
     case Form.addr:
       return { kind: "address", value: reader.unsigned(sizes.addressSize) };
@@ -57,7 +57,7 @@ export function readForm(reader: ByteReader, form: number, implicit: number, siz
     case Form.sdata:
       return { kind: "constant", value: reader.slebBig() };
     case Form.implicit_const:
-      return { kind: "constant", value: BigInt(implicit) };
+      return { kind: "constant", value: implicit };
     case Form.flag:
       return { kind: "flag", value: reader.u8() !== 0 };
     case Form.flag_present:
@@ -110,7 +110,7 @@ export function readForm(reader: ByteReader, form: number, implicit: number, siz
     case Form.indirect: {
       const actual = reader.uleb();
       if (actual === Form.indirect || actual === Form.implicit_const) return reader.damaged(`an indirect form ${hex(actual)}`);
-      return readForm(reader, actual, 0, sizes);
+      return readForm(reader, actual, 0n, sizes);
     }
     case Form.ref_sup4:
       reader.skip(4);
@@ -179,6 +179,6 @@ export function skipForm(reader: ByteReader, form: number, sizes: FormSizes): vo
     case Form.block1:
       return reader.skip(reader.u8());
     default:
-      readForm(reader, form, 0, sizes);
+      readForm(reader, form, 0n, sizes);
   }
 }

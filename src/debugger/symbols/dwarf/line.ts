@@ -112,7 +112,7 @@ function readFiles5(reader: ByteReader, unit: Unit, offsetSize: number, unitDire
       let path = "";
       let directory = 0;
       for (const { content, form } of formats) {
-        const raw = readForm(reader, form, 0, sizes);
+        const raw = readForm(reader, form, 0n, sizes);
         if (content === 1) path = unit.string(raw) ?? "";
         else if (content === 2 && raw.kind === "constant") directory = Number(raw.value);
       }
@@ -123,8 +123,9 @@ function readFiles5(reader: ByteReader, unit: Unit, offsetSize: number, unitDire
     return entries;
   };
   const directories = readTable().map((entry) => entry.path);
-  const base = directories.length > 0 ? joinPath(unitDirectory, directories[0]) : unitDirectory;
-  const full = directories.map((directory) => joinPath(base, directory));
+  // Directory 0 is the unit's own, which may be relative itself.
+  const base = directories.length > 0 && directories[0] !== unitDirectory ? joinPath(unitDirectory, directories[0]) : unitDirectory;
+  const full = directories.map((directory, index) => (index === 0 ? base : joinPath(base, directory)));
   return readTable().map((entry) => joinPath(full[entry.directory] ?? base, entry.path));
 }
 

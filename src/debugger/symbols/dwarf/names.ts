@@ -17,6 +17,24 @@ const languagesOfC = new Set([0x01, 0x02, 0x0c, 0x1d, 0x2c]);
 const namespaceTags = new Set<number>([Tag.namespace, Tag.module]);
 const scopeTags = new Set<number>([Tag.namespace, Tag.module, Tag.structure_type, Tag.class_type, Tag.union_type]);
 
+/** The name of the entry at a section offset, or of the one that it completes, without a table of its unit's entries. */
+function nameAt(unit: Unit, offset: number): string | undefined {
+  let at: { readonly unit: Unit; readonly offset: number } | undefined = { unit, offset };
+  for (let steps = 0; at !== undefined && steps < 8; steps++) {
+    const { unit: own, offset: position }: { readonly unit: Unit; readonly offset: number } = at;
+    const reader = own.reader(position);
+    const abbreviation = own.abbreviationAt(reader);
+    let origin: RawValue | undefined;
+    for (const spec of abbreviation?.attributes ?? []) {
+      if (spec.name === At.name) return own.string(readForm(reader, spec.form, spec.implicit, own));
+      if (spec.name === At.abstract_origin || spec.name === At.specification) origin = readForm(reader, spec.form, spec.implicit, own);
+      else skipForm(reader, spec.form, own);
+    }
+    at = origin === undefined ? undefined : own.placeOf(origin);
+  }
+  return undefined;
+}
+
 /**
  * Functions, variables and types at file, namespace and class level by their unqualified names. Made by one walk that skips the
  * insides of functions, without keeping tables of entries: it must do for the debug information of a whole kernel.
@@ -88,7 +106,7 @@ export class NameIndex {
 
   /** Definitions that complete a declaration take their name from it. */
   private add(places: Map<string, EntryPlace[]>, unit: Unit, offset: number, raw: RawValue | undefined): void {
-    const name = raw === undefined ? unit.entryAt(offset)?.name : unit.string(raw);
+    const name = raw === undefined ? nameAt(unit, offset) : unit.string(raw);
     if (name === undefined) return;
     const known = places.get(name);
     if (known === undefined) places.set(name, [{ unit, offset }]);

@@ -1,8 +1,8 @@
 import { UserError } from "../../../machine/errors";
 import { ByteReader, hex } from "../bytes";
 import { MemorySource, type ByteSource } from "../source";
-import type { Abbreviation, AbbreviationTable } from "./abbrev";
-import { readAbbreviations } from "./abbrev";
+import type { Abbreviation } from "./abbrev";
+import { findAbbreviation, readAbbreviations, type AbbreviationTable } from "./abbrev";
 import { At, Form, Tag, UnitType } from "./constants";
 import type { FormSizes, RawValue } from "./forms";
 import { readForm, skipForm } from "./forms";
@@ -61,6 +61,10 @@ export class DwarfContext {
     if (table === undefined) {
       table = readAbbreviations(this.reader("debug_abbrev", offset));
       this.abbreviations.set(offset, table);
+      for (const oldest of this.abbreviations.keys()) {
+        if (this.abbreviations.size <= maximumCachedAbbreviations) break;
+        this.abbreviations.delete(oldest);
+      }
     }
     return table;
   }
@@ -101,7 +105,9 @@ export class DwarfContext {
   }
 }
 
-const maximumCachedEntries = 4_000_000;
+const maximumCachedEntries = 2_000_000;
+/** Tables of abbreviations, of which each unit of a kernel has one with some hundreds. */
+const maximumCachedAbbreviations = 64;
 /** Entries nest only so deep in any sane program (C++ and Rust namespaces, blocks): more is damage. */
 const maximumDepth = 1024;
 
@@ -161,6 +167,12 @@ export class Unit implements FormSizes {
     if (code === 0) return undefined;
     const abbreviation = this.context.abbreviationsAt(this.abbreviationOffset).get(code);
     return abbreviation ?? reader.damaged(`the entry at ${hex(at)} has the unknown abbreviation ${code}`);
+  }
+
+  /** The abbreviation of the unit's own entry, without a table of the others. */
+  rootAbbreviation(reader: ByteReader): Abbreviation | undefined {
+    const code = reader.uleb();
+    return code === 0 ? undefined : findAbbreviation(this.context.reader("debug_abbrev", this.abbreviationOffset), code);
   }
 
   /** Parses the positions of all entries. Use {@link entries}, which caches. */
@@ -242,20 +254,27 @@ export class Unit implements FormSizes {
     return raw.kind === "addressIndex" ? this.indexedAddress(raw.index) : undefined;
   }
 
-  /** The entry that a reference attribute points at. */
-  resolve(raw: RawValue): Entry | undefined {
+  /** The unit and section offset that a reference attribute points at. */
+  placeOf(raw: RawValue): { readonly unit: Unit; readonly offset: number } | undefined {
     switch (raw.kind) {
       case "reference": {
-        if (!raw.global) return this.entryAt(this.offset + raw.offset);
-        return this.context.unitAt(raw.offset)?.entryAt(raw.offset);
+        if (!raw.global) return { unit: this, offset: this.offset + raw.offset };
+        const unit = this.context.unitAt(raw.offset);
+        return unit === undefined ? undefined : { unit, offset: raw.offset };
       }
       case "signature": {
         const unit = this.context.typeUnit(raw.value);
-        return unit?.entryAt(unit.offset + unit.typeOffset);
+        return unit === undefined ? undefined : { unit, offset: unit.offset + unit.typeOffset };
       }
       default:
         return undefined;
     }
+  }
+
+  /** The entry that a reference attribute points at. */
+  resolve(raw: RawValue): Entry | undefined {
+    const place = this.placeOf(raw);
+    return place?.unit.entryAt(place.offset);
   }
 }
 
@@ -279,7 +298,7 @@ export class UnitRoot {
 
   constructor(unit: Unit) {
     const reader = unit.reader(unit.firstEntry);
-    const abbreviation = unit.abbreviationAt(reader) ?? reader.damaged(`the unit at ${hex(unit.offset)} is empty`);
+    const abbreviation = unit.rootAbbreviation(reader) ?? reader.damaged(`the unit at ${hex(unit.offset)} is empty`);
     const values = new Map<number, RawValue>();
     for (const spec of abbreviation.attributes) values.set(spec.name, readForm(reader, spec.form, spec.implicit, unit));
     const offset = (name: number, otherwise: number): number => sectionOffset(values.get(name)) ?? otherwise;
