@@ -10,6 +10,8 @@ export interface ClientSettings {
   readonly uris: boolean;
   readonly invalidatedEvents: boolean;
   readonly memoryEvents: boolean;
+  /** Shows how far long work is. */
+  readonly progress: boolean;
 }
 
 /** What a request's handler may use of the session. */
@@ -31,6 +33,8 @@ export interface SessionControl {
   stopEngine(): Promise<void>;
   /** Takes back another request; false when it is not under way. */
   cancel(request: number): boolean;
+  /** Takes back the request whose work is told under this id; false when there is none. */
+  cancelProgress(id: string): boolean;
   /** Ends the connection. */
   close(): void;
   /** Places that a client may choose to go on at, by the ids it was given. */

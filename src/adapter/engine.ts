@@ -29,6 +29,7 @@ import type { LaunchAttributes, LocateResponse } from "./protocol";
 import { RecordingFile } from "./recordingFile";
 import { timelinePage } from "./timelinePage";
 import { writeTextFile } from "./textFile";
+import { WorkProgress } from "./workProgress";
 import type { DataPlaceView, DataQuestion, EngineEvent, EngineMethod, EngineMethods, StopView, ThreadView } from "./rpc";
 
 type Handlers = { readonly [M in EngineMethod]: (args: EngineMethods[M]["args"]) => EngineMethods[M]["result"] };
@@ -46,6 +47,8 @@ interface Session {
   readonly machine: ReturnType<typeof loadGuest>["machine"];
   readonly recording: RecordingFile | undefined;
   readonly pace: Pace | undefined;
+  /** Closes what the session reads from. */
+  readonly close: () => void;
 }
 
 /** Everything a session's requests need, over plain data. `tell` sends events out. */
@@ -62,12 +65,25 @@ export class Engine {
   private lastHits = 0;
   private breakpoints: { [M in EngineMethod]?: Map<string, EngineMethods[M]["args"]> } = {};
 
-  constructor(private readonly tell: (event: EngineEvent) => void) {}
+  private readonly work: WorkProgress;
 
-  /** Carries out a request. Throws UserErrors for what the client did wrong. */
-  call<M extends EngineMethod>(method: M, args: EngineMethods[M]["args"]): EngineMethods[M]["result"] {
+  /** `isCancelled` says whether the request of this number was taken back while it is carried out. */
+  constructor(
+    private readonly tell: (event: EngineEvent) => void,
+    isCancelled: (request: number) => boolean = () => false,
+  ) {
+    this.work = new WorkProgress(tell, isCancelled);
+  }
+
+  /** Carries out a request, of number `request` where it can be cancelled. Throws UserErrors for what the client did wrong. */
+  call<M extends EngineMethod>(method: M, args: EngineMethods[M]["args"], request = 0): EngineMethods[M]["result"] {
     if (!Object.hasOwn(this.handlers, method)) throw new UserError(`The engine has no method ${method}.`);
-    return this.handlers[method](args);
+    this.work.begin(request);
+    try {
+      return this.handlers[method](args);
+    } finally {
+      this.work.end();
+    }
   }
 
   private get current(): Session {
@@ -83,7 +99,7 @@ export class Engine {
   }
 
   private load(attributes: LaunchAttributes): { cpus: number; entry: string } {
-    const { machine, symbols, entry, warnings } = loadGuest(attributes);
+    const { machine, symbols, entry, warnings, close } = loadGuest(attributes, this.work);
     const sink: DebuggerSink = {
       output: (text, kind) => this.tell({ kind: "output", category: kind, text }),
       serial: (bytes) => this.serial(bytes),
@@ -106,10 +122,11 @@ export class Engine {
     if (attributes.serial !== undefined && attributes.serial !== "stdio" && attributes.serial !== "none")
       createSerialFile(attributes.serial);
     this.session?.recording?.close("quit");
+    this.session?.close();
     const recording = attributes.record === undefined ? undefined : new RecordingFile(attributes.record, machine);
     const pace = attributes.pace === true ? new Pace(() => performance.now(), machine.now()) : undefined;
     this.attributes = attributes;
-    this.session = { debugger: session, inspector: new Inspector(session), machine, recording, pace };
+    this.session = { debugger: session, inspector: new Inspector(session), machine, recording, pace, close };
     for (const warning of [...warnings, ...symbols.warnings]) sink.output(`${warning}\n`, "console");
     return { cpus: machine.cpus.length, entry };
   }
@@ -154,6 +171,7 @@ export class Engine {
     let result: Stop | GuestEnd | undefined;
     try {
       result = session.debugger.advance(this.budget, until);
+      this.work.end();
     } catch (error) {
       // A bug of ours must not look like a guest that runs for ever.
       this.flushSerial();
@@ -230,7 +248,7 @@ export class Engine {
       "setExceptionFilters",
       "setInterruptBreakpoints",
     ] as const)
-      for (const args of this.breakpoints[method]?.values() ?? []) this.call(method, args);
+      for (const args of this.breakpoints[method]?.values() ?? []) (this.handlers[method] as (args: unknown) => unknown)(args);
     return { entry: loaded.entry };
   }
 
@@ -401,6 +419,7 @@ export class Engine {
       const session = this.session;
       if (session !== undefined) this.flushSerial();
       session?.recording?.close("quit");
+      session?.close();
       this.session = undefined;
       this.tell({ kind: "ended", exitCode: 0, text: "" });
     },

@@ -26,12 +26,14 @@ function workerPath(): string {
 /** One engine in its own worker thread. */
 export class EngineClient {
   private readonly worker: Worker;
+  /** The number of a request to end while it is carried out. */
+  private readonly cancelled = new Int32Array(new SharedArrayBuffer(4));
   private readonly waiting = new Map<number, Waiting>();
   private nextId = 1;
   private ended: Error | undefined;
 
   constructor(private readonly hear: (event: EngineEvent) => void) {
-    this.worker = new Worker(workerPath(), { stdout: true, stderr: false });
+    this.worker = new Worker(workerPath(), { stdout: true, stderr: false, workerData: this.cancelled.buffer });
     this.worker.on("message", (message: FromEngine) => this.receive(message));
     this.worker.on("error", (error) => this.fail(`The engine failed: ${error.stack ?? error.message}`));
     this.worker.on("exit", () => this.fail("The engine has ended."));
@@ -81,8 +83,9 @@ export class EngineClient {
     });
   }
 
-  /** Takes back a request that has not begun. */
+  /** Takes back a request that has not begun, or is at work that can be ended. */
   cancel(id: number): void {
+    Atomics.store(this.cancelled, 0, id);
     if (this.ended === undefined) this.send({ kind: "cancel", id });
   }
 

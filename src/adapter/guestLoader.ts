@@ -1,15 +1,16 @@
 // Reads the files of a launch and makes the machine and its symbols from them. Runs in the engine's worker.
 import { existsSync, readFileSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
-import { inflateSync } from "node:zlib";
+import { Cancelled, type WorkWatch } from "../common/work";
 import { ElfFile, isElf } from "../debugger/symbols/elf";
-import { elfImage } from "../debugger/symbols/module";
+import { elfImage, type LoadedImage } from "../debugger/symbols/module";
 import type { SourceMapping } from "../debugger/symbols/paths";
 import { SymbolStore } from "../debugger/symbols/table";
 import { UserError } from "../machine/errors";
 import { Machine } from "../machine/machine";
 import type { MachineConfiguration } from "../machine/types";
 import { loadFirmware, openStorage } from "./storage";
+import { inflateSection, openSymbolFile, readImage } from "./symbolFiles";
 import { launchDefaults, type LaunchAttributes } from "./protocol";
 
 export interface LoadedGuest {
@@ -19,6 +20,8 @@ export interface LoadedGuest {
   readonly entry: string;
   /** For the person: what could not be used. */
   readonly warnings: readonly string[];
+  /** Closes the symbol files. */
+  readonly close: () => void;
 }
 
 const mebibyte = 2 ** 20;
@@ -83,9 +86,9 @@ function createMachine(attributes: LaunchAttributes, storage: Storage): Machine 
 }
 
 /** Makes the machine, loads the image, reads symbols. Throws a {@link UserError} that names the attribute or file. */
-export function loadGuest(attributes: LaunchAttributes): LoadedGuest {
+export function loadGuest(attributes: LaunchAttributes, watch?: WorkWatch): LoadedGuest {
   const { program } = attributes;
-  const image = readAttribute("program", program);
+  const image = naming("program", () => readImage(program));
   const initrd = attributes.initrd === undefined ? undefined : readAttribute("initrd", attributes.initrd);
   const storage = naming("disks", () => storageOf(attributes));
   const machine = naming("memory", () => createMachine(attributes, storage));
@@ -100,39 +103,62 @@ export function loadGuest(attributes: LaunchAttributes): LoadedGuest {
           ...(initrd === undefined ? {} : { initrd: { bytes: initrd, name: attributes.initrd ?? "" } }),
         }),
   );
-  const { symbols, warnings } = naming("symbols", () => loadSymbols(attributes, image, state.loadOffset));
-  return { machine, symbols, entry: state.entryName, warnings };
+  const loaded = naming("symbols", () => loadSymbols(attributes, isElf(image), state.loadOffset, watch));
+  return { machine, entry: state.entryName, ...loaded };
 }
 
-function loadSymbols(attributes: LaunchAttributes, image: Uint8Array, loadOffset: bigint): { symbols: SymbolStore; warnings: string[] } {
-  const sourceMap = Object.entries(attributes.sourceMap ?? {});
+/** With more units of debug information than this, sources are not looked for beside the image. */
+const unitsSearched = 500;
+
+function loadSymbols(
+  attributes: LaunchAttributes,
+  isElfImage: boolean,
+  loadOffset: bigint,
+  watch: WorkWatch | undefined,
+): Pick<LoadedGuest, "symbols" | "warnings" | "close"> {
+  const { program } = attributes;
   const files = (attributes.symbols ?? []).map((entry) => (typeof entry === "string" ? { file: entry, offset: 0 } : entry));
-  const contents = files.map(({ file }) => readAttribute("symbols", file));
   const warnings: string[] = [];
-  const fill = (mappings: readonly SourceMapping[]): SymbolStore => {
-    const store = new SymbolStore({
-      sourceMap: mappings,
-      inflate: (data, size) => inflateSync(data, { maxOutputLength: Math.max(size, 1) }),
-    });
-    const loaded = isElf(image) ? elfImage(new ElfFile(image, attributes.program)) : undefined;
-    for (const [index, { file, offset }] of files.entries()) {
+  const open: (() => void)[] = [];
+  const symbols = new SymbolStore({ sourceMap: Object.entries(attributes.sourceMap ?? {}), inflate: inflateSection, watch });
+  const add = (file: string, offset: bigint, image?: LoadedImage): void => {
+    const { source, close } = openSymbolFile(file);
+    open.push(close);
+    try {
+      symbols.add(file, source, offset, image);
+    } catch (error) {
+      if (!(error instanceof Cancelled)) throw error;
+      warnings.push(`Reading the symbols of ${file} was cancelled: they are not used in this session.`);
+    }
+  };
+  const close = (): void => open.splice(0).forEach((end) => end());
+  try {
+    const loaded = isElfImage && files.length > 0 ? imageOf(program, open) : undefined;
+    for (const { file, offset } of files) {
       const given = BigInt(offset ?? 0);
       // A file that is loaded elsewhere than linked cannot be compared with the image.
-      store.add(file, contents[index], given === 0n ? loadOffset : given, given === 0n ? loaded : undefined);
+      add(file, given === 0n ? loadOffset : given, given === 0n ? loaded : undefined);
     }
-    if (isElf(image))
+    if (isElfImage)
       try {
-        store.add(attributes.program, image, loadOffset);
+        add(program, loadOffset);
       } catch (error) {
         if (!(error instanceof UserError)) throw error;
         if (files.length === 0) warnings.push(`No symbols: ${error.message}`);
       }
-    return store;
-  };
-  const store = fill(sourceMap);
-  warnings.length = 0;
-  const beside = sourcesBeside(store.sources(), attributes.program);
-  return { symbols: beside.length === 0 ? fill(sourceMap) : fill([...sourceMap, ...beside]), warnings };
+    const units = symbols.modules.reduce((sum, module) => sum + (module.dwarf?.units.length ?? 0), 0);
+    if (units <= unitsSearched) symbols.addSourceMap(sourcesBeside(symbols.sources(), program));
+  } catch (error) {
+    close();
+    throw error;
+  }
+  return { symbols, warnings, close };
+}
+
+function imageOf(program: string, open: (() => void)[]): LoadedImage {
+  const { source, close } = openSymbolFile(program);
+  open.push(close);
+  return elfImage(new ElfFile(source, program));
 }
 
 /** Sources that do not exist where they were compiled but lie beside the image: their directories are mapped there. */

@@ -194,6 +194,14 @@ export type EngineEvent =
   | { readonly kind: "thread"; readonly cpu: number; readonly reason: "started" | "exited" }
   | { readonly kind: "hits"; readonly breakpoints: { id: string; hits: number }[] }
   | { readonly kind: "runControl"; readonly state: RunControlState }
+  /** Work on behalf of a request that takes long; `request` is its number at the engine, 0 for none. */
+  | {
+      readonly kind: "progress";
+      readonly phase: "start" | "update" | "end";
+      readonly request: number;
+      readonly title: string;
+      readonly percentage: number;
+    }
   | { readonly kind: "ended"; readonly exitCode: number; readonly text: string };
 
 export type FromEngine =

@@ -66,11 +66,21 @@ function plain(value: unknown): unknown {
 /** One client's session, over any pair of streams. */
 export class ApicScopeSession extends DebugSession implements SessionControl {
   readonly gotoTargets = new Map<number, bigint>();
-  private client: ClientSettings = { lineBase: 1, columnBase: 1, uris: false, invalidatedEvents: false, memoryEvents: false };
+  private client: ClientSettings = {
+    lineBase: 1,
+    columnBase: 1,
+    uris: false,
+    invalidatedEvents: false,
+    memoryEvents: false,
+    progress: false,
+  };
   private engine: EngineClient | undefined;
   /** Engine requests under way, by the number of the client's request. */
   private readonly pending = new Map<number, number>();
   private terminated = false;
+  /** The long work that is told to the client. */
+  private progress: { readonly id: string; readonly request: number } | undefined;
+  private progressCount = 0;
 
   /** `onEnd` is called once when the connection is to end. */
   constructor(private readonly onEnd: () => void) {
@@ -99,6 +109,12 @@ export class ApicScopeSession extends DebugSession implements SessionControl {
     const id = this.pending.get(request);
     if (id === undefined) return false;
     this.engine?.cancel(id);
+    return true;
+  }
+
+  cancelProgress(id: string): boolean {
+    if (this.progress?.id !== id) return false;
+    this.engine?.cancel(this.progress.request);
     return true;
   }
 
@@ -188,8 +204,35 @@ export class ApicScopeSession extends DebugSession implements SessionControl {
         // Names of threads tell which are frozen.
         if (this.client.invalidatedEvents) this.sendEvent(new InvalidatedEvent(["threads"]));
         return;
+      case "progress":
+        return this.tellProgress(event);
       case "ended":
         return this.ended(event.exitCode, event.text);
+    }
+  }
+
+  private tellProgress({ phase, request, title, percentage }: Extract<EngineEvent, { kind: "progress" }>): void {
+    if (!this.client.progress) return;
+    if (phase === "start") this.progress = { id: `work ${++this.progressCount}`, request };
+    if (this.progress === undefined) return;
+    const { id: progressId } = this.progress;
+    const event = (name: string, body: object): void => this.sendEvent({ type: "event", seq: 0, event: name, body } as DebugProtocol.Event);
+    switch (phase) {
+      case "start": {
+        const requestId = [...this.pending].find(([, id]) => id === request)?.[0];
+        return event("progressStart", {
+          progressId,
+          title,
+          percentage,
+          cancellable: request !== 0,
+          ...(requestId === undefined ? {} : { requestId }),
+        });
+      }
+      case "update":
+        return event("progressUpdate", { progressId, percentage });
+      case "end":
+        this.progress = undefined;
+        return event("progressEnd", { progressId });
     }
   }
 

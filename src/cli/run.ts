@@ -2,6 +2,7 @@ import { closeSync, openSync, readFileSync, writeSync } from "node:fs";
 import { basename } from "node:path";
 import { RecordingFile } from "../adapter/recordingFile";
 import { loadFirmware, openStorage } from "../adapter/storage";
+import { bootedBytes } from "../adapter/symbolFiles";
 import { loadState, saveState } from "../adapter/stateFiles";
 import { UserError } from "../common/errors";
 import { combineHooks } from "../machine/hooks";
@@ -24,7 +25,11 @@ const REMEMBERED = 4;
 /** `apicscope run`: runs a guest to its end with its serial port on standard output. Returns the exit status. @throws UserError for bad arguments. */
 export async function runCommand(args: readonly string[]): Promise<number> {
   const options = parseRunOptions(args);
-  const image = options.image === undefined ? undefined : { name: basename(options.image), bytes: readInput(options.image, "image") };
+  const file = options.image === undefined ? undefined : readInput(options.image, "image");
+  const image =
+    options.image === undefined || file === undefined
+      ? undefined
+      : { name: basename(options.image), bytes: bootedBytes(file, basename(options.image)) };
   const initrd = options.initrd === undefined ? undefined : { bytes: readInput(options.initrd, "initrd"), name: basename(options.initrd) };
   const machine = Machine.create({
     cpus: options.cpus,
@@ -41,7 +46,7 @@ export async function runCommand(args: readonly string[]): Promise<number> {
   const virtioConsole = openSerial("stdio");
   const debugConsole = options.debugConsole ?? (image === undefined ? "none" : undefined);
   const debugOutput = debugConsole === undefined ? undefined : openSerial(debugConsole, "debug-console");
-  const watchers = new Watchers(options, machine, image?.bytes, image?.name ?? "firmware");
+  const watchers = new Watchers(options, machine, file, image?.name ?? "firmware");
   const exceptions: string[][] = machine.cpus.map(() => []);
   const own: MachineHooks = {
     serial: (bytes) => serial.write(bytes),

@@ -1,7 +1,7 @@
 // What looks on while a guest runs from the command line: the trace of its interrupts, and its contract.
 import { createWriteStream, readFileSync, writeFileSync, type WriteStream } from "node:fs";
-import { inflateSync } from "node:zlib";
 import type { InterruptEvent, InterruptRecord } from "../apic/events";
+import { inflateSection } from "../adapter/symbolFiles";
 import { UserError } from "../common/errors";
 import { ContractChecker } from "../debugger/contract/contract";
 import { parseContract } from "../debugger/contract/parse";
@@ -64,7 +64,7 @@ function isPerfetto(file: string | undefined): boolean {
 
 function symbolsOf(image: Uint8Array | undefined, name: string): SymbolOf {
   if (image === undefined || !isElf(image)) return () => undefined;
-  const store = new SymbolStore({ inflate: (data, size) => inflateSync(data, { maxOutputLength: Math.max(size, 1) }) });
+  const store = new SymbolStore({ inflate: inflateSection });
   try {
     store.add(name, image);
   } catch (error) {

@@ -67,6 +67,7 @@ export const lifecycleRequests: HandlerTable = {
       uris: args.raw("pathFormat") === "uri",
       invalidatedEvents: args.raw("supportsInvalidatedEvent") === true,
       memoryEvents: args.raw("supportsMemoryEvent") === true,
+      progress: args.raw("supportsProgressReporting") === true,
     });
     return capabilities;
   },
@@ -108,5 +109,7 @@ export const lifecycleRequests: HandlerTable = {
   cancel: (args, { session }) => {
     const request = args.optionalWhole("requestId");
     if (request !== undefined) session.cancel(request);
+    const progress = args.optionalText("progressId");
+    if (progress !== undefined) session.cancelProgress(progress);
   },
 };

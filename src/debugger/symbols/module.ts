@@ -1,5 +1,6 @@
 import { UserError } from "../../machine/errors";
 import { DwarfInfo } from "./dwarf/info";
+import type { WorkWatch } from "../../common/work";
 import type { Inflate } from "./elf";
 import { ElfFile, ElfType, SectionFlag, SectionType, isElf } from "./elf";
 import { bytesOf, toSource, type ByteSource } from "./source";
@@ -33,6 +34,7 @@ export class SymbolModule {
     bytes: Uint8Array | ByteSource,
     readonly offset: bigint,
     inflate?: Inflate,
+    private readonly watch?: WorkWatch,
   ) {
     if (!isElf(bytes)) {
       if (!isSymbolMap(bytesOf(toSource(bytes), 0, 4096))) throw new UserError(`${name} is neither an ELF file nor a System.map.`, name);
@@ -52,7 +54,7 @@ export class SymbolModule {
 
   private readDwarf(elf: ElfFile): DwarfInfo | undefined {
     if (elf.debugSection("debug_info") === undefined) return undefined;
-    const info = new DwarfInfo(elf);
+    const info = new DwarfInfo(elf, this.watch);
     if (info.splitUnits > 0)
       this.warnings.push(
         `${elf.name} keeps debug information in separate .dwo files, which are not read: only symbols are used for that code. Rebuild without -gsplit-dwarf.`,

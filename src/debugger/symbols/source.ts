@@ -61,7 +61,10 @@ export class FileSource implements ByteSource {
     const { last } = this;
     if (last !== undefined && offset >= last.start && offset + length <= last.start + last.bytes.length) return last;
     const first = Math.floor(offset / chunkBytes);
-    const window = Math.floor((offset + Math.max(length, 1) - 1) / chunkBytes) === first ? this.chunk(first) : this.read(offset, Math.max(length, runBytes));
+    const window =
+      Math.floor((offset + Math.max(length, 1) - 1) / chunkBytes) === first
+        ? this.chunk(first)
+        : this.read(offset, Math.max(length, runBytes));
     this.last = window;
     return window;
   }

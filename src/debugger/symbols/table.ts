@@ -1,5 +1,6 @@
 import { UserError } from "../../machine/errors";
 import type { SourceLine } from "./dwarf/info";
+import type { WorkWatch } from "../../common/work";
 import type { Inflate } from "./elf";
 import type { LoadedImage } from "./module";
 import { SymbolModule } from "./module";
@@ -36,6 +37,8 @@ export interface BreakpointPlaces {
 export interface SymbolStoreOptions {
   readonly sourceMap?: readonly SourceMapping[] | undefined;
   readonly inflate?: Inflate | undefined;
+  /** Hears of indexing that takes long, and may end it. */
+  readonly watch?: WorkWatch | undefined;
 }
 
 /**
@@ -47,7 +50,11 @@ export class SymbolStore {
   private readonly late = new Set<string>();
   private readonly paths = new Map<SymbolModule, ReadonlyMap<string, readonly string[]>>();
 
-  constructor(private readonly options: SymbolStoreOptions = {}) {}
+  private readonly sourceMap: SourceMapping[];
+
+  constructor(private readonly options: SymbolStoreOptions = {}) {
+    this.sourceMap = [...(options.sourceMap ?? [])];
+  }
 
   get modules(): readonly SymbolModule[] {
     return this.loaded;
@@ -63,7 +70,7 @@ export class SymbolStore {
    * no symbol file, is damaged or does not match `image`.
    */
   add(name: string, bytes: Uint8Array | ByteSource, offset = 0n, image?: LoadedImage): SymbolModule {
-    const module = new SymbolModule(name, bytes, offset, this.options.inflate);
+    const module = new SymbolModule(name, bytes, offset, this.options.inflate, this.options.watch);
     if (image !== undefined) module.checkMatches(image);
     this.loaded.push(module);
     return module;
@@ -86,7 +93,13 @@ export class SymbolStore {
   }
 
   private local(path: string): string {
-    return mapPath(path, this.options.sourceMap ?? []);
+    return mapPath(path, this.sourceMap);
+  }
+
+  /** Maps further paths, those given before first. */
+  addSourceMap(mappings: readonly SourceMapping[]): void {
+    this.sourceMap.push(...mappings);
+    this.paths.clear();
   }
 
   /** The source line of the code at `address`, its range in run-time addresses. */

@@ -1,3 +1,4 @@
+import type { WorkWatch } from "../../../common/work";
 import type { ElfFile } from "../elf";
 import type { Interval } from "../intervals";
 import { IntervalIndex } from "../intervals";
@@ -46,11 +47,17 @@ export class DwarfInfo {
   private nameIndex: NameIndex | undefined;
 
   /** Reads the unit headers of `elf`. */
-  constructor(private readonly elf: ElfFile) {
+  constructor(
+    private readonly elf: ElfFile,
+    private readonly watch?: WorkWatch,
+  ) {
     this.context = new DwarfContext(elf.name, (name) => elf.debugSection(name));
     const units = [...readUnits(this.context, "debug_info"), ...readUnits(this.context, "debug_types")];
     this.context.units = units;
-    this.units = units.filter((unit) => !unit.root.isSplit);
+    this.units = units.filter((unit, index) => {
+      if (index % 64 === 0) watch?.step(`Reading the units of ${elf.name}`, index, units.length);
+      return !unit.root.isSplit;
+    });
     this.splitUnits = units.length - this.units.length;
   }
 
@@ -153,7 +160,8 @@ export class DwarfInfo {
     if (this.fileIndex !== undefined) return this.fileIndex;
     const index = new Map<string, Unit[]>();
     const seen = new Set<number>();
-    for (const unit of this.units) {
+    for (const [number, unit] of this.units.entries()) {
+      if (number % 64 === 0) this.watch?.step(`Reading the line tables of ${this.elf.name}`, number, this.units.length);
       const header = this.header(unit);
       if (header === undefined || seen.has(header.programStart)) continue;
       seen.add(header.programStart);
@@ -238,7 +246,9 @@ export class DwarfInfo {
   }
 
   private get names(): NameIndex {
-    this.nameIndex ??= new NameIndex(this.units);
+    this.nameIndex ??= new NameIndex(this.units, (done) =>
+      this.watch?.step(`Reading the names of ${this.elf.name}`, done, this.units.length),
+    );
     return this.nameIndex;
   }
 

@@ -46,8 +46,12 @@ export class NameIndex {
   /** Offsets in .debug_str of types that are known already: most units repeat the types of a few headers. */
   private readonly knownTypes = new Set<number>();
 
-  constructor(units: readonly Unit[]) {
-    for (const unit of units) this.addUnit(unit);
+  /** `step` is told now and then how many units are done. */
+  constructor(units: readonly Unit[], step: (done: number) => void = () => undefined) {
+    for (const [done, unit] of units.entries()) {
+      if (done % 16 === 0) step(done);
+      this.addUnit(unit);
+    }
   }
 
   private addUnit(unit: Unit): void {

@@ -1,0 +1,58 @@
+// Long work of the engine, told to the client while it goes on.
+import { Cancelled, type WorkWatch } from "../common/work";
+import type { EngineEvent } from "./rpc";
+
+/** Work is shown once it has taken so long, and then told about so often. */
+const shownAfterMilliseconds = 250;
+const toldEveryMilliseconds = 100;
+
+/** Tells of work that takes long, and ends it when the request it belongs to is cancelled. */
+export class WorkProgress implements WorkWatch {
+  private request = 0;
+  private title: string | undefined;
+  private shown: string | undefined;
+  private began = 0;
+  private told = 0;
+
+  /** `isCancelled` says whether a request was taken back. */
+  constructor(
+    private readonly tell: (event: EngineEvent) => void,
+    private readonly isCancelled: (request: number) => boolean,
+  ) {}
+
+  /** What follows belongs to this request. */
+  begin(request: number): void {
+    this.end();
+    this.request = request;
+  }
+
+  step(title: string, done: number, total: number): void {
+    if (this.request !== 0 && this.isCancelled(this.request)) throw new Cancelled();
+    const now = performance.now();
+    if (this.title === undefined) this.began = now;
+    this.title = title;
+    if (now - this.began < shownAfterMilliseconds) return;
+    const percentage = total <= 0 ? 0 : Math.min(100, Math.floor((done * 100) / total));
+    if (this.shown !== title) {
+      this.finish();
+      this.shown = title;
+      this.told = now;
+      this.tell({ kind: "progress", phase: "start", request: this.request, title, percentage });
+    } else if (now - this.told >= toldEveryMilliseconds) {
+      this.told = now;
+      this.tell({ kind: "progress", phase: "update", request: this.request, title, percentage });
+    }
+  }
+
+  /** The request is over, and all its work. */
+  end(): void {
+    this.finish();
+    this.request = 0;
+    this.title = undefined;
+  }
+
+  private finish(): void {
+    if (this.shown !== undefined) this.tell({ kind: "progress", phase: "end", request: this.request, title: this.shown, percentage: 100 });
+    this.shown = undefined;
+  }
+}
