@@ -216,7 +216,7 @@ export class ApicScopeSession extends DebugSession implements SessionControl {
     if (phase === "start") this.progress = { id: `work ${++this.progressCount}`, request };
     if (this.progress === undefined) return;
     const { id: progressId } = this.progress;
-    const event = (name: string, body: object): void => this.sendEvent({ type: "event", seq: 0, event: name, body } as DebugProtocol.Event);
+    const event = (name: string, body: object): void => this.sendEvent({ type: "event", seq: 0, event: name, body });
     switch (phase) {
       case "start": {
         const requestId = [...this.pending].find(([, id]) => id === request)?.[0];

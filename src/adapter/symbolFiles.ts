@@ -15,7 +15,7 @@ export const inflateSection: Inflate = (data, size, kind) => {
 };
 
 /** A file that is read in parts until it is closed. @throws UserError when it cannot be opened */
-export function openSymbolFile(path: string): { readonly source: FileSource; close(): void } {
+export function openSymbolFile(path: string): { readonly source: FileSource; readonly close: () => void } {
   const file = new HostImageFile(path, false, "symbols");
   return { source: new FileSource(file), close: () => file.close() };
 }

@@ -28,7 +28,7 @@ describe("a very large file of symbols", { timeout: 280_000 }, () => {
 
   for (const [name, units, filling, compressed] of [
     ["plain", 2400, 160_000, false],
-    ["compressed", 2400, 80_000, true],
+    ["compressed", 2400, 30_000, true],
   ] as const)
     test(`${name}: the first breakpoint is bound within 10 s of processor time and 1 GB`, () =>
       withClient(async (client) => {
