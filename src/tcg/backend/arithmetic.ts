@@ -1,4 +1,4 @@
-import { SLOT_SINK } from "../layout";
+import { SLOT_SINK, SLOT_ZERO } from "../layout";
 import type { OpName } from "../ops";
 import { W } from "../wasm/writer";
 import {
@@ -50,15 +50,13 @@ function addition(width: Width): OpEmitter {
       f.assign(ops.d[i]);
       return;
     }
-    f.push(ops.a[i]);
-    truncate(w, width);
+    f.pushTruncated(ops.a[i], width);
     w.tee(cy);
     f.rhs(i);
     w.op(W.i64Add);
     truncate(w, width);
     w.set(cx);
     assignLocal(f, ops.d[i], cx);
-    setResult(f, width, cx);
     f.setKind(KIND_ADD + widthIndex(width));
   };
 }
@@ -76,11 +74,9 @@ function subtraction(width: Width): OpEmitter {
       f.assign(ops.d[i]);
       return;
     }
-    f.push(ops.a[i]);
-    truncate(w, width);
+    f.pushTruncated(ops.a[i], width);
     w.set(cx);
-    f.rhs(i);
-    truncate(w, width);
+    f.rhsTruncated(i, width);
     w.set(cy);
     finishSubtraction(f, i, width);
   };
@@ -89,18 +85,18 @@ function subtraction(width: Width): OpEmitter {
 /** The rest of cx - cy. */
 function finishSubtraction(f: RegionFunction, i: number, width: Width): void {
   const { cx, cy } = f.flagLocals;
-  f.w.get(cx).get(cy).op(W.i64Sub);
-  truncate(f.w, width);
-  f.w.set(f.t);
-  assignLocal(f, f.ops.d[i], f.t);
-  setResult(f, width, f.t);
+  if (f.ops.d[i] !== SLOT_SINK) {
+    f.begin(f.ops.d[i]);
+    f.w.get(cx).get(cy).op(W.i64Sub);
+    truncate(f.w, width);
+    f.assign(f.ops.d[i]);
+  }
   f.setKind(KIND_SUB + widthIndex(width));
 }
 
 function negation(width: Width): OpEmitter {
   return (f, i) => {
-    f.push(f.ops.a[i]);
-    truncate(f.w, width);
+    f.pushTruncated(f.ops.a[i], width);
     f.w.set(f.flagLocals.cy).i64(0).set(f.flagLocals.cx);
     finishSubtraction(f, i, width);
   };
@@ -112,11 +108,9 @@ function withCarry(width: Width, add: boolean): OpEmitter {
     const { w, ops, s, t, u } = f;
     const { fx, cx, cy } = f.flagLocals;
     const instruction = add ? W.i64Add : W.i64Sub;
-    f.push(ops.a[i]);
-    truncate(w, width);
+    f.pushTruncated(ops.a[i], width);
     w.set(s);
-    f.rhs(i);
-    truncate(w, width);
+    f.rhsTruncated(i, width);
     w.set(t);
     w.get(s).get(t).op(instruction);
     pushCarry(w, f.flagLocals);
@@ -140,18 +134,24 @@ function logic(width: Width, instruction: number): OpEmitter {
     const { cx, cy } = f.flagLocals;
     const needed = f.needsFlags(i);
     if (!needed) f.begin(ops.d[i]);
-    f.push(ops.a[i]);
-    f.rhs(i);
+    if (instruction === W.i64And) {
+      // One operand without bits above the width is enough.
+      const single = f.bitsOf(ops.a[i]) <= width || ops.b[i] === SLOT_ZERO;
+      f.push(ops.a[i]);
+      if (single && ops.b[i] !== SLOT_ZERO) f.rhs(i);
+      else f.rhsTruncated(i, width);
+    } else {
+      f.pushTruncated(ops.a[i], width);
+      f.rhsTruncated(i, width);
+    }
     w.op(instruction);
-    truncate(w, width);
     if (!needed) {
       f.assign(ops.d[i]);
       return;
     }
     w.set(cx).i64(0).set(cy);
     assignLocal(f, ops.d[i], cx);
-    setResult(f, width, cx);
-    f.setKind(KIND_LOGIC);
+    f.setKind(KIND_LOGIC + widthIndex(width));
   };
 }
 
@@ -287,9 +287,10 @@ function division(width: Width, signed: boolean): OpEmitter {
       f.leaveAt(i);
       w.end();
     };
-    f.push(ops.a[i]);
-    if (signed) signExtend(w, width);
-    else truncate(w, width);
+    if (signed) {
+      f.push(ops.a[i]);
+      signExtend(w, width);
+    } else f.pushTruncated(ops.a[i], width);
     w.tee(t).op(W.i64Eqz);
     leaveIf();
     if (width === 64) {
@@ -303,10 +304,9 @@ function division(width: Width, signed: boolean): OpEmitter {
       leaveIf();
     } else {
       f.push(ops.b[i]);
-      truncate(w, width);
+      if (width < 32) truncate(w, width);
       w.i64(width).op(W.i64Shl);
-      f.push(ops.d[i]);
-      truncate(w, width);
+      f.pushTruncated(ops.d[i], width);
       w.op(W.i64Or);
       if (signed && width < 32) signExtend(w, (width * 2) as Width);
       w.set(s);

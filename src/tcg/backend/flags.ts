@@ -4,8 +4,8 @@ import { FunctionWriter, I64, M, W } from "../wasm/writer";
 
 /**
  * Status flags inside generated code are lazier than in memory: locals hold what they can be computed from, and a kind says how. CF always holds
- * that (cx < cy, unsigned), so that INC and DEC keep it for nothing. FR is the result, sign-extended: SLOT_CC_RES. What nobody looks at is never computed:
- * the engine's optimiser moves it into the exits.
+ * that (cx < cy, unsigned), so that INC and DEC keep it for nothing. The result, sign-extended, is SLOT_CC_RES: FR has it, or cx and cy tell it. What nobody looks at is
+ * never computed: the engine's optimiser moves it into the exits.
  */
 export interface FlagLocals {
   /** i32: the kind at run time, for exits where it is not known. */
@@ -20,20 +20,20 @@ export interface FlagLocals {
 /** The flags are in memory; cx and cy tell CF if the function asks for it. */
 export const KIND_MEMORY = 0;
 export const KIND_RAW = 1;
-/** CF = OF = AF = 0; cx is the result, cy 0. */
-export const KIND_LOGIC = 2;
-export const KIND_SHL = 3;
-export const KIND_SAR = 4;
+export const KIND_SHL = 2;
+export const KIND_SAR = 3;
+/** LOGIC8 to LOGIC64: CF = OF = AF = 0; cx is the result, truncated, cy 0. */
+export const KIND_LOGIC = 4;
 /** ADD8 to ADD64: cx is the sum, cy the first operand, truncated. */
-export const KIND_ADD = 5;
+export const KIND_ADD = 8;
 /** SUB8 to SUB64: cx - cy, truncated. */
-export const KIND_SUB = 9;
-export const KIND_INC = 13;
-export const KIND_DEC = 17;
-export const KIND_SHR = 21;
+export const KIND_SUB = 12;
+export const KIND_INC = 16;
+export const KIND_DEC = 20;
+export const KIND_SHR = 24;
 /** CF = OF, AF = 0. */
-export const KIND_MUL = 25;
-const KINDS = 26;
+export const KIND_MUL = 28;
+const KINDS = 29;
 /** Not known when the code is generated. */
 export const KIND_DYNAMIC = -1;
 
@@ -82,17 +82,28 @@ export function pushBorrows(w: FunctionWriter, a: number, b: number, r: number):
   w.get(a).get(b).op(W.i64Xor).i64(-1).op(W.i64Xor).get(r).op2(W.i64And, W.i64Or);
 }
 
+/** Pushes SLOT_CC_RES for a kind other than MEMORY. */
+export function pushResult(w: FunctionWriter, kind: number, f: FlagLocals): void {
+  if (inGroup(kind, KIND_SUB)) w.get(f.cx).get(f.cy).op(W.i64Sub);
+  else if (inGroup(kind, KIND_ADD) || inGroup(kind, KIND_LOGIC)) w.get(f.cx);
+  else {
+    w.get(f.fr);
+    return;
+  }
+  signExtend(w, widths[kind & 3]);
+}
+
 /** Pushes SLOT_CC_AUX for a kind other than MEMORY. `s` and `t` are i64 scratch locals. */
 export function pushAux(w: FunctionWriter, kind: number, f: FlagLocals, s: number, t: number): void {
   if (kind === KIND_RAW) {
     w.get(f.fx);
     return;
   }
-  if (kind === KIND_LOGIC) {
+  if (inGroup(kind, KIND_LOGIC)) {
     w.i64(0);
     return;
   }
-  const width = widths[(kind - KIND_ADD) & 3];
+  const width = widths[kind & 3];
   if (inGroup(kind, KIND_ADD)) {
     w.get(f.cx).get(f.cy).op(W.i64Sub).set(s);
     pushCarries(w, f.cy, s, f.cx);
@@ -214,10 +225,11 @@ export function pushCondition(
     return;
   }
   const sub = inGroup(kind, KIND_SUB);
-  const width = widths[(kind - KIND_ADD) & 3];
+  const logic = inGroup(kind, KIND_LOGIC);
+  const width = widths[kind & 3];
   const zero = (): void => {
     if (sub) w.get(f.cx).get(f.cy).op(W.i64Eq);
-    else w.get(inGroup(kind, KIND_ADD) || kind === KIND_LOGIC ? f.cx : f.fr).op(W.i64Eqz);
+    else w.get(inGroup(kind, KIND_ADD) || logic ? f.cx : f.fr).op(W.i64Eqz);
   };
   const withOverflow = (): void => {
     pushAux(w, kind, f, s, t);
@@ -227,24 +239,26 @@ export function pushCondition(
     case "z":
       return zero();
     case "s":
-      w.get(f.fr).i64(0).op(W.i64LtS);
+      pushResult(w, kind, f);
+      w.i64(0).op(W.i64LtS);
       return;
     case "p":
-      w.get(f.fr).op(W.i32Wrap).i32(0xff).op2(W.i32And, W.i32Popcnt).i32(1).op2(W.i32And, W.i32Eqz);
+      pushResult(w, kind, f);
+      w.op(W.i32Wrap).i32(0xff).op2(W.i32And, W.i32Popcnt).i32(1).op2(W.i32And, W.i32Eqz);
       return;
     case "c":
-      if (kind === KIND_LOGIC) w.i32(0);
+      if (logic) w.i32(0);
       else w.get(f.cx).get(f.cy).op(W.i64LtU);
       return;
     case "be":
       if (sub) w.get(f.cx).get(f.cy).op(W.i64LeU);
       else {
         zero();
-        if (kind !== KIND_LOGIC) w.get(f.cx).get(f.cy).op2(W.i64LtU, W.i32Or);
+        if (!logic) w.get(f.cx).get(f.cy).op2(W.i64LtU, W.i32Or);
       }
       return;
     case "o":
-      if (kind === KIND_LOGIC) w.i32(0);
+      if (logic) w.i32(0);
       else {
         withOverflow();
         w.i64(0).op(W.i64LtS);
@@ -253,18 +267,21 @@ export function pushCondition(
     case "l":
       if (sub) compareSigned(w, f, width, W.i32LtS, W.i64LtS);
       else {
-        if (kind !== KIND_LOGIC) withOverflow();
-        w.get(f.fr);
-        if (kind !== KIND_LOGIC) w.op(W.i64Xor);
+        if (!logic) withOverflow();
+        pushResult(w, kind, f);
+        if (!logic) w.op(W.i64Xor);
         w.i64(0).op(W.i64LtS);
       }
       return;
     case "le":
       if (sub) compareSigned(w, f, width, W.i32LeS, W.i64LeS);
-      else if (kind === KIND_LOGIC) w.get(f.fr).i64(0).op(W.i64LeS);
-      else {
+      else if (logic) {
+        pushResult(w, kind, f);
+        w.i64(0).op(W.i64LeS);
+      } else {
         withOverflow();
-        w.get(f.fr).op(W.i64Xor).i64(0).op(W.i64LtS);
+        pushResult(w, kind, f);
+        w.op(W.i64Xor).i64(0).op(W.i64LtS);
         zero();
         w.op(W.i32Or);
       }
@@ -288,7 +305,9 @@ export function storeFlagsFunction(): FunctionWriter {
   w.get(f.kind).brTable(labels);
   for (let kind = 1; kind < KINDS; kind++) {
     w.end();
-    w.get(0).get(f.fr).mem(M.i64Store, SLOT_CC_RES).get(0);
+    w.get(0);
+    pushResult(w, kind, f);
+    w.mem(M.i64Store, SLOT_CC_RES).get(0);
     pushAux(w, kind, f, s, t);
     w.mem(M.i64Store, SLOT_CC_AUX).op(W.return);
   }

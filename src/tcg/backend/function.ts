@@ -20,9 +20,10 @@ import {
 } from "../layout";
 import { type Condition } from "../ops";
 import { F32, F64, FunctionWriter, I32, I64, M, V128, W } from "../wasm/writer";
-import { type FlagLocals, KIND_DYNAMIC, KIND_MEMORY, pushAux, pushCondition } from "./flags";
+import { type FlagLocals, KIND_DYNAMIC, KIND_MEMORY, pushAux, pushCondition, pushResult, truncate, type Width } from "./flags";
 import { cutPieces, immediate, liveBefore, type Piece, readOps, type RegionOps, type RegisterFlow, solveRegisters } from "./pieces";
 import type { RegionPlan } from "./region";
+import { resultBits, slotBits, solveWidths, startBits, TRACKED } from "./widths";
 import { structure, type Structure } from "./structure";
 import type { EngineMemory } from "../memory";
 import type { VectorLocals } from "../vector/site";
@@ -91,6 +92,10 @@ export class RegionFunction {
 
   private readonly registers = new Int16Array(16).fill(-1);
   private readonly temps = new Int16Array(TEMP_COUNT).fill(-1);
+  /** Significant bits that registers and temporaries have at most here: 8, 16, 32 or 64, indexed as in widths.ts. */
+  private readonly bits = new Uint8Array(TRACKED).fill(64);
+  /** Registers that are zero-extended 32-bit values at the start of each piece. */
+  private readonly narrowIn: Uint16Array;
   /** Constants that temporaries hold in the piece under construction. */
   private readonly constants = new Map<number, readonly [number, number]>();
   private readonly pieces: readonly Piece[];
@@ -132,6 +137,7 @@ export class RegionFunction {
       entries,
     );
     this.flow = solveRegisters(pieces, ops, entries);
+    this.narrowIn = solveWidths(pieces, ops, entries);
     this.everDirty = this.flow.dirtyIn.reduce((all, dirty) => all | dirty, 0);
     this.kindIn = new Int8Array(pieces.length).fill(KIND_UNSEEN);
     for (const entry of entries) this.kindIn[entry] = KIND_MEMORY;
@@ -208,6 +214,7 @@ export class RegionFunction {
     const { ops, flow } = this;
     this.current = piece;
     this.constants.clear();
+    startBits(this.bits, this.narrowIn[at]);
     this.dirty = flow.dirtyIn[at];
     this.valid = flow.validIn[at] | flow.liveIn[at];
     this.kind = this.kindIn[at] === KIND_UNSEEN ? KIND_DYNAMIC : this.kindIn[at];
@@ -221,7 +228,9 @@ export class RegionFunction {
       else {
         const emit = this.emitters[ops.opcode[i]];
         assert(emit !== undefined, `the back end has no case for op ${ops.opcode[i]}`);
+        resultBits(ops, i, this.bits, this.bitsAfter);
         emit(this, i);
+        this.bits.set(this.bitsAfter);
         if ((ops.defines[i] & ~this.dirty) !== 0) this.dirty |= ops.defines[i];
         this.valid |= ops.defines[i];
       }
@@ -254,6 +263,7 @@ export class RegionFunction {
     emit(this, i);
   }
 
+  private readonly bitsAfter = new Uint8Array(TRACKED);
   private here = 0;
 
   /** Where the control op under construction goes inside the region. */
@@ -295,7 +305,9 @@ export class RegionFunction {
   /** Keeps what is known across code that may emit other pieces. */
   preserve(inner: () => void): void {
     const { kind, dirty, valid, here, current, after, flagsNeeded } = this;
+    const bits = this.bits.slice();
     inner();
+    this.bits.set(bits);
     this.kind = kind;
     this.dirty = dirty;
     this.valid = valid;
@@ -461,6 +473,31 @@ export class RegionFunction {
     else w.get(CPU).mem(M.i64Load, slot);
   }
 
+  /** Significant bits of a slot's value at most: 8, 16, 32 or 64. */
+  bitsOf(slot: number): number {
+    return slotBits(this.bits, slot);
+  }
+
+  /** Pushes the slot's value, truncated to a width. */
+  pushTruncated(slot: number, width: Width): void {
+    this.push(slot);
+    if (this.bitsOf(slot) > width) truncate(this.w, width);
+  }
+
+  /** Pushes slot[b] + imm of op `i`, truncated to a width. */
+  rhsTruncated(i: number, width: Width): void {
+    const { ops } = this;
+    const lo = ops.lo[i];
+    if (ops.b[i] === SLOT_ZERO) {
+      if (width === 64) this.rhs(i);
+      else this.w.i64Halves(width === 32 ? lo : lo & ((1 << width) - 1), 0);
+    } else if (lo === 0 && ops.hi[i] === 0) this.pushTruncated(ops.b[i], width);
+    else {
+      this.rhs(i);
+      truncate(this.w, width);
+    }
+  }
+
   /** Begins an assignment: what is pushed up to `assign` goes to the slot. */
   begin(slot: number): void {
     if (slot >= 128 && !isTemp(slot) && slot !== SLOT_SINK && slot !== SLOT_ZERO) this.w.get(CPU);
@@ -561,7 +598,7 @@ export class RegionFunction {
   pushResult(): void {
     if (this.kind === KIND_DYNAMIC) this.flagsToMemory();
     if (this.kind === KIND_MEMORY) this.w.get(CPU).mem(M.i64Load, SLOT_CC_RES);
-    else this.w.get(this.flagLocals.fr);
+    else pushResult(this.w, this.kind, this.flagLocals);
   }
 
   private callStoreFlags(): void {
@@ -601,7 +638,9 @@ export class RegionFunction {
       this.callStoreFlags();
       return;
     }
-    w.get(CPU).get(this.flagLocals.fr).mem(M.i64Store, SLOT_CC_RES).get(CPU);
+    w.get(CPU);
+    pushResult(w, kind, this.flagLocals);
+    w.mem(M.i64Store, SLOT_CC_RES).get(CPU);
     pushAux(w, kind, this.flagLocals, this.s, this.t);
     w.mem(M.i64Store, SLOT_CC_AUX);
   }

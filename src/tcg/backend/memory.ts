@@ -33,7 +33,10 @@ export function pushAddress(f: RegionFunction, i: number): void {
 function pushHost(f: RegionFunction, i: number, bytes: number, tag: number, wrap32: boolean, kind: number): void {
   const { w } = f;
   pushAddress(f, i);
-  if (wrap32) w.i64Halves(-1, 0).op(W.i64And);
+  const { ops } = f;
+  const isNarrow = ops.lo[i] === 0 && (ops.b[i] === SLOT_ZERO || ops.a[i] === SLOT_ZERO) && (ops.hi[i] & 3) === 0;
+  const narrow = isNarrow && f.bitsOf(ops.a[i]) <= 32 && f.bitsOf(ops.b[i]) <= 32;
+  if (wrap32 && !narrow) w.i64Halves(-1, 0).op(W.i64And);
   w.set(f.address);
   w.get(f.address)
     .op(W.i32Wrap)

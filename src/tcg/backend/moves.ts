@@ -25,6 +25,10 @@ function mask(lo: number): (f: RegionFunction) => void {
   return (f) => void f.w.i64Halves(lo, 0).op(W.i64And);
 }
 
+function zeroExtend(width: 8 | 16 | 32): OpEmitter {
+  return assign((f, i) => f.pushTruncated(f.ops.a[i], width));
+}
+
 function deposit(shift: number, bits: number): OpEmitter {
   return assign((f, i) => {
     const { w, ops } = f;
@@ -89,7 +93,7 @@ export function moveEmitters(): Map<OpName, OpEmitter> {
         mask(0xffff)(f);
       }),
     ],
-    ["zx8", ofA(mask(0xff))],
+    ["zx8", zeroExtend(8)],
     [
       "zx8h",
       ofA((f) => {
@@ -97,8 +101,8 @@ export function moveEmitters(): Map<OpName, OpEmitter> {
         mask(0xff)(f);
       }),
     ],
-    ["zx16", ofA(mask(0xffff))],
-    ["zx32", ofA(mask(-1))],
+    ["zx16", zeroExtend(16)],
+    ["zx32", zeroExtend(32)],
     ["sx8", ofA((f) => void f.w.op(W.i64Extend8S))],
     ["sx8h", ofA((f) => void f.w.i64(8).op2(W.i64ShrU, W.i64Extend8S))],
     ["sx16", ofA((f) => void f.w.op(W.i64Extend16S))],

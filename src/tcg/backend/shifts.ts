@@ -45,9 +45,10 @@ function shift(width: Width, how: ShiftKind): OpEmitter {
     const { w, ops, s, u } = f;
     const { cx, cy } = f.flagLocals;
     prepareCount(f, i, width);
-    f.push(ops.a[i]);
-    if (how === "arithmetic") signExtend(w, width);
-    else truncate(w, width);
+    if (how === "arithmetic") {
+      f.push(ops.a[i]);
+      signExtend(w, width);
+    } else f.pushTruncated(ops.a[i], width);
     w.set(s);
     const instruction = how === "left" ? W.i64Shl : how === "logical" ? W.i64ShrU : W.i64ShrS;
     w.get(s);
@@ -69,9 +70,11 @@ function shift(width: Width, how: ShiftKind): OpEmitter {
         f.setKind(how === "left" ? KIND_SHL : how === "arithmetic" ? KIND_SAR : KIND_SHR + widthIndex(width));
       });
     }
-    w.get(u);
-    truncate(w, width);
-    w.set(u);
+    if (how !== "logical") {
+      w.get(u);
+      truncate(w, width);
+      w.set(u);
+    }
     assignLocal(f, ops.d[i], u);
   };
 }
@@ -107,8 +110,7 @@ function rotate(width: Width, left: boolean): OpEmitter {
     const { w, ops, s, u, address } = f;
     knowKind(f, i);
     prepareCount(f, i, width);
-    f.push(ops.a[i]);
-    truncate(w, width);
+    f.pushTruncated(ops.a[i], width);
     w.set(s);
     const amount = (): void => {
       count(f, i);
