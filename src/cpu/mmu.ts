@@ -2,6 +2,7 @@ import type { CodeCache } from "../tcg/codeCache";
 import { KIND_PROBE_WRITE, KIND_WRAP32 } from "../tcg/interpreter/memory";
 import {
   CPU_STATE_BYTES,
+  MARK_FREE,
   MEM_STACK,
   MMU_INDEXES,
   MMU_SUPERVISOR,
@@ -11,18 +12,45 @@ import {
   TLB_ADDEND,
   TLB_ENTRIES,
   TLB_ENTRY_BYTES,
+  TLB_GROUP,
   TLB_PHYSICAL_PAGE,
   TLB_READ,
   TLB_WRITE,
   slotOfSegBase,
   WORD_JUMP_GENERATION,
+  WALK_32,
+  WALK_LARGE,
+  WALK_LONG,
+  WALK_NX,
+  WALK_PSE,
+  WALK_WP,
   WORD_TLB,
+  WORD_TLB_USED,
+  WORD_WALK,
+  WORD_WALK_ROOT,
+  WORD_WALKS,
 } from "../tcg/layout";
 import { STATUS_FAULT, STATUS_OK } from "../tcg/ops";
 import type { PhysicalBus } from "./bus";
 import { PageWalker } from "./pageWalk";
 import type { WriteMonitor } from "./writeMonitor";
-import { CR0_PG, CR4_SMAP, type CpuState, CS, EXC_GP, EXC_SS, FLAG_AC } from "./state";
+import {
+  CR0_PG,
+  CR0_WP,
+  CR4_LA57,
+  CR4_PAE,
+  CR4_PKE,
+  CR4_PKS,
+  CR4_PSE,
+  CR4_SMAP,
+  EFER_LMA,
+  EFER_NXE,
+  type CpuState,
+  CS,
+  EXC_GP,
+  EXC_SS,
+  FLAG_AC,
+} from "./state";
 
 export const ACCESS_READ = 0;
 export const ACCESS_WRITE = 1;
@@ -33,6 +61,8 @@ type Size = 1 | 2 | 4 | 8;
 
 /** Entries of the TLB for fetches, a power of two. */
 const FETCH_ENTRIES = 512;
+/** Bytes of the entries that a bit of WORD_TLB_USED stands for. */
+const GROUP_BYTES = TLB_GROUP * TLB_ENTRY_BYTES;
 /** Numbers of a saved entry: where it is, and its words. */
 const SAVED_ENTRY = 1 + TLB_ENTRY_BYTES / 4;
 
@@ -71,8 +101,11 @@ export class Mmu {
   private codeLimit = 0;
   readonly walker: PageWalker;
   watch: DataWatch | undefined;
+  private walks = 0;
   /** TLB misses that walked the page tables, since the start. */
-  misses = 0;
+  get misses(): number {
+    return this.walks + (this.cpu.words[WORD_WALKS / 4] >>> 0);
+  }
   /** Lines armed by MONITOR, machine-wide. */
   monitor: WriteMonitor | undefined;
   /** Set by the owner: code at a physical address was overwritten while this CPU executes. */
@@ -90,6 +123,7 @@ export class Mmu {
     this.tlbBase = cpu.base + CPU_STATE_BYTES;
     this.valueAddress = cpu.base + SLOT_MEM_VALUE;
     this.walker = new PageWalker(cpu, bus, code);
+    cpu.words[WORD_TLB_USED / 4] = -1;
     this.flush();
   }
 
@@ -110,7 +144,17 @@ export class Mmu {
 
   /** Drops every translation (CR3, CR0, CR4, EFER writes) and what was jumped to by them. */
   flush(): void {
-    this.u8.fill(0xff, this.tlbBase, this.tlbBase + MMU_INDEXES * TLB_ENTRIES * TLB_ENTRY_BYTES);
+    const { words } = this.cpu;
+    // Guests that switch address spaces use a few entries only.
+    for (let used = words[WORD_TLB_USED / 4]; used !== 0; used &= used - 1) {
+      const group = this.tlbBase + (31 - Math.clz32(used & -used)) * GROUP_BYTES;
+      for (let index = 0; index < MMU_INDEXES; index++) {
+        const first = group + index * (TLB_ENTRIES * TLB_ENTRY_BYTES);
+        this.u8.fill(0xff, first, first + GROUP_BYTES);
+      }
+    }
+    words[WORD_TLB_USED / 4] = 0;
+    words[WORD_WALK / 4] = 0;
     this.fetchLow.fill(-1);
     this.flushJumps();
   }
@@ -153,6 +197,9 @@ export class Mmu {
    */
   distrustWrites(page: number): void {
     const { i32 } = this;
+    const { marksBase, ramBytes } = this.cpu.memory;
+    if (page < 0) for (let at = marksBase; at < marksBase + ramBytes / 4096; at++) this.u8[at] &= ~MARK_FREE;
+    else if (page < ramBytes / 4096) this.u8[marksBase + page] &= ~MARK_FREE;
     const end = (this.tlbBase + MMU_INDEXES * TLB_ENTRIES * TLB_ENTRY_BYTES) >> 2;
     for (let entry = this.tlbBase >> 2; entry < end; entry += TLB_ENTRY_BYTES >> 2) {
       if (page < 0 || i32[entry + (TLB_PHYSICAL_PAGE >> 2)] >>> 0 === page) i32[entry + (TLB_WRITE >> 2)] |= 1;
@@ -185,6 +232,7 @@ export class Mmu {
   /** Takes over what `saveTlb` gave; every entry is looked at anew on its first use. */
   restoreTlb(saved: Int32Array): void {
     this.flush();
+    this.cpu.words[WORD_TLB_USED / 4] = -1;
     const { i32 } = this;
     this.walker.sawLargePage = saved[0] === 1;
     for (let at = 1; at + SAVED_ENTRY <= saved.length; at += SAVED_ENTRY) {
@@ -214,7 +262,7 @@ export class Mmu {
 
   private fill(entry: number, lo: number, hi: number, access: Access, index: number): boolean {
     const { i32, walker, cpu } = this;
-    this.misses++;
+    this.walks++;
     if ((cpu.cr0 & CR0_PG) === 0) walker.identity(lo);
     else if (!walker.walk(lo, hi, access, index)) return false;
     const page = walker.page;
@@ -229,7 +277,30 @@ export class Mmu {
     setTag(TLB_WRITE, walker.writable, watched === 1 || this.slowWrites(page) ? 1 : 0);
     i32[(entry + TLB_ADDEND) >> 2] = (readHost - linear) | 0;
     i32[(entry + TLB_PHYSICAL_PAGE) >> 2] = page;
+    cpu.words[WORD_TLB_USED / 4] |= 1 << (((lo >>> 12) & (TLB_ENTRIES - 1)) / TLB_GROUP);
+    cpu.words[WORD_WALK / 4] = this.walkMode();
+    cpu.words[WORD_WALK_ROOT / 4] = cpu.cr3 - (cpu.cr3 % 4096);
+    if (this.watch === undefined && !this.slowWrites(page)) this.walker.mark(page, readHost, MARK_FREE);
     return true;
+  }
+
+  /** What the walk in the engine may do: pages of the two usual kinds, while nobody watches data. */
+  private walkMode(): number {
+    const { cpu, walker } = this;
+    if (this.watch !== undefined || (cpu.cr0 & CR0_PG) === 0 || cpu.cr3 >= 2 ** 32) return 0;
+    const common = ((cpu.cr0 & CR0_WP) !== 0 ? WALK_WP : 0) | (walker.sawLargePage ? WALK_LARGE : 0);
+    if ((cpu.efer & EFER_LMA) !== 0) {
+      if ((cpu.cr4 & (CR4_LA57 | CR4_PKE | CR4_PKS)) !== 0) return 0;
+      return common | WALK_LONG | ((cpu.efer & EFER_NXE) !== 0 ? WALK_NX : 0);
+    }
+    return (cpu.cr4 & CR4_PAE) !== 0 ? 0 : common | WALK_32 | ((cpu.cr4 & CR4_PSE) !== 0 ? WALK_PSE : 0);
+  }
+
+  /** The physical address space is arranged anew: nothing is known of any page. */
+  forgetPages(): void {
+    const { marksBase, ramBytes } = this.cpu.memory;
+    this.u8.fill(0, marksBase, marksBase + ramBytes / 4096);
+    this.flush();
   }
 
   /** Where the code at linear address `linear` (page-granular) is: its physical address, or -1 with the fault recorded. */
@@ -248,7 +319,7 @@ export class Mmu {
     const slot = (((lo >>> 12) << 1) | user) & (FETCH_ENTRIES - 1);
     if (this.fetchLow[slot] !== tag || this.fetchHigh[slot] !== hi) {
       const { walker } = this;
-      this.misses++;
+      this.walks++;
       if ((this.cpu.cr0 & CR0_PG) === 0) walker.identity(lo);
       else if (!walker.walk(lo, hi, ACCESS_FETCH, user === 1 ? MMU_USER : MMU_SUPERVISOR)) return -1;
       this.fetchLow[slot] = tag;

@@ -1,5 +1,5 @@
 import type { CodeCache } from "../tcg/codeCache";
-import { MMU_SUPERVISOR_SMAP, MMU_USER } from "../tcg/layout";
+import { MARK_PLAIN, MMU_SUPERVISOR_SMAP, MMU_USER } from "../tcg/layout";
 import type { PhysicalBus } from "./bus";
 import { CR0_WP, CR4_LA57, CR4_PAE, CR4_PKE, CR4_PKS, CR4_PSE, CR4_SMEP, type CpuState, EFER_LMA, EFER_NXE, EXC_PF } from "./state";
 
@@ -8,6 +8,9 @@ export const PHYSICAL_BITS = 40;
 /** Bits of the upper half of an entry that must be zero above PHYSICAL_BITS, up to bit 51. */
 const RESERVED_HIGH = 0xfffff & ~((1 << (PHYSICAL_BITS - 32)) - 1);
 
+/** Pages of the area that video memory, option ROMs and SMRAM share. */
+const LEGACY_FIRST = 0xa0;
+const LEGACY_END = 0x100;
 const P = 1 << 0;
 const RW = 1 << 1;
 const US = 1 << 2;
@@ -217,10 +220,21 @@ export class PageWalker {
     return -1;
   }
 
+  /**
+   * Tells the walk in the engine that page `page`, at `host` in the engine's memory, is plain RAM at its own place, with MARK_FREE also that stores to it need no notice. Not
+   * in the legacy area, where what a CPU sees depends on more.
+   */
+  mark(page: number, host: number, marks: number): void {
+    const { ramBase, ramBytes, marksBase, u8 } = this.cpu.memory;
+    if (host !== ramBase + page * 4096 || page >= ramBytes / 4096 || (page >= LEGACY_FIRST && page < LEGACY_END)) return;
+    u8[marksBase + page] |= MARK_PLAIN | marks;
+  }
+
   private read32(table: number, index: number): void {
     const address = table + index * 4;
     this.visited[this.depth] = address;
     const host = this.bus.hostPage(Math.floor(address / 4096), false, this.cpu.index);
+    this.mark(Math.floor(address / 4096), host, 0);
     this.low = host >= 0 ? this.view.getInt32(host + (address % 4096), true) : Number(this.bus.read(address, 4, this.cpu.index)) | 0;
     this.high = 0;
     this.visitedLow[this.depth++] = this.low;
@@ -231,6 +245,7 @@ export class PageWalker {
     this.visited[this.depth] = address;
     const host = this.bus.hostPage(Math.floor(address / 4096), false, this.cpu.index);
     if (host >= 0) {
+      this.mark(Math.floor(address / 4096), host, 0);
       this.low = this.view.getInt32(host + (address % 4096), true);
       this.high = this.view.getInt32(host + (address % 4096) + 4, true);
     } else {

@@ -37,7 +37,7 @@ export function makeEngine(
     divide: (op) => executing().system.divide(op),
   };
   if (engine === "reference") return { run: new ReferenceInterpreter(engineMemory, host).run, jit: undefined };
-  const module = new WebAssembly.Module(assembleInterpreter(engineMemory.pages));
+  const module = new WebAssembly.Module(assembleInterpreter(engineMemory));
   const table = new WebAssembly.Table({ element: "anyfunc", initial: FUNCTION_SLOTS });
   const { exports } = new WebAssembly.Instance(module, { env: { memory: engineMemory.memory, table, ...host } });
   const run = exports["run"] as RunFunction;
@@ -46,6 +46,8 @@ export function makeEngine(
     run,
     helper: (id, a, b, lo, hi) => executing().system.helper(id, a, b, lo, hi),
     hostAddress: (kind, lo, hi) => executing().mmu.hostAddress(kind, lo, hi),
+    walk: exports["walk"] as GeneratedImports["walk"],
+    bulkString: exports["bulkString"] as GeneratedImports["bulkString"],
     getFlags: exports["getFlags"] as GeneratedImports["getFlags"],
     setFlags: exports["setFlags"] as GeneratedImports["setFlags"],
   };

@@ -599,7 +599,7 @@ export class Machine implements StampSource, InputTarget {
   private mapChanged(): void {
     if (this.memory === undefined) return;
     this.memory.mapChanged();
-    for (const vcpu of this.cpus ?? []) vcpu.mmu.flush();
+    for (const vcpu of this.cpus ?? []) vcpu.mmu.forgetPages();
   }
 
   /** RAM and ROM changed places: code may be other code now. */

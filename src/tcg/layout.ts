@@ -55,6 +55,14 @@ export const WORD_MODE = 484;
 export const WORD_JUMP_CACHE = 488;
 /** Index of the CPU in the machine. */
 export const WORD_CPU_INDEX = 492;
+/** What the page walk in the engine may do: WALK_ bits, 0 for nothing. Made anew after each flush of the TLB. */
+export const WORD_WALK = 496;
+/** Physical address of the root table, below 4 GiB. */
+export const WORD_WALK_ROOT = 500;
+/** Thirty-seconds of the soft TLBs that may hold something: bit n for entries n * TLB_GROUP on, of every MMU index. */
+export const WORD_TLB_USED = 504;
+/** Walks that the engine did. */
+export const WORD_WALKS = 508;
 /** The 16 XMM registers, two slots each: `slotOfXmm(i)`, low half first. */
 export const SLOT_XMM = 512;
 /** MXCSR, zero-extended. */
@@ -83,6 +91,20 @@ export const MMU_SUPERVISOR = 0;
 export const MMU_SUPERVISOR_SMAP = 1;
 export const MMU_USER = 2;
 export const MMU_INDEXES = 3;
+
+/** Entries that a bit of WORD_TLB_USED stands for. */
+export const TLB_GROUP = TLB_ENTRIES / 32;
+
+/** Bits of WORD_WALK: 4-level paging; 32-bit paging; NX bits allowed; CR0.WP; large pages were seen and need no more notice; CR4.PSE. */
+export const WALK_LONG = 1;
+export const WALK_32 = 2;
+export const WALK_NX = 4;
+export const WALK_WP = 8;
+export const WALK_LARGE = 16;
+export const WALK_PSE = 32;
+/** Marks of a page of RAM: every CPU finds it at its own place and may read it; and a store to it needs no notice. */
+export const MARK_PLAIN = 1;
+export const MARK_FREE = 2;
 
 /** Jump cache: linear RIP to block. Entry: rip i64, mode i32, generation i32, address of the first op i32, 12 bytes unused. */
 export const JUMP_ENTRIES = 4096;

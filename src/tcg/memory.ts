@@ -25,6 +25,8 @@ export class EngineMemory {
   readonly cpuBase: number;
   readonly arenaBase: number;
   readonly arenaEnd: number;
+  /** A byte for each page of RAM: MARK_ bits, for the page walk in the engine (interpreter/walk.ts). */
+  readonly marksBase: number;
   readonly ramBase: number;
   readonly ramBytes: number;
   readonly romBase: number;
@@ -36,7 +38,8 @@ export class EngineMemory {
     const arena = align(this.cpuBase + options.cpus * CPU_STRIDE, 4096);
     this.arenaBase = arena;
     this.arenaEnd = arena + options.codeArena;
-    this.ramBase = align(this.arenaEnd, 4096);
+    this.marksBase = align(this.arenaEnd, 4096);
+    this.ramBase = align(this.marksBase + options.ram / 4096, 4096);
     this.ramBytes = options.ram;
     this.romBase = align(this.ramBase + options.ram, 4096);
     this.romBytes = options.rom ?? 0;

@@ -76,7 +76,7 @@ class Bench {
       divide: (op) => divide(memory, op),
     };
     const table = new WebAssembly.Table({ element: "anyfunc", initial: 4 });
-    const module = new WebAssembly.Module(assembleInterpreter(memory.pages));
+    const module = new WebAssembly.Module(assembleInterpreter(memory));
     const { exports } = new WebAssembly.Instance(module, { env: { memory: memory.memory, table, ...host } });
     this.run = exports["run"] as RunFunction;
     this.reference = new ReferenceInterpreter(memory, host);
@@ -88,6 +88,8 @@ class Bench {
         run: this.run,
         helper: (id, a, b, lo, hi) => host.helper(id, a, b, lo, hi),
         hostAddress: () => 0,
+        walk: exports["walk"] as (cpu: number, address: bigint, kind: number) => number,
+        bulkString: exports["bulkString"] as (cpu: number, operation: number) => number,
         getFlags: exports["getFlags"] as (cpu: number) => bigint,
         setFlags: exports["setFlags"] as (cpu: number, flags: bigint) => void,
       },

@@ -31,7 +31,7 @@ const host: EngineHost = {
   divide: () => 1,
 };
 const table = new WebAssembly.Table({ element: "anyfunc", initial: 4 });
-const module = new WebAssembly.Module(assembleInterpreter(memory.pages));
+const module = new WebAssembly.Module(assembleInterpreter(memory));
 const { exports } = new WebAssembly.Instance(module, { env: { memory: memory.memory, table, ...host } });
 const emitted = exports["run"] as RunFunction;
 const code = new CodeCache(
@@ -48,6 +48,8 @@ const jit = new Jit(
     run: emitted,
     helper: (id, a, b, lo, hi) => host.helper(id, a, b, lo, hi),
     hostAddress: () => 0,
+    walk: exports["walk"] as (cpu: number, address: bigint, kind: number) => number,
+    bulkString: exports["bulkString"] as (cpu: number, operation: number) => number,
     getFlags: exports["getFlags"] as (cpu: number) => bigint,
     setFlags: exports["setFlags"] as (cpu: number, flags: bigint) => void,
   },

@@ -8,6 +8,7 @@ import {
   FUNCTION_ENTRY_BITS,
   JUMP_ENTRIES,
   SLOT_RIP,
+  TLB_ADDEND,
   WORD_BUDGET,
   WORD_JUMP_CACHE,
   WORD_JUMP_GENERATION,
@@ -99,4 +100,13 @@ export function multiplyHighFunction(): FunctionWriter {
   w.op(W.i64Mul);
   half(middle, false);
   return w.op(W.i64Add).i64(32).op2(W.i64ShrU, W.i64Add);
+}
+
+/** Function (cpu, address, kind): address in the engine's memory of an access that missed the TLB, with the TLB filled; 0 when it is anything but plain (Mmu.hostAddress). */
+export function plainAddressFunction(): FunctionWriter {
+  const w = new FunctionWriter(3);
+  const entry = w.local(I32);
+  w.get(0).get(1).get(2).call(Callee.walk).tee(entry).if();
+  w.get(1).op(W.i32Wrap).get(entry).mem(M.i32Load, TLB_ADDEND).op2(W.i32Add, W.return).end();
+  return w.get(2).get(1).op(W.i32Wrap).get(1).i64(32).op2(W.i64ShrU, W.i32Wrap).call(Callee.hostAddress);
 }

@@ -97,15 +97,7 @@ export function controlEmitters(): Map<OpName, OpEmitter> {
       },
     ],
     ["helper", (f, i) => f.helper(i)],
-    // The interpreter has the loops over whole pages.
-    [
-      "bulk",
-      (f, i) => {
-        f.w.i32(1).if();
-        f.leaveAt(i);
-        f.w.end();
-      },
-    ],
+    ["bulk", (f, i) => f.bulk(i)],
     [
       "canon",
       (f, i) => {

@@ -40,12 +40,15 @@ export const Callee = {
   hostAddress: 2,
   getFlags: 3,
   setFlags: 4,
-  storeFlags: 5,
-  jump: 6,
-  enter: 7,
-  multiplyHigh: 8,
+  walk: 5,
+  bulkString: 6,
+  storeFlags: 7,
+  jump: 8,
+  enter: 9,
+  multiplyHigh: 10,
+  plainAddress: 11,
 } as const;
-export const COMMON_FUNCTIONS = 9;
+export const COMMON_FUNCTIONS = 12;
 
 /** Emits op `i` of the region. */
 export type OpEmitter = (f: RegionFunction, i: number) => void;
@@ -687,12 +690,29 @@ export class RegionFunction {
     return this.tails.length - 1;
   }
 
+  /** The op `bulk` at `i`, and the beginning of a case that the helper after it is called in: the instruction is not complete. */
+  bulk(i: number): void {
+    const { w, ops } = this;
+    this.storeRegisters(this.dirty);
+    this.storeTemps(ops.temps[i + 1]);
+    this.flagsToMemory();
+    w.get(CPU).get(BUDGET).mem(M.i32Store, WORD_BUDGET);
+    w.get(CPU).i32(ops.lo[i]).call(Callee.bulkString).set(this.host);
+    w.get(CPU).mem(M.i32Load, WORD_BUDGET).set(BUDGET);
+    w.get(this.host).op(W.i32Eqz).if();
+    this.dirty = 0;
+    this.valid = 0;
+    this.afterBulk = true;
+  }
+
+  private afterBulk = false;
+
   /** Calls the helper of op `i`: everything in memory before, and read again after, as far as it is needed. */
   helper(i: number): void {
     const { w, ops } = this;
     const { block } = this.plan.members[this.current.member];
     this.storeRegisters(this.dirty);
-    this.storeTemps(ops.temps[i]);
+    if (!this.afterBulk) this.storeTemps(ops.temps[i]);
     this.flagsToMemory();
     w.get(CPU).get(BUDGET).mem(M.i32Store, WORD_BUDGET);
     w.get(CPU).i32(ops.address[i]).mem(M.i32Store, WORD_OP);
@@ -708,6 +728,8 @@ export class RegionFunction {
       .i32(0)
       .returnCall(Callee.run)
       .end();
+    if (this.afterBulk) w.end();
+    this.afterBulk = false;
     this.constants.clear();
     this.dirty = 0;
     const live = this.after[i - this.current.first];

@@ -16,6 +16,10 @@ import { vectorEmitters } from "./vectors";
 /** What generated code calls besides its own: the interpreter's functions, and the host. */
 export interface GeneratedImports extends Pick<EngineHost, "helper"> {
   readonly run: RunFunction;
+  /** (cpu, address, kind): the TLB entry filled for an access that missed, or 0 (interpreter/walk.ts). */
+  readonly walk: (cpu: number, address: bigint, kind: number) => number;
+  /** (cpu, operation): iterations of a string instruction (interpreter/strings.ts). */
+  readonly bulkString: (cpu: number, operation: number) => number;
   readonly getFlags: (cpu: number) => bigint;
   readonly setFlags: (cpu: number, flags: bigint) => void;
   /** Address of a plain access that missed the TLB, or 0. */

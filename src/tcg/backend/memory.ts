@@ -53,7 +53,7 @@ function pushHost(f: RegionFunction, i: number, bytes: number, tag: number, wrap
   w.i64(-4096).op2(W.i64And, W.i64Eq).ifTyped(I32);
   w.get(f.address).op(W.i32Wrap).get(f.entry).mem(M.i32Load, TLB_ADDEND).op(W.i32Add);
   w.else();
-  w.i32(kind).get(f.address).op(W.i32Wrap).get(f.address).i64(32).op2(W.i64ShrU, W.i32Wrap).call(Callee.hostAddress);
+  w.get(f.cpu).get(f.address).i32(kind).call(Callee.plainAddress);
   w.tee(f.host).op(W.i32Eqz).if();
   f.leaveAt(i);
   w.end().get(f.host).end();

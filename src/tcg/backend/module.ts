@@ -1,5 +1,5 @@
 import { FunctionWriter, I32, I64, type Type } from "../wasm/writer";
-import { enterFunction, jumpFunction, multiplyHighFunction, TYPE_REGION } from "./common";
+import { enterFunction, jumpFunction, multiplyHighFunction, plainAddressFunction, TYPE_REGION } from "./common";
 import { storeFlagsFunction } from "./flags";
 
 const FUNCTION = 0x60;
@@ -14,6 +14,7 @@ const types: readonly (readonly [readonly Type[], readonly Type[]])[] = [
   [[I32, I32, I64, I64, I64, I64], []],
   [[I32, I32], [I32]],
   [[I64, I64], [I64]],
+  [[I32, I64, I32], [I32]],
 ];
 /** Imported functions and their types, then the common ones, in the order of `Callee`. */
 const imports: readonly (readonly [string, number])[] = [
@@ -22,12 +23,15 @@ const imports: readonly (readonly [string, number])[] = [
   ["hostAddress", 2],
   ["getFlags", 3],
   ["setFlags", 4],
+  ["walk", 8],
+  ["bulkString", 6],
 ];
 const common = [
   { type: 5, body: storeFlagsFunction().body() },
   { type: 6, body: jumpFunction().body() },
   { type: 2, body: enterFunction().body() },
   { type: 7, body: multiplyHighFunction().body() },
+  { type: 8, body: plainAddressFunction().body() },
 ];
 
 /**

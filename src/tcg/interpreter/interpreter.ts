@@ -16,16 +16,18 @@ import {
   WORD_OP,
 } from "../layout";
 import { EXIT_BUDGET, EXIT_HOT, EXIT_LOOKUP, type OpName, opNames } from "../ops";
+import type { EngineMemory } from "../memory";
 import { ModuleBuilder } from "../wasm/module";
 import { arithmeticCases } from "./arithmetic";
 import { getFlagsFunction, multiplyHighFunction, setFlagsFunction } from "./conditions";
 import { controlCases, emitHelperCall } from "./control";
-import { InterpreterEmitter } from "./emitter";
+import { type Callees, InterpreterEmitter } from "./emitter";
 import { memoryCases } from "./memory";
 import { moveCases } from "./moves";
 import { shiftCases } from "./shifts";
 import { bulkStringFunction } from "./strings";
 import { vectorCases } from "./vectors";
+import { walkFunction } from "./walk";
 
 /** Bytes of a jump-cache entry as a shift. */
 const JUMP_ENTRY_SHIFT = 5;
@@ -71,9 +73,9 @@ export type RunFunction = (cpu: number, op: number, block: number, charge: numbe
 export const ENTER_BLOCK = -1;
 
 /** Assembles the op interpreter: one loop around one br_table with a case for each op. */
-export function assembleInterpreter(memoryPages: number): Uint8Array<ArrayBuffer> {
+export function assembleInterpreter(memory: EngineMemory): Uint8Array<ArrayBuffer> {
   const module = new ModuleBuilder();
-  const callees = {
+  const callees: Callees = {
     helper: module.import("helper", ["i32", "i32", "i32", "i32", "i32"], ["i32"]),
     load: module.import("load", ["i32", "i32", "i32"], ["i32"]),
     store: module.import("store", ["i32", "i32", "i32"], ["i32"]),
@@ -84,10 +86,12 @@ export function assembleInterpreter(memoryPages: number): Uint8Array<ArrayBuffer
     setFlags: module.add(setFlagsFunction(), "setFlags"),
     multiplyHigh: module.add(multiplyHighFunction()),
     generated: module.type(["i32", "i32", "i32"], ["i32"]),
-    bulkString: module.add(bulkStringFunction()),
+    bulkString: 0,
+    walk: module.add(walkFunction(memory), "walk"),
   };
+  callees.bulkString = module.add(bulkStringFunction(callees.walk), "bulkString");
   module.add(assembleLoop(new InterpreterEmitter(callees)), "run");
-  return module.bytes(memoryPages);
+  return module.bytes(memory.pages);
 }
 
 function assembleLoop(e: InterpreterEmitter) {

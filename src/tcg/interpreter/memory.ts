@@ -59,6 +59,11 @@ function hostAddress(e: InterpreterEmitter): void {
   e.code.get(e.address).op("i32.wrap").get(e.entry).mem("i32.load", TLB_ADDEND).op("i32.add");
 }
 
+/** After a miss: begins the case that the walk in the engine has filled the entry. */
+function refill(e: InterpreterEmitter, kind: number): void {
+  e.code.get(e.cpu).get(e.address).i32(kind).call(e.callees.walk).tee(e.entry).if();
+}
+
 /** Calls the slow path; on a fault, exits. */
 function slowPath(e: InterpreterEmitter, callee: number, kind: number): void {
   const { code } = e;
@@ -86,9 +91,12 @@ function load(width: Width, wrap32: boolean, probeWrite: boolean): Case {
     code.if();
     hostAddress(e);
     code.mem(loads[width]).set(e.R).else();
+    refill(e, bytes | (probeWrite ? KIND_PROBE_WRITE : 0));
+    hostAddress(e);
+    code.mem(loads[width]).set(e.R).else();
     slowPath(e, e.callees.load, bytes | (wrap32 ? KIND_WRAP32 : 0) | (probeWrite ? KIND_PROBE_WRITE : 0));
     e.state64(SLOT_MEM_VALUE);
-    code.set(e.R).end();
+    code.set(e.R).end().end();
     e.setSlot(OP_D, e.R);
   };
 }
@@ -104,11 +112,16 @@ function store(width: Width, wrap32: boolean): Case {
     e.slot(OP_D);
     code.mem(stores[width]);
     code.else();
+    refill(e, bytes | KIND_PROBE_WRITE);
+    hostAddress(e);
+    e.slot(OP_D);
+    code.mem(stores[width]);
+    code.else();
     e.slot(OP_D);
     code.set(e.R);
     e.setState64(SLOT_MEM_VALUE, e.R);
     slowPath(e, e.callees.store, bytes | (wrap32 ? KIND_WRAP32 : 0));
-    code.end();
+    code.end().end();
   };
 }
 

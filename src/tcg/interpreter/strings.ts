@@ -13,6 +13,8 @@ import {
 import { S, simd, vectorAccess } from "../vector/wasm";
 import { CodeBuilder, type Local, type MemoryInstruction } from "../wasm/code";
 
+import { KIND_PROBE_WRITE } from "./memory";
+
 /** Operation of a string instruction as the helper `string` numbers them (cpu/helperIds.ts). */
 const MOVS = 0;
 const CMPS = 1;
@@ -41,9 +43,10 @@ const stores: readonly MemoryInstruction[] = ["i64.store8", "i64.store16", "i64.
 /**
  * Function (cpu, operation): iterations of a REP MOVS or STOS, or of a forward REP CMPS or SCAS, on plain memory, as many as WORD_BUDGET pays, each one instruction. `operation` is that of
  * the helper `string`. Of CMPS and SCAS it does those that go on, with the flags of the last one done, and leaves the last one of all, and what ends the loop, to the helper. Returns 1 when RCX is
- * zero: the instruction is complete, and one iteration was paid for with the instruction itself. Never faults: it stops where the TLB does not help.
+ * zero: the instruction is complete, and one iteration was paid for with the instruction itself. Never faults: it stops where neither the TLB nor `walk`
+ * (interpreter/walk.ts) helps.
  */
-export function bulkStringFunction(): CodeBuilder {
+export function bulkStringFunction(walk: number): CodeBuilder {
   const code = new CodeBuilder(["i32", "i32"], ["i32"]);
   const cpu = code.parameter(0);
   const operation = code.parameter(1);
@@ -88,7 +91,12 @@ export function bulkStringFunction(): CodeBuilder {
       .i32((TLB_ENTRIES - 1) << 5)
       .op("i32.and");
     code.get(cpu).mem("i32.load", WORD_TLB).op("i32.add").tee(entry).mem("i64.load", tag);
-    code.get(linear).i64(-4096n).op("i64.and", "i64.ne").brIf("stop");
+    code.get(linear).i64(-4096n).op("i64.and", "i64.ne").if();
+    code
+      .get(cpu)
+      .get(linear)
+      .i32(1 | (tag === TLB_WRITE ? KIND_PROBE_WRITE : 0));
+    code.call(walk).tee(entry).op("i32.eqz").brIf("stop").end();
     code.get(linear).op("i32.wrap").tee(host).get(entry).mem("i32.load", TLB_ADDEND).op("i32.add");
     code
       .get(host)
@@ -129,13 +137,14 @@ export function bulkStringFunction(): CodeBuilder {
   code.get(count).op("i64.eqz").brIf("stop");
   code.get(budget).i32(0).op("i32.le_s").brIf("stop");
   code.get(value).get(budget).op("i64.extend_u").get(value).get(budget).op("i64.extend_u", "i64.lt_u", "select", "i32.wrap").set(n);
+  // The source first, as single iterations do: what the TLB holds in the end must not depend on how many were done at once.
+  code.get(kind).i32(CMPS).op("i32.le_u").if();
+  place(RSI, TLB_READ, from);
+  code.end();
   kindIs(STOS).get(kind).i32(MOVS).op("i32.eq", "i32.or").if();
   place(RDI, TLB_WRITE, to);
   code.else();
   place(RDI, TLB_READ, to);
-  code.end();
-  code.get(kind).i32(CMPS).op("i32.le_u").if();
-  place(RSI, TLB_READ, from);
   code.end();
   code.get(n).op("i32.eqz").brIf("stop");
   code.get(n).get(shift).op("i32.shl").set(bytes);

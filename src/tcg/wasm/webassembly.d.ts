@@ -17,7 +17,13 @@ declare namespace WebAssembly {
   class Module {
     constructor(bytes: Uint8Array<ArrayBuffer>);
   }
-  type ImportValue = Memory | Table | ((...args: number[]) => number) | ((cpu: number) => bigint) | ((cpu: number, flags: bigint) => void);
+  type ImportValue =
+    | Memory
+    | Table
+    | ((...args: number[]) => number)
+    | ((cpu: number) => bigint)
+    | ((cpu: number, flags: bigint) => void)
+    | ((cpu: number, address: bigint, kind: number) => number);
   type ModuleImports = Record<string, ImportValue>;
   class Instance {
     constructor(module: Module, imports: Record<string, ModuleImports>);

@@ -106,7 +106,7 @@ export class FlatMachine {
     const host = this.host();
     if (options.engine === "reference") this.run = new ReferenceInterpreter(this.memory, host).run;
     else {
-      const module = new WebAssembly.Module(assembleInterpreter(this.memory.pages));
+      const module = new WebAssembly.Module(assembleInterpreter(this.memory));
       const instance = new WebAssembly.Instance(module, {
         env: { memory: this.memory.memory, table: new WebAssembly.Table({ element: "anyfunc", initial: 1 }), ...host },
       });
