@@ -1,7 +1,7 @@
 import { checksum } from "./bytes";
 import { ByteWriter } from "./bytes";
 import { BIOS_BASE, EBDA_BASE } from "./ram";
-import { BOOT_GDT } from "./state";
+import { BOOT_GDT, MULTIBOOT_GDT } from "./state";
 import type { BootMemory } from "./types";
 import { UART1_PORT, UART2_PORT, RESET_PORT, RESET_VALUE } from "../devices/board";
 
@@ -9,6 +9,7 @@ import { UART1_PORT, UART2_PORT, RESET_PORT, RESET_VALUE } from "../devices/boar
 export const RSDP_ADDRESS = BIOS_BASE;
 export const MP_POINTER_ADDRESS = BIOS_BASE + 0x30;
 export const BOOT_GDT_ADDRESS = BIOS_BASE + 0x80;
+export const MULTIBOOT_GDT_ADDRESS = BIOS_BASE + 0xc0;
 export const MP_TABLE_ADDRESS = BIOS_BASE + 0x100;
 export const MP_TABLE_LIMIT = BIOS_BASE + 0xe000;
 /** Every real-mode vector leads here, to an IRET, but those of hardware interrupts. */
@@ -48,7 +49,7 @@ const RESET_OFFSET = 0xfff0;
 /**
  * What a PC's firmware leaves below 1 MiB, as far as guests without BIOS calls look at it: interrupt vectors whose handlers end the
  * interrupt (the timer's counts its ticks as well) or are an IRET, the BIOS
- * data area, the extended one, the boot GDT, and code at the reset vector that resets the machine (a jump to ffff:0 is an old way to reboot).
+ * data area, the extended one, the boot GDTs, and code at the reset vector that resets the machine (a jump to ffff:0 is an old way to reboot).
  */
 export function writeBiosArea(memory: BootMemory): void {
   const vectors = new ByteWriter();
@@ -70,6 +71,7 @@ export function writeBiosArea(memory: BootMemory): void {
   memory.write(EBDA_BASE, new ByteWriter().u8(1).zeros(0x3ff).finish());
 
   memory.write(BOOT_GDT_ADDRESS, new ByteWriter().u64(...BOOT_GDT).finish());
+  memory.write(MULTIBOOT_GDT_ADDRESS, new ByteWriter().u64(...MULTIBOOT_GDT).finish());
   memory.write(BIOS_BASE + IRET_OFFSET, new Uint8Array([0xcf]));
   memory.write(BIOS_BASE + TICK_OFFSET, new Uint8Array(TICK));
   memory.write(BIOS_BASE + FIRST_PIC_OFFSET, new Uint8Array(END_FIRST_PIC));

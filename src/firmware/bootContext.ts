@@ -2,7 +2,7 @@ import { UserError } from "../common/errors";
 import { cString, type ImageReader } from "./bytes";
 import type { FirmwareTables } from "./firmwareTables";
 import { memoryMap, PAGE, MIB, type RamPlan } from "./ram";
-import { BOOT_GDT_ADDRESS } from "./biosArea";
+import { BOOT_GDT_ADDRESS, MULTIBOOT_GDT_ADDRESS } from "./biosArea";
 import { MemoryType, type BootFile, type BootRequest, type BootState, type MemoryMapEntry, type NamedRange } from "./types";
 
 /** What {@link BootContext.state} needs from a protocol: everything of the state that is its own. */
@@ -35,6 +35,11 @@ export class BootContext {
   /** Guest-physical address of the flat GDT that the registers start with. */
   get gdt(): number {
     return BOOT_GDT_ADDRESS;
+  }
+
+  /** The same for Multiboot. */
+  get multibootGdt(): number {
+    return MULTIBOOT_GDT_ADDRESS;
   }
 
   bad(problem: string): UserError {

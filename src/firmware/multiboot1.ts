@@ -3,7 +3,7 @@ import { VGA_TEXT_BASE } from "../devices/board";
 import { ByteWriter, cString, type ImageReader } from "./bytes";
 import { LOADER_NAME, type BootContext } from "./bootContext";
 import { elfExtent, isElf, loadElf, parseElf, physicalEntry, placeSections } from "./elf";
-import { gprs, protectedMode } from "./state";
+import { gprs, multibootMode } from "./state";
 import type { BootState } from "./types";
 
 const HEADER_MAGIC = 0x1badb002;
@@ -145,7 +145,7 @@ export function bootMultiboot1(context: BootContext, header: Multiboot1Header): 
   const address = plan.place(info.finish(), 8, "Multiboot information");
 
   return context.state({
-    ...protectedMode(context.gdt),
+    ...multibootMode(context.multibootGdt),
     kind: "multiboot1",
     entryName: "Multiboot entry",
     rip: BigInt(entry),

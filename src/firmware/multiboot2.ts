@@ -6,7 +6,7 @@ import { LOADER_NAME, type BootContext } from "./bootContext";
 import { elfExtent, isElf, loadElf, parseElf, physicalEntry, placeSections } from "./elf";
 import { loadByAddresses, type AddressFields } from "./multiboot1";
 import { lowRamEnd, MIB } from "./ram";
-import { gprs, protectedMode } from "./state";
+import { gprs, multibootMode } from "./state";
 import type { BootState } from "./types";
 
 const HEADER_MAGIC = 0xe85250d6;
@@ -247,7 +247,7 @@ export function bootMultiboot2(context: BootContext, header: Multiboot2Header): 
   const address = plan.place(info.finish(), 8, "Multiboot 2 information");
 
   return context.state({
-    ...protectedMode(context.gdt),
+    ...multibootMode(context.multibootGdt),
     kind: "multiboot2",
     entryName: "Multiboot 2 entry",
     rip: BigInt(entry),

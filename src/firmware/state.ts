@@ -50,8 +50,15 @@ export const BOOT_TSS = 0x28;
 /** That GDT: null, 16-bit data and code unused; flat 32-bit code, flat data, 64-bit code, a busy 32-bit TSS of 0x68 bytes at 0 that is never used. */
 export const BOOT_GDT: readonly bigint[] = [0n, 0n, 0x00cf9b000000ffffn, 0x00cf93000000ffffn, 0x00af9b000000ffffn, 0x00008b0000000067n, 0n];
 
-function flatSegments(code: BootSegment): Record<SegmentName, BootSegment> {
-  const data: BootSegment = { selector: BOOT_DS, base: 0n, limit: 0xffffffff, access: 0xc093 };
+/**
+ * Selectors of Multiboot's GDT. The specification leaves them open; kernels that load a GDT of their own without loading CS find their code where loaders have it since the first.
+ */
+const MULTIBOOT_CS = 0x08;
+const MULTIBOOT_DS = 0x10;
+export const MULTIBOOT_GDT: readonly bigint[] = [0n, 0x00cf9b000000ffffn, 0x00cf93000000ffffn, 0n, 0n, 0x00008b0000000067n, 0n];
+
+function flatSegments(code: BootSegment, dataSelector = BOOT_DS): Record<SegmentName, BootSegment> {
+  const data: BootSegment = { selector: dataSelector, base: 0n, limit: 0xffffffff, access: 0xc093 };
   return {
     es: data,
     cs: code,
@@ -66,7 +73,7 @@ function flatSegments(code: BootSegment): Record<SegmentName, BootSegment> {
 
 type Machine = Pick<BootState, "mode" | "rflags" | "segments" | "cr0" | "cr3" | "cr4" | "efer" | "gdt" | "idt">;
 
-/** Flat 32-bit protected mode without paging, as Multiboot, PVH and Linux's 32-bit protocol start. `gdt` is the address of {@link BOOT_GDT}. */
+/** Flat 32-bit protected mode without paging, as PVH and Linux's 32-bit protocol start. `gdt` is the address of {@link BOOT_GDT}. */
 export function protectedMode(gdt: number): Machine {
   return {
     mode: "protected32",
@@ -79,6 +86,12 @@ export function protectedMode(gdt: number): Machine {
     gdt: { base: BigInt(gdt), limit: BOOT_GDT.length * 8 - 1 },
     idt: { base: 0n, limit: 0 },
   };
+}
+
+/** The same as Multiboot starts. `gdt` is the address of {@link MULTIBOOT_GDT}. */
+export function multibootMode(gdt: number): Machine {
+  const code: BootSegment = { selector: MULTIBOOT_CS, base: 0n, limit: 0xffffffff, access: 0xc09b };
+  return { ...protectedMode(gdt), segments: flatSegments(code, MULTIBOOT_DS) };
 }
 
 /** 64-bit mode with the page tables at `cr3`. */

@@ -43,6 +43,8 @@ describe("Multiboot 1", () => {
     assert.equal(state.rip, 0x100010n);
     assert.equal(state.gprs.rax, 0x2badb002n);
     assertProtectedMode(booted);
+    // Where kernels that load their own GDT but not CS expect themselves.
+    assert.deepEqual([booted.state.segments.cs.selector, booted.state.segments.ds.selector], [0x08, 0x10]);
     assert.deepEqual(memory.read(0x10000c, 100), code);
     assert.equal(memory.u32(0x100070), 0);
     const info = Number(state.gprs.rbx);

@@ -16,9 +16,9 @@ export function walkPrd(
 ): { readonly moved: number; readonly ended: boolean } {
   let done = 0;
   for (let index = 0; index < MAXIMUM_ENTRIES && done < length; index++) {
-    const at = table + index * 8;
     // Past the boundary the address wraps within its 64 KiB.
-    const entry = memory.read((at & ~0xffff) + (at & 0xffff), 8);
+    const offset = table % 0x10000;
+    const entry = memory.read(table - offset + ((offset + index * 8) % 0x10000), 8);
     const view = new DataView(entry.buffer, entry.byteOffset, 8);
     const address = view.getUint32(0, true) & ~1;
     const word = view.getUint32(4, true);

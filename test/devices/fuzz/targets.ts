@@ -19,6 +19,7 @@ import { DisplayAdapter } from "../../../src/devices/vga/displayAdapter";
 import { ScreenRenderer } from "../../../src/devices/vga/screen";
 import { Vga } from "../../../src/devices/vga/vga";
 import { apicTarget } from "./apicTarget";
+import { ataTargets } from "./ataTargets";
 import type { FuzzTarget } from "./fuzzer";
 import { virtioTargets } from "./virtioTargets";
 
@@ -175,6 +176,7 @@ export const targets: readonly FuzzTarget[] = [
     },
   },
   ...virtioTargets,
+  ...ataTargets,
   apicTarget,
   {
     name: "the whole board",
