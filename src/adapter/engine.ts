@@ -105,6 +105,7 @@ export class Engine {
       serial: (bytes) => this.serial(bytes),
       cpuStarted: (cpu) => this.tell({ kind: "thread", cpu, reason: "started" }),
       cpuReset: (cpu) => this.tell({ kind: "thread", cpu, reason: "exited" }),
+      breakpointChanged: (status) => this.tell({ kind: "breakpoint", status }),
       runControlChanged: (state) => this.tell({ kind: "runControl", state }),
     };
     const session = new Debugger({ machine, symbols, disassembler: new IcedDisassembler(), sink });

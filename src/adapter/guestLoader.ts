@@ -11,7 +11,7 @@ import { Machine } from "../machine/machine";
 import type { MachineConfiguration } from "../machine/types";
 import { loadFirmware, openStorage } from "./storage";
 import { inflateSection, openSymbolFile, readImage } from "./symbolFiles";
-import { launchDefaults, type LaunchAttributes } from "./protocol";
+import { launchDefaults, type LaunchAttributes, type SymbolFile } from "./protocol";
 
 export interface LoadedGuest {
   readonly machine: Machine;
@@ -117,15 +117,15 @@ function loadSymbols(
   watch: WorkWatch | undefined,
 ): Pick<LoadedGuest, "symbols" | "warnings" | "close"> {
   const { program } = attributes;
-  const files = (attributes.symbols ?? []).map((entry) => (typeof entry === "string" ? { file: entry, offset: 0 } : entry));
+  const files = (attributes.symbols ?? []).map((entry) => (typeof entry === "string" ? { file: entry } : entry));
   const warnings: string[] = [];
   const open: (() => void)[] = [];
   const symbols = new SymbolStore({ sourceMap: Object.entries(attributes.sourceMap ?? {}), inflate: inflateSection, watch });
-  const add = (file: string, offset: bigint, image?: LoadedImage): void => {
+  const add = (file: string, offset: bigint, image?: LoadedImage, canSlide = true): void => {
     const { source, close } = openSymbolFile(file);
     open.push(close);
     try {
-      symbols.add(file, source, offset, image);
+      symbols.add(file, source, offset, image).canSlide = canSlide && offset === 0n;
     } catch (error) {
       if (!(error instanceof Cancelled)) throw error;
       warnings.push(`Reading the symbols of ${file} was cancelled: they are not used in this session.`);
@@ -134,10 +134,10 @@ function loadSymbols(
   const close = (): void => open.splice(0).forEach((end) => end());
   try {
     const loaded = isElfImage && files.length > 0 ? imageOf(program, open) : undefined;
-    for (const { file, offset } of files) {
+    for (const { file, offset } of files as readonly SymbolFile[]) {
       const given = BigInt(offset ?? 0);
       // A file that is loaded elsewhere than linked cannot be compared with the image.
-      add(file, given === 0n ? loadOffset : given, given === 0n ? loaded : undefined);
+      add(file, given === 0n ? loadOffset : given, given === 0n ? loaded : undefined, offset === undefined);
     }
     if (isElfImage)
       try {

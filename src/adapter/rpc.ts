@@ -194,6 +194,8 @@ export type EngineEvent =
   | { readonly kind: "thread"; readonly cpu: number; readonly reason: "started" | "exited" }
   | { readonly kind: "hits"; readonly breakpoints: { id: string; hits: number }[] }
   | { readonly kind: "runControl"; readonly state: RunControlState }
+  /** A breakpoint became verified, or has moved. */
+  | { readonly kind: "breakpoint"; readonly status: CodeBreakpointStatus }
   /** Work on behalf of a request that takes long; `request` is its number at the engine, 0 for none. */
   | {
       readonly kind: "progress";

@@ -1,5 +1,6 @@
 // A DAP session: takes requests apart, hands them to their topic's handler, and turns what comes of it into responses and events.
 import {
+  BreakpointEvent,
   DebugSession,
   ExitedEvent,
   InvalidatedEvent,
@@ -15,7 +16,7 @@ import { Args } from "./arguments";
 import type { ClientSettings, HandlerTable, RequestContext, SessionControl } from "./context";
 import { EngineClient, EngineError } from "./engineClient";
 import { interruptBreakpointsChangedEvent, runControlChangedEvent } from "./protocol";
-import { breakpointRequests } from "./requests/breakpoints";
+import { breakpointRequests, toBreakpoint } from "./requests/breakpoints";
 import { executionRequests } from "./requests/execution";
 import { inspectionRequests } from "./requests/inspection";
 import { insightRequests } from "./requests/insights";
@@ -204,6 +205,8 @@ export class ApicScopeSession extends DebugSession implements SessionControl {
         // Names of threads tell which are frozen.
         if (this.client.invalidatedEvents) this.sendEvent(new InvalidatedEvent(["threads"]));
         return;
+      case "breakpoint":
+        return this.sendEvent(new BreakpointEvent("changed", toBreakpoint(event.status, this.client)));
       case "progress":
         return this.tellProgress(event);
       case "ended":

@@ -237,6 +237,8 @@ export class CpuState {
   interruptsMaskedBy: LastWrites | undefined;
   /** Told when IF changes, with its new value. */
   interruptFlagChanged: ((enabled: boolean) => void) | undefined;
+  /** Told when LIDT loads another IDT. */
+  idtLoaded: (() => void) | undefined;
   /** Exception raised by the instruction that just faulted, to be delivered; or undefined. */
   pending: PendingException | undefined;
 

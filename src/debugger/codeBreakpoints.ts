@@ -37,12 +37,24 @@ export interface CodeBreakpointStatus {
   readonly addresses: readonly bigint[];
 }
 
+const notLoaded = "The code is not in memory yet; the breakpoint binds when it is loaded.";
+
 export type BreakpointKind = "line" | "function" | "instruction" | "data";
+
+interface Place {
+  readonly addresses: readonly bigint[];
+  readonly line?: number;
+  readonly file?: string;
+}
 
 interface CodeBreakpoint {
   readonly id: number;
   readonly kind: BreakpointKind;
-  readonly addresses: readonly bigint[];
+  place: Place;
+  /** Finds the place anew, when symbols have moved. Throws a UserError. */
+  readonly resolve: () => Place;
+  /** The code that it was set on has been seen in memory. Until then other code may lie at its addresses, which it does not stop. */
+  isBound: boolean;
   readonly condition: CompiledExpression | undefined;
   readonly hitTest: HitTest;
   readonly log: Template | undefined;
@@ -59,8 +71,14 @@ export interface Reached {
   readonly logs: readonly string[];
 }
 
+/** What breakpoints must know of the guest's memory. */
+export interface CodePresence {
+  /** Whether the code that the symbols name lies at a linear address, as one of the CPUs or CPU `cpu` sees it; true where nothing tells. */
+  isThere(address: bigint, cpu?: number): boolean;
+}
+
 /**
- * Breakpoints on code, by linear address: pages need not be mapped yet. Each set replaces the former one of its kind (and, for lines, of
+ * Breakpoints on code, by linear address: pages need not be mapped yet, nor the code be loaded. Each set replaces the former one of its kind (and, for lines, of
  * its file).
  */
 export class CodeBreakpoints {
@@ -69,12 +87,16 @@ export class CodeBreakpoints {
   private functions: readonly CodeBreakpoint[] = [];
   private instructions: readonly CodeBreakpoint[] = [];
   private byAddress = new Map<bigint, CodeBreakpoint[]>();
+  /** Those whose code has not been seen yet. */
+  private readonly waiting = new Set<CodeBreakpoint>();
 
   constructor(
     private readonly symbols: SymbolStore,
     private readonly fields: readonly string[],
     private readonly changed: () => void,
     private readonly warn: (message: string) => void,
+    private readonly presence: CodePresence = { isThere: () => true },
+    private readonly told: (status: CodeBreakpointStatus) => void = () => undefined,
   ) {}
 
   /** A number that no other breakpoint of the session has. */
@@ -133,19 +155,16 @@ export class CodeBreakpoints {
     return statuses;
   }
 
-  private set(
-    list: CodeBreakpoint[],
-    kind: BreakpointKind,
-    options: BreakpointOptions,
-    resolve: () => { addresses: readonly bigint[]; line?: number; file?: string },
-  ): CodeBreakpointStatus {
+  private set(list: CodeBreakpoint[], kind: BreakpointKind, options: BreakpointOptions, resolve: () => Place): CodeBreakpointStatus {
     const id = this.nextId++;
     try {
       const place = resolve();
       const breakpoint: CodeBreakpoint = {
         id,
         kind,
-        addresses: place.addresses,
+        place,
+        resolve,
+        isBound: kind === "instruction" || place.addresses.some((address) => this.presence.isThere(address)),
         condition: this.compileCondition(options.condition),
         hitTest: parseHitCondition(options.hitCondition),
         log: options.logMessage === undefined || options.logMessage === "" ? undefined : parseTemplate(options.logMessage),
@@ -153,11 +172,45 @@ export class CodeBreakpoints {
         warned: false,
       };
       list.push(breakpoint);
-      return { id, verified: true, ...place };
+      return statusOf(breakpoint);
     } catch (error) {
       if (!(error instanceof UserError)) throw error;
       return { id, verified: false, message: error.message, addresses: [] };
     }
+  }
+
+  private get all(): CodeBreakpoint[] {
+    return [...[...this.lines.values()].flat(), ...this.functions, ...this.instructions];
+  }
+
+  /** Looks whether the code of breakpoints that wait for it has been loaded. */
+  bindLoaded(): void {
+    for (const breakpoint of this.waiting)
+      if (breakpoint.place.addresses.some((address) => this.presence.isThere(address))) this.bind(breakpoint);
+  }
+
+  private bind(breakpoint: CodeBreakpoint): void {
+    breakpoint.isBound = true;
+    this.waiting.delete(breakpoint);
+    this.told(statusOf(breakpoint));
+  }
+
+  /** Symbols have moved: finds all places anew. */
+  symbolsMoved(): void {
+    for (const breakpoint of this.all) {
+      if (breakpoint.kind === "instruction") continue;
+      const before = breakpoint.place.addresses;
+      try {
+        breakpoint.place = breakpoint.resolve();
+      } catch (error) {
+        if (!(error instanceof UserError)) throw error;
+        continue;
+      }
+      if (before.join() === breakpoint.place.addresses.join()) continue;
+      breakpoint.isBound = breakpoint.place.addresses.some((address) => this.presence.isThere(address));
+      this.told(statusOf(breakpoint));
+    }
+    this.rebuild();
   }
 
   private compileCondition(text: string | undefined): CompiledExpression | undefined {
@@ -170,8 +223,11 @@ export class CodeBreakpoints {
 
   private rebuild(): void {
     this.byAddress = new Map();
-    for (const breakpoint of [...[...this.lines.values()].flat(), ...this.functions, ...this.instructions])
-      for (const address of breakpoint.addresses) this.byAddress.set(address, [...(this.byAddress.get(address) ?? []), breakpoint]);
+    this.waiting.clear();
+    for (const breakpoint of this.all) {
+      if (!breakpoint.isBound) this.waiting.add(breakpoint);
+      for (const address of breakpoint.place.addresses) this.byAddress.set(address, [...(this.byAddress.get(address) ?? []), breakpoint]);
+    }
     this.changed();
   }
 
@@ -183,12 +239,16 @@ export class CodeBreakpoints {
     return this.byAddress.has(address);
   }
 
-  /** Counts the arrival of a CPU at `address` and tells whether it stops there. */
-  reach(address: bigint, scope: Scope): Reached {
+  /** Counts the arrival of CPU `cpu` at `address` and tells whether it stops there. */
+  reach(address: bigint, scope: Scope, cpu?: number): Reached {
     const ids: number[] = [];
     const logs: string[] = [];
     let kind: BreakpointKind | undefined;
     for (const breakpoint of this.byAddress.get(address) ?? []) {
+      if (!breakpoint.isBound) {
+        if (!this.presence.isThere(address, cpu)) continue;
+        this.bind(breakpoint);
+      }
       if (!this.holds(breakpoint, scope)) continue;
       breakpoint.hits++;
       if (!breakpoint.hitTest(breakpoint.hits)) continue;
@@ -211,7 +271,7 @@ export class CodeBreakpoints {
       if (!breakpoint.warned) {
         breakpoint.warned = true;
         this.warn(
-          `The condition "${condition.expression.text}" of the breakpoint at ${hex(breakpoint.addresses[0])} could not be evaluated and counts as false: ${error.message}`,
+          `The condition "${condition.expression.text}" of the breakpoint at ${hex(breakpoint.place.addresses[0])} could not be evaluated and counts as false: ${error.message}`,
         );
       }
       return false;
@@ -221,4 +281,8 @@ export class CodeBreakpoints {
   resetHits(): void {
     for (const list of this.byAddress.values()) for (const breakpoint of list) breakpoint.hits = 0;
   }
+}
+
+function statusOf({ id, place, isBound }: CodeBreakpoint): CodeBreakpointStatus {
+  return { id, verified: isBound, ...(isBound ? {} : { message: notLoaded }), ...place };
 }

@@ -4,7 +4,7 @@ import type { DeliveredEvent } from "../cpu/system/context";
 import { UserError } from "../machine/errors";
 import type { RunEnd } from "../machine/types";
 import { BudgetMeter, budgetText } from "./budgets";
-import { CodeBreakpoints } from "./codeBreakpoints";
+import { CodeBreakpoints, type CodeBreakpointStatus, type CodePresence } from "./codeBreakpoints";
 import { CpuScope, type Fields } from "./cpuScope";
 import { DataBreakpoints, type DataHit } from "./dataBreakpoints";
 import { EventFilters, exceptionFields, filtersOf, interruptFields, lintFields, measureFields, type BudgetMeasure } from "./eventFilters";
@@ -19,6 +19,7 @@ import { LintWatch } from "./lints/lintWatch";
 import { currentInstruction, type Disassembler } from "./instructions";
 import { SenderStacks, senderLines } from "./senderStacks";
 import { RunControl, type RunControlState } from "./runControl";
+import { Slides } from "./slides";
 import { StackWalker, type StackEntry } from "./stack";
 import { Stepper, type Outcome, type StepHost, type StepRequest } from "./stepper";
 import { causeLines, type EventCause, type GuestEnd, type Stop } from "./stops";
@@ -35,6 +36,8 @@ export interface DebuggerSink {
   cpuStarted(cpu: number): void;
   /** A CPU was put back to wait-for-SIPI. */
   cpuReset(cpu: number): void;
+  /** A breakpoint's code was loaded, or its place has become known. */
+  breakpointChanged?(status: CodeBreakpointStatus): void;
   /** Which CPUs run, or how, was changed. */
   runControlChanged?(state: RunControlState): void;
 }
@@ -50,12 +53,14 @@ export interface DebuggerOptions {
 const RESETS_TOLD_EVERY = 1_000_000;
 /** Stops that wait to be told: events of one instruction are told one after the other. */
 const maximumPending = 64;
+/** As much code is compared with its file to tell whether it is loaded. */
+const comparedBytes = 32;
 
 /**
  * A debugger over a machine: breakpoints on code and on events, steps, stops. Synchronous: {@link advance} runs a portion, and between
  * portions the owner may ask or change anything.
  */
-export class Debugger implements StepHost {
+export class Debugger implements StepHost, CodePresence {
   readonly machine: DebugMachine;
   readonly symbols: SymbolStore;
   readonly disassembler: Disassembler;
@@ -83,6 +88,7 @@ export class Debugger implements StepHost {
   private readonly sink: DebuggerSink;
   private readonly counts: EventCounts;
   private readonly lintWatch: LintWatch;
+  private readonly slides: Slides;
   private readonly budgets: BudgetMeter;
   private readonly pending: Stop[] = [];
   /** What the CPU had retired when the last access was told. */
@@ -111,7 +117,15 @@ export class Debugger implements StepHost {
     this.sink = sink;
     this.names = new CpuNames(machine.cpus);
     const warn = (message: string): void => sink.output(`${message}\n`, "important");
-    this.breakpoints = new CodeBreakpoints(symbols, codeFields, () => this.applyBreakpoints(), warn);
+    this.breakpoints = new CodeBreakpoints(
+      symbols,
+      codeFields,
+      () => this.applyBreakpoints(),
+      warn,
+      this,
+      (status) => sink.breakpointChanged?.(status),
+    );
+    this.slides = new Slides(machine, symbols, (text) => sink.output(`${text}\n`, "console"));
     this.data = new DataBreakpoints({
       machine,
       takeId: () => this.breakpoints.takeId(),
@@ -155,6 +169,9 @@ export class Debugger implements StepHost {
       handlerReturned: (cpu, frame) => {
         this.lintWatch.handlerReturned(cpu, frame);
         this.budgets.returned(cpu, frame);
+      },
+      idtLoaded: () => {
+        if (this.slides.idtLoaded()) machine.requestStop();
       },
       interruptFlag: (cpu, enabled) => this.budgets.interruptFlag(cpu, enabled),
       storm: (storm) => this.storm(storm),
@@ -260,6 +277,8 @@ export class Debugger implements StepHost {
   private portion(wanted: number, until: number): Outcome {
     this.isWaiting = false;
     for (const line of this.injections.sendDue()) this.sink.output(`${line}\n`, "console");
+    if (this.slides.look()) this.breakpoints.symbolsMoved();
+    this.breakpoints.bindLoaded();
     const early = this.takePending() ?? this.takePause();
     if (early !== undefined) return early;
     this.lintWatch.poll();
@@ -313,7 +332,7 @@ export class Debugger implements StepHost {
 
   arrive(index: number): Outcome {
     const cpu = this.cpu(index);
-    const reached = this.breakpoints.reach(cpu.linearRip(), this.codeScope(cpu));
+    const reached = this.breakpoints.reach(cpu.linearRip(), this.codeScope(cpu), index);
     for (const line of reached.logs) this.sink.output(`${line}\n`, "console");
     if (reached.kind === undefined) {
       this.machine.resumeFrom(index);
@@ -366,6 +385,7 @@ export class Debugger implements StepHost {
       this.sink.cpuReset(cpu);
     }
     this.told.clear();
+    this.slides.reset();
     // A guest that resets for ever must not flood the console.
     const now = this.machine.instructions();
     if (this.resetToldAt < 0 || now - this.resetToldAt > RESETS_TOLD_EVERY) {
@@ -575,6 +595,24 @@ export class Debugger implements StepHost {
       },
       pointerTo: (type, stars, address) => program.pointerTo(type, stars, address),
     });
+  }
+
+  /**
+   * Whether memory at `address` has what the symbol file has there, also where boot loaders put it before it is mapped. Kernels patch their code, so that a part of it may differ.
+   */
+  isThere(address: bigint, only?: number): boolean {
+    const module = this.symbols.moduleAt(address);
+    const expected = module?.codeAt(address, comparedBytes);
+    if (module === undefined || expected === undefined) return true;
+    const isSame = (found: Uint8Array | undefined): boolean => {
+      if (found === undefined || found.length < expected.length) return false;
+      const same = expected.reduce((count, byte, index) => count + (byte === found[index] ? 1 : 0), 0);
+      return same * 4 >= expected.length * 3;
+    };
+    if (only !== undefined) return isSame(this.cpu(only).readMemory(address, expected.length));
+    if (this.machine.cpus.some((cpu) => isSame(cpu.readMemory(address, expected.length)))) return true;
+    const physical = module.elf?.physicalAt(module.toLinked(address));
+    return physical !== undefined && physical < 2n ** 52n && isSame(this.machine.cpus[0].readPhysical(Number(physical), expected.length));
   }
 
   // What steps need

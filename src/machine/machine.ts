@@ -327,6 +327,7 @@ export class Machine implements StampSource, InputTarget {
     const state = new CpuState(this.engineMemory, index, index === 0);
     state.interruptsMaskedBy = new LastWrites(1, this);
     state.interruptFlagChanged = (enabled) => this.hooks.interruptFlag?.(index, enabled);
+    state.idtLoaded = () => this.hooks.idtLoaded?.(index);
     const tlbs = MMU_INDEXES * TLB_ENTRIES * TLB_ENTRY_BYTES;
     state.words[WORD_JUMP_CACHE / 4] = state.base + CPU_STATE_BYTES + tlbs;
     const mmu = new Mmu(state, this.memory, this.code);

@@ -85,6 +85,8 @@ export interface MachineHooks {
   handlerEntered?(cpu: number, frame: HandlerFrame): void;
   /** A handler ended by IRET on CPU `cpu`. */
   handlerReturned?(cpu: number, frame: HandlerFrame): void;
+  /** LIDT loaded another IDT. */
+  idtLoaded?(cpu: number): void;
   /** IF of a CPU changed. */
   interruptFlag?(cpu: number, enabled: boolean): void;
   /** A guest did with its interrupt controllers what it should not have. */

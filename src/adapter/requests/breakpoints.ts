@@ -17,7 +17,8 @@ function options(args: Args): BreakpointOptions {
   };
 }
 
-function toBreakpoint(status: CodeBreakpointStatus, client: ClientSettings): DebugProtocol.Breakpoint {
+/** A breakpoint as the protocol has it. */
+export function toBreakpoint(status: CodeBreakpointStatus, client: ClientSettings): DebugProtocol.Breakpoint {
   const { id, verified, message, line, file, addresses } = status;
   return {
     id,

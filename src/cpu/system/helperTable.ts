@@ -282,6 +282,7 @@ export function buildHelpers(system: CpuSystem): readonly HelperFunction[] {
       if (size === 8 && !canonical(table.base, system.model.linearBits)) return fault(EXC_GP, 0);
       state.idtrBase = table.base;
       state.idtrLimit = table.limit;
+      state.idtLoaded?.();
       return STATUS_OK;
     },
     readCr: (a, _b, register) => {

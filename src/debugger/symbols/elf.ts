@@ -364,8 +364,17 @@ export class ElfFile {
     return note === undefined ? undefined : Array.from(note.data, (byte) => byte.toString(16).padStart(2, "0")).join("");
   }
 
+  /** Where a linked virtual address is loaded physically, as the program headers have it; undefined where they say nothing. */
+  physicalAt(address: bigint): bigint | undefined {
+    const segment = this.segments.find(
+      ({ type, virtualAddress, fileSize }) => type === SegmentType.Load && contains(virtualAddress, BigInt(fileSize), address),
+    );
+    return segment === undefined ? undefined : segment.physicalAddress + (address - segment.virtualAddress);
+  }
+
   /** File bytes at a linked virtual address, from the segments; undefined where the file has none. */
   bytesAt(address: bigint, size: number): Uint8Array | undefined {
+    if (this.keepsDebugOnly()) return undefined;
     for (const segment of this.segments) {
       if (segment.type !== SegmentType.Load || !contains(segment.virtualAddress, BigInt(segment.fileSize), address)) continue;
       const offset = segment.offset + Number(address - segment.virtualAddress);

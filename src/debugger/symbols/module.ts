@@ -23,6 +23,8 @@ export class SymbolModule {
   readonly elf: ElfFile | undefined;
   readonly dwarf: DwarfInfo | undefined;
   readonly symbols: SymbolTable;
+  /** Nobody said where it is loaded: it may lie elsewhere than linked. */
+  canSlide = false;
   /** What could not be used, in words for the user. */
   readonly warnings: string[] = [];
 
@@ -32,7 +34,8 @@ export class SymbolModule {
   constructor(
     readonly name: string,
     bytes: Uint8Array | ByteSource,
-    readonly offset: bigint,
+    /** May change once, when it becomes known where the module lies. */
+    public offset: bigint,
     inflate?: Inflate,
     private readonly watch?: WorkWatch,
   ) {
@@ -78,6 +81,16 @@ export class SymbolModule {
   /** The run-time address of a linked address. */
   toLoaded(address: bigint): bigint {
     return BigInt.asUintN(64, address + this.offset);
+  }
+
+  /** The file's bytes at the run-time `address`, at most `size`; undefined where it has none. */
+  codeAt(address: bigint, size: number): Uint8Array | undefined {
+    const linked = this.toLinked(address);
+    for (let length = size; length > 0; length >>= 1) {
+      const bytes = this.elf?.bytesAt(linked, length);
+      if (bytes !== undefined) return bytes;
+    }
+    return undefined;
   }
 
   /** Whether the run-time `address` lies in this module's code. */

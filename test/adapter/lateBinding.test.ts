@@ -1,0 +1,58 @@
+// Breakpoints on code that is not in memory yet: they are told as not verified, do not stop other code at their addresses, and bind when theirs appears.
+import assert from "node:assert/strict";
+import { resolve } from "node:path";
+import { describe, test } from "node:test";
+import type { DebugProtocol } from "@vscode/debugprotocol";
+import { fixtureElf } from "../fixtures/dwarf/fixture";
+import { smpGuest, withClient } from "./harness";
+
+describe("breakpoints before their code is loaded", { timeout: 120_000 }, () => {
+  test("bind when it appears, and only then stop", () =>
+    withClient(async (client) => {
+      const elf = fixtureElf("c-O2-dwarf5");
+      const leaf = elf.symbols().find((symbol) => symbol.name === "leaf") ?? assert.fail("no leaf");
+      const text = elf.sections.find((section) => section.name === ".text") ?? assert.fail("no .text");
+      const offset = 0x2000000n;
+      const file = resolve("test/fixtures/dwarf/c-O2-dwarf5.elf");
+      await client.launch(
+        { program: smpGuest, cpus: 1, stopOnEntry: true, symbols: [{ file, offset: `0x${offset.toString(16)}` }] },
+        async () => {
+          const { body } = await client.dap.setFunctionBreakpointsRequest({ breakpoints: [{ name: "leaf" }] });
+          assert.equal(body.breakpoints[0].verified, false);
+          assert.match(body.breakpoints[0].message ?? "", /not in memory yet; the breakpoint binds when it is loaded/);
+        },
+      );
+      await client.stop();
+      // Other code runs through the very address: it is not stopped there.
+      const at = leaf.address + offset;
+      await client.request("writeMemory", {
+        memoryReference: `0x${at.toString(16)}`,
+        data: Buffer.from(new Uint8Array(64).fill(0x90)).toString("base64"),
+      });
+      const frameId = (await client.stack(1))[0].id;
+      await client.dap.evaluateRequest({ expression: `rip = 0x${(at - 1n).toString(16)}`, frameId, context: "repl" });
+      await client.step("next", 1, "instruction");
+      const passed = await client.step("next", 1, "instruction");
+      assert.equal(passed.reason, "step");
+      assert.equal(
+        client.events.some((event) => event.event === "breakpoint"),
+        false,
+      );
+      // Now the code itself.
+      await client.request("writeMemory", {
+        memoryReference: `0x${(text.address + offset).toString(16)}`,
+        data: Buffer.from(elf.data(text)).toString("base64"),
+      });
+      const again = (await client.stack(1))[0].id;
+      await client.dap.evaluateRequest({ expression: `rip = 0x${at.toString(16)}`, frameId: again, context: "repl" });
+      await client.dap.evaluateRequest({ expression: `u8[0x${(at - 1n).toString(16)}] = 0x90`, frameId: again, context: "repl" });
+      await client.dap.evaluateRequest({ expression: `rip = 0x${(at - 1n).toString(16)}`, frameId: again, context: "repl" });
+      const stop = await client.continue(1);
+      assert.equal(stop.reason, "function breakpoint");
+      const told = (await client.next("breakpoint")) as DebugProtocol.BreakpointEvent["body"];
+      assert.equal(told.reason, "changed");
+      assert.equal(told.breakpoint.verified, true);
+      assert.deepEqual(stop.hitBreakpointIds, [told.breakpoint.id]);
+      assert.equal(await client.pc(1), at);
+    }));
+});
