@@ -11,6 +11,7 @@ import type { MachineHooks } from "../machine/types";
 import { Replay } from "./replay";
 import { type LoopEnd, runToEnd } from "./runLoop";
 import { parseRunOptions } from "./runOptions";
+import { statistics } from "./statistics";
 import { Watchers } from "./watchers";
 
 export const STATUS_BAD_ARGUMENTS = 2;
@@ -80,7 +81,7 @@ export async function runCommand(args: readonly string[]): Promise<number> {
   if (options.saveState !== undefined) saveState(machine, options.saveState);
   await serial.close();
   await debugOutput?.close();
-  if (options.stats) printStats(machine, performance.now() - started);
+  if (options.stats) for (const line of statistics(machine, performance.now() - started)) say(line);
   const status = await watchers.finish(end, report(end, machine, exceptions));
   if (replay === undefined) return status;
   const { same, text } = replay.verdict();
@@ -141,28 +142,6 @@ function openFile(file: string, subject: string): number {
   } catch {
     throw new UserError(`${file}: cannot be written.`, subject);
   }
-}
-
-function printStats(machine: Machine, milliseconds: number): void {
-  const stats = machine.stats();
-  const rate = stats.instructions / milliseconds / 1000;
-  const lines = [
-    `instructions ${stats.instructions} in ${(milliseconds / 1000).toFixed(2)} s: ${rate.toFixed(1)} million a second`,
-    `virtual time ${(stats.virtualTime / 1e9).toFixed(6)} s`,
-    ...machine.cpus.map((cpu) => `CPU ${cpu.index}: ${cpu.retired} instructions, ${cpu.activity}`),
-    `blocks translated ${stats.blocksTranslated}, in use ${stats.blocksAlive} (${stats.codeBytes} bytes), code cache emptied ${stats.codeFlushes} times`,
-    ...(stats.jit === undefined
-      ? []
-      : [
-          `translator: ${stats.jit.regions} regions of ${stats.jit.blocks} blocks in ${stats.jit.modules} modules (${stats.jit.bytes} bytes), ` +
-            `${stats.jit.regionsLive} in use, ${stats.jit.discarded} discarded; ` +
-            `${stats.jit.generateMilliseconds.toFixed(0)} ms to generate, ${stats.jit.compileMilliseconds.toFixed(0)} ms to compile`,
-        ]),
-    `TLB misses ${stats.tlbMisses}, slices ${stats.slices}`,
-    `interrupts recorded ${machine.ledger.lastId}`,
-    `state hash ${machine.stateHash()}`,
-  ];
-  process.stderr.write(lines.map((line) => `apicscope: ${line}\n`).join(""));
 }
 
 const say = (text: string): void => void process.stderr.write(`apicscope: ${text}\n`);

@@ -3,6 +3,13 @@ import { KIND_PROBE_WRITE, KIND_WRAP32 } from "../tcg/interpreter/memory";
 import {
   CPU_STATE_BYTES,
   MARK_FREE,
+  FETCH_ENTRIES,
+  FETCH_ENTRY_BYTES,
+  FETCH_HIGH,
+  FETCH_PAGE,
+  FETCH_TLB,
+  JUMP_ENTRIES,
+  JUMP_ENTRY_BYTES,
   MEM_STACK,
   MMU_INDEXES,
   MMU_SUPERVISOR,
@@ -17,6 +24,8 @@ import {
   TLB_READ,
   TLB_WRITE,
   slotOfSegBase,
+  WORD_FETCH,
+  WORD_JUMP_CACHE,
   WORD_JUMP_GENERATION,
   WALK_32,
   WALK_LARGE,
@@ -59,8 +68,6 @@ export type Access = typeof ACCESS_READ | typeof ACCESS_WRITE | typeof ACCESS_FE
 
 type Size = 1 | 2 | 4 | 8;
 
-/** Entries of the TLB for fetches, a power of two. */
-const FETCH_ENTRIES = 512;
 /** Bytes of the entries that a bit of WORD_TLB_USED stands for. */
 const GROUP_BYTES = TLB_GROUP * TLB_ENTRY_BYTES;
 /** Numbers of a saved entry: where it is, and its words. */
@@ -89,16 +96,13 @@ export class Mmu {
   private readonly view: DataView;
   private readonly tlbBase: number;
   private readonly valueAddress: number;
-  /**
-   * Translations of fetches, apart from those of data: what the data TLB holds then depends on the guest's accesses alone, not on which code an engine has found
-   * translated already. Direct mapped by page and rights: halves of the linear page, low bit set for user rights, and the physical page.
-   */
-  private readonly fetchLow = new Int32Array(FETCH_ENTRIES).fill(-1);
-  private readonly fetchHigh = new Int32Array(FETCH_ENTRIES);
-  private readonly fetchPage = new Uint32Array(FETCH_ENTRIES);
+  /** The fetch TLB: what the data TLB holds depends on the guest's data accesses alone, not on which code an engine has found translated already. */
+  private readonly fetchBase: number;
   /** Base (signed) and limit of CS that code outside 64-bit mode was found under. */
   private codeBase = 0;
   private codeLimit = 0;
+  /** Something has been put into the jump cache since it was last empty. */
+  jumpsFilled = false;
   readonly walker: PageWalker;
   watch: DataWatch | undefined;
   private walks = 0;
@@ -122,6 +126,7 @@ export class Mmu {
     this.view = memory.view;
     this.tlbBase = cpu.base + CPU_STATE_BYTES;
     this.valueAddress = cpu.base + SLOT_MEM_VALUE;
+    this.fetchBase = cpu.words[WORD_JUMP_CACHE / 4] + FETCH_TLB;
     this.walker = new PageWalker(cpu, bus, code);
     cpu.words[WORD_TLB_USED / 4] = -1;
     this.flush();
@@ -155,8 +160,21 @@ export class Mmu {
     }
     words[WORD_TLB_USED / 4] = 0;
     words[WORD_WALK / 4] = 0;
-    this.fetchLow.fill(-1);
+    this.flushFetches();
     this.flushJumps();
+  }
+
+  private flushFetches(): void {
+    this.i32.fill(-1, this.fetchBase >> 2, (this.fetchBase + FETCH_ENTRIES * FETCH_ENTRY_BYTES) >> 2);
+  }
+
+  /** Empties the jump cache: blocks that it names are no more. */
+  emptyJumps(): void {
+    this.flushJumps();
+    if (!this.jumpsFilled) return;
+    this.jumpsFilled = false;
+    const first = this.cpu.words[WORD_JUMP_CACHE / 4] >> 2;
+    this.i32.fill(-1, first, first + (JUMP_ENTRIES * JUMP_ENTRY_BYTES) / 4);
   }
 
   /** Forgets the jump cache: linear code addresses may mean other code now. */
@@ -170,6 +188,7 @@ export class Mmu {
    */
   selectCode(): void {
     const { cpu } = this;
+    cpu.words[WORD_FETCH / 4] = !cpu.code64 ? -1 : cpu.cpl === 3 ? 1 : 0;
     if (cpu.code64) return;
     const base = cpu.words[slotOfSegBase(CS) / 4];
     const limit = cpu.limit[CS];
@@ -187,7 +206,7 @@ export class Mmu {
       const entry = this.tlbOf(index) + slot * TLB_ENTRY_BYTES;
       this.u8.fill(0xff, entry, entry + TLB_ENTRY_BYTES);
     }
-    this.fetchLow.fill(-1);
+    this.flushFetches();
     this.flushJumps();
   }
 
@@ -316,17 +335,20 @@ export class Mmu {
     }
     const user = this.cpu.cpl === 3 ? 1 : 0;
     const tag = (lo & ~0xfff) | user;
-    const slot = (((lo >>> 12) << 1) | user) & (FETCH_ENTRIES - 1);
-    if (this.fetchLow[slot] !== tag || this.fetchHigh[slot] !== hi) {
-      const { walker } = this;
-      this.walks++;
-      if ((this.cpu.cr0 & CR0_PG) === 0) walker.identity(lo);
-      else if (!walker.walk(lo, hi, ACCESS_FETCH, user === 1 ? MMU_USER : MMU_SUPERVISOR)) return -1;
-      this.fetchLow[slot] = tag;
-      this.fetchHigh[slot] = hi;
-      this.fetchPage[slot] = walker.page;
+    const entry = (this.fetchBase + ((((lo >>> 12) << 1) | user) & (FETCH_ENTRIES - 1)) * FETCH_ENTRY_BYTES) >> 2;
+    const { i32, walker } = this;
+    if (i32[entry] === tag && i32[entry + FETCH_HIGH / 4] === hi) return (i32[entry + FETCH_PAGE / 4] >>> 0) * 4096 + (lo & 0xfff);
+
+    this.walks++;
+    if ((this.cpu.cr0 & CR0_PG) === 0) walker.identity(lo);
+    else if (!walker.walk(lo, hi, ACCESS_FETCH, user === 1 ? MMU_USER : MMU_SUPERVISOR)) return -1;
+    const { page } = walker;
+    if (this.bus.hostPage(page, false, this.cpu.index) >= 0) {
+      i32[entry] = tag;
+      i32[entry + FETCH_HIGH / 4] = hi;
+      i32[entry + FETCH_PAGE / 4] = page;
     }
-    return this.fetchPage[slot] * 4096 + (lo & 0xfff);
+    return page * 4096 + (lo & 0xfff);
   }
 
   /** Whether stores to physical page `page` must be seen: no plain memory, not written since the last snapshot, translated code, an armed MONITOR line. */

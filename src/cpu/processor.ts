@@ -1,11 +1,16 @@
 import { assert } from "../common/errors";
 import { OpBuilder } from "../tcg/builder";
 import { type Block, type CodeCache, instructionAddress, instructionIndex, instructionOffset } from "../tcg/codeCache";
-import { ENTER_BLOCK, JUMP_GENERATION, JUMP_MODE, JUMP_OP, JUMP_RIP, jumpIndex, type RunFunction } from "../tcg/interpreter/interpreter";
+import { ENTER_BLOCK, type RunFunction } from "../tcg/interpreter/interpreter";
 import {
-  BLOCK_FUNCTION,
   BLOCK_HEADER_BYTES,
   JUMP_ENTRY_BYTES,
+  JUMP_GENERATION,
+  JUMP_MODE,
+  JUMP_OP,
+  JUMP_PAGE,
+  JUMP_RIP,
+  jumpIndex,
   SLOT_RIP,
   WORD_BLOCK,
   WORD_BUDGET,
@@ -337,8 +342,8 @@ export class Processor {
       this.executing = true;
       words[WORD_BLOCK / 4] = block.header;
       words[WORD_OP / 4] = instructionAddress(state.memory, block, index);
-      const generated = charge === block.count && this.state.memory.u32[(block.header + BLOCK_FUNCTION) >> 2] !== 0;
-      const reason = this.run(state.base, words[WORD_OP / 4], block.header, generated ? ENTER_BLOCK : charge);
+      // A whole block is entered as a jump to it would, so that it counts.
+      const reason = this.run(state.base, words[WORD_OP / 4], block.header, charge === block.count ? ENTER_BLOCK : charge);
       this.executing = false;
       const goOn = this.finish(reason);
       if (!goOn) break;
@@ -565,10 +570,13 @@ export class Processor {
     const { i32, u32 } = state.memory;
     const low = words[SLOT_RIP / 4];
     const high = words[SLOT_RIP / 4 + 1];
-    const entry = words[WORD_JUMP_CACHE / 4] + jumpIndex(low) * JUMP_ENTRY_BYTES;
-    const same =
+    let entry = words[WORD_JUMP_CACHE / 4] + jumpIndex(low) * JUMP_ENTRY_BYTES;
+    const same = (): boolean =>
       i32[(entry + JUMP_RIP) >> 2] === low && i32[(entry + JUMP_RIP + 4) >> 2] === high && i32[(entry + JUMP_MODE) >> 2] === mode;
-    if (!same) return undefined;
+    if (!same()) {
+      entry ^= JUMP_ENTRY_BYTES;
+      if (!same()) return undefined;
+    }
     const block = this.code.lookUp(u32[(entry + JUMP_OP) >> 2] - BLOCK_HEADER_BYTES);
     if (block?.alive !== true || block.ripLow !== low || block.ripHigh !== high || block.mode !== mode || block.secondPage >= 0)
       return undefined;
@@ -614,13 +622,20 @@ export class Processor {
 
   private fillJump(block: Block): void {
     const { words, state } = this;
-    const { view } = state.memory;
-    const low = words[SLOT_RIP / 4];
-    const entry = words[WORD_JUMP_CACHE / 4] + jumpIndex(low) * JUMP_ENTRY_BYTES;
-    view.setBigUint64(entry + JUMP_RIP, block.rip, true);
-    view.setInt32(entry + JUMP_MODE, block.mode, true);
-    view.setInt32(entry + JUMP_GENERATION, words[WORD_JUMP_GENERATION / 4], true);
-    view.setInt32(entry + JUMP_OP, block.entry, true);
+    const { i32 } = state.memory;
+    this.mmu.jumpsFilled = true;
+    const entry = (words[WORD_JUMP_CACHE / 4] + jumpIndex(words[SLOT_RIP / 4]) * JUMP_ENTRY_BYTES) >> 2;
+    // What was there moves to the other entry of the pair.
+    if (i32[entry] !== block.ripLow || i32[entry + 1] !== block.ripHigh || i32[entry + JUMP_MODE / 4] !== block.mode) {
+      const other = entry ^ (JUMP_ENTRY_BYTES >> 2);
+      for (let word = 0; word < JUMP_ENTRY_BYTES >> 2; word++) i32[other + word] = i32[entry + word];
+    }
+    i32[entry + JUMP_RIP / 4] = block.ripLow;
+    i32[entry + JUMP_RIP / 4 + 1] = block.ripHigh;
+    i32[entry + JUMP_MODE / 4] = block.mode;
+    i32[entry + JUMP_GENERATION / 4] = words[WORD_JUMP_GENERATION / 4];
+    i32[entry + JUMP_OP / 4] = block.entry;
+    i32[entry + JUMP_PAGE / 4] = Math.floor(block.physical / 4096);
   }
 }
 

@@ -3,6 +3,7 @@ import { defaultJitOptions, eagerJitOptions, type GeneratedImports, Jit } from "
 import { assembleInterpreter, type EngineHost, type RunFunction } from "../tcg/interpreter/interpreter";
 import type { EngineMemory } from "../tcg/memory";
 import { ReferenceInterpreter } from "../tcg/reference";
+import { CallCounts } from "./callCounts";
 import type { MachineConfiguration } from "./types";
 import type { Vcpu } from "./vcpu";
 
@@ -14,6 +15,7 @@ export interface Engine {
   readonly run: RunFunction;
   /** The translator; undefined where everything is interpreted. */
   readonly jit: Jit | undefined;
+  readonly calls: CallCounts;
 }
 
 /** Instantiates the engine: the emitted interpreter with or without translator, or the reference one for tests. Calls out go to the CPU that `current` gives. */
@@ -28,31 +30,46 @@ export function makeEngine(
     if (vcpu === undefined) throw new Error("generated code called out while no CPU executes");
     return vcpu;
   };
+  const calls = new CallCounts();
+  const helper: EngineHost["helper"] = (id, a, b, lo, hi) => {
+    calls.helpers[id]++;
+    return executing().system.helper(id, a, b, lo, hi);
+  };
   const host: EngineHost = {
-    helper: (id, a, b, lo, hi) => executing().system.helper(id, a, b, lo, hi),
-    load: (kind, lo, hi) => executing().mmu.load(kind, lo, hi),
-    store: (kind, lo, hi) => executing().mmu.store(kind, lo, hi),
+    helper,
+    load: (kind, lo, hi) => {
+      calls.loads++;
+      return executing().mmu.load(kind, lo, hi);
+    },
+    store: (kind, lo, hi) => {
+      calls.stores++;
+      return executing().mmu.store(kind, lo, hi);
+    },
     segment: (op) => executing().system.segment(op),
     fault: (fault) => executing().system.fault(fault),
     divide: (op) => executing().system.divide(op),
   };
-  if (engine === "reference") return { run: new ReferenceInterpreter(engineMemory, host).run, jit: undefined };
+  if (engine === "reference") return { run: new ReferenceInterpreter(engineMemory, host).run, jit: undefined, calls };
   const module = new WebAssembly.Module(assembleInterpreter(engineMemory));
   const table = new WebAssembly.Table({ element: "anyfunc", initial: FUNCTION_SLOTS });
   const { exports } = new WebAssembly.Instance(module, { env: { memory: engineMemory.memory, table, ...host } });
   const run = exports["run"] as RunFunction;
-  if (engine === "interpreter") return { run, jit: undefined };
+  if (engine === "interpreter") return { run, jit: undefined, calls };
   const imports: GeneratedImports = {
     run,
-    helper: (id, a, b, lo, hi) => executing().system.helper(id, a, b, lo, hi),
-    hostAddress: (kind, lo, hi) => executing().mmu.hostAddress(kind, lo, hi),
+    helper,
+    hostAddress: (kind, lo, hi) => {
+      calls.refills++;
+      return executing().mmu.hostAddress(kind, lo, hi);
+    },
     walk: exports["walk"] as GeneratedImports["walk"],
     bulkString: exports["bulkString"] as GeneratedImports["bulkString"],
+    findJump: exports["findJump"] as GeneratedImports["findJump"],
     getFlags: exports["getFlags"] as GeneratedImports["getFlags"],
     setFlags: exports["setFlags"] as GeneratedImports["setFlags"],
   };
   const options = { ...(engine === "jit" ? eagerJitOptions : defaultJitOptions), ...jit };
   const translator = new Jit(engineMemory, code, table, imports, options, () => performance.now());
   code.generated = translator;
-  return { run, jit: translator };
+  return { run, jit: translator, calls };
 }

@@ -35,6 +35,7 @@ import { type ScreenSnapshot, snapshotOf } from "../devices/vga/snapshot";
 import { biosState, bootImage, type BootRequest, type BootState } from "../firmware/boot";
 import { checkFirmware, provideFirmwareFiles } from "../firmware/romBoot";
 import type { Jit, JitStats } from "../tcg/backend/jit";
+import type { CallCounts } from "./callCounts";
 import { CodeCache } from "../tcg/codeCache";
 import type { RunFunction } from "../tcg/interpreter/interpreter";
 import { CPU_STATE_BYTES, MMU_INDEXES, TLB_ENTRIES, TLB_ENTRY_BYTES, WORD_JUMP_CACHE } from "../tcg/layout";
@@ -78,6 +79,9 @@ export interface MachineStats {
   readonly codeFlushes: number;
   readonly tlbMisses: number;
   readonly slices: number;
+  /** Instructions of blocks that the interpreter entered; the rest ran in generated code. */
+  readonly interpreted: number;
+  readonly calls: CallCounts;
   /** Of the translator; undefined without one. */
   readonly jit: JitStats | undefined;
 }
@@ -124,6 +128,7 @@ export class Machine implements StampSource, InputTarget {
   private readonly scheduler: Scheduler;
   private readonly output = new GuestOutput();
   private readonly jit: Jit | undefined;
+  private readonly calls: CallCounts;
   /** In a run, or in the middle of a change of state that needs no telling: writes to memory do not come from outside. */
   private inside = false;
 
@@ -210,6 +215,7 @@ export class Machine implements StampSource, InputTarget {
     this.translator = translator;
     const engine = makeEngine(configuration, this.engineMemory, this.code, () => this.scheduler.current);
     this.jit = engine.jit;
+    this.calls = engine.calls;
     this.debugPoints = new DebugPoints(() => this.code.flush());
     this.watches = new Watches(this.memory, (hit) => this.hooks.watch?.(hit));
     this.cpus = apicIds.map((apicId, index) => this.makeCpu(index, apicId, model, translator, engine.run));
@@ -593,7 +599,7 @@ export class Machine implements StampSource, InputTarget {
   private forgetBlocks(): void {
     for (const vcpu of this.cpus ?? []) {
       vcpu.processor.invalidateResume();
-      vcpu.mmu.flushJumps();
+      vcpu.mmu.emptyJumps();
     }
   }
 
@@ -820,6 +826,8 @@ export class Machine implements StampSource, InputTarget {
       codeFlushes: this.code.flushes,
       tlbMisses: this.cpus.reduce((sum, cpu) => sum + cpu.mmu.misses, 0),
       slices: this.scheduler.slices,
+      interpreted: Math.min(this.code.interpreted, this.course.retired),
+      calls: this.calls,
       jit: this.jit?.stats,
     };
   }

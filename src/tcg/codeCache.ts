@@ -38,6 +38,8 @@ export interface Block {
   readonly incoming: number[];
   /** Generated functions that the block is part of. */
   regions: readonly Region[];
+  /** Heat (BLOCK_HEAT) it was last given. */
+  heat: number;
   /** The next block made from the same physical address. */
   sibling: Block | undefined;
   alive: boolean;
@@ -79,6 +81,8 @@ export class CodeCache {
   /** Per physical page that ever held code: which 128-byte chunks do. */
   private readonly masks = new Map<number, number>();
   private alive = 0;
+  /** Instructions of blocks that were entered in the interpreter, as far as `settle` has counted them. */
+  private settled = 0;
   /** Blocks translated and times the arena was emptied, since the start. */
   translated = 0;
   flushes = 0;
@@ -154,6 +158,7 @@ export class CodeCache {
       ops: builder.count,
       incoming: [],
       regions: noRegions,
+      heat: 0,
       sibling: this.byPhysical.get(key.physical),
       alive: true,
     };
@@ -162,7 +167,7 @@ export class CodeCache {
     this.memory.u32[(header + BLOCK_COUNT) >>> 2] = block.count;
     this.memory.u32[(header + BLOCK_ID) >>> 2] = id;
     this.memory.u32[(header + BLOCK_FUNCTION) >>> 2] = 0;
-    this.memory.i32[(header + BLOCK_HEAT) >>> 2] = this.generated?.heat(Math.floor(block.physical / 4096)) ?? 0;
+    this.giveHeat(block, this.generated?.heat(Math.floor(block.physical / 4096)) ?? 0);
     this.memory.u8.set(ops, block.entry);
     const table = tableOf(block) >>> 1;
     for (let index = 0; index < count; index++) {
@@ -175,6 +180,28 @@ export class CodeCache {
     this.register(block, page, start, Math.min(4096, start + bytes));
     if (block.secondPage >= 0) this.register(block, block.secondPage, 0, start + bytes - 4096);
     return block;
+  }
+
+  /** Entries that the interpreter may make from now on before the block counts as hot. */
+  giveHeat(block: Block, heat: number): void {
+    block.heat = heat;
+    this.memory.i32[(block.header + BLOCK_HEAT) >>> 2] = heat;
+  }
+
+  /** Counts what the interpreter did of `block` since it was given heat. */
+  private interpretedOf(block: Block): number {
+    return ((block.heat - this.memory.i32[(block.header + BLOCK_HEAT) >>> 2]) >>> 0) * block.count;
+  }
+
+  /** Takes the entries of `block` into account before its heat changes or it goes. */
+  settle(block: Block): void {
+    this.settled += this.interpretedOf(block);
+    block.heat = this.memory.i32[(block.header + BLOCK_HEAT) >>> 2];
+  }
+
+  /** Guest instructions of blocks that the interpreter entered, nearly: iterations of string instructions and blocks that were left early are not told apart. */
+  get interpreted(): number {
+    return this.byId.reduce((sum, block) => sum + (block?.alive === true ? this.interpretedOf(block) : 0), this.settled);
   }
 
   /** Chains the goto op at address `op` to `block`. */
@@ -229,7 +256,11 @@ export class CodeCache {
 
   /** Drops everything and starts the arena anew. */
   flush(): void {
-    for (const block of this.byId) if (block !== undefined) block.alive = false;
+    for (const block of this.byId) {
+      if (block?.alive !== true) continue;
+      this.settle(block);
+      block.alive = false;
+    }
     const pages = [...this.masks.keys()];
     this.byPhysical.clear();
     this.byPage.clear();
@@ -269,6 +300,7 @@ export class CodeCache {
 
   /** Takes a block out of service: nothing enters it any more; a CPU inside it may run on to where it was told to stop. */
   private drop(block: Block): void {
+    this.settle(block);
     block.alive = false;
     this.memory.u32[(block.header + BLOCK_COUNT) >>> 2] = DEAD_COUNT;
     for (const op of block.incoming) this.memory.u32[(op + OP_CHAIN) >>> 2] = 0;

@@ -67,6 +67,10 @@ export const WORD_WALKS = 508;
 export const SLOT_XMM = 512;
 /** MXCSR, zero-extended. */
 export const SLOT_MXCSR = 768;
+/**
+ * How generated code finds a fetch in the fetch TLB by RIP: 1 at user rights, 0 at supervisor rights, -1 outside 64-bit code, where RIP is no linear address.
+ */
+export const WORD_FETCH = 776;
 /** Vectors of the engine's own, as the registers: `slotOfVectorTemp(i)`, dead at the end of each guest instruction. */
 export const SLOT_VECTOR_TEMP = 784;
 export const VECTOR_TEMP_COUNT = 15;
@@ -106,9 +110,30 @@ export const WALK_PSE = 32;
 export const MARK_PLAIN = 1;
 export const MARK_FREE = 2;
 
-/** Jump cache: linear RIP to block. Entry: rip i64, mode i32, generation i32, address of the first op i32, 12 bytes unused. */
-export const JUMP_ENTRIES = 4096;
+/**
+ * Jump cache: RIP to block, in pairs of entries: what is not at the index of its RIP may be at the other one of the pair. Entry: rip i64, mode i32, generation i32, address
+ * of the first op i32, physical page of the code u32, 8 bytes unused. Of another generation: the code may be elsewhere now.
+ */
+export const JUMP_ENTRIES = 16384;
 export const JUMP_ENTRY_BYTES = 32;
+export const JUMP_RIP = 0;
+export const JUMP_MODE = 8;
+export const JUMP_GENERATION = 12;
+export const JUMP_OP = 16;
+export const JUMP_PAGE = 20;
+/** Index of RIP in the jump cache: its low bits, folded with the page number so that equal offsets in two pages differ. */
+export const jumpIndex = (ripLow: number): number => (ripLow ^ (ripLow >>> 12)) & (JUMP_ENTRIES - 1);
+
+/**
+ * Fetch TLB, behind the jump cache: translations of fetches, apart from those of data, direct mapped by page and rights. Entry: lower half of the linear page with
+ * bit 0 for user rights, upper half, physical page, 4 bytes unused. Only pages of plain memory are in it.
+ */
+export const FETCH_ENTRIES = 512;
+export const FETCH_ENTRY_BYTES = 16;
+export const FETCH_HIGH = 4;
+export const FETCH_PAGE = 8;
+/** Distance from the jump cache. */
+export const FETCH_TLB = JUMP_ENTRIES * JUMP_ENTRY_BYTES;
 
 /** Block header: u32 guest instructions, u32 block id, u32 generated function, i32 heat; ops follow at +16. */
 export const BLOCK_HEADER_BYTES = 16;
@@ -135,8 +160,9 @@ export const OP_CHAIN = 4;
 /** Flags of a memory op. */
 export const MEM_STACK = 1;
 
-/** Bytes one CPU needs: state block, TLBs, jump cache. */
-export const CPU_STRIDE = CPU_STATE_BYTES + MMU_INDEXES * TLB_ENTRIES * TLB_ENTRY_BYTES + JUMP_ENTRIES * JUMP_ENTRY_BYTES;
+/** Bytes one CPU needs: state block, TLBs, jump cache, fetch TLB. */
+export const CPU_STRIDE =
+  CPU_STATE_BYTES + MMU_INDEXES * TLB_ENTRIES * TLB_ENTRY_BYTES + JUMP_ENTRIES * JUMP_ENTRY_BYTES + FETCH_ENTRIES * FETCH_ENTRY_BYTES;
 
 export const slotOfGpr = (register: number): number => SLOT_GPR + register * 8;
 export const slotOfTemp = (index: number): number => SLOT_TEMP + index * 8;

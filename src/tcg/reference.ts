@@ -2,7 +2,13 @@ import { unreachable } from "../common/errors";
 import {
   BLOCK_COUNT,
   BLOCK_HEADER_BYTES,
+  BLOCK_HEAT,
   JUMP_ENTRY_BYTES,
+  JUMP_GENERATION,
+  JUMP_MODE,
+  JUMP_OP,
+  JUMP_RIP,
+  jumpIndex,
   OP_A,
   OP_B,
   OP_BYTES,
@@ -34,18 +40,7 @@ import {
   WORD_TLB,
 } from "./layout";
 import { type Condition, EXIT_BREAK, EXIT_BUDGET, EXIT_CHAIN, EXIT_FAULT, EXIT_LEAVE, EXIT_LOOKUP, type OpName, opNames } from "./ops";
-import {
-  type EngineHost,
-  FAULT_ALIGNMENT,
-  FAULT_DIVIDE,
-  FAULT_PROTECTION,
-  JUMP_GENERATION,
-  JUMP_MODE,
-  JUMP_OP,
-  JUMP_RIP,
-  jumpIndex,
-  type RunFunction,
-} from "./interpreter/interpreter";
+import { ENTER_BLOCK, type EngineHost, FAULT_ALIGNMENT, FAULT_DIVIDE, FAULT_PROTECTION, type RunFunction } from "./interpreter/interpreter";
 import { KIND_PROBE_WRITE, KIND_WRAP32 } from "./interpreter/memory";
 import { type Flags, packFlags, unpackFlags } from "./flags";
 
@@ -82,7 +77,8 @@ export class ReferenceInterpreter {
     this.block = block;
     this.budget = this.word(WORD_BUDGET);
     let reason: number | undefined;
-    if (charge > this.budget) reason = EXIT_BUDGET;
+    if (charge === ENTER_BLOCK) reason = this.enter(op);
+    else if (charge > this.budget) reason = EXIT_BUDGET;
     else this.budget -= charge;
     while (reason === undefined) reason = this.step();
     this.publish();
@@ -195,6 +191,7 @@ export class ReferenceInterpreter {
     this.op = op;
     this.block = op - BLOCK_HEADER_BYTES;
     const count = this.view.getUint32(this.block + BLOCK_COUNT, true);
+    this.view.setInt32(this.block + BLOCK_HEAT, this.view.getInt32(this.block + BLOCK_HEAT, true) - 1, true);
     if (count > this.budget) return EXIT_BUDGET;
     this.budget -= count;
     return undefined;

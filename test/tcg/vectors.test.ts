@@ -50,6 +50,7 @@ const jit = new Jit(
     hostAddress: () => 0,
     walk: exports["walk"] as (cpu: number, address: bigint, kind: number) => number,
     bulkString: exports["bulkString"] as (cpu: number, operation: number) => number,
+    findJump: exports["findJump"] as (cpu: number, entry: number) => number,
     getFlags: exports["getFlags"] as (cpu: number) => bigint,
     setFlags: exports["setFlags"] as (cpu: number, flags: bigint) => void,
   },

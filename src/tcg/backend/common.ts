@@ -1,12 +1,16 @@
 /** The functions that every module of generated code has beside its regions. */
 import { DEAD_COUNT } from "../codeCache";
-import { ENTER_BLOCK, JUMP_GENERATION, JUMP_MODE, JUMP_OP, JUMP_RIP } from "../interpreter/interpreter";
+import { ENTER_BLOCK } from "../interpreter/interpreter";
 import {
   BLOCK_COUNT,
   BLOCK_FUNCTION,
   BLOCK_HEADER_BYTES,
   FUNCTION_ENTRY_BITS,
   JUMP_ENTRIES,
+  JUMP_GENERATION,
+  JUMP_MODE,
+  JUMP_OP,
+  JUMP_RIP,
   SLOT_RIP,
   TLB_ADDEND,
   WORD_BUDGET,
@@ -52,8 +56,10 @@ export function jumpFunction(): FunctionWriter {
   w.get(0).mem(M.i32Load, WORD_JUMP_CACHE).op(W.i32Add).tee(entry).mem(M.i64Load, JUMP_RIP).get(rip).op(W.i64Ne);
   w.get(entry).mem(M.i32Load, JUMP_MODE).get(0).mem(M.i32Load, WORD_MODE).op2(W.i32Ne, W.i32Or);
   w.get(entry).mem(M.i32Load, JUMP_GENERATION).get(0).mem(M.i32Load, WORD_JUMP_GENERATION).op2(W.i32Ne, W.i32Or).if();
-  w.get(0).get(1).mem(M.i32Store, WORD_BUDGET).i32(EXIT_LOOKUP).op(W.return).end();
-  w.get(entry).mem(M.i32Load, JUMP_OP).i32(BLOCK_HEADER_BYTES).op(W.i32Sub).tee(entry).mem(M.i32Load, BLOCK_FUNCTION).set(word);
+  w.get(0).get(entry).call(Callee.findJump).tee(low).op(W.i32Eqz).if();
+  w.get(0).get(1).mem(M.i32Store, WORD_BUDGET).i32(EXIT_LOOKUP).op(W.return).end().else();
+  w.get(entry).mem(M.i32Load, JUMP_OP).set(low).end();
+  w.get(low).i32(BLOCK_HEADER_BYTES).op(W.i32Sub).tee(entry).mem(M.i32Load, BLOCK_FUNCTION).set(word);
   callGenerated(w, word, 1);
   return interpret(w, entry, 1);
 }

@@ -1,8 +1,12 @@
 import { assert } from "../../common/errors";
 import type { Block } from "../codeCache";
-import { JUMP_GENERATION, JUMP_MODE, JUMP_OP, JUMP_RIP, jumpIndex } from "../interpreter/interpreter";
 import {
   JUMP_ENTRY_BYTES,
+  JUMP_GENERATION,
+  JUMP_MODE,
+  JUMP_OP,
+  JUMP_RIP,
+  jumpIndex,
   OP_BYTES,
   SLOT_CC_AUX,
   SLOT_CC_RES,
@@ -42,13 +46,14 @@ export const Callee = {
   setFlags: 4,
   walk: 5,
   bulkString: 6,
-  storeFlags: 7,
-  jump: 8,
-  enter: 9,
-  multiplyHigh: 10,
-  plainAddress: 11,
+  findJump: 7,
+  storeFlags: 8,
+  jump: 9,
+  enter: 10,
+  multiplyHigh: 11,
+  plainAddress: 12,
 } as const;
-export const COMMON_FUNCTIONS = 12;
+export const COMMON_FUNCTIONS = 13;
 
 /** Emits op `i` of the region. */
 export type OpEmitter = (f: RegionFunction, i: number) => void;

@@ -1,6 +1,6 @@
 import type { Block, CodeCache, GeneratedCode, Region } from "../codeCache";
 import type { EngineHost, RunFunction } from "../interpreter/interpreter";
-import { BLOCK_FUNCTION, BLOCK_HEAT, FUNCTION_ENTRY_BITS } from "../layout";
+import { BLOCK_FUNCTION, FUNCTION_ENTRY_BITS } from "../layout";
 import type { EngineMemory } from "../memory";
 import { opNames } from "../ops";
 import { arithmeticEmitters } from "./arithmetic";
@@ -20,6 +20,8 @@ export interface GeneratedImports extends Pick<EngineHost, "helper"> {
   readonly walk: (cpu: number, address: bigint, kind: number) => number;
   /** (cpu, operation): iterations of a string instruction (interpreter/strings.ts). */
   readonly bulkString: (cpu: number, operation: number) => number;
+  /** (cpu, jump-cache entry): first op of the block at SLOT_RIP that the entry is not (interpreter/jumps.ts), or 0. */
+  readonly findJump: (cpu: number, entry: number) => number;
   readonly getFlags: (cpu: number) => bigint;
   readonly setFlags: (cpu: number, flags: bigint) => void;
   /** Address of a plain access that missed the TLB, or 0. */
@@ -36,7 +38,11 @@ export interface JitOptions {
   readonly maximumModules: number;
 }
 
-export const defaultJitOptions: JitOptions = { threshold: 3000, batch: 64, patience: 100, maximumModules: 800 };
+/**
+ * What a block costs to generate, and V8's optimiser to compile in its own thread, pays after some twenty thousand entries (docs/performance.md); a loop gets there in a
+ * millisecond.
+ */
+export const defaultJitOptions: JitOptions = { threshold: 30_000, batch: 64, patience: 100, maximumModules: 800 };
 /** Translates what runs a few times. */
 export const eagerJitOptions: JitOptions = { ...defaultJitOptions, threshold: 16, patience: 2 };
 
@@ -105,7 +111,7 @@ export class Jit implements GeneratedCode {
 
   constructor(
     private readonly memory: EngineMemory,
-    code: CodeCache,
+    private readonly code: CodeCache,
     private readonly table: WebAssembly.Table,
     private readonly imports: GeneratedImports,
     private readonly options: JitOptions = defaultJitOptions,
@@ -191,7 +197,7 @@ export class Jit implements GeneratedCode {
   /** Heat left below which a block runs often enough to join the region of a hot one. */
   private warmth(block: Block): number {
     const heat = this.heat(Math.floor(block.physical / 4096));
-    return heat - (heat >> 2);
+    return heat - (heat >> 1);
   }
 
   private takeSlot(): number {
@@ -218,13 +224,14 @@ export class Jit implements GeneratedCode {
     this.stats.regionsLive--;
     this.table.set(region.slot, null);
     this.freeSlots.push(region.slot);
-    const { u32, i32 } = this.memory;
+    const { u32 } = this.memory;
     for (const block of region.blocks) {
       block.regions = block.regions.filter((other) => other !== region);
       const word = (block.header + BLOCK_FUNCTION) >>> 2;
       if (u32[word] >>> FUNCTION_ENTRY_BITS !== region.slot) continue;
       u32[word] = 0;
-      i32[(block.header + BLOCK_HEAT) >>> 2] = this.heat(Math.floor(block.physical / 4096));
+      this.code.settle(block);
+      this.code.giveHeat(block, this.heat(Math.floor(block.physical / 4096)));
     }
   }
 

@@ -25,6 +25,7 @@ const imports: readonly (readonly [string, number])[] = [
   ["setFlags", 4],
   ["walk", 8],
   ["bulkString", 6],
+  ["findJump", 6],
 ];
 const common = [
   { type: 5, body: storeFlagsFunction().body() },

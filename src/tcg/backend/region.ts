@@ -1,9 +1,13 @@
 import { type Block, type CodeCache, instructionAddress } from "../codeCache";
-import { jumpIndex, JUMP_GENERATION, JUMP_MODE, JUMP_OP, JUMP_RIP } from "../interpreter/interpreter";
 import {
   BLOCK_HEADER_BYTES,
   BLOCK_HEAT,
   JUMP_ENTRY_BYTES,
+  JUMP_GENERATION,
+  JUMP_MODE,
+  JUMP_OP,
+  JUMP_RIP,
+  jumpIndex,
   MEM_STACK,
   OP_BYTES,
   OP_MEM_FLAGS,
@@ -128,10 +132,13 @@ export class RegionPlanner {
   private farBlock(cpu: number, rip: bigint, mode: number): Block | undefined {
     const { view } = this.memory;
     const index = jumpIndex(Number(rip & 0xffff_ffffn) | 0);
-    const entry = view.getUint32(cpu + WORD_JUMP_CACHE, true) + index * JUMP_ENTRY_BYTES;
-    if (view.getBigUint64(entry + JUMP_RIP, true) !== rip || view.getInt32(entry + JUMP_MODE, true) !== mode) return undefined;
-    if (view.getInt32(entry + JUMP_GENERATION, true) !== view.getInt32(cpu + WORD_JUMP_GENERATION, true)) return undefined;
-    return this.code.at(view.getUint32(entry + JUMP_OP, true) - BLOCK_HEADER_BYTES);
+    for (const either of [index, index ^ 1]) {
+      const entry = view.getUint32(cpu + WORD_JUMP_CACHE, true) + either * JUMP_ENTRY_BYTES;
+      if (view.getBigUint64(entry + JUMP_RIP, true) !== rip || view.getInt32(entry + JUMP_MODE, true) !== mode) continue;
+      if (view.getInt32(entry + JUMP_GENERATION, true) !== view.getInt32(cpu + WORD_JUMP_GENERATION, true)) continue;
+      return this.code.at(view.getUint32(entry + JUMP_OP, true) - BLOCK_HEADER_BYTES);
+    }
+    return undefined;
   }
 
   private endingOf(block: Block): Ending {

@@ -26,6 +26,8 @@ export interface Callees {
   walk: number;
   /** (cpu, operation): bulk iterations of a string instruction; 1 when it is complete. */
   bulkString: number;
+  /** (cpu, jump-cache entry): first op of the block at SLOT_RIP that the entry is not, or 0. */
+  findJump: number;
 }
 
 export type Width = 8 | 16 | 32 | 64;

@@ -6,6 +6,10 @@ import {
   BLOCK_HEAT,
   FUNCTION_ENTRY_BITS,
   JUMP_ENTRIES,
+  JUMP_GENERATION,
+  JUMP_MODE,
+  JUMP_OP,
+  JUMP_RIP,
   OP_BYTES,
   SLOT_RIP,
   WORD_BLOCK,
@@ -25,21 +29,13 @@ import { type Callees, InterpreterEmitter } from "./emitter";
 import { memoryCases } from "./memory";
 import { moveCases } from "./moves";
 import { shiftCases } from "./shifts";
+import { findJumpFunction } from "./jumps";
 import { bulkStringFunction } from "./strings";
 import { vectorCases } from "./vectors";
 import { walkFunction } from "./walk";
 
 /** Bytes of a jump-cache entry as a shift. */
 const JUMP_ENTRY_SHIFT = 5;
-/** Offsets inside a jump-cache entry. */
-export const JUMP_RIP = 0;
-export const JUMP_MODE = 8;
-export const JUMP_GENERATION = 12;
-export const JUMP_OP = 16;
-
-/** Index of RIP in the jump cache: its low bits, folded with the page number so that equal offsets in two pages differ. */
-export const jumpIndex = (ripLow: number): number => (ripLow ^ (ripLow >>> 12)) & (JUMP_ENTRIES - 1);
-
 /**
  * What generated code calls in the host. All return a status (0 goes on, 1 faults; helper also 2 leaves). Before each call WORD_BUDGET, WORD_OP and WORD_BLOCK are
  * current, and the budget is read back after it.
@@ -88,6 +84,7 @@ export function assembleInterpreter(memory: EngineMemory): Uint8Array<ArrayBuffe
     generated: module.type(["i32", "i32", "i32"], ["i32"]),
     bulkString: 0,
     walk: module.add(walkFunction(memory), "walk"),
+    findJump: module.add(findJumpFunction(), "findJump"),
   };
   callees.bulkString = module.add(bulkStringFunction(callees.walk), "bulkString");
   module.add(assembleLoop(new InterpreterEmitter(callees)), "run");
@@ -195,7 +192,9 @@ function lookUp(e: InterpreterEmitter): void {
   code.get(e.entry).mem("i32.load", JUMP_GENERATION);
   e.state32(WORD_JUMP_GENERATION);
   code.op("i32.ne", "i32.or").if();
+  code.get(e.cpu).get(e.entry).call(e.callees.findJump).tee(e.t).op("i32.eqz").if();
   e.exit(EXIT_LOOKUP);
-  code.end();
-  code.get(e.entry).mem("i32.load", JUMP_OP).set(e.op);
+  code.end().get(e.t).set(e.op);
+  code.else();
+  code.get(e.entry).mem("i32.load", JUMP_OP).set(e.op).end();
 }
