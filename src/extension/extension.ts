@@ -8,7 +8,9 @@ import { InterruptBreakpoints } from "./interruptBreakpoints";
 import { InterruptsView } from "./interruptsTree";
 import { Listings } from "./listings";
 import { Sessions } from "./sessions";
-import { openPlace } from "./places";
+import { registerInsights, type Insights } from "./insight/insights";
+import { openAnyPlace } from "./listings";
+import { Books } from "./timeline/books";
 import { Timelines } from "./timeline/timelines";
 
 /** What the extension gives to other extensions and to its tests. */
@@ -17,6 +19,7 @@ export interface ApicscopeApi {
   readonly sessions: Sessions;
   readonly interrupts: InterruptsView;
   readonly timelines: Timelines;
+  readonly insights: Insights;
   /** Names of the stages that interrupt breakpoints can stop on. */
   readonly filters: readonly string[];
 }
@@ -29,16 +32,23 @@ export function activate(context: vscode.ExtensionContext): ApicscopeApi {
   const breakpoints = new InterruptBreakpoints(context.workspaceState);
   const sessions = new Sessions(breakpoints, log);
   const interrupts = new InterruptsView(breakpoints, sessions);
-  const timelines = new Timelines(context.extensionUri, context.storageUri, sessions, openPlace);
+  const books = new Books(sessions);
+  const timelines = new Timelines(context.extensionUri, context.storageUri, sessions, books, openAnyPlace);
   open = timelines;
+  const insights = registerInsights(context.extensionUri, sessions, books);
   const provider = new ConfigurationProvider(context.extensionUri, breakpoints);
   const dynamic = { provideDebugConfigurations: () => dynamicConfigurations(context.extensionUri) };
   context.subscriptions.push(
     log,
     sessions,
     interrupts,
+    books,
     timelines,
-    vscode.commands.registerCommand("apicscope.showTimeline", () => void timelines.show()),
+    vscode.commands.registerCommand("apicscope.showTimeline", (given?: { vectors?: string }) => {
+      const panel = timelines.show();
+      if (given?.vectors !== undefined) panel.filter(given.vectors);
+    }),
+    insights,
     Listings.register((id) => sessions.session(id)),
     vscode.debug.registerDebugConfigurationProvider(debugType, provider),
     vscode.debug.registerDebugConfigurationProvider(debugType, dynamic, vscode.DebugConfigurationProviderTriggerKind.Dynamic),
@@ -46,7 +56,7 @@ export function activate(context: vscode.ExtensionContext): ApicscopeApi {
     vscode.debug.registerDebugAdapterTrackerFactory(debugType, createAdapterLog(log)),
     ...registerCommands({ breakpoints, sessions, bundledGuest: bundledGuest(context.extensionUri) }),
   );
-  return { breakpoints, sessions, interrupts, timelines, filters: exceptionFilters.map(({ filter }) => filter) };
+  return { breakpoints, sessions, interrupts, timelines, insights, filters: exceptionFilters.map(({ filter }) => filter) };
 }
 
 /** The window closes or is loaded anew: VS Code waits a moment for what is still to be written. */

@@ -1,10 +1,13 @@
 // Shows a place in the guest's code: its source line where there is one, else a listing of the instructions.
 import type { DebugProtocol } from "@vscode/debugprotocol";
+import { existsSync } from "node:fs";
 import * as vscode from "vscode";
+import type { TimelinePlace } from "../adapter/timelineProtocol";
 import type { LocateResponse } from "../adapter/protocol";
 import { openPlace } from "./places";
 
 const listingScheme = "apicscope-listing";
+const listingLanguage = "apicscope-disassembly";
 /** Instructions of a listing. */
 const listingLength = 128;
 
@@ -14,7 +17,15 @@ export async function showPlace(session: vscode.DebugSession, place: LocateRespo
   if (file !== undefined && line !== undefined) return openPlace({ address, file, line });
   const name = place.symbol === undefined ? place.address : `${place.symbol.replace(/[^\w+.$-]/g, "_")} ${place.address}`;
   const uri = vscode.Uri.from({ scheme: listingScheme, path: `/${name}.lst`, query: `${session.id}&${place.address}` });
-  await vscode.window.showTextDocument(await vscode.workspace.openTextDocument(uri), { preview: true });
+  const document = await vscode.languages.setTextDocumentLanguage(await vscode.workspace.openTextDocument(uri), listingLanguage);
+  await vscode.window.showTextDocument(document, { preview: true });
+}
+
+/** The same for a place as timelines know it; of an ended session only source lines are left. */
+export async function openAnyPlace(place: TimelinePlace, session: vscode.DebugSession | undefined): Promise<void> {
+  const { address, symbol, file } = place;
+  if (session === undefined || (file !== undefined && existsSync(file))) return openPlace(place);
+  await showPlace(session, { address, ...(symbol === undefined ? {} : { symbol }) });
 }
 
 /** Gives the texts of listings: instructions as the adapter disassembles them. */

@@ -11,6 +11,8 @@ export interface FeedHost {
   /** Asks the adapter; rejects when the session is gone. */
   request(command: string, args: TimelineArguments): PromiseLike<unknown>;
   page(page: TimelinePage): void;
+  /** Whether anybody looks at what a running guest does. */
+  isWatched(): boolean;
 }
 
 export class TimelineFeed {
@@ -62,7 +64,7 @@ export class TimelineFeed {
     if (this.again) {
       this.again = false;
       this.update();
-    } else if (running && !this.over) {
+    } else if (running && !this.over && this.host.isWatched()) {
       this.timer = setTimeout(() => this.update(), liveMilliseconds);
     }
   }

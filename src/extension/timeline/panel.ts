@@ -6,7 +6,7 @@ import { timelineHtml } from "../../webview/timeline/html";
 import type { FromTimeline, TimelineHead, ToTimeline } from "../../webview/timeline/messages";
 import { TimelineStore } from "../../webview/timeline/store";
 import type { TimelineArchive } from "./archive";
-import { TimelineFeed } from "./feed";
+import type { SessionBook } from "./books";
 
 export const timelineViewType = "apicscope.timeline";
 
@@ -31,11 +31,12 @@ export function webviewOptions(extension: vscode.Uri): vscode.WebviewOptions & v
 
 export class TimelinePanel {
   readonly key: string;
-  /** A copy of what the webview has: it is read again when the webview is made anew, and written to a file. */
-  readonly store = new TimelineStore();
+  /** What the webview has: it is read again when the webview is made anew, and written to a file. */
+  private shownStore = new TimelineStore();
   private head: TimelineHead;
-  private session: vscode.DebugSession | undefined;
-  private feed: TimelineFeed | undefined;
+  private book: SessionBook | undefined;
+  private watching: vscode.Disposable | undefined;
+  private vectors = "";
   private ready = false;
   private disposed = false;
   private archiveTimer: NodeJS.Timeout | undefined;
@@ -56,7 +57,7 @@ export class TimelinePanel {
     panel.onDidDispose(() => {
       this.disposed = true;
       clearTimeout(this.archiveTimer);
-      this.feed?.stop();
+      this.watching?.dispose();
       void host.archive.remove(this.key);
       host.closed(this);
     });
@@ -69,7 +70,11 @@ export class TimelinePanel {
   }
 
   get sessionId(): string | undefined {
-    return this.session?.id;
+    return this.book?.session.id;
+  }
+
+  get store(): TimelineStore {
+    return this.shownStore;
   }
 
   /** Name of the session it shows or showed; "" for none yet. */
@@ -78,33 +83,31 @@ export class TimelinePanel {
   }
 
   get ended(): boolean {
-    return this.session === undefined;
+    return this.book === undefined;
   }
 
   /** Shows a session from its beginning, in place of whatever was there. */
-  attach(session: vscode.DebugSession): void {
-    this.feed?.stop();
-    this.session = session;
-    this.store.clear();
-    this.setHead({ session: session.name, key: this.key, ended: undefined });
-    this.feed = new TimelineFeed({
-      request: (command, args) => session.customRequest(command, args),
-      page: (page) => this.take(page),
-    });
-    this.feed.update();
+  attach(book: SessionBook): void {
+    this.watching?.dispose();
+    this.book = book;
+    this.shownStore = book.store;
+    this.setHead({ session: book.session.name, key: this.key, ended: undefined });
+    this.post({ kind: "page", page: this.wholePage() });
+    this.changedSinceArchived = true;
+    this.watching = book.watch((page) => this.hear(page));
   }
 
-  /** Something has happened in the session. */
-  update(): void {
-    this.feed?.update();
+  /** Shows only these vectors, as a person would type them. */
+  filter(vectors: string): void {
+    this.vectors = vectors;
+    this.post({ kind: "filter", vectors });
   }
 
   /** The session has ended: what is there stays. */
   detach(): void {
-    this.feed?.stop();
-    this.feed = undefined;
-    this.session = undefined;
-    this.store.running = false;
+    this.watching?.dispose();
+    this.book?.close();
+    this.book = undefined;
     this.setHead({ ...this.head, ended: "The session has ended; this is what it left." });
     void this.archiveNow();
   }
@@ -112,7 +115,7 @@ export class TimelinePanel {
   /** Fills a panel that VS Code brought back after a reload. */
   async restore(): Promise<void> {
     const page = await this.host.archive.read(this.key);
-    if (this.session !== undefined || this.disposed) return;
+    if (this.book !== undefined || this.disposed) return;
     const ended =
       page === undefined
         ? "The window was reloaded, and nothing was kept."
@@ -136,9 +139,12 @@ export class TimelinePanel {
     this.post({ kind: "reveal", record });
   }
 
-  private take(page: TimelinePage): void {
+  private wholePage(): TimelinePage {
+    return { ...this.store.toPage(), running: this.store.running };
+  }
+
+  private hear(page: TimelinePage): void {
     if (page.rows.length > 0 || page.restarted) this.changedSinceArchived = true;
-    this.store.take(page);
     this.post({ kind: "page", page });
     if (!page.running && this.changedSinceArchived) this.archiveTimer ??= setTimeout(() => void this.archiveNow(), archiveMilliseconds);
   }
@@ -160,10 +166,11 @@ export class TimelinePanel {
         // A webview that VS Code has made anew has nothing.
         this.ready = true;
         this.post({ kind: "head", head: this.head });
-        if (this.store.rows > 0) this.post({ kind: "page", page: { ...this.store.toPage(), running: this.store.running } });
+        if (this.store.rows > 0) this.post({ kind: "page", page: this.wholePage() });
+        if (this.vectors !== "") this.post({ kind: "filter", vectors: this.vectors });
         return;
       case "openPlace":
-        return this.host.openPlace(message.place, this.session);
+        return this.host.openPlace(message.place, this.book?.session);
       case "save":
         return message.format === "png"
           ? this.save("png", { Pictures: ["png"] }, Buffer.from(message.base64, "base64"))

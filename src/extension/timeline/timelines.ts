@@ -4,6 +4,7 @@ import type { TimelinePlace } from "../../adapter/timelineProtocol";
 import type { TimelineHead } from "../../webview/timeline/messages";
 import type { SessionState, Sessions } from "../sessions";
 import { TimelineArchive } from "./archive";
+import type { Books } from "./books";
 import { TimelinePanel, timelineViewType, webviewOptions, type PanelHost } from "./panel";
 
 /** Opens places in code; given by whoever can show both sources and addresses. */
@@ -21,6 +22,7 @@ export class Timelines implements vscode.Disposable, vscode.WebviewPanelSerializ
     private readonly extension: vscode.Uri,
     storage: vscode.Uri | undefined,
     private readonly sessions: Sessions,
+    private readonly books: Books,
     openPlace: OpenPlace,
   ) {
     this.archive = new TimelineArchive(storage);
@@ -42,12 +44,12 @@ export class Timelines implements vscode.Disposable, vscode.WebviewPanelSerializ
     const known = shown === undefined ? this.newest() : (this.panelOf(shown.session.id) ?? this.waiting());
     if (known !== undefined) {
       known.panel.reveal();
-      if (shown !== undefined && known.sessionId !== shown.session.id) known.attach(shown.session);
+      if (shown !== undefined && known.sessionId !== shown.session.id) known.attach(this.books.of(shown.session));
       return known;
     }
     const column = vscode.window.activeTextEditor === undefined ? vscode.ViewColumn.Active : vscode.ViewColumn.Beside;
     const made = this.add(vscode.window.createWebviewPanel(timelineViewType, "Interrupt Timeline", column, webviewOptions(this.extension)));
-    if (shown !== undefined) made.attach(shown.session);
+    if (shown !== undefined) made.attach(this.books.of(shown.session));
     return made;
   }
 
@@ -89,15 +91,13 @@ export class Timelines implements vscode.Disposable, vscode.WebviewPanelSerializ
     return this.all.find((panel) => panel.ended && panel.sessionName === session.name) ?? this.waiting();
   }
 
-  /** New sessions take over panels that wait for them; panels learn that something has changed. */
+  /** New sessions take over panels that wait for them. */
   private follow(): void {
     for (const state of this.sessions.all) {
       const { id } = state.session;
       const isNew = !this.met.has(id);
       this.met.add(id);
-      const panel = this.panelOf(id);
-      if (panel !== undefined) panel.update();
-      else if (isNew) this.free(state)?.attach(state.session);
+      if (isNew && this.panelOf(id) === undefined) this.free(state)?.attach(this.books.of(state.session));
     }
   }
 }

@@ -99,6 +99,9 @@ class TimelineView {
         if (message.page.restarted) this.begin();
         this.store.take(message.page);
         return this.rebuildSoon();
+      case "filter":
+        vectorInput.value = message.vectors;
+        return this.setFilter();
       case "reveal":
         return this.revealRow(this.store.find(message.record));
     }

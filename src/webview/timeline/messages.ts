@@ -15,6 +15,8 @@ export type ToTimeline =
   /** Begins anew: whatever is shown is of another session. */
   | { readonly kind: "head"; readonly head: TimelineHead }
   | { readonly kind: "page"; readonly page: TimelinePage }
+  /** Shows only these vectors: what would be typed. */
+  | { readonly kind: "filter"; readonly vectors: string }
   /** The person looks at this record. */
   | { readonly kind: "reveal"; readonly record: number };
 
