@@ -66,6 +66,7 @@ export class Engine {
   private breakpoints: { [M in EngineMethod]?: Map<string, EngineMethods[M]["args"]> } = {};
 
   private readonly work: WorkProgress;
+  private readonly wayBack: WorkProgress;
 
   /** `isCancelled` says whether the request of this number was taken back while it is carried out. */
   constructor(
@@ -73,6 +74,7 @@ export class Engine {
     isCancelled: (request: number) => boolean = () => false,
   ) {
     this.work = new WorkProgress(tell, isCancelled);
+    this.wayBack = new WorkProgress(tell, () => false);
   }
 
   /** Carries out a request, of number `request` where it can be cancelled. Throws UserErrors for what the client did wrong. */
@@ -170,6 +172,8 @@ export class Engine {
     if (pace !== undefined && until <= machine.now() && !session.debugger.pausing)
       return this.schedule(Math.min(pace.wait(machine.now()), waitingMilliseconds));
     let result: Stop | GuestEnd | undefined;
+    const { goingBack } = session.debugger;
+    if (goingBack !== undefined) this.wayBack.step("Going back", goingBack.done, goingBack.total);
     try {
       result = session.debugger.advance(this.budget, until);
       this.work.end();
@@ -186,8 +190,9 @@ export class Engine {
     if (spent < portionMilliseconds / 2) this.budget = Math.min(this.budget * 2, 5_000_000);
     else if (spent > portionMilliseconds * 2) this.budget = Math.max(Math.floor(this.budget / 2), 1_000);
     this.tellHits(session, result !== undefined);
-    if (result === undefined) this.schedule(session.debugger.waiting ? waitingMilliseconds : 0);
-    else this.tellEnd(session, result);
+    if (result === undefined) return this.schedule(session.debugger.waiting ? waitingMilliseconds : 0);
+    this.wayBack.end();
+    this.tellEnd(session, result);
   }
 
   private tellHits(session: Session, now: boolean): void {
@@ -311,6 +316,7 @@ export class Engine {
           interrupts: interrupts ?? stepping.interrupts,
         });
       }),
+    goBack: (request) => this.go(() => this.current.debugger.goBack(request)),
     pause: ({ cpu }) => this.current.debugger.pause(cpu),
     runControl: () => this.current.debugger.runControl.state,
     setStepping: (stepping) => this.controlled((control) => control.setStepping(stepping)),
@@ -325,6 +331,11 @@ export class Engine {
         control.runOnly(cpus);
       }),
     setSchedule: (schedule) => this.controlled((control) => control.setSchedule(schedule)),
+    inject: ({ request, at }) => {
+      const outcome = this.current.debugger.injections.add(request, at);
+      if (at === undefined) this.current.inspector.refresh();
+      return outcome;
+    },
     delayIpi: (request) => this.current.debugger.runControl.delay(request),
     cancelDelays: ({ ids }) => this.controlled((control) => control.cancelDelays(ids)),
     threads: () => this.current.debugger.machine.cpus.map((cpu): ThreadView => this.thread(cpu)),
@@ -530,7 +541,7 @@ function stopView(stop: Stop): StopView {
     case "breakpoint":
       return { ...common, reason: stop.by === "line" ? "breakpoint" : `${stop.by} breakpoint`, breakpoints: stop.breakpoints };
     case "event":
-      return { ...common, reason: "exception", breakpoints: [] };
+      return { ...common, reason: "exception", breakpoints: stop.breakpoints ?? [] };
     case "entry":
     case "pause":
     case "step":

@@ -6,8 +6,10 @@ import type { FilterSpec, FilterStatus } from "../debugger/eventFilters";
 import type { CodeBreakpointStatus, FunctionRequest, InstructionRequest, LineRequest } from "../debugger/codeBreakpoints";
 import type { DataBreakpointStatus, DataRequest } from "../debugger/dataBreakpoints";
 import type { AccessType } from "../debugger/dataPlaces";
+import type { InjectionRequest } from "../debugger/injections";
 import type { FrameView, ScopeView, VariableView } from "../debugger/inspect/inspector";
 import type { DelayRequest, Others, RunControlState, Stepping, StepInterrupts } from "../debugger/runControl";
+import type { RewindRequest } from "../debugger/rewind";
 import type { StepKind, StepUnit } from "../debugger/stepper";
 import type { Schedule } from "../machine/turns";
 import type { DecodeResponse, LintsResponse, ResolveAddressResponse } from "./insightProtocol";
@@ -76,12 +78,15 @@ export interface EngineMethods {
   /** Gives the CPUs that go on. */
   resume: { args: { cpu: number; single: boolean }; result: readonly number[] };
   step: { args: StepArguments; result: void };
+  goBack: { args: RewindRequest; result: void };
   pause: { args: { cpu: number }; result: void };
   runControl: { args: undefined; result: RunControlState };
   setStepping: { args: Partial<Stepping>; result: RunControlState };
   setFrozen: { args: { cpus: readonly number[] | undefined; frozen: boolean }; result: RunControlState };
   runOnly: { args: { cpus: readonly number[] }; result: RunControlState };
   setSchedule: { args: Partial<Schedule>; result: RunControlState };
+  /** Gives what came of it, in words. */
+  inject: { args: { request: InjectionRequest; at: number | undefined }; result: string };
   delayIpi: { args: DelayRequest; result: number };
   cancelDelays: { args: { ids: readonly number[] | undefined }; result: RunControlState };
   threads: { args: undefined; result: ThreadView[] };

@@ -20,6 +20,7 @@ import { breakpointRequests, toBreakpoint } from "./requests/breakpoints";
 import { executionRequests } from "./requests/execution";
 import { inspectionRequests } from "./requests/inspection";
 import { insightRequests } from "./requests/insights";
+import { injectionRequests } from "./requests/injection";
 import { interruptRequests } from "./requests/interrupts";
 import { lifecycleRequests } from "./requests/lifecycle";
 import { memoryRequests } from "./requests/memory";
@@ -34,6 +35,7 @@ const handlers: HandlerTable = {
   ...inspectionRequests,
   ...memoryRequests,
   ...interruptRequests,
+  ...injectionRequests,
   ...timelineRequests,
   ...runControlRequests,
   ...insightRequests,

@@ -8,11 +8,12 @@ import { UserError } from "../common/errors";
 import { combineHooks } from "../machine/hooks";
 import { Machine } from "../machine/machine";
 import type { MachineHooks } from "../machine/types";
+import { Breaks, STATUS_BREAK } from "./breaks";
 import { Replay } from "./replay";
 import { type LoopEnd, runToEnd } from "./runLoop";
 import { parseRunOptions } from "./runOptions";
 import { statistics } from "./statistics";
-import { Watchers } from "./watchers";
+import { symbolStoreOf, Watchers } from "./watchers";
 
 export const STATUS_BAD_ARGUMENTS = 2;
 export const STATUS_DEAD = 3;
@@ -75,13 +76,16 @@ export async function runCommand(args: readonly string[]): Promise<number> {
   if (options.loadState !== undefined) loadState(machine, options.loadState);
   const replay = options.replay === undefined ? undefined : new Replay(options.replay, machine);
   const recording = options.record === undefined ? undefined : new RecordingFile(options.record, machine);
+  const breaks =
+    options.breaks.length === 0 ? undefined : new Breaks(options.breaks, machine, symbolStoreOf(image?.bytes, image?.name ?? "firmware"));
   const started = performance.now();
-  const end = await runToEnd(machine, options, replay);
-  recording?.close(end.kind);
+  const end = await runToEnd(machine, options, replay, breaks);
+  recording?.close(end.kind === "break" ? "quit" : end.kind);
   if (options.saveState !== undefined) saveState(machine, options.saveState);
   await serial.close();
   await debugOutput?.close();
   if (options.stats) for (const line of statistics(machine, performance.now() - started)) say(line);
+  for (const line of breaks?.report() ?? []) say(line);
   const status = await watchers.finish(end, report(end, machine, exceptions));
   if (replay === undefined) return status;
   const { same, text } = replay.verdict();
@@ -159,6 +163,8 @@ function report(end: LoopEnd, machine: Machine, exceptions: readonly (readonly s
       return 0;
     case "exit":
       return end.status & 0xff;
+    case "break":
+      return STATUS_BREAK;
     case "reset":
       say("the guest reset the machine");
       return 0;

@@ -2,6 +2,7 @@ import { saveState } from "../adapter/stateFiles";
 import type { Machine } from "../machine/machine";
 import { Pace } from "../machine/pace";
 import type { RunEnd } from "../machine/types";
+import type { Breaks } from "./breaks";
 import type { Replay } from "./replay";
 import type { RunOptions } from "./runOptions";
 import { StandardInput } from "./standardInput";
@@ -12,11 +13,17 @@ const SLICE = 2_000_000;
 const CONSOLE = "uart0";
 
 /** How a run ended: as the machine has it, or because the person wanted it. */
-export type LoopEnd = RunEnd | { readonly kind: "quit" };
+export type LoopEnd = RunEnd | { readonly kind: "quit" | "break" };
 
 /** Runs a machine to its end, to a limit or until the person has had enough: by standard input, or by a recording. */
-export function runToEnd(machine: Machine, options: RunOptions, replay: Replay | undefined): Promise<LoopEnd> {
-  return replay === undefined ? new LiveRun(machine, options).run() : runReplay(machine, options, replay);
+export function runToEnd(machine: Machine, options: RunOptions, replay: Replay | undefined, breaks: Breaks | undefined): Promise<LoopEnd> {
+  const runner: Runner = breaks ?? machine;
+  return replay === undefined ? new LiveRun(machine, runner, options).run() : runReplay(machine, runner, options, replay);
+}
+
+/** What runs portions of the guest: the machine, or what stops it at breakpoints. */
+interface Runner {
+  run(instructions: number, until: number): LoopEnd;
 }
 
 const breathe = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
@@ -30,6 +37,7 @@ class LiveRun {
 
   constructor(
     private readonly machine: Machine,
+    private readonly runner: Runner,
     private readonly options: RunOptions,
   ) {
     if (options.serial === "stdio")
@@ -76,7 +84,7 @@ class LiveRun {
     if (left <= 0 || this.timeLeft <= 0) return { kind: "limit" };
     const until = pace?.until(machine.now()) ?? Infinity;
     if (pace !== undefined && until <= machine.now()) return this.rest(pace.wait(machine.now()));
-    const end = machine.run(Math.min(SLICE, left), until);
+    const end = this.runner.run(Math.min(SLICE, left), until);
     switch (end.kind) {
       case "limit":
         return undefined;
@@ -100,7 +108,7 @@ class LiveRun {
 }
 
 /** A run by a recording: nothing comes from standard input, and what the person did is done where it was done. */
-async function runReplay(machine: Machine, options: RunOptions, replay: Replay): Promise<LoopEnd> {
+async function runReplay(machine: Machine, runner: Runner, options: RunOptions, replay: Replay): Promise<LoopEnd> {
   const started = performance.now();
   for (;;) {
     const left = Math.min(options.maxInstructions - machine.instructions(), replay.stepsLeft);
@@ -108,7 +116,7 @@ async function runReplay(machine: Machine, options: RunOptions, replay: Replay):
     if (replay.ending === "quit") return { kind: "quit" };
     if (replay.ending === "limit" || overTime || options.maxInstructions <= machine.instructions()) return { kind: "limit" };
     // Where the recording ended while all CPUs idled, only time is left to go by.
-    const end = machine.run(Math.min(SLICE, Math.max(left, 1)), replay.until);
+    const end = runner.run(Math.min(SLICE, Math.max(left, 1)), replay.until);
     if (end.kind === "reset" && machine.inputs.upcoming !== undefined) continue;
     if (end.kind === "dead" && replay.goesOn()) continue;
     if (end.kind !== "limit") return end;

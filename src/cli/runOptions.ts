@@ -37,6 +37,8 @@ export interface RunOptions {
   readonly contract: string | undefined;
   /** File for the results of the contract as JUnit XML. */
   readonly junit: string | undefined;
+  /** Where to stop: events with conditions, or places in the code. */
+  readonly breaks: readonly string[];
   readonly stats: boolean;
   readonly reboot: boolean;
   /** File to write the input log to. */
@@ -76,6 +78,9 @@ export const runUsage = `Usage: apicscope run IMAGE [options]
   --trace FILE           write every stage of every interrupt as JSON lines, or, to a .json file, a trace for Perfetto
   --contract FILE        check statements such as "no lint" or "vector 0x20 on every CPU is followed by EOI within 5000 instructions"
   --junit FILE           write what came of the contract as JUnit XML
+  --break WHERE          stop with status 6 and tell the state of all CPUs and their last interrupts. WHERE is an event of an interrupt's life, such as
+                         interrupt.deliver, nmi or cpu.exception, or a symbol or address in the code, and may go on with a condition:
+                         "interrupt.deliver: vector == 0x20 && cpu == 1", "main+0x10: rax == 5"; may be repeated
   --record FILE          write everything that comes from outside to a log
   --replay FILE          run by such a log instead of standard input, and compare the end
   --save-state FILE      write the machine's state to a file when the run ends, however it does; at a terminal also with Ctrl-A s
@@ -86,7 +91,8 @@ export const runUsage = `Usage: apicscope run IMAGE [options]
 
 The guest's first serial port is standard output and input; all else goes to standard error. At a terminal every key goes to the guest, but for
 Ctrl-A: Ctrl-A x ends the run, Ctrl-A h tells more. Exit status: the guest's isa-debug-exit value v as (v << 1) | 1, 0 on power-off and Ctrl-A x,
-2 for bad arguments, 3 for a triple fault or a guest that halted for good, 4 for a replay that differs from its recording, 5 for a broken contract, 124 for a limit.
+2 for bad arguments, 3 for a triple fault or a guest that halted for good, 4 for a replay that differs from its recording, 5 for a broken contract,
+6 for a --break, 124 for a limit.
 `;
 
 const options = {
@@ -120,9 +126,6 @@ const options = {
   break: { type: "string", multiple: true },
 } as const satisfies ParseArgsConfig["options"];
 
-/** Options whose names are reserved for what this version does not have. */
-const later = ["break"] as const;
-
 /** Parses the arguments after `run`. @throws UserError naming the option. */
 export function parseRunOptions(args: readonly string[]): RunOptions {
   let parsed;
@@ -132,9 +135,6 @@ export function parseRunOptions(args: readonly string[]): RunOptions {
     throw new UserError(error instanceof Error ? error.message : String(error));
   }
   const { values, positionals } = parsed;
-  for (const name of later) {
-    if (values[name] !== undefined) throw new UserError(`--${name} is not available in this version.`, name);
-  }
   const { firmware } = values;
   const bootable = (values.disk ?? []).length > 0 || values.cdrom !== undefined || firmware !== undefined;
   if (positionals.length === 0 && !bootable) {
@@ -181,6 +181,7 @@ export function parseRunOptions(args: readonly string[]): RunOptions {
     trace: values.trace,
     contract: values.contract,
     junit: values.junit,
+    breaks: values.break ?? [],
     stats: values.stats ?? false,
     reboot: values["no-reboot"] !== true,
     record: values.record,

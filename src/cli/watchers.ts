@@ -62,15 +62,20 @@ function isPerfetto(file: string | undefined): boolean {
   return file?.endsWith(".json") === true;
 }
 
-function symbolsOf(image: Uint8Array | undefined, name: string): SymbolOf {
-  if (image === undefined || !isElf(image)) return () => undefined;
+/** The symbols of an image, none where it has none. */
+export function symbolStoreOf(image: Uint8Array | undefined, name: string): SymbolStore {
   const store = new SymbolStore({ inflate: inflateSection });
+  if (image === undefined || !isElf(image)) return store;
   try {
     store.add(name, image);
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
-    return () => undefined;
   }
+  return store;
+}
+
+function symbolsOf(image: Uint8Array | undefined, name: string): SymbolOf {
+  const store = symbolStoreOf(image, name);
   return (address) => store.describe(address);
 }
 

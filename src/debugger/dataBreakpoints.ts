@@ -250,6 +250,14 @@ export class DataBreakpoints {
     return `${who}${part}${what}${at}`;
   }
 
+  /** Remembers the hits. Returns what brings them back, to breakpoints that are there still. */
+  saveHits(): () => void {
+    const hits = new Map([...this.byId.values()].map(({ id, hits: count }) => [id, count]));
+    return () => {
+      for (const breakpoint of this.byId.values()) breakpoint.hits = hits.get(breakpoint.id) ?? 0;
+    };
+  }
+
   resetHits(): void {
     for (const breakpoint of this.byId.values()) breakpoint.hits = 0;
   }

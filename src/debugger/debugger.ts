@@ -2,9 +2,9 @@ import type { InterruptEvent, InterruptRecord, InterruptStorm } from "../apic/ev
 import { CS, FLAG_IF } from "../cpu/state";
 import type { DeliveredEvent } from "../cpu/system/context";
 import { UserError } from "../machine/errors";
-import type { RunEnd } from "../machine/types";
+import type { MachineHooks, RunEnd } from "../machine/types";
 import { BudgetMeter, budgetText } from "./budgets";
-import { CodeBreakpoints, type CodeBreakpointStatus, type CodePresence } from "./codeBreakpoints";
+import { CodeBreakpoints, type BreakpointKind, type CodeBreakpointStatus, type CodePresence } from "./codeBreakpoints";
 import { CpuScope, type Fields } from "./cpuScope";
 import { DataBreakpoints, type DataHit } from "./dataBreakpoints";
 import { EventFilters, exceptionFields, filtersOf, interruptFields, lintFields, measureFields, type BudgetMeasure } from "./eventFilters";
@@ -18,6 +18,7 @@ import { LintList, lintText, type Lint } from "./lints/lint";
 import { LintWatch } from "./lints/lintWatch";
 import { currentInstruction, type Disassembler } from "./instructions";
 import { SenderStacks, senderLines } from "./senderStacks";
+import { Rewind, type RewindHost, type RewindRequest } from "./rewind";
 import { RunControl, type RunControlState } from "./runControl";
 import { Slides } from "./slides";
 import { StackWalker, type StackEntry } from "./stack";
@@ -26,6 +27,7 @@ import { causeLines, type EventCause, type GuestEnd, type Stop } from "./stops";
 import { ProgramValues } from "./symbols/program";
 import type { SymbolStore } from "./symbols/table";
 import type { DebugCpu, DebugMachine } from "./target";
+import { TimeTravel } from "./timeTravel";
 import { CpuNames } from "./words";
 
 /** What a debugger tells its owner while the machine runs. */
@@ -60,7 +62,7 @@ const comparedBytes = 32;
  * A debugger over a machine: breakpoints on code and on events, steps, stops. Synchronous: {@link advance} runs a portion, and between
  * portions the owner may ask or change anything.
  */
-export class Debugger implements StepHost, CodePresence {
+export class Debugger implements StepHost, RewindHost, CodePresence {
   readonly machine: DebugMachine;
   readonly symbols: SymbolStore;
   readonly disassembler: Disassembler;
@@ -101,6 +103,9 @@ export class Debugger implements StepHost, CodePresence {
   private isWaiting = false;
   private pauseWanted: number | undefined;
   private stepper: Stepper | undefined;
+  private readonly hooks: MachineHooks;
+  private readonly travel: TimeTravel;
+  private rewind: Rewind | undefined;
   private only: number | undefined;
   private temporary: bigint | undefined;
   /** Instruction count at which the person was told that no CPU can run, and whether that was of empty loops. */
@@ -147,8 +152,9 @@ export class Debugger implements StepHost, CodePresence {
       wants: (budget) => this.filters.has(budget),
       measured: (measure) => this.measured(measure),
     });
+    this.travel = new TimeTravel(machine, () => this.remember());
     machine.followInterruptFlag(true);
-    machine.hooks = {
+    this.hooks = {
       interrupt: (event) => {
         this.senderStacks.interrupt(event);
         this.interrupt(event);
@@ -187,6 +193,7 @@ export class Debugger implements StepHost, CodePresence {
         if (this.stepper?.request.cpu === cpu) this.stepper.cpuStarted();
       },
     };
+    machine.hooks = this.hooks;
   }
 
   get isRunning(): boolean {
@@ -242,6 +249,96 @@ export class Debugger implements StepHost, CodePresence {
     this.stepper = new Stepper(this, request);
   }
 
+  /**
+   * Begins a way back: to before the CPU's last instruction, to the line before, or to the last stop before this one. Throws a {@link UserError} when there is nothing to go
+   * back to.
+   */
+  goBack(request: RewindRequest): void {
+    this.cpu(request.cpu);
+    if (this.machine.inputs.recorder !== undefined)
+      throw new UserError('A session that is being recorded only goes forward: leave out the launch attribute "record" to go back.');
+    const here = this.stop;
+    this.start();
+    this.machine.hooks = this.hooksBackwards();
+    const rewind = Rewind.begin(this, this.travel, request);
+    if (rewind === undefined) {
+      this.machine.hooks = this.hooks;
+      this.running = false;
+      this.stop = here;
+      throw new UserError(`There is nothing to go back to: CPU ${request.cpu} has not run, or it was too long ago.`);
+    }
+    this.rewind = rewind;
+  }
+
+  /** What is counted and asked on the way back: nothing is told, and lints, budgets and storms are left out. */
+  private hooksBackwards(): MachineHooks {
+    return {
+      interrupt: (event) => {
+        this.interrupt(event);
+        if (event.cpu >= 0) for (const hit of this.data.interrupt(event.cpu)) this.dataHit(hit);
+      },
+      watch: (hit) => {
+        const told = this.data.hit(hit);
+        if (told !== undefined) this.dataHit(told);
+      },
+      handlerEntered: (cpu, frame) => this.handlerCounts.entered(cpu, frame.vector),
+      exception: (cpu, event) => this.exception(cpu, event),
+      cpuStarted: (cpu) => this.live.add(cpu),
+    };
+  }
+
+  /** Takes down what the session has counted. Returns what brings it back. */
+  private remember(): () => void {
+    const parts = [
+      this.counts.save(),
+      this.handlerCounts.save(),
+      this.exceptions.save(),
+      this.filters.saveHits(),
+      this.breakpoints.saveHits(),
+      this.data.saveHits(),
+    ];
+    const live = [...this.live];
+    return () => {
+      for (const bringBack of parts) bringBack();
+      this.live.clear();
+      for (const cpu of live) this.live.add(cpu);
+      this.data.remember();
+      this.pending.length = 0;
+    };
+  }
+
+  /** How far a way back has come; undefined while none is under way. */
+  get goingBack(): { readonly done: number; readonly total: number } | undefined {
+    return this.rewind?.progress;
+  }
+
+  met(end: RunEnd): Stop | undefined {
+    const told = this.pending.splice(0).at(-1);
+    if (end.kind !== "breakpoint") return told;
+    const cpu = this.cpu(end.cpu);
+    const reached = this.breakpoints.reach(cpu.linearRip(), this.codeScope(cpu));
+    return reached.kind === undefined ? told : this.breakpointStop(end.cpu, reached.ids, reached.kind);
+  }
+
+  private breakpointStop(cpu: number, breakpoints: readonly number[], by: BreakpointKind): Stop {
+    return { kind: "breakpoint", cpu, text: `CPU ${cpu} reached a ${by} breakpoint`, breakpoints, by };
+  }
+
+  /** Runs a portion of a way back. */
+  private portionBack(rewind: Rewind, budget: number): Outcome {
+    const pause = this.takePause();
+    const stop = rewind.advance(budget);
+    if (stop === undefined && pause === undefined) return undefined;
+    if (stop === undefined) rewind.abandon();
+    this.rewind = undefined;
+    this.machine.hooks = this.hooks;
+    this.pending.length = 0;
+    this.told.clear();
+    this.lints.forgetAfter(this.machine.instructions());
+    this.runControl.apply();
+    return stop === undefined ? pause : { kind: "stop", stop };
+  }
+
   private start(): void {
     if (this.end !== undefined) throw new UserError("The guest has ended.");
     if (this.running) throw new UserError("The machine is running already.");
@@ -274,11 +371,18 @@ export class Debugger implements StepHost, CodePresence {
     return outcome.kind === "stop" ? this.stopAt(outcome.stop) : this.ended(outcome.end);
   }
 
-  private portion(wanted: number, until: number): Outcome {
-    this.isWaiting = false;
-    for (const line of this.injections.sendDue()) this.sink.output(`${line}\n`, "console");
+  /** Binds what waits for its code to be loaded, and follows a kernel to where it chose to lie; between runs. */
+  lookForCode(): void {
     if (this.slides.look()) this.breakpoints.symbolsMoved();
     this.breakpoints.bindLoaded();
+  }
+
+  private portion(wanted: number, until: number): Outcome {
+    this.isWaiting = false;
+    if (this.rewind !== undefined) return this.portionBack(this.rewind, wanted);
+    this.travel.note();
+    for (const line of this.injections.sendDue()) this.sink.output(`${line}\n`, "console");
+    this.lookForCode();
     const early = this.takePending() ?? this.takePause();
     if (early !== undefined) return early;
     this.lintWatch.poll();
@@ -297,7 +401,8 @@ export class Debugger implements StepHost, CodePresence {
     return stepper.runOthers() ?? { kind: "stop", stop: { kind: "step", cpu, text: `CPU ${cpu} stepped` } };
   }
 
-  private takePending(): Outcome {
+  /** The next stop that an event of the machine asked for, if any. */
+  takePending(): Outcome {
     const stop = this.pending.shift();
     return stop === undefined ? undefined : { kind: "stop", stop };
   }
@@ -338,8 +443,7 @@ export class Debugger implements StepHost, CodePresence {
       this.machine.resumeFrom(index);
       return undefined;
     }
-    const text = `CPU ${index} reached a ${reached.kind} breakpoint`;
-    return { kind: "stop", stop: { kind: "breakpoint", cpu: index, text, breakpoints: reached.ids, by: reached.kind } };
+    return { kind: "stop", stop: this.breakpointStop(index, reached.ids, reached.kind) };
   }
 
   settle(end: RunEnd): Outcome {
@@ -542,7 +646,8 @@ export class Debugger implements StepHost, CodePresence {
     this.request({ kind: "breakpoint", cpu: index, text, breakpoints: [id], by: "data" });
   }
 
-  private request(stop: Stop): void {
+  private request(wanted: Stop): void {
+    const stop = wanted.kind === "event" ? { ...wanted, breakpoints: [...this.filters.matched] } : wanted;
     if (this.pending.length < maximumPending) this.pending.push(stop);
     this.machine.requestStop();
   }

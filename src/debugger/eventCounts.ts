@@ -32,4 +32,17 @@ export class EventCounts {
     this.others.set(filter, count);
     return count;
   }
+
+  /** Remembers the counts. Returns what brings them back. */
+  save(): () => void {
+    const interrupts = this.interrupts.slice();
+    const exceptions = this.exceptions.slice();
+    const others = [...this.others];
+    return () => {
+      this.interrupts.set(interrupts);
+      this.exceptions.set(exceptions);
+      this.others.clear();
+      for (const [filter, count] of others) this.others.set(filter, count);
+    };
+  }
 }

@@ -189,6 +189,8 @@ export interface FilterSpec {
 
 export interface FilterStatus {
   readonly id: string;
+  /** Unique among all breakpoints of the session; missing when it is not verified. */
+  readonly number?: number;
   readonly verified: boolean;
   readonly message?: string;
   readonly hits: number;
@@ -198,6 +200,8 @@ export interface FilterStatus {
 export type FilterOwner = "client" | "launch" | "workspace";
 
 interface ArmedFilter {
+  /** Unique among all breakpoints of the session. */
+  readonly number: number;
   readonly spec: FilterSpec;
   readonly filter: FilterName;
   readonly condition: CompiledExpression | undefined;
@@ -216,11 +220,17 @@ export function filterName(name: string): FilterName {
   return name;
 }
 
+/** Breakpoints on events are numbered from here, apart from those on code and data. */
+const firstNumber = 1_000_000;
+
 /** All breakpoints on events, by filter: an event that nobody asked for costs one look-up. */
 export class EventFilters {
   private readonly owners = new Map<FilterOwner, readonly ArmedFilter[]>();
   private readonly armed = new Map<FilterName, ArmedFilter[]>();
   private changedHits = new Set<ArmedFilter>();
+  private nextNumber = firstNumber;
+  /** Numbers of the breakpoints that the last event met. */
+  matched: readonly number[] = [];
 
   constructor(
     private readonly symbols: SymbolStore,
@@ -239,7 +249,8 @@ export class EventFilters {
         `${filter} needs a condition that says how much is too much, such as ${budgetFields[filter as BudgetName]} > 5000.`,
         "condition",
       );
-    if (text === "") return { spec, filter, condition: undefined, hitTest, hits: 0, warned: false };
+    const number = this.nextNumber++;
+    if (text === "") return { number, spec, filter, condition: undefined, hitTest, hits: 0, warned: false };
     try {
       const expression = parseExpression(text);
       const lapic = new Set(apicNames(this.cpus[0]));
@@ -249,7 +260,7 @@ export class EventFilters {
         isKnown: (name) =>
           lapic.has(name.toLowerCase()) || extraRegisters.includes(name.toLowerCase()) || this.symbols.addressesOf(name).length > 0,
       });
-      return { spec, filter, condition: compile(expression), hitTest, hits: 0, warned: false };
+      return { number, spec, filter, condition: compile(expression), hitTest, hits: 0, warned: false };
     } catch (error) {
       if (!(error instanceof UserError)) throw error;
       throw new UserError(`The condition "${text}" of ${filter} is wrong: ${error.message}`, "condition");
@@ -270,7 +281,7 @@ export class EventFilters {
         const kept = old.get(JSON.stringify(keyOf(spec)));
         const armed = kept === undefined ? this.arm(spec) : { ...kept, spec };
         list.push(armed);
-        return { id: spec.id, verified: true, hits: armed.hits };
+        return { id: spec.id, number: armed.number, verified: true, hits: armed.hits };
       } catch (error) {
         if (!(error instanceof UserError)) throw error;
         return { id: spec.id, verified: false, message: error.message, hits: 0 };
@@ -292,7 +303,7 @@ export class EventFilters {
   matches(filter: FilterName, scope: () => Scope): boolean {
     const list = this.armed.get(filter);
     if (list === undefined) return false;
-    let stop = false;
+    const met: number[] = [];
     let made: Scope | undefined;
     for (const armed of list) {
       if (armed.condition !== undefined) {
@@ -301,9 +312,10 @@ export class EventFilters {
       }
       armed.hits++;
       this.changedHits.add(armed);
-      if (armed.hitTest(armed.hits)) stop = true;
+      if (armed.hitTest(armed.hits)) met.push(armed.number);
     }
-    return stop;
+    this.matched = met;
+    return met.length > 0;
   }
 
   private holds(armed: ArmedFilter, condition: CompiledExpression, scope: Scope): boolean {
@@ -327,6 +339,14 @@ export class EventFilters {
     const changed = [...this.changedHits].filter((armed) => own.has(armed)).map(({ spec, hits }) => ({ id: spec.id, hits }));
     this.changedHits = new Set();
     return changed;
+  }
+
+  /** Remembers the hits. Returns what brings them back, to breakpoints that are there still. */
+  saveHits(): () => void {
+    const hits = new Map([...this.owners.values()].flat().map((armed) => [armed.number, armed.hits]));
+    return () => {
+      for (const armed of [...this.owners.values()].flat()) armed.hits = hits.get(armed.number) ?? 0;
+    };
   }
 
   /** Begins to count anew: the guest was started again. */

@@ -25,6 +25,12 @@ export class ExceptionLog {
     ring.push({ event, instruction });
   }
 
+  /** Remembers the log. Returns what brings it back. */
+  save(): () => void {
+    const rings = this.rings.map((ring) => [...ring]);
+    return () => this.rings.forEach((ring, cpu) => ring.splice(0, ring.length, ...rings[cpu]));
+  }
+
   /** Oldest first. */
   of(cpu: number): readonly LoggedException[] {
     return this.rings[cpu];

@@ -14,4 +14,10 @@ export class HandlerCounts {
   of(cpu: number, vector: number): number {
     return this.counts[cpu * 256 + vector];
   }
+
+  /** Remembers the counts. Returns what brings them back. */
+  save(): () => void {
+    const counts = this.counts.slice();
+    return () => this.counts.set(counts);
+  }
 }

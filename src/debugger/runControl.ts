@@ -93,6 +93,14 @@ export class RunControl {
     this.machine.setHeld(cpu, frozen);
   }
 
+  /** The machine went back to when other CPUs may have been frozen: what holds now holds there too. */
+  apply(): void {
+    for (const { index } of this.machine.cpus) {
+      this.machine.setHeld(index, this.frozen.has(index));
+      this.machine.shieldFromInterrupts(index, false);
+    }
+  }
+
   /** A frozen CPU is stepped: it runs until {@link giveBack}. */
   lend(cpu: number): void {
     if (!this.frozen.has(cpu)) return;

@@ -15,7 +15,8 @@ export type Stop = {
 } & (
   | { readonly kind: "entry" | "pause" | "step" | "goto" }
   | { readonly kind: "breakpoint"; readonly breakpoints: readonly number[]; readonly by: BreakpointKind }
-  | { readonly kind: "event"; readonly filter: FilterName; readonly cause: EventCause }
+  /** `breakpoints`: the client's, by their numbers, that it stopped at. */
+  | { readonly kind: "event"; readonly filter: FilterName; readonly cause: EventCause; readonly breakpoints?: readonly number[] }
 );
 
 /** What an event stop is about. */

@@ -7,6 +7,9 @@ import type { CoursePoint, RecordChanges, RecordQuery } from "../apic/records";
 import type { Activity, CpuState } from "../cpu/state";
 import type { Device } from "../devices/device";
 import type { HandlerFrame } from "../machine/handlerFrames";
+import type { Inputs, Position } from "../machine/inputs";
+import type { Goal } from "../machine/scheduler";
+import type { Snapshots } from "../machine/snapshots";
 import type { MachineHooks, RunEnd } from "../machine/types";
 import type { Schedule } from "../machine/turns";
 import type { Watch } from "../machine/watches";
@@ -23,6 +26,8 @@ export interface DebugCpu {
   readonly inShadow: boolean;
   /** Instructions this CPU has retired. */
   readonly retired: number;
+  /** Instructions tried and events taken by this CPU. */
+  readonly steps: number;
   readonly mmu: {
     /** Physical address of a linear one, without side effects; -1 where nothing is mapped. */
     inspect(linear: bigint): number;
@@ -72,6 +77,14 @@ export interface DebugMachine {
   /** Runs one CPU while the others stand still. */
   runCpu(cpu: number, instructions: number): RunEnd;
   requestStop(): void;
+  /** Where the machine stands in its course; between runs only. */
+  position(): Position;
+  /** In a replay: runs up to so many instructions towards `goal`. */
+  runTowards(goal: Goal, maxInstructions: number): RunEnd;
+  /** Whether the last run towards a goal got there. */
+  readonly atGoal: boolean;
+  readonly snapshots: Snapshots;
+  readonly inputs: Pick<Inputs, "recorder" | "journal" | "replay" | "live">;
   /** A system reset: everything as at power-on, the image loaded anew. */
   reset(): void;
   /** Whether changes of IF by CLI and STI are told and remembered. */

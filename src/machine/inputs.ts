@@ -57,6 +57,8 @@ export interface InputTarget {
 export class Inputs {
   /** Hears of every input at its position, before it is carried out. */
   recorder: ((placed: PlacedInput) => void) | undefined;
+  /** Hears of the same, for going back in memory. */
+  journal: ((placed: PlacedInput) => void) | undefined;
   private source: readonly PlacedInput[] | undefined;
   private next = 0;
 
@@ -65,24 +67,39 @@ export class Inputs {
   /** An input from outside; without effect in a replay. False when the machine takes none of it. */
   enter(input: Input): boolean {
     if (this.source !== undefined) return false;
-    this.recorder?.({ at: this.target.position(), input });
+    this.tell(input);
     return this.target.apply(input);
+  }
+
+  private tell(input: Input): void {
+    if (this.recorder === undefined && this.journal === undefined) return;
+    const placed = { at: this.target.position(), input };
+    this.recorder?.(placed);
+    this.journal?.(placed);
   }
 
   /** True when something has been or is to be told: inputs that are only known afterwards must be told by `done`. */
   get recording(): boolean {
-    return this.recorder !== undefined && this.source === undefined;
+    return (this.recorder !== undefined || this.journal !== undefined) && this.source === undefined;
   }
 
   /** An input that has been carried out already, between runs. */
   done(input: Input): void {
-    if (this.source === undefined) this.recorder?.({ at: this.target.position(), input });
+    if (this.source === undefined) this.tell(input);
   }
 
   /** From now on inputs come from a recording of a machine of the same make that stood at the same position. */
   replay(inputs: readonly PlacedInput[]): void {
     this.source = inputs;
     this.next = 0;
+  }
+
+  /** Ends a replay: from now on inputs come from outside again. Returns how many of the recording were carried out. */
+  live(): number {
+    const done = this.next;
+    this.source = undefined;
+    this.next = 0;
+    return done;
   }
 
   get replaying(): boolean {

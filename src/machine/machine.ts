@@ -53,7 +53,7 @@ import { PageTracker } from "./pageTracker";
 import { HandlerFrames } from "./handlerFrames";
 import { PhysicalMemory } from "./physicalMemory";
 import { type Powered, powerOn, sleep, wake } from "./power";
-import { Scheduler } from "./scheduler";
+import { type Goal, Scheduler } from "./scheduler";
 import { type MachineState, Snapshots } from "./snapshots";
 import type { MachineConfiguration, MachineHooks, MachineInjection, RunEnd } from "./types";
 import type { Schedule } from "./turns";
@@ -562,7 +562,17 @@ export class Machine implements StampSource, InputTarget {
     return this.runCpus(instructions, cpu, Infinity);
   }
 
-  private runCpus(maxInstructions: number, only: number | undefined, until: number): RunEnd {
+  /** In a replay of what has happened already: runs up to `maxInstructions` towards `goal`. */
+  runTowards(goal: Goal, maxInstructions: number): RunEnd {
+    return this.runCpus(maxInstructions, undefined, Infinity, goal);
+  }
+
+  /** Whether the last run towards a goal got there. */
+  get atGoal(): boolean {
+    return this.scheduler.atGoal;
+  }
+
+  private runCpus(maxInstructions: number, only: number | undefined, until: number, goal?: Goal): RunEnd {
     const wanted = only ?? -1;
     if (wanted !== this.course.only) this.inputs.enter({ kind: "only", cpu: wanted });
     // After its end only an input, a reset, brings a machine back.
@@ -570,7 +580,7 @@ export class Machine implements StampSource, InputTarget {
     this.inside = true;
     this.memory.deviceWatch = this.watches.forDevices;
     try {
-      return this.scheduler.run(maxInstructions, until);
+      return this.scheduler.run(maxInstructions, until, goal);
     } finally {
       this.inside = false;
       this.memory.deviceWatch = undefined;

@@ -1,7 +1,7 @@
 import type { SliceEnd } from "../cpu/processor";
 import type { VirtualClock } from "../devices/clock";
 import type { Course } from "./course";
-import type { Inputs, Position } from "./inputs";
+import { comparePositions, type Inputs, type Position } from "./inputs";
 import { Turns } from "./turns";
 import type { RunEnd } from "./types";
 import type { Vcpu } from "./vcpu";
@@ -17,6 +17,13 @@ const PORT_READ_NANOSECONDS = 500;
 /** Bound of one slice: a host gets control back at least so often (instructions). */
 const MAX_SLICE = 100_000;
 
+/** Where a run that goes over known ground is to stop: at a position or, if that comes first, before a CPU goes on that has made so many steps. */
+export interface Goal {
+  readonly position: Position;
+  /** `steps`: instructions tried and events taken by the CPU since power-on. */
+  readonly cpu?: { readonly index: number; readonly steps: number };
+}
+
 /**
  * Runs the CPUs of a machine in turns on its one timeline (adr "one timeline and kicks"). Virtual time is the number of instructions retired by all of them plus
  * what was skipped while all were idle, in nanoseconds.
@@ -28,6 +35,8 @@ export class Scheduler {
   private executingSince = 0;
   private sliceEnd = Infinity;
   private slicesRun = 0;
+  /** The last run with a goal got there. */
+  atGoal = false;
   private cpus: readonly Vcpu[] = [];
 
   /** `sliceDone` is called between slices, with the instructions that the last one retired. */
@@ -86,8 +95,9 @@ export class Scheduler {
   }
 
   /** Runs until `maxInstructions` more were tried, virtual time reaches `until` (nanoseconds), or something ends the run. */
-  run(maxInstructions: number, until: number): RunEnd {
+  run(maxInstructions: number, until: number, goal?: Goal): RunEnd {
     const { course } = this;
+    this.atGoal = false;
     // A guest that only faults retires nothing, and must not hold the host for it.
     let left = maxInstructions;
     for (;;) {
@@ -98,8 +108,9 @@ export class Scheduler {
       const ended = course.takeEnd();
       if (ended !== undefined) return ended;
       if (this.inputs.replaying && this.inputs.takeDue()) continue;
-      if (left <= 0 || this.now() >= until) return { kind: "limit" };
-      const upcoming = this.inputs.upcoming;
+      this.atGoal = goal !== undefined && comparePositions(this.position(), goal.position) >= 0;
+      if (left <= 0 || this.now() >= until || this.atGoal) return { kind: "limit" };
+      const upcoming = earlier(this.inputs.upcoming, goal?.position);
       const vcpu = this.pick();
       if (vcpu === undefined) {
         course.dueRun = false;
@@ -114,6 +125,14 @@ export class Scheduler {
         const steps = upcoming.tried - this.position().tried;
         vcpu.processor.stopAfterEvent = steps === 0;
         budget = Math.min(budget, Math.max(1, steps));
+      }
+      if (goal?.cpu?.index === vcpu.index) {
+        if (vcpu.steps >= goal.cpu.steps) {
+          this.atGoal = true;
+          return { kind: "limit" };
+        }
+        vcpu.processor.stopAfterEvent = true;
+        budget = Math.min(budget, Math.max(1, goal.cpu.steps - vcpu.steps));
       }
       const { attempted } = vcpu.processor;
       const why = this.slice(vcpu, budget);
@@ -214,4 +233,9 @@ export class Scheduler {
   deadlineMoved(deadline: number): void {
     if (this.executing !== undefined && deadline < this.sliceEnd) this.executing.processor.yield();
   }
+}
+
+function earlier(a: Position | undefined, b: Position | undefined): Position | undefined {
+  if (a === undefined || b === undefined) return a ?? b;
+  return comparePositions(a, b) <= 0 ? a : b;
 }

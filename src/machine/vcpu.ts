@@ -76,6 +76,11 @@ export class Vcpu implements ApicCpu {
     return this.processor.retired;
   }
 
+  /** Instructions tried and events taken since power-on: what a position in this CPU's own course is counted by. */
+  get steps(): number {
+    return this.processor.attempted + this.processor.taken;
+  }
+
   setInterruptRequest(pending: boolean): void {
     this.state.intrPending = pending;
     if (pending) this.kick();

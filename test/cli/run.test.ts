@@ -88,7 +88,6 @@ describe("apicscope run", () => {
     ["an unknown option", ["run", smp, "--frobnicate"], /--frobnicate/],
     ["an unknown engine", ["run", smp, "--engine", "warp"], /--engine warp: choose auto, jit or interpreter\./],
     ["an unknown device", ["run", smp, "--device", "toaster"], /toaster/],
-    ["an option of a later version", ["run", smp, "--break", "x"], /--break is not available in this version\./],
     ["a disk that is not there", ["run", smp, "--disk", "/nowhere.img,ahci"], /\/nowhere\.img cannot be opened: there is no such file\./],
     ["an unknown disk option", ["run", smp, "--disk", "/nowhere.img,scsi"], /"scsi" is no disk option: choose from ide, ahci, virtio/],
     ["two interfaces", ["run", smp, "--disk", "x.img,ide,ahci"], /two values for its interface/],

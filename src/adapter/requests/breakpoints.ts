@@ -114,7 +114,13 @@ export const breakpointRequests: HandlerTable = {
     ];
     const statuses = await call("setExceptionFilters", specs);
     after(() => refused(statuses.map(({ message }) => message)).forEach(sendEvent));
-    return { breakpoints: statuses.map(({ verified, message }) => (message === undefined ? { verified } : { verified, message })) };
+    return {
+      breakpoints: statuses.map(({ number, verified, message }) => ({
+        ...(number === undefined ? {} : { id: number }),
+        verified,
+        ...(message === undefined ? {} : { message }),
+      })),
+    };
   },
 
   [setInterruptBreakpointsRequest]: async (args, { call }) => {

@@ -53,6 +53,8 @@ export const executionRequests: HandlerTable = {
   next: step("over"),
   stepIn: step("in"),
   stepOut: step("out"),
+  stepBack: async (args, { call }) => call("goBack", { kind: "step", cpu: args.cpu(), unit: unitOf(args) }),
+  reverseContinue: async (args, { call }) => call("goBack", { kind: "continue", cpu: args.cpu() }),
   pause: async (args, { call }) => call("pause", { cpu: args.cpu() }),
 
   gotoTargets: async (args, { call, client, session }) => {

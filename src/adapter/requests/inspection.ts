@@ -25,9 +25,13 @@ function toVariable(view: VariableView): DebugProtocol.Variable {
   };
 }
 
-/** A value was changed: what else depends on it is to be read again. */
-function invalidate({ client, sendEvent, after }: RequestContext): void {
+/** A value was changed: what else depends on it is to be read again, and the memory that it lies in. */
+function invalidate({ client, sendEvent, after }: RequestContext, location?: VariableView["location"]): void {
   if (client.invalidatedEvents) after(() => sendEvent(new InvalidatedEvent(["variables", "stacks"])));
+  if (!client.memoryEvents || location === undefined) return;
+  const body = { memoryReference: hex64(location.address), offset: 0, count: location.size };
+  const event: DebugProtocol.MemoryEvent = { type: "event", seq: 0, event: "memory", body };
+  after(() => sendEvent(event));
 }
 
 export const inspectionRequests: HandlerTable = {
@@ -79,14 +83,14 @@ export const inspectionRequests: HandlerTable = {
   setVariable: async (args, context) => {
     const reference = args.whole("variablesReference", 1);
     const view = await context.call("setVariable", { reference, name: args.text("name"), value: args.text("value") });
-    invalidate(context);
+    invalidate(context, view.location);
     return { value: view.value, ...details(view) };
   },
 
   setExpression: async (args, context) => {
     const frameId = args.optionalWhole("frameId");
     const view = await context.call("setExpression", { expression: args.text("expression"), value: args.text("value"), frameId });
-    invalidate(context);
+    invalidate(context, view.location);
     return { value: view.value, ...details(view) };
   },
 
@@ -107,7 +111,7 @@ export const inspectionRequests: HandlerTable = {
     }
     if (expression.trim() === "") throw new UserError("There is nothing to evaluate.", "expression");
     const view = await context.call("evaluate", { expression, frameId: args.optionalWhole("frameId"), mayAssign: repl });
-    if (repl && /[^=!<>]=[^=]/.test(expression)) invalidate(context);
+    if (repl && /[^=!<>]=[^=]/.test(expression)) invalidate(context, view.location);
     return { result: view.value, ...details(view) };
   },
 

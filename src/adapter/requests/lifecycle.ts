@@ -1,4 +1,4 @@
-import { InitializedEvent } from "@vscode/debugadapter";
+import { CapabilitiesEvent, InitializedEvent } from "@vscode/debugadapter";
 import type { DebugProtocol } from "@vscode/debugprotocol";
 import { UserError } from "../../machine/errors";
 import type { HandlerTable } from "../context";
@@ -33,6 +33,7 @@ const capabilities: DebugProtocol.Capabilities = {
   supportsExceptionFilterOptions: true,
   supportsExceptionInfoRequest: true,
   supportsSteppingGranularity: true,
+  supportsStepBack: true,
   supportsSingleThreadExecutionRequests: true,
   supportsEvaluateForHovers: true,
   supportsClipboardContext: true,
@@ -85,10 +86,28 @@ export const lifecycleRequests: HandlerTable = {
       throw error;
     }
     sendEvent(new InitializedEvent());
+    // A recording goes forward only.
+    if (attributes.record !== undefined) sendEvent(new CapabilitiesEvent({ supportsStepBack: false }));
   },
 
   attach: () => {
     throw new UserError('APICScope owns the machine it debugs: use a "launch" request.', "request");
+  },
+
+  restartFrame: () => {
+    throw new UserError('A frame cannot be restarted: what its code has done to memory and devices stays done. Use "goto".', "frameId");
+  },
+
+  terminateThreads: () => {
+    throw new UserError('CPUs cannot be ended one by one; freeze them with "apicscope/freeze".', "threadIds");
+  },
+
+  stepInTargets: () => {
+    throw new UserError("The calls of a line are not told apart; set a breakpoint in the function to step into.", "frameId");
+  },
+
+  locations: () => {
+    throw new UserError("APICScope gives no location references.", "locationReference");
   },
 
   configurationDone: (_args, { call, after }) => after(() => void call("start", undefined).catch(() => undefined)),

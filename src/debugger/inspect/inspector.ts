@@ -54,6 +54,8 @@ export interface VariableView {
   readonly reference: number;
   readonly indexed: number | undefined;
   readonly readOnly: boolean;
+  /** The guest memory that it lies in. */
+  readonly location?: { readonly address: bigint; readonly size: number } | undefined;
 }
 
 interface Frame {
@@ -190,9 +192,10 @@ export class Inspector {
   }
 
   private view(node: VariableNode, frame: Frame | undefined): VariableView {
-    const { name, value, type, evaluateName, memory, indexed, children } = node;
+    const { name, value, type, evaluateName, memory, indexed, children, place } = node;
     const reference = children === undefined ? 0 : this.containers.add({ frame, children });
-    return { name, value, type, evaluateName, memory, indexed, reference, readOnly: node.set === undefined };
+    const location = place?.kind === "linear" ? { address: place.address, size: place.size } : undefined;
+    return { name, value, type, evaluateName, memory, indexed, reference, readOnly: node.set === undefined, location };
   }
 
   /** Changes a variable and returns it as it is then. Throws a {@link UserError} when it is unknown, read-only or the value does not fit. */
@@ -295,7 +298,19 @@ export class Inspector {
       place: this.valuePlace(frame),
     });
     this.refresh();
-    return this.result(target, frame);
+    const view = this.result(target, frame);
+    return view.location === undefined ? { ...view, location: this.locationOf(target, frame) } : view;
+  }
+
+  /** The guest memory that an expression names, if it does. */
+  private locationOf(text: string, frame: Frame): VariableView["location"] {
+    try {
+      const place = this.placeIn(text, frame, undefined, false);
+      return place.kind === "linear" ? { address: place.address, size: place.size } : undefined;
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+      return undefined;
+    }
   }
 
   /** As {@link assign}, with a frame by number. */

@@ -119,6 +119,11 @@ export class LintList {
     this.onFound(lint, true);
   }
 
+  /** Forgets what was found after so many instructions: the machine went back. */
+  forgetAfter(instruction: number): void {
+    for (const [key, lint] of this.byKey) if (lint.instruction > instruction) this.byKey.delete(key);
+  }
+
   clear(): void {
     this.byKey.clear();
     this.dropped = 0;

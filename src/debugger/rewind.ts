@@ -1,0 +1,202 @@
+import { comparePositions, type Position } from "../machine/inputs";
+import type { Goal } from "../machine/scheduler";
+import type { RunEnd } from "../machine/types";
+import type { Stop } from "./stops";
+import type { SourceLine } from "./symbols/dwarf/info";
+import type { SymbolStore } from "./symbols/table";
+import type { DebugCpu, DebugMachine } from "./target";
+import type { Moment, TimeTravel } from "./timeTravel";
+
+/** What a way back asks of the session. */
+export interface RewindHost {
+  readonly machine: DebugMachine;
+  readonly symbols: SymbolStore;
+  /** The stop that a run's end would have been on the way forward, if any; nothing is told. */
+  met(end: RunEnd): Stop | undefined;
+}
+
+/** Where to go. */
+export type RewindRequest =
+  /** To before the last instruction of a CPU, or to the beginning of the line before. */
+  | { readonly kind: "step"; readonly cpu: number; readonly unit: "instruction" | "line" }
+  /** To the last stop before this one. */
+  | { readonly kind: "continue"; readonly cpu: number };
+
+/** The CPU's last steps that a step by line looks at. */
+const STEPS_SEEN = 5_000;
+const stackPointer = 4;
+
+/** Where a CPU stood before a step. */
+interface Seen {
+  readonly steps: number;
+  readonly pc: bigint;
+  readonly sp: bigint;
+}
+
+type Phase =
+  /** Running to where the machine is to stand. */
+  | { readonly kind: "land"; readonly goal: Goal; readonly stop: Stop }
+  /** Running to where the CPU's last steps begin, then looking at each. */
+  | { readonly kind: "look"; readonly goal: Goal }
+  /** Running over a stretch, to see where it would have stopped. */
+  | { readonly kind: "search"; readonly end: Position; found: { readonly at: Position; readonly stop: Stop } | undefined };
+
+/**
+ * One way back, in portions: the machine goes back to a moment and runs on from there, with everything that came from outside coming again, as often as it takes to know where
+ * to go and to be there. Deterministic, so that it lands on the very instruction.
+ */
+export class Rewind {
+  private moment: Moment;
+  private phase: Phase;
+  private readonly cpu: DebugCpu;
+  private readonly seen: Seen[] = [];
+  private readonly start: { readonly position: Position; readonly steps: number; readonly pc: bigint; readonly sp: bigint };
+  private idleAt = -1;
+
+  /** Undefined when there is nothing to go back to. */
+  static begin(host: RewindHost, travel: TimeTravel, request: RewindRequest): Rewind | undefined {
+    const { machine } = host;
+    const cpu = machine.cpus[request.cpu];
+    const at = request.kind === "step" ? { index: cpu.index, steps: cpu.steps - 1 } : undefined;
+    const moment = travel.before(machine.position(), at);
+    return moment === undefined ? undefined : new Rewind(host, travel, request, moment);
+  }
+
+  private constructor(
+    private readonly host: RewindHost,
+    private readonly travel: TimeTravel,
+    request: RewindRequest,
+    moment: Moment,
+  ) {
+    const { machine, symbols } = host;
+    this.cpu = machine.cpus[request.cpu];
+    const { cpu } = this;
+    const { steps } = cpu;
+    this.start = { position: machine.position(), steps, pc: cpu.linearRip(), sp: cpu.state.gpr(stackPointer) };
+    this.moment = moment;
+    if (request.kind === "continue") this.phase = { kind: "search", end: this.start.position, found: undefined };
+    else if (request.unit === "instruction" || symbols.lineAt(this.start.pc) === undefined) this.phase = this.landAt(steps - 1);
+    else this.phase = { kind: "look", goal: this.goal(Math.max(moment.steps[cpu.index], steps - STEPS_SEEN)) };
+    travel.goTo(moment);
+  }
+
+  /** Before step `steps` of the CPU. */
+  private goal(steps: number): Goal {
+    return { position: this.start.position, cpu: { index: this.cpu.index, steps } };
+  }
+
+  private landAt(steps: number): Phase {
+    const { index } = this.cpu;
+    return { kind: "land", goal: this.goal(steps), stop: { kind: "step", cpu: index, text: `CPU ${index} stepped back` } };
+  }
+
+  /** Runs up to about `budget` instructions. Gives the stop once the machine stands there. */
+  advance(budget: number): Stop | undefined {
+    const { phase } = this;
+    switch (phase.kind) {
+      case "land":
+        if (!this.run(phase.goal, budget)) return undefined;
+        this.travel.arrive(this.moment);
+        return phase.stop;
+      case "look":
+        if (this.run(phase.goal, budget)) this.look();
+        return undefined;
+      case "search":
+        if (this.search(phase, budget)) this.searched(phase);
+        return undefined;
+    }
+  }
+
+  /** How far the run over known ground has come: instructions of how many. */
+  get progress(): { readonly done: number; readonly total: number } {
+    const from = this.moment.position.tried;
+    return { done: this.host.machine.position().tried - from, total: this.start.position.tried - from };
+  }
+
+  /** The person has had enough: the machine stays where it is. */
+  abandon(): void {
+    this.travel.arrive(this.moment);
+  }
+
+  /** Runs towards a goal, whatever would stop on the way. True when it is reached. */
+  private run(goal: Goal, budget: number): boolean {
+    const { machine } = this.host;
+    const end = machine.runTowards(goal, budget);
+    if (machine.atGoal) return true;
+    if (end.kind === "breakpoint") machine.resumeFrom(end.cpu);
+    return this.standsStill(end);
+  }
+
+  /** True when the machine does not move any more: it is as far as it gets. */
+  private standsStill(end: RunEnd): boolean {
+    const now = this.host.machine.now();
+    const before = this.idleAt;
+    this.idleAt = end.kind === "dead" ? now : -1;
+    return end.kind === "dead" && before === now;
+  }
+
+  /** Goes over the CPU's last steps one by one, and then to the beginning of the line before. */
+  private look(): void {
+    const { cpu, host, start } = this;
+    while (cpu.steps < start.steps - 1 && this.seen.length < STEPS_SEEN) {
+      const { steps } = cpu;
+      this.seen.push({ steps, pc: cpu.linearRip(), sp: cpu.state.gpr(stackPointer) });
+      const goal = this.goal(steps + 1);
+      for (let tries = 0; cpu.steps === steps && tries < 1000; tries++) if (this.run(goal, 1_000_000)) break;
+      if (cpu.steps === steps) break;
+    }
+    this.seen.push({ steps: cpu.steps, pc: cpu.linearRip(), sp: cpu.state.gpr(stackPointer) });
+    this.phase = this.landAt(this.lineBefore(host.symbols));
+    this.travel.goTo(this.moment);
+  }
+
+  /** Steps of the CPU at the beginning of the line before: of this line, if the CPU stands inside it. Functions called meanwhile are passed over. */
+  private lineBefore(symbols: SymbolStore): number {
+    const { start, seen } = this;
+    const key = (line: SourceLine | undefined): string => (line === undefined ? "" : `${line.file}:${line.line}`);
+    const here = symbols.lineAt(start.pc);
+    const functionOf = (pc: bigint): string | undefined => symbols.lookup(pc)?.symbol;
+    const own = functionOf(start.pc);
+    let target: string | undefined;
+    let best = start.steps - 1;
+    for (let i = seen.length - 1; i >= 0; i--) {
+      const { steps, pc, sp } = seen[i];
+      // Deeper calls, and handlers of interrupts, have their frames below.
+      if (sp < start.sp && functionOf(pc) !== own) continue;
+      const line = key(symbols.lineAt(pc));
+      target ??= line === "" ? key(here) : line;
+      if (line !== target) break;
+      best = steps;
+    }
+    return best;
+  }
+
+  /** Runs over a stretch and takes down where it would have stopped. True at its end. */
+  private search(phase: Extract<Phase, { kind: "search" }>, budget: number): boolean {
+    const { machine } = this.host;
+    const end = machine.runTowards({ position: phase.end }, budget);
+    const done = machine.atGoal || comparePositions(machine.position(), phase.end) >= 0;
+    const at = machine.position();
+    const stop = this.host.met(end);
+    if (stop !== undefined && !done) phase.found = { at, stop };
+    if (end.kind === "breakpoint") machine.resumeFrom(end.cpu);
+    return done || this.standsStill(end);
+  }
+
+  private searched({ found }: Extract<Phase, { kind: "search" }>): void {
+    const { travel, moment } = this;
+    if (found !== undefined) {
+      this.phase = { kind: "land", goal: { position: found.at }, stop: found.stop };
+      return travel.goTo(moment);
+    }
+    const earlier = travel.before(moment.position);
+    if (earlier === undefined) {
+      const text = "At the beginning of what can be gone back to";
+      this.phase = { kind: "land", goal: { position: moment.position }, stop: { kind: "entry", cpu: this.cpu.index, text } };
+    } else {
+      this.phase = { kind: "search", end: moment.position, found: undefined };
+      this.moment = earlier;
+    }
+    travel.goTo(this.moment);
+  }
+}

@@ -1,0 +1,98 @@
+import { comparePositions, type PlacedInput, type Position } from "../machine/inputs";
+import type { Snapshot } from "../machine/snapshots";
+import type { DebugMachine } from "./target";
+
+/** Instructions from one moment to the next, while the guest runs. */
+const INTERVAL = 8_000_000;
+/** Moments kept; further ones thin out the older half. */
+const MOST_MOMENTS = 32;
+/** Bytes of RAM content that moments may keep: with more, the oldest are forgotten. */
+const MOST_BYTES = 512 << 20;
+
+/** A moment that the machine can be taken back to. */
+export interface Moment {
+  readonly snapshot: Snapshot;
+  readonly position: Position;
+  /** Steps that each CPU had made. */
+  readonly steps: readonly number[];
+  /** Inputs that had been journalled, since the session began. */
+  readonly inputs: number;
+  /** Brings back what the debugger itself had counted. */
+  readonly bringBack: () => void;
+}
+
+/**
+ * The past of a session: moments (snapshots) at intervals, and the inputs between them, so that any point since the oldest moment can be reached by going back to a moment and
+ * running on from there. Costs a snapshot every few million instructions.
+ */
+export class TimeTravel {
+  private moments: Moment[] = [];
+  private journal: PlacedInput[] = [];
+  /** Inputs that were forgotten with the oldest moments. */
+  private forgotten = 0;
+  private nextAt = 0;
+
+  /** @param remember takes down what the debugger has counted, and returns what brings it back */
+  constructor(
+    private readonly machine: DebugMachine,
+    private readonly remember: () => () => void,
+  ) {}
+
+  /** Takes a moment if it is time for one; between runs only. */
+  note(): void {
+    const now = this.machine.instructions();
+    if (now < this.nextAt && this.moments.length > 0) return;
+    this.nextAt = now + INTERVAL;
+    const { machine } = this;
+    machine.inputs.journal ??= (placed) => void this.journal.push(placed);
+    this.moments.push({
+      snapshot: machine.snapshots.take(),
+      position: machine.position(),
+      steps: machine.cpus.map(({ steps }) => steps),
+      inputs: this.forgotten + this.journal.length,
+      bringBack: this.remember(),
+    });
+    this.thin();
+  }
+
+  private thin(): void {
+    if (this.moments.length > MOST_MOMENTS) {
+      // Of the older half every second one goes, but never the oldest.
+      const half = Math.floor(this.moments.length / 2);
+      const gone = this.moments.filter((_, index) => index > 0 && index < half && index % 2 === 1);
+      for (const { snapshot } of gone) this.machine.snapshots.drop(snapshot);
+      this.moments = this.moments.filter((moment) => !gone.includes(moment));
+    }
+    while (this.moments.length > 1 && this.machine.snapshots.bytes > MOST_BYTES) {
+      const [oldest] = this.moments.splice(0, 1);
+      this.machine.snapshots.drop(oldest.snapshot);
+      const { inputs } = this.moments[0];
+      this.journal.splice(0, inputs - this.forgotten);
+      this.forgotten = inputs;
+    }
+  }
+
+  /** The newest moment that lies before a position, or before so many steps of a CPU; undefined when that is too long ago. */
+  before(position: Position, cpu?: { readonly index: number; readonly steps: number }): Moment | undefined {
+    return this.moments.findLast(
+      (moment) => comparePositions(moment.position, position) < 0 && (cpu === undefined || moment.steps[cpu.index] <= cpu.steps),
+    );
+  }
+
+  /** Takes the machine back to a moment, later ones are gone. From now on what came from outside comes again, until {@link arrive}. */
+  goTo(moment: Moment): void {
+    const { machine } = this;
+    machine.inputs.live();
+    machine.snapshots.restore(moment.snapshot);
+    moment.bringBack();
+    this.moments.length = this.moments.indexOf(moment) + 1;
+    machine.inputs.replay(this.journal.slice(moment.inputs - this.forgotten));
+  }
+
+  /** The machine stands where it was to go, having come from `moment`: what came from outside after this point is forgotten. */
+  arrive(moment: Moment): void {
+    const done = this.machine.inputs.live();
+    this.journal.length = moment.inputs - this.forgotten + done;
+    this.nextAt = this.machine.instructions() + INTERVAL;
+  }
+}

@@ -1,0 +1,201 @@
+// Every request of the Debug Adapter Protocol: carried out, or declined by its capability and one clear sentence; and events that tell what changed.
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { after, before, describe, test } from "node:test";
+import type { DebugProtocol } from "@vscode/debugprotocol";
+import { cli, lineOf, smpGuest, smpSource, startServer, temporaryFolder, withClient, type Client } from "./harness";
+
+describe("the protocol", { timeout: 240_000 }, () => {
+  let server: Awaited<ReturnType<typeof startServer>>;
+  const files = temporaryFolder();
+  before(async () => {
+    server = await startServer();
+  });
+  after(() => {
+    server.process.kill();
+    files.remove();
+  });
+
+  const body = async <T extends DebugProtocol.Response>(client: Client, command: string, args: object): Promise<T["body"]> =>
+    await client.ask(command, args);
+
+  test("each request is answered in full, or declined with a reason", () =>
+    withClient(async (client) => {
+      const path = smpSource("tests.c");
+      const source = { path };
+      const line = lineOf(readFileSync(path, "utf8"), "send_fixed_ipi(&cpus[1], VEC_IPI);");
+      await client.launch({ program: smpGuest, cpus: 2 }, async () => {
+        const { breakpoints } = await body<DebugProtocol.SetBreakpointsResponse>(client, "setBreakpoints", {
+          source,
+          breakpoints: [
+            { line, logMessage: "at {rip}" },
+            { line: line + 1, condition: "rsp != 0", hitCondition: "1" },
+          ],
+        });
+        assert.deepEqual(
+          breakpoints.map(({ verified }) => verified),
+          [true, true],
+        );
+      });
+      const stop = await client.stop();
+      assert.equal(stop.hitBreakpointIds?.length, 1);
+      assert.match(client.output("console"), /^at 0x[0-9a-f]+/m);
+      const frameId = (await client.stack(1))[0].id;
+      const answers: [command: string, args: object, holds: (answer: Record<string, unknown>) => boolean][] = [
+        ["threads", {}, ({ threads }) => (threads as unknown[]).length === 2],
+        ["scopes", { frameId }, ({ scopes }) => (scopes as unknown[]).length >= 4],
+        ["modules", {}, ({ modules }) => (modules as unknown[]).length === 1],
+        ["loadedSources", {}, ({ sources }) => (sources as unknown[]).length > 3],
+        ["breakpointLocations", { source, line: line - 3, endLine: line + 3 }, ({ breakpoints }) => (breakpoints as unknown[]).length > 1],
+        ["gotoTargets", { source, line }, ({ targets }) => (targets as unknown[]).length > 0],
+        ["completions", { text: "rfl", column: 4, frameId }, ({ targets }) => (targets as { label: string }[])[0].label === "rflags"],
+        ["evaluate", { expression: "rsp", frameId, context: "hover" }, ({ result }) => /^0x/.test(String(result))],
+        ["setExpression", { expression: "r15", value: "5", frameId }, ({ value }) => value === "0x5"],
+        ["dataBreakpointInfo", { name: "lapic.tpr", frameId }, ({ dataId }) => dataId === "apic:0:TPR"],
+        ["setDataBreakpoints", { breakpoints: [] }, ({ breakpoints }) => (breakpoints as unknown[]).length === 0],
+        ["setInstructionBreakpoints", { breakpoints: [] }, ({ breakpoints }) => (breakpoints as unknown[]).length === 0],
+        [
+          "setFunctionBreakpoints",
+          { breakpoints: [{ name: "main" }] },
+          ({ breakpoints }) => (breakpoints as { verified: boolean }[])[0].verified,
+        ],
+        ["readMemory", { memoryReference: "0x100000", count: 8 }, ({ data }) => String(data).length === 12],
+        ["readMemory", { memoryReference: "physical:0x100000", count: 8 }, ({ data }) => String(data).length === 12],
+        ["readMemory", { memoryReference: "0xffffffffffffffff", count: 4 }, ({ unreadableBytes }) => unreadableBytes === 4],
+      ];
+      for (const [command, args, holds] of answers) {
+        const answer = (await client.ask(command, args)) as Record<string, unknown>;
+        assert.ok(holds(answer), `${command}: ${JSON.stringify(answer)}`);
+      }
+      const declined: [command: string, args: object, why: RegExp][] = [
+        ["attach", {}, /owns the machine it debugs/],
+        ["restartFrame", { frameId }, /cannot be restarted/],
+        ["terminateThreads", { threadIds: [1] }, /freeze them/],
+        ["stepInTargets", { frameId }, /not told apart/],
+        ["locations", { locationReference: 1 }, /no location references/],
+        ["source", { sourceReference: 1 }, /read from their files/],
+        ["exceptionInfo", { threadId: 1 }, /did not stop on an event/],
+        ["somethingElse", {}, /knows no request/],
+      ];
+      for (const [command, args, why] of declined) assert.match(await client.refused(command, args), why, command);
+      for (const capability of ["supportsRestartFrame", "supportsTerminateThreadsRequest", "supportsStepInTargetsRequest"] as const)
+        assert.notEqual(client.capabilities[capability], true, capability);
+      await client.request("cancel", { requestId: 1 });
+      await client.request("terminate", {});
+      await client.next("terminated");
+    }, server.port));
+
+  test("disassembly before an address is never misaligned, whatever lies there", () =>
+    withClient(async (client) => {
+      await client.launch({ program: smpGuest, cpus: 1, stopOnEntry: true });
+      await client.stop();
+      const pc = await client.pc(1);
+      const read = async (offset: number, count: number): Promise<string[]> => {
+        const args = { memoryReference: `0x${pc.toString(16)}`, instructionOffset: offset, instructionCount: count };
+        const { instructions } = (await body<DebugProtocol.DisassembleResponse>(client, "disassemble", args)) ?? { instructions: [] };
+        assert.equal(instructions.length, count);
+        return instructions.map(({ address }) => address);
+      };
+      const here = await read(0, 1);
+      for (const offset of [-1, -7, -40, -200]) {
+        const addresses = await read(offset, -offset + 5);
+        assert.equal(addresses[-offset], here[0], `offset ${offset}`);
+        for (let i = 1; i < addresses.length; i++) assert.ok(BigInt(addresses[i]) > BigInt(addresses[i - 1]));
+      }
+    }, server.port));
+
+  test("what is changed is told: memory, variables, hit ids of event breakpoints", () =>
+    withClient(async (client) => {
+      await client.dap.initializeRequest({
+        adapterID: "apicscope",
+        pathFormat: "path",
+        linesStartAt1: true,
+        columnsStartAt1: true,
+        supportsInvalidatedEvent: true,
+        supportsMemoryEvent: true,
+      });
+      let ids: (number | undefined)[] = [];
+      await client.launch({ program: smpGuest, cpus: 2 }, async () => {
+        const set = await client.breakOn({ filterId: "nmi" }, { filterId: "interrupt.deliver", condition: "vector == 0xf0 && dst == 1" });
+        ids = set.map(({ id }) => id);
+      });
+      assert.deepEqual((await client.stop()).hitBreakpointIds, [ids[1]]);
+      await client.evaluate("u32[0x7ff000] = 5", 2);
+      assert.deepEqual(await client.next("memory"), { memoryReference: "0x00000000007ff000", offset: 0, count: 4 });
+      await client.next("invalidated");
+      await client.request("writeMemory", { memoryReference: "physical:0x7ff000", data: "AQID" });
+      assert.deepEqual(await client.next("memory"), { memoryReference: "physical:0x7ff000", offset: 0, count: 3 });
+      assert.equal(await client.evaluate("u32[0x7ff000]", 2), "0x30201");
+    }, server.port));
+
+  test("interrupts are injected by request, and a recording with them, pokes and guest writes runs again", () =>
+    withClient(async (client) => {
+      const record = files.path("session.log");
+      await client.launch({ program: smpGuest, cpus: 2, record }, () =>
+        client.breakOn({ filterId: "interrupt.deliver", condition: "vector == 0xf0 && dst == 1" }),
+      );
+      await client.next(
+        "capabilities",
+        (event) => (event as DebugProtocol.CapabilitiesEvent["body"]).capabilities.supportsStepBack === false,
+      );
+      await client.stop();
+      await client.breakOn();
+      assert.match(await client.refused("stepBack", { threadId: 1 }), /only goes forward/);
+      const inject = async (args: object): Promise<string> => ((await client.ask("apicscope/inject", args)) as { text: string }).text;
+      assert.match(await inject({ kind: "message", vector: 0xf2, threadId: 2 }), /^vector 0xf2 to CPU 1: interrupt \d+ accepted/);
+      assert.match(await inject({ kind: "message", mode: "nmi", threadId: 2, at: 2_000_000 }), /waits for instruction 2000000/);
+      assert.match(await inject({ kind: "msi", address: "0xfee01000", data: 0xf2 }), /coalesced/);
+      assert.match(await inject({ kind: "spurious", threadId: 1 }), /INTR raised/);
+      assert.match(await client.refused("apicscope/inject", { kind: "message", threadId: 2 }), /"vector"/);
+      assert.match(await client.refused("apicscope/inject", { kind: "message", vector: 5, threadId: 2 }), /below 16/);
+      await client.evaluate("r15 = 77", 1);
+      await client.request("apicscope/guestWrite", { threadId: 1, register: "TPR", value: "0" });
+      await client.request("apicscope/delayIpi", { instructions: 300 });
+      await client.request("apicscope/setSchedule", { quantum: 500, seed: 3 });
+      await client.request("apicscope/freeze", { threadId: 2 });
+      await client.step("next", 1, "instruction");
+      await client.request("apicscope/unfreeze", {});
+      await client.request("continue", { threadId: 1 });
+      const { exitCode } = (await client.next("exited")) as { exitCode: number };
+      await client.disconnect();
+      const replay = spawnSync(process.execPath, [
+        cli,
+        "run",
+        smpGuest,
+        "--cpus",
+        "2",
+        "--device",
+        "msi-test",
+        "--replay",
+        record,
+        "--serial",
+        "none",
+      ]);
+      assert.match(replay.stderr.toString(), /the replay is the same as the recording/);
+      assert.equal(replay.status, exitCode);
+    }, server.port));
+
+  test("steps and runs go backwards", () =>
+    withClient(async (client) => {
+      assert.equal(client.capabilities.supportsStepBack, true);
+      await client.launch({ program: smpGuest, cpus: 2 }, () =>
+        client.breakOn({ filterId: "interrupt.deliver", condition: "vector == 0xf0 && dst == 1" }),
+      );
+      const first = await client.stop();
+      const place = async (): Promise<string> => `${await client.pc(1)} ${await client.pc(2)} ${await client.evaluate("rsp", 2)}`;
+      const here = await place();
+      await client.step("stepIn", 2, "instruction");
+      assert.notEqual(await place(), here);
+      await client.request("stepBack", { threadId: 2, granularity: "instruction" });
+      assert.equal((await client.stop()).text, "CPU 1 stepped back");
+      assert.equal(await place(), here);
+      await client.breakOn({ filterId: "interrupt.send", condition: "vector == 0xf0" });
+      await client.request("reverseContinue", { threadId: 2 });
+      const sent = await client.stop();
+      assert.equal(sent.text, "IPI vector 0xf0, CPU 0 -> CPU 1, sent");
+      await client.breakOn({ filterId: "interrupt.deliver", condition: "vector == 0xf0 && dst == 1" });
+      assert.equal((await client.continue(1)).text, first.text);
+      assert.equal(await place(), here);
+    }, server.port));
+});

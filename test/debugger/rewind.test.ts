@@ -1,0 +1,190 @@
+// Going back: a step back lands on the very instruction, a reverse continue on the stop before, and the machine is then what it was.
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { describe, test } from "node:test";
+import { IcedDisassembler } from "../../src/adapter/icedDisassembler";
+import { Debugger, type DebuggerSink } from "../../src/debugger/debugger";
+import type { GuestEnd, Stop } from "../../src/debugger/stops";
+import { SymbolStore } from "../../src/debugger/symbols/table";
+import { Machine } from "../../src/machine/machine";
+import type { MachineConfiguration } from "../../src/machine/types";
+
+const smp = readFileSync("guests/smp/smp.elf");
+
+interface Bench {
+  readonly machine: Machine;
+  readonly session: Debugger;
+  readonly output: string[];
+  readonly run: () => Stop | GuestEnd;
+  readonly stop: () => Stop;
+}
+
+function bench(configuration: Partial<MachineConfiguration> = {}): Bench {
+  const machine = Machine.create({ cpus: 2, memory: 16 << 20, ...configuration });
+  machine.boot({ image: smp, imageName: "smp.elf" });
+  const symbols = new SymbolStore();
+  symbols.add("guests/smp/smp.elf", smp);
+  const output: string[] = [];
+  const sink: DebuggerSink = {
+    output: (text) => void output.push(text),
+    serial: (bytes) => void output.push(new TextDecoder("latin1").decode(bytes)),
+    cpuStarted: () => undefined,
+    cpuReset: () => undefined,
+  };
+  const session = new Debugger({ machine, symbols, disassembler: new IcedDisassembler(), sink });
+  const run = (): Stop | GuestEnd => {
+    for (let i = 0; i < 20_000; i++) {
+      const result = session.advance(100_000);
+      if (result !== undefined) return result;
+    }
+    throw new Error("no stop");
+  };
+  const stop = (): Stop => {
+    const result = run();
+    if ("exitCode" in result) throw new Error(result.text);
+    return result;
+  };
+  return { machine, session, output, run, stop };
+}
+
+const sent = { id: "1", filter: "interrupt.deliver", condition: "vector == 0xf0" };
+
+describe("going back", () => {
+  for (const engine of ["interpreter", "jit"] as const) {
+    test(`step by step, through a delivery, to the very instruction (${engine})`, () => {
+      const { session, stop, machine } = bench({ engine });
+      session.filters.replace("client", [{ id: "1", filter: "interrupt.accept", condition: "vector == 0xf0 && dst == 1" }]);
+      session.resume();
+      stop();
+      session.filters.replace("client", []);
+      const trail: { hash: string; rip: bigint; steps: number }[] = [];
+      const here = (): (typeof trail)[0] => ({
+        hash: machine.stateHash(),
+        rip: machine.cpus[1].linearRip(),
+        steps: machine.cpus[1].steps,
+      });
+      for (let i = 0; i < 12; i++) {
+        trail.push(here());
+        session.step({ cpu: 1, kind: "in", unit: "instruction", others: false, interrupts: "auto" });
+        stop();
+      }
+      for (let i = 11; i >= 0; i--) {
+        session.goBack({ kind: "step", cpu: 1, unit: "instruction" });
+        const back = stop();
+        assert.equal(back.text, "CPU 1 stepped back");
+        // A step forward may have been two of the CPU's: an interrupt and the handler's first instruction.
+        if (machine.cpus[1].steps > trail[i].steps) {
+          session.goBack({ kind: "step", cpu: 1, unit: "instruction" });
+          stop();
+        }
+        assert.deepEqual(here(), trail[i], `step ${i}`);
+      }
+    });
+  }
+
+  test("from stop to stop, backwards, with the hits of then, and forwards again to the same end", () => {
+    const { session, run, stop, machine, output } = bench();
+    session.filters.replace("client", [sent]);
+    session.breakpoints.setFunctions([{ name: "handle_timer", hitCondition: "% 2" }]);
+    const trail: { text: string; instructions: number; hash: string }[] = [];
+    const here = (text: string): (typeof trail)[0] => ({ text, instructions: machine.instructions(), hash: machine.stateHash() });
+    let end: Stop | GuestEnd;
+    for (;;) {
+      session.resume();
+      end = run();
+      if ("exitCode" in end) break;
+      trail.push(here(end.text));
+      if (trail.length === 9) break;
+    }
+    assert.ok(trail.length >= 5, `${trail.length} stops`);
+    const told = output.length;
+    for (let i = trail.length - 2; i >= 0; i--) {
+      session.goBack({ kind: "continue", cpu: 0 });
+      assert.deepEqual(here(stop().text), trail[i], `stop ${i}`);
+    }
+    session.goBack({ kind: "continue", cpu: 0 });
+    assert.equal(stop().text, "At the beginning of what can be gone back to");
+    assert.equal(machine.instructions(), 0);
+    assert.throws(() => session.goBack({ kind: "continue", cpu: 0 }), /nothing to go back to/);
+    assert.equal(output.length, told, "nothing is said on the way back");
+    for (const expected of trail) {
+      session.resume();
+      assert.deepEqual(here(stop().text), expected);
+    }
+  });
+
+  test("past what the person did, which happens again on the way", () => {
+    const { session, stop, machine } = bench();
+    session.filters.replace("client", [sent]);
+    session.resume();
+    stop();
+    machine.cpus[0].writeMemory(0x70_0000n, Uint8Array.of(1, 2, 3));
+    machine.cpus[1].state.setGpr(15, 77n);
+    machine.edited();
+    machine.serialInput(Uint8Array.of(65));
+    const hash = machine.stateHash();
+    const instructions = machine.instructions();
+    session.resume();
+    stop();
+    session.goBack({ kind: "continue", cpu: 0 });
+    stop();
+    assert.equal(machine.instructions(), instructions);
+    assert.equal(machine.stateHash(), hash);
+    assert.equal(machine.cpus[1].state.gpr(15), 77n);
+  });
+
+  test("to the last write of a place", () => {
+    const { session, stop, machine } = bench();
+    session.filters.replace("client", [sent]);
+    session.resume();
+    stop();
+    session.filters.replace("client", []);
+    session.data.replace("client", [{ dataId: "apic:0:ICR", access: "write" }]);
+    session.goBack({ kind: "continue", cpu: 0 });
+    const back = stop();
+    assert.match(back.text, /^CPU 0 wrote ICR of the local APIC of CPU 0: .* at icr_write|apic_write/);
+    assert.ok(machine.ledger.records({ vector: 0xf0, stage: "deliver" }).length === 0);
+  });
+
+  test("by line: to the beginning of the line before, over calls", () => {
+    const { session, stop, machine } = bench();
+    session.breakpoints.setFunctions([{ name: "fixed_ipi_test" }]);
+    session.resume();
+    stop();
+    const lines: string[] = [];
+    const place = (): string => {
+      const line = session.symbols.lineAt(machine.cpus[0].linearRip());
+      return `${line?.file.split("/").at(-1) ?? ""}:${line?.line ?? 0}`;
+    };
+    session.breakpoints.setFunctions([]);
+    for (let i = 0; i < 3; i++) {
+      lines.push(place());
+      session.step({ cpu: 0, kind: "over", unit: "line", others: true, interrupts: "auto" });
+      stop();
+    }
+    session.goBack({ kind: "step", cpu: 0, unit: "line" });
+    stop();
+    assert.equal(place(), lines[2]);
+    session.goBack({ kind: "step", cpu: 0, unit: "line" });
+    stop();
+    assert.equal(place(), lines[1]);
+  });
+
+  test("can be paused, and is refused for a session that is recorded", () => {
+    const { session, stop, machine } = bench();
+    session.filters.replace("client", [{ ...sent, hitCondition: "3" }]);
+    session.resume();
+    stop();
+    const before = machine.instructions();
+    session.goBack({ kind: "continue", cpu: 1 });
+    session.pause(1);
+    const paused = session.advance(1_000);
+    assert.ok(paused !== undefined && "kind" in paused && paused.kind === "pause");
+    assert.ok(machine.instructions() < before);
+    session.resume();
+    stop();
+    assert.equal(machine.instructions(), before);
+    machine.inputs.recorder = () => undefined;
+    assert.throws(() => session.goBack({ kind: "continue", cpu: 0 }), /only goes forward/);
+  });
+});
