@@ -5,13 +5,18 @@ import { cpSync, existsSync, mkdirSync, readFileSync } from "node:fs";
 
 const { version } = JSON.parse(readFileSync("package.json", "utf8"));
 
+/** `--package DIRECTORY`: small bundles without source maps, for the .vsix. */
+const packaged = process.argv.includes("--package") ? process.argv[process.argv.indexOf("--package") + 1] : undefined;
+const outdir = packaged ?? "dist";
+
 const common = {
   bundle: true,
   platform: "node",
   target: "node20",
   format: "cjs",
-  sourcemap: true,
-  outdir: "dist",
+  sourcemap: packaged === undefined,
+  minify: packaged !== undefined,
+  outdir,
   external: ["vscode"],
   define: { VERSION: JSON.stringify(version) },
   logLevel: "warning",
@@ -28,15 +33,15 @@ const pages = {
   target: "es2022",
   format: "iife",
   minify: true,
-  outdir: "dist",
+  outdir,
   logLevel: "warning",
   entryPoints: { timeline: "src/webview/timeline/main.ts", "timeline-style": "src/webview/timeline/timeline.css" },
 };
 
-mkdirSync("dist", { recursive: true });
+mkdirSync(outdir, { recursive: true });
 // iced-x86 loads its WebAssembly module from beside the bundle.
 const iced = "node_modules/iced-x86/iced_x86_bg.wasm";
-if (existsSync(iced)) cpSync(iced, "dist/iced_x86_bg.wasm");
+if (existsSync(iced)) cpSync(iced, `${outdir}/iced_x86_bg.wasm`);
 
 if (process.argv.includes("--watch")) {
   for (const each of [options, pages]) await (await context(each)).watch();

@@ -1,8 +1,8 @@
-// Drives a real VS Code through the scenarios of test/vscode/scenarios/ and takes the pictures of docs/images/, once in the
-// dark and once in the light theme:
-//   node scripts/vscode-screenshot.mjs [--no-build] [--dark | --light] [--to DIRECTORY] [SCENARIO...]
+// Drives a real VS Code through the scenarios of test/vscode/scenarios/ and takes the pictures of docs/images/, in the
+// dark, the light and a high-contrast theme:
+//   node scripts/vscode-screenshot.mjs [--no-build] [--dark | --light | --contrast] [--to DIRECTORY] [SCENARIO...]
 // A scenario is a module with `async run({ page, workbench, shot })` and, if it wants one, `workspace(directory)`, which
-// prepares the folder to open. `shot("name")` saves name-dark.png or name-light.png.
+// prepares the folder to open. `shot("name")` saves name-dark.png, name-light.png or name-contrast.png.
 import { spawnSync } from "node:child_process";
 import { cpSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
@@ -12,7 +12,7 @@ import { Workbench } from "./vscode-workbench.mjs";
 
 const out = join(root, "out", "vscode-screenshot");
 const scenarioDirectory = join(root, "test", "vscode", "scenarios");
-const themes = { dark: "Default Dark Modern", light: "Default Light Modern" };
+const themes = { dark: "Default Dark Modern", light: "Default Light Modern", contrast: "Default High Contrast" };
 
 const args = process.argv.slice(2);
 const to = args.includes("--to") ? args.splice(args.indexOf("--to"), 2)[1] : join(root, "docs", "images");
@@ -33,7 +33,7 @@ await main(async () => {
   const { port, stop, log } = await startServer({ data: join(out, "server-data") });
   try {
     for (const theme of Object.keys(themes)) {
-      if (flags.some((flag) => flag === "--dark" || flag === "--light") && !flags.includes(`--${theme}`)) continue;
+      if (flags.some((flag) => Object.hasOwn(themes, flag.slice(2))) && !flags.includes(`--${theme}`)) continue;
       for (const file of files) await play(file, theme, { port, log });
     }
   } finally {
@@ -50,7 +50,7 @@ async function play(file, theme, { port, log }) {
   cpSync(join(root, "test", "vscode", "workspace"), workspace, { recursive: true });
   writeFileSync(join(workspace, ".vscode", "settings.json"), JSON.stringify(settings(theme), null, 2));
   await scenario.workspace?.(workspace, root);
-  const { page, close } = await openWindow({ port, workspace, log, size: scenario.size ?? { width: 1280, height: 800 }, scale: 1.5 });
+  const { page, close } = await openWindow({ port, workspace, log, size: scenario.size ?? { width: 1280, height: 800 } });
   const workbench = new Workbench(page);
   const shot = async (picture) => {
     const path = join(to, `${picture}-${theme}.png`);

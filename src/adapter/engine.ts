@@ -382,6 +382,10 @@ export class Engine {
     decode: ({ register, value }) => decodeView(this.cpu(undefined), register, value),
     lints: () => lintsView(this.current.debugger),
     timeline: ({ since, limit }) => timelinePage(this.current.debugger, since, limit),
+    progress: () => {
+      const { machine } = this.current.debugger;
+      return { instruction: String(machine.instructions()), time: String(machine.now()) };
+    },
     interruptTable: ({ cpu }) => interruptTable(this.current.debugger, this.cpu(cpu)),
     locate: ({ cpu, place }) => this.locate("address" in place ? place.address : this.handlerOf(this.cpu(cpu), place.vector)),
     command: ({ line, frameId, cpu }) => {

@@ -88,7 +88,7 @@ function createMachine(attributes: LaunchAttributes, storage: Storage): Machine 
 /** Makes the machine, loads the image, reads symbols. Throws a {@link UserError} that names the attribute or file. */
 export function loadGuest(attributes: LaunchAttributes, watch?: WorkWatch): LoadedGuest {
   const { program } = attributes;
-  const image = naming("program", () => readImage(program));
+  const image = program === "" ? new Uint8Array(0) : naming("program", () => readImage(program));
   const initrd = attributes.initrd === undefined ? undefined : readAttribute("initrd", attributes.initrd);
   const storage = naming("disks", () => storageOf(attributes));
   const machine = naming("memory", () => createMachine(attributes, storage));
@@ -147,7 +147,7 @@ function loadSymbols(
         if (files.length === 0) warnings.push(`No symbols: ${error.message}`);
       }
     const units = symbols.modules.reduce((sum, module) => sum + (module.dwarf?.units.length ?? 0), 0);
-    if (units <= unitsSearched) symbols.addSourceMap(sourcesBeside(symbols.sources(), program));
+    if (program !== "" && units <= unitsSearched) symbols.addSourceMap(sourcesBeside(symbols.sources(), program));
   } catch (error) {
     close();
     throw error;

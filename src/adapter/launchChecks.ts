@@ -102,14 +102,21 @@ export function checkLaunch(given: unknown): LaunchAttributes {
   if (typeof given !== "object" || given === null) throw new UserError("A launch request needs attributes.", "program");
   const attributes = given as Record<string, unknown>;
   const { program } = attributes;
-  if (program === undefined || program === null || program === "")
-    throw new UserError('The launch attribute "program" is missing: it names the guest image to debug.', "program");
-  const all: [string, Check][] = [["program", file], ...Object.entries(checks)];
+  const missing = program === undefined || program === null || program === "";
+  const boots = (Array.isArray(attributes["disks"]) && attributes["disks"].length > 0) || (attributes["cdrom"] ?? "") !== "";
+  if (missing && !boots)
+    throw new UserError(
+      'The launch attribute "program" is missing: it names the guest image to debug; or name a disk in "disks" or a CD-ROM in "cdrom" to boot from.',
+      "program",
+    );
+  const all: [string, Check][] = [...(missing ? [] : [["program", file] as [string, Check]]), ...Object.entries(checks)];
   for (const [attribute, check] of all) {
     const value = attributes[attribute];
     if (value === undefined || value === null) continue;
     const problem = check(value);
     if (problem !== undefined) throw new UserError(`The launch attribute "${attribute}" ${problem}.`, attribute);
   }
-  return { ...(attributes as unknown as LaunchAttributes) };
+  // Without an image the machine starts as a PC does: with its firmware.
+  const start = missing ? { program: "", firmware: attributes["firmware"] ?? "seabios" } : {};
+  return { ...(attributes as unknown as LaunchAttributes), ...start } as LaunchAttributes;
 }

@@ -2,9 +2,12 @@
 // behind the 'Interrupts' view. Types and names only, shared by the adapter and its clients; nothing of either side is imported.
 // Numbers that may exceed 2^53 travel as strings.
 
-/** Attributes of a launch request. Only `program` is required; paths are absolute once a client has resolved its variables. */
+/**
+ * Attributes of a launch request. Only `program` is required, and not even that where `disks` or `cdrom` name what to boot; paths are absolute once a
+ * client has resolved its variables.
+ */
 export interface LaunchAttributes {
-  /** The guest: a Multiboot 1 or 2, Linux bzImage, PVH or plain ELF image. */
+  /** The guest: a Multiboot 1 or 2, Linux bzImage, PVH or plain ELF image. Empty: firmware boots from a disk or CD. */
   program: string;
   /** Number of CPUs, 1 to 64. */
   cpus?: number;
@@ -361,4 +364,27 @@ export const commandRequest = "apicscope/command";
 
 export interface CommandResponse {
   text: string;
+}
+
+/** Requests that freeze CPUs, run one alone or step it alone: see docs/adapter.md, "Run control". */
+export const freezeRequest = "apicscope/freeze";
+export const unfreezeRequest = "apicscope/unfreeze";
+export const runOnlyRequest = "apicscope/runOnly";
+export const stepRequest = "apicscope/step";
+
+export interface StepArguments {
+  threadId: number;
+  kind: "in" | "over" | "out";
+  granularity?: "instruction" | "line";
+  others?: "run" | "hold";
+  interrupts?: "auto" | "taken" | "held" | "into";
+}
+
+/** Request `apicscope/progress`, without arguments: how far the machine is. Cheap; for status lines. */
+export const progressRequest = "apicscope/progress";
+
+export interface ProgressResponse {
+  /** Instructions retired by the whole machine, and nanoseconds of virtual time; decimal. */
+  instruction: string;
+  time: string;
 }

@@ -20,6 +20,7 @@ import type {
   InterruptState,
   LaunchAttributes,
   LocateResponse,
+  ProgressResponse,
 } from "./protocol";
 import type { TimelinePage, TimelinePoint } from "./timelineProtocol";
 
@@ -116,6 +117,7 @@ export interface EngineMethods {
   /** What has changed in the book of interrupts since a point. */
   timeline: { args: { since: TimelinePoint; limit: number }; result: TimelinePage };
   interruptState: { args: undefined; result: InterruptState };
+  progress: { args: undefined; result: ProgressResponse };
   interruptTable: { args: { cpu: number }; result: InterruptGate[] };
   /** Where an address, or the handler of a vector, stands. */
   locate: { args: { cpu: number | undefined; place: { address: bigint } | { vector: number } }; result: LocateResponse };

@@ -77,6 +77,8 @@ export interface LatencyStatistics {
 }
 
 const savedHistory = 32;
+/** Latest stages that are found again without a look at every record. */
+const markCount = 4096;
 
 /** What is on its way at one CPU: the record behind each IRR bit, each ISR bit and each latch; 0 for none. */
 class CpuTrack {
@@ -105,6 +107,9 @@ export class InterruptLedger {
   private readonly digests: Uint32Array;
   /** Records that are neither pending nor in service anywhere but on their way: they are part of the state. */
   onTheirWay: () => readonly number[] = () => [];
+  /** Record and stage of each of the latest marks, by `seq`. A help for reading, no state: what does not fit the records is not believed. */
+  private readonly markIds = new Float64Array(markCount);
+  private readonly markStages = new Uint8Array(markCount);
   private readonly latencyCount = new Float64Array(256);
   private readonly latencyTotal = new Float64Array(256);
   private readonly latencyMaximum = new Float64Array(256);
@@ -349,6 +354,8 @@ export class InterruptLedger {
 
   /** The last `count` events that concern `cpu`, oldest first, each with its record as of then. */
   lastEvents(cpu: number, count: number): readonly InterruptEvent[] {
+    const recent = this.recentEvents(cpu, count);
+    if (recent !== undefined) return recent;
     const found: { seq: number; slot: number; stage: StageCode }[] = [];
     let oldest = 0;
     const trim = (): void => {
@@ -367,6 +374,19 @@ export class InterruptLedger {
     }
     trim();
     return found.reverse().map(({ slot, stage }) => ({ stage: stages[stage], record: this.store.record(slot, stage), cpu }));
+  }
+
+  /** The same from the latest marks alone; undefined when they do not reach far enough, or are of a history that was left. */
+  private recentEvents(cpu: number, count: number): readonly InterruptEvent[] | undefined {
+    const found: InterruptEvent[] = [];
+    for (let seq = this.seq; seq > 0 && found.length < count; seq--) {
+      const at = seq % markCount;
+      const slot = this.store.slotOf(this.markIds[at]);
+      const stage = this.markStages[at] as StageCode;
+      if (this.seq - seq >= markCount || slot < 0 || this.store.sequence(slot, stage) !== seq) return undefined;
+      if (this.concerns(slot, stage) === cpu) found.push({ stage: stages[stage], record: this.store.record(slot, stage), cpu });
+    }
+    return found.reverse();
   }
 
   /** Latency from accept to deliver of each vector that was delivered. */
@@ -535,6 +555,8 @@ export class InterruptLedger {
 
   private mark(slot: number, stage: StageCode, cpu: number): void {
     this.seq++;
+    this.markIds[this.seq % markCount] = this.store.idAt(slot);
+    this.markStages[this.seq % markCount] = stage;
     this.store.stamp(slot, stage, this.seq, this.stamps);
     const mixed = this.store.instructionAt(slot, stage) ^ this.store.fingerprint(slot) ^ stage;
     this.digest = Math.imul((this.digest << 5) ^ (this.digest >>> 27) ^ mixed, 0x9e3779b1) >>> 0;

@@ -2,8 +2,9 @@
 import * as vscode from "vscode";
 import { exceptionFilters, type ExceptionFilter, type InterruptBreakpoint } from "../adapter/protocol";
 import { conditionExamples, conditionProblem, hitConditionProblem } from "./conditions";
-import { bundledGuestConfiguration } from "./configuration";
+import { bundledGuest, bundledGuestConfiguration, pickGuest } from "./configuration";
 import { filterLabel, type InterruptBreakpoints } from "./interruptBreakpoints";
+import { cpuCommands } from "./cpuControl";
 import { interruptCommands } from "./interruptActions";
 import type { InterruptNode } from "./interruptNodes";
 import type { Sessions } from "./sessions";
@@ -11,13 +12,13 @@ import type { Sessions } from "./sessions";
 export interface CommandParts {
   readonly breakpoints: InterruptBreakpoints;
   readonly sessions: Sessions;
-  /** Path of the sample guest. */
-  readonly bundledGuest: string;
+  /** Where the extension is installed. */
+  readonly extension: vscode.Uri;
 }
 
 /** Registers every command of the manifest. */
-export function registerCommands({ breakpoints, sessions, bundledGuest }: CommandParts): vscode.Disposable[] {
-  const commands: Record<string, (node?: InterruptNode) => unknown> = {
+export function registerCommands({ breakpoints, sessions, extension }: CommandParts): vscode.Disposable[] {
+  const commands: Record<string, (node?: InterruptNode, ...more: unknown[]) => unknown> = {
     "apicscope.interruptBreakpoints.add": () => addBreakpoint(breakpoints, ""),
     "apicscope.interruptBreakpoints.addForItem": (node) => addBreakpoint(breakpoints, node?.condition ?? ""),
     "apicscope.interruptBreakpoints.editCondition": (node) =>
@@ -29,10 +30,13 @@ export function registerCommands({ breakpoints, sessions, bundledGuest }: Comman
     "apicscope.interruptBreakpoints.disableAll": () => breakpoints.setAllEnabled(false),
     "apicscope.interruptBreakpoints.removeAll": () => breakpoints.removeAll(),
     ...interruptCommands(sessions),
+    ...cpuCommands(sessions),
     "apicscope.interrupts.refresh": () => sessions.refresh(),
     "apicscope.interrupts.copyValue": (node) => vscode.env.clipboard.writeText(node?.value ?? node?.label ?? ""),
-    "apicscope.debugBundledGuest": () => vscode.debug.startDebugging(undefined, bundledGuestConfiguration(bundledGuest)),
-    "apicscope.bundledGuest": () => bundledGuest,
+    "apicscope.debugBundledGuest": () => vscode.debug.startDebugging(undefined, bundledGuestConfiguration(bundledGuest(extension))),
+    "apicscope.debugGuest": () => debugGuest(extension),
+    "apicscope.getStarted": () => vscode.commands.executeCommand("workbench.action.openWalkthrough", "apicscope.apicscope#start"),
+    "apicscope.bundledGuest": () => bundledGuest(extension),
     "apicscope.pickProgram": pickProgram,
   };
   return Object.entries(commands).map(([name, run]) => vscode.commands.registerCommand(name, run));
@@ -117,4 +121,10 @@ async function pickProgram(): Promise<string | undefined> {
     ...(vscode.workspace.workspaceFolders?.[0] === undefined ? {} : { defaultUri: vscode.workspace.workspaceFolders[0].uri }),
   });
   return picked?.[0]?.fsPath;
+}
+
+/** Offers the guests of the workspace and debugs the chosen one. */
+async function debugGuest(extension: vscode.Uri): Promise<void> {
+  const chosen = await pickGuest(extension);
+  if (chosen !== undefined) await vscode.debug.startDebugging(chosen.folder, chosen.launch);
 }

@@ -2,6 +2,8 @@
 import { statSync } from "node:fs";
 import { dirname } from "node:path";
 import * as vscode from "vscode";
+import { kindName } from "./guests/configurations";
+import { findGuests, type WorkspaceGuest } from "./guests/search";
 import type { InterruptBreakpoints } from "./interruptBreakpoints";
 import { findProblem, withDefaults, type FileProbe } from "./launchConfiguration";
 
@@ -15,6 +17,9 @@ const files: FileProbe = {
   },
 };
 
+/** Files that a task has yet to build: only the adapter, which starts after it, can tell whether they exist. */
+const filesToBe: FileProbe = { kind: (path) => (files.kind(path) === "directory" ? "directory" : "file") };
+
 /** Path of the sample guest that comes with the extension. */
 export function bundledGuest(extension: vscode.Uri): string {
   return vscode.Uri.joinPath(extension, "guests", "smp", "smp.elf").fsPath;
@@ -25,9 +30,29 @@ export function bundledGuestConfiguration(program: string): vscode.DebugConfigur
   return { type: debugType, request: "launch", name: "APICScope: bundled SMP guest", program, cpus: 4, stopOnEntry: true };
 }
 
-/** What 'Select and Start Debugging' offers without a launch.json. */
-export function dynamicConfigurations(extension: vscode.Uri): vscode.DebugConfiguration[] {
-  return [bundledGuestConfiguration(bundledGuest(extension))];
+function launchOf({ configuration }: WorkspaceGuest): vscode.DebugConfiguration {
+  return { type: debugType, request: "launch", ...configuration };
+}
+
+/** Asks which guest to debug: those of the workspace, then the bundled one. Undefined when the user gives up. */
+export async function pickGuest(
+  extension: vscode.Uri,
+): Promise<{ folder?: vscode.WorkspaceFolder; launch: vscode.DebugConfiguration } | undefined> {
+  const bundled = {
+    label: "Bundled SMP guest",
+    description: "comes with APICScope",
+    launch: bundledGuestConfiguration(bundledGuest(extension)),
+  };
+  const found = findGuests(vscode.workspace.workspaceFolders ?? []).then((guests) => [
+    ...guests.map((entry) => ({
+      label: entry.guest.path,
+      description: kindName(entry.guest.kind),
+      folder: entry.folder,
+      launch: launchOf(entry),
+    })),
+    bundled,
+  ]);
+  return vscode.window.showQuickPick(found, { title: "Debug a Guest", placeHolder: "Guest to debug", matchOnDescription: true });
 }
 
 export class ConfigurationProvider implements vscode.DebugConfigurationProvider {
@@ -36,25 +61,38 @@ export class ConfigurationProvider implements vscode.DebugConfigurationProvider 
     private readonly breakpoints: InterruptBreakpoints,
   ) {}
 
-  /** For a new launch.json. */
-  provideDebugConfigurations(): vscode.DebugConfiguration[] {
+  /** For a new launch.json: the guests of the folder, else a kernel to be named, and the bundled guest. */
+  async provideDebugConfigurations(
+    folder?: vscode.WorkspaceFolder,
+    token?: vscode.CancellationToken,
+  ): Promise<vscode.DebugConfiguration[]> {
+    const guests = await findGuests(folder === undefined ? [] : [folder], token);
+    const kernel = { type: debugType, request: "launch", name: "Debug guest", program: "${workspaceFolder}/kernel.elf", cpus: 4 };
     return [
-      { type: debugType, request: "launch", name: "Debug guest", program: "${workspaceFolder}/kernel.elf", cpus: 4 },
+      ...(guests.length === 0 ? [kernel] : guests.map(launchOf)),
       { type: debugType, request: "launch", name: "Debug the bundled SMP guest", program: "${command:bundledGuest}", cpus: 4 },
     ];
   }
 
-  resolveDebugConfiguration(_folder: vscode.WorkspaceFolder | undefined, given: vscode.DebugConfiguration): vscode.DebugConfiguration {
-    // F5 without a launch.json: an empty configuration.
-    const empty = Object.keys(given).length === 0;
-    return withDefaults(empty ? bundledGuestConfiguration(bundledGuest(this.extension)) : given);
+  async resolveDebugConfiguration(
+    folder: vscode.WorkspaceFolder | undefined,
+    given: vscode.DebugConfiguration,
+    token?: vscode.CancellationToken,
+  ): Promise<vscode.DebugConfiguration | undefined> {
+    if (Object.keys(given).length > 0) return withDefaults(given);
+    // F5 without a launch.json: the guest of the workspace if there is just one, the bundled one if there is none.
+    const guests = await findGuests(folder === undefined ? [] : [folder], token);
+    if (guests.length === 0) return withDefaults(bundledGuestConfiguration(bundledGuest(this.extension)));
+    const chosen = guests.length === 1 ? launchOf(guests[0]) : (await pickGuest(this.extension))?.launch;
+    return chosen === undefined ? undefined : withDefaults(chosen);
   }
 
   async resolveDebugConfigurationWithSubstitutedVariables(
     _folder: vscode.WorkspaceFolder | undefined,
     resolved: vscode.DebugConfiguration,
   ): Promise<vscode.DebugConfiguration | undefined> {
-    const problem = findProblem(resolved, files);
+    // VS Code resolves a configuration before it runs its preLaunchTask.
+    const problem = findProblem(resolved, resolved["preLaunchTask"] === undefined ? files : filesToBe);
     if (problem === undefined) {
       return { ...this.withBundledSources(resolved), workspaceInterruptBreakpoints: [...this.breakpoints.all] };
     }
@@ -69,5 +107,18 @@ export class ConfigurationProvider implements vscode.DebugConfigurationProvider 
     const guest = bundledGuest(this.extension);
     if (configuration["program"] !== guest || configuration["sourceMap"] !== undefined) return configuration;
     return { ...configuration, sourceMap: { "guests/smp": dirname(guest) } };
+  }
+}
+
+/** What 'Run and Debug' and 'Select and Start Debugging' offer without a launch.json. */
+export class DynamicConfigurations implements vscode.DebugConfigurationProvider {
+  constructor(private readonly extension: vscode.Uri) {}
+
+  async provideDebugConfigurations(
+    folder?: vscode.WorkspaceFolder,
+    token?: vscode.CancellationToken,
+  ): Promise<vscode.DebugConfiguration[]> {
+    const guests = await findGuests(folder === undefined ? (vscode.workspace.workspaceFolders ?? []) : [folder], token);
+    return [...guests.map(launchOf), bundledGuestConfiguration(bundledGuest(this.extension))];
   }
 }

@@ -3,7 +3,7 @@ import * as vscode from "vscode";
 import { exceptionFilters } from "../adapter/protocol";
 import { AdapterFactory, createAdapterLog } from "./adapterFactory";
 import { registerCommands } from "./commands";
-import { ConfigurationProvider, bundledGuest, debugType, dynamicConfigurations } from "./configuration";
+import { ConfigurationProvider, DynamicConfigurations, debugType } from "./configuration";
 import { InterruptBreakpoints } from "./interruptBreakpoints";
 import { InterruptsView } from "./interruptsTree";
 import { Listings } from "./listings";
@@ -11,6 +11,7 @@ import { Sessions } from "./sessions";
 import { registerInsights, type Insights } from "./insight/insights";
 import { openAnyPlace } from "./listings";
 import { Books } from "./timeline/books";
+import { StatusBar } from "./statusBar";
 import { Timelines } from "./timeline/timelines";
 
 /** What the extension gives to other extensions and to its tests. */
@@ -18,6 +19,7 @@ export interface ApicscopeApi {
   readonly breakpoints: InterruptBreakpoints;
   readonly sessions: Sessions;
   readonly interrupts: InterruptsView;
+  readonly status: StatusBar;
   readonly timelines: Timelines;
   readonly insights: Insights;
   /** Names of the stages that interrupt breakpoints can stop on. */
@@ -37,12 +39,14 @@ export function activate(context: vscode.ExtensionContext): ApicscopeApi {
   open = timelines;
   const insights = registerInsights(context.extensionUri, sessions, books);
   const provider = new ConfigurationProvider(context.extensionUri, breakpoints);
-  const dynamic = { provideDebugConfigurations: () => dynamicConfigurations(context.extensionUri) };
+  const dynamic = new DynamicConfigurations(context.extensionUri);
+  const status = new StatusBar(sessions);
   context.subscriptions.push(
     log,
     sessions,
     interrupts,
     books,
+    status,
     timelines,
     vscode.commands.registerCommand("apicscope.showTimeline", (given?: { vectors?: string }) => {
       const panel = timelines.show();
@@ -54,9 +58,9 @@ export function activate(context: vscode.ExtensionContext): ApicscopeApi {
     vscode.debug.registerDebugConfigurationProvider(debugType, dynamic, vscode.DebugConfigurationProviderTriggerKind.Dynamic),
     vscode.debug.registerDebugAdapterDescriptorFactory(debugType, new AdapterFactory(context.extensionUri)),
     vscode.debug.registerDebugAdapterTrackerFactory(debugType, createAdapterLog(log)),
-    ...registerCommands({ breakpoints, sessions, bundledGuest: bundledGuest(context.extensionUri) }),
+    ...registerCommands({ breakpoints, sessions, extension: context.extensionUri }),
   );
-  return { breakpoints, sessions, interrupts, timelines, insights, filters: exceptionFilters.map(({ filter }) => filter) };
+  return { breakpoints, sessions, interrupts, status, timelines, insights, filters: exceptionFilters.map(({ filter }) => filter) };
 }
 
 /** The window closes or is loaded anew: VS Code waits a moment for what is still to be written. */

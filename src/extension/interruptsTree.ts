@@ -1,5 +1,6 @@
 // The 'Interrupts' view: renders the nodes of interruptsModel.ts, marks what changed, and follows the focused CPU.
 import * as vscode from "vscode";
+import type { InterruptState } from "../adapter/protocol";
 import type { InterruptBreakpoints } from "./interruptBreakpoints";
 import { breakpointsNode } from "./breakpointRows";
 import { cpuNodeId } from "./cpuRows";
@@ -12,7 +13,7 @@ export const viewId = "apicscope.interrupts";
 const changedScheme = "apicscope-changed";
 /** How long a run must last before the view says that it shows the last stop: stepping must not flicker. */
 const runningNoteMilliseconds = 700;
-/** A stop brings several updates at once (state, focus, hit counts): the view is drawn once for them all. */
+/** A stop brings several updates (state, focus, hit counts): what follows the state is drawn once for all. A new state is drawn at once. */
 const settleMilliseconds = 25;
 /** VS Code refuses to reveal a row until it has drawn it: how often it is asked, and after how many milliseconds anew. */
 const revealAttempts = 12;
@@ -24,6 +25,10 @@ export class InterruptsView implements vscode.TreeDataProvider<InterruptNode>, v
   private readonly view: vscode.TreeView<InterruptNode>;
   private readonly disposables: vscode.Disposable[];
   private nodes: InterruptNode[] = [];
+  private drawn: InterruptState | undefined;
+  private readonly contexts = new Map<string, number>();
+  /** How often the view was told to read its rows anew. */
+  draws = 0;
   private readonly parents = new Map<string, InterruptNode>();
   private revealed: { readonly session: string; readonly thread: number; attempts: number; done: boolean } | undefined;
   private revealTimer: NodeJS.Timeout | undefined;
@@ -45,6 +50,7 @@ export class InterruptsView implements vscode.TreeDataProvider<InterruptNode>, v
       this.view,
       vscode.window.registerFileDecorationProvider(this),
       this.view.onDidChangeCheckboxState((event) => void this.setEnabled(event.items)),
+      this.view.onDidCollapseElement(({ element }) => void (element.table !== undefined && this.sessions.closeTable(element.id))),
       this.view.onDidChangeVisibility(() => this.revealFocusedCpu()),
       breakpoints.onDidChange(() => this.update()),
       sessions.onDidChange(() => this.update()),
@@ -134,12 +140,26 @@ export class InterruptsView implements vscode.TreeDataProvider<InterruptNode>, v
   private update(): void {
     this.build();
     this.noteRunning();
+    const state = this.sessions.shown?.history.state;
+    const isNew = state !== this.drawn;
+    this.drawn = state;
     clearTimeout(this.drawTimer);
-    this.drawTimer = setTimeout(() => {
-      this.changed.fire(undefined);
-      void vscode.commands.executeCommand("setContext", "apicscope.interruptBreakpointCount", this.breakpoints.all.length);
-      this.revealFocusedCpu();
-    }, settleMilliseconds);
+    this.drawTimer = setTimeout(() => this.draw(), isNew ? 0 : settleMilliseconds);
+  }
+
+  private draw(): void {
+    this.changed.fire(undefined);
+    this.draws++;
+    this.setContext("apicscope.interruptBreakpointCount", this.breakpoints.all.length);
+    this.setContext("apicscope.frozenCpus", this.sessions.shown?.frozenThreads.length ?? 0);
+    this.revealFocusedCpu();
+  }
+
+  /** Tells VS Code a value that the manifest's when clauses look at, if it is another one. */
+  private setContext(key: string, value: number): void {
+    if (this.contexts.get(key) === value) return;
+    this.contexts.set(key, value);
+    void vscode.commands.executeCommand("setContext", key, value);
   }
 
   private noteRunning(): void {

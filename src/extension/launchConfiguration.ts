@@ -104,13 +104,15 @@ export function withDefaults<T extends object>(configuration: T): T & typeof lau
 
 /** Finds the first thing wrong with a configuration whose variables have been resolved. */
 export function findProblem(configuration: Readonly<Record<string, unknown>>, files: FileProbe): ConfigurationProblem | undefined {
-  const { program } = configuration;
-  if (program === undefined || program === null || program === "") {
+  const { program, disks, cdrom } = configuration;
+  const missing = program === undefined || program === null || program === "";
+  const boots = (Array.isArray(disks) && disks.length > 0) || (typeof cdrom === "string" && cdrom !== "");
+  if (missing && !boots) {
     const message =
-      'The launch attribute "program" is missing: it names the guest image to debug, such as "${workspaceFolder}/kernel.elf".';
+      'The launch attribute "program" is missing: it names the guest image to debug, such as "${workspaceFolder}/kernel.elf"; or name a disk in "disks" or a CD-ROM in "cdrom" to boot from.';
     return { attribute: "program", message };
   }
-  const attributes: [string, Check][] = [["program", file], ...Object.entries(checks)];
+  const attributes: [string, Check][] = [...(missing ? [] : [["program", file] as [string, Check]]), ...Object.entries(checks)];
   for (const [attribute, check] of attributes) {
     const value = configuration[attribute];
     if (value === undefined) continue;

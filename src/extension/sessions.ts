@@ -5,23 +5,30 @@ import {
   interruptBreakpointsChangedEvent,
   interruptStateRequest,
   interruptTableRequest,
+  runControlChangedEvent,
   setInterruptBreakpointsRequest,
   type InterruptBreakpointsChangedBody,
   type InterruptGate,
   type InterruptState,
   type InterruptTableResponse,
+  type RunControlBody,
   type SetInterruptBreakpointsArguments,
   type SetInterruptBreakpointsResponse,
 } from "../adapter/protocol";
 import { debugType } from "./configuration";
 import { BreakpointStatuses, type InterruptBreakpoints } from "./interruptBreakpoints";
 import { InterruptHistory } from "./interruptsModel";
+import { tableNodeId } from "./tableRows";
 
 /** What is known of one session. */
 export class SessionState {
   readonly history = new InterruptHistory();
   readonly statuses = new BreakpointStatuses();
   running = true;
+  /** Interrupt tables whose rows are open, by row, with a thread that uses each. */
+  readonly openTables = new Map<string, number>();
+  /** DAP threads that stand still whatever the others do. */
+  frozenThreads: readonly number[] = [];
 
   constructor(readonly session: vscode.DebugSession) {}
 }
@@ -36,7 +43,7 @@ interface Message {
 
 /** Responses after which registers may have changed although the machine stayed stopped. */
 const changingCommands = new Set(["setVariable", "setExpression", "writeMemory", "evaluate"]);
-/** Quiet time before a state is read again: a burst of causes makes one request. */
+/** Quiet time before the state of a stop is read again: a burst of causes makes one request. */
 const settleMilliseconds = 20;
 
 export class Sessions implements vscode.Disposable {
@@ -93,9 +100,15 @@ export class Sessions implements vscode.Disposable {
     return this.states.get(id)?.session;
   }
 
-  /** The gates of an interrupt table, read once a stop; none when they cannot be read. */
+  /** A table's row was closed: its gates are no longer read at each stop. */
+  closeTable(tableId: string): void {
+    for (const state of this.states.values()) state.openTables.delete(tableId);
+  }
+
+  /** The gates of an interrupt table, read once a stop; none when they cannot be read. From now on they are read at every stop, so that changes show. */
   async gates(state: SessionState, tableId: string, threadId: number): Promise<readonly InterruptGate[]> {
     const { history } = state;
+    state.openTables.set(tableId, threadId);
     const known = history.gatesOf(tableId);
     if (known !== undefined) return known;
     const asked = history.state;
@@ -127,7 +140,7 @@ export class Sessions implements vscode.Disposable {
           break;
         case "stopped":
           this.stateOf(session).running = false;
-          this.readSoon(session);
+          this.readSoon(session, 0);
           break;
         case "invalidated":
           this.readSoon(session);
@@ -154,13 +167,13 @@ export class Sessions implements vscode.Disposable {
     this.changed.fire();
   }
 
-  private readSoon(session: vscode.DebugSession): void {
+  private readSoon(session: vscode.DebugSession, milliseconds = settleMilliseconds): void {
     clearTimeout(this.timers.get(session.id));
     const timer = setTimeout(() => {
       this.timers.delete(session.id);
       const state = this.states.get(session.id);
       if (state !== undefined && !state.running) void this.read(state);
-    }, settleMilliseconds);
+    }, milliseconds);
     this.timers.set(session.id, timer);
   }
 
@@ -169,6 +182,11 @@ export class Sessions implements vscode.Disposable {
     if (answer === undefined) return;
     state.history.update(answer as InterruptState);
     this.changed.fire();
+    const { history } = state;
+    for (const { base, kind, cpus } of history.state?.tables ?? []) {
+      const id = tableNodeId({ base, kind });
+      if (state.openTables.has(id)) await this.gates(state, id, cpus[0] + 1);
+    }
   }
 
   private async tellAll(): Promise<void> {
@@ -195,7 +213,13 @@ export class Sessions implements vscode.Disposable {
 
   private hearCustom({ session, event, body }: vscode.DebugSessionCustomEvent): void {
     const state = this.states.get(session.id);
-    if (state === undefined || event !== interruptBreakpointsChangedEvent) return;
+    if (state === undefined) return;
+    if (event === runControlChangedEvent) {
+      state.frozenThreads = (body as RunControlBody).frozenThreads;
+      if (!state.running) this.readSoon(session);
+      return this.changed.fire();
+    }
+    if (event !== interruptBreakpointsChangedEvent) return;
     state.statuses.updateHits((body as InterruptBreakpointsChangedBody).breakpoints);
     this.changed.fire();
   }

@@ -5,19 +5,19 @@ import { cpusText, hex, hitsText, type InterruptNode } from "./interruptNodes";
 /** Gates into one symbol, none of them ever entered, that are drawn together from this many on. */
 const leastRun = 4;
 
-/** Names a table from stop to stop. */
-export function tableKey({ base, kind }: InterruptTable): string {
-  return `${base}/${kind}`;
+/** Id of a table's row: the same from stop to stop. */
+export function tableNodeId({ base, kind }: Pick<InterruptTable, "base" | "kind">): string {
+  return `table/${base}/${kind}`;
 }
 
 /** A row for each table; its gates are read when it is opened. */
 export function tableNodes(state: InterruptState, baseline: InterruptState | undefined): InterruptNode[] {
   return state.tables.map((table) => {
-    const before = baseline?.tables.find((entry) => tableKey(entry) === tableKey(table));
+    const before = baseline?.tables.find((entry) => tableNodeId(entry) === tableNodeId(table));
     const hits = hitsText(table.hits);
     const name = table.kind === "16-bit" ? "Interrupt Vector Table" : "IDT";
     return {
-      id: `table/${tableKey(table)}`,
+      id: tableNodeId(table),
       kind: "table",
       label: state.tables.length === 1 ? name : `${name} of ${cpusText(table.cpus)}`,
       description: hits === "" ? table.base : `${table.base} · ${hits}`,

@@ -114,6 +114,20 @@ describe("records", () => {
     assert.equal(board.ledger.lastEvents(1, 1000).length, 8);
   });
 
+  test("last events after going back are those of the history that was kept, also when it goes on otherwise", () => {
+    const board = new Board();
+    const names = (count: number): string[] =>
+      board.ledger.lastEvents(1, count).map(({ stage, record }) => `${record.id} ${stage} ${record.vector.toString(16)}`);
+    for (let round = 0; round < 6; round++) roundTrip(board, 0x40 + round);
+    const before = names(12);
+    const saved = board.ledger.save();
+    for (let round = 0; round < 3; round++) roundTrip(board, 0x60 + round);
+    board.ledger.restore(saved);
+    assert.deepEqual(names(12), before);
+    roundTrip(board, 0x77);
+    assert.deepEqual(names(5), ["6 eoi 45", "7 accept 77", "7 request 77", "7 deliver 77", "7 eoi 77"]);
+  });
+
   test("queries by CPU, vector, send and number", () => {
     const board = new Board({ cpus: 3 });
     board.icr(0, 0xc4050);

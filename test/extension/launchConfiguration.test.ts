@@ -13,6 +13,12 @@ describe("launch configurations", () => {
     assert.equal(withDefaults({ program: "/guest.elf", cpus: 1 }).cpus, 1);
   });
 
+  test("a disk or a CD-ROM stands in for the program", () => {
+    assert.equal(findProblem(withDefaults({ disks: ["/d"] }), files), undefined);
+    assert.equal(findProblem(withDefaults({ cdrom: "/c", program: "" }), files), undefined);
+    assert.equal(findProblem(withDefaults({ disks: [] }), files)?.attribute, "program");
+  });
+
   test("a full one passes", () => {
     const full = {
       ...good,
@@ -33,6 +39,7 @@ describe("launch configurations", () => {
   for (const [attribute, value, expected] of [
     ["program", undefined, /"program" is missing/],
     ["program", "", /"program" is missing/],
+    ["program", undefined, /"disks" or a CD-ROM in "cdrom"/],
     ["program", "/missing.elf", /"program" names \/missing.elf, which does not exist/],
     ["program", "/dir/", /directory/],
     ["cpus", 0, /"cpus" must be a whole number from 1 to 64/],
@@ -63,6 +70,7 @@ describe("the manifest", () => {
     description?: string;
     markdownDescription?: string;
     enum?: string[];
+    enumDescriptions?: string[];
     maximum?: number;
     items?: { properties?: Record<string, Property> };
   }
@@ -83,6 +91,10 @@ describe("the manifest", () => {
     assert.deepEqual(
       filter?.enum,
       exceptionFilters.map(({ filter }) => filter),
+    );
+    assert.deepEqual(
+      filter.enumDescriptions,
+      exceptionFilters.map(({ description }) => description),
     );
   });
 });

@@ -21,19 +21,19 @@ function folder(): vscode.WorkspaceFolder {
 const launch = { type: "apicscope", request: "launch", name: "test" };
 
 test("left-out attributes get their defaults, given ones stay", async () => {
-  const resolved = (await provider()).resolveDebugConfiguration(folder(), { ...launch, program: "kernel.elf", cpus: 2 });
+  const resolved = await (await provider()).resolveDebugConfiguration(folder(), { ...launch, program: "kernel.elf", cpus: 2 });
   assert.deepEqual(
-    { cpus: resolved["cpus"] as number, memory: resolved["memory"] as number, engine: resolved["engine"] as string },
+    { cpus: resolved?.["cpus"] as number, memory: resolved?.["memory"] as number, engine: resolved?.["engine"] as string },
     { cpus: 2, memory: 128, engine: "auto" },
   );
-  assert.equal(resolved["program"], "kernel.elf");
+  assert.equal(resolved?.["program"], "kernel.elf");
 });
 
 test("F5 without a launch.json debugs the bundled guest", async () => {
   const empty = {} as vscode.DebugConfiguration;
-  const resolved = (await provider()).resolveDebugConfiguration(folder(), empty);
-  assert.equal(resolved.type, "apicscope");
-  assert.match(String(resolved["program"]), /smp\.elf$/);
+  const resolved = await (await provider()).resolveDebugConfiguration(folder(), empty);
+  assert.equal(resolved?.type, "apicscope");
+  assert.match(String(resolved?.["program"]), /smp\.elf$/);
 });
 
 test("a resolved configuration carries the workspace's interrupt breakpoints", async () => {

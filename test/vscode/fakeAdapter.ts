@@ -7,6 +7,10 @@ import { cpuState, machineState } from "../extension/states";
 import {
   interruptBreakpointsChangedEvent,
   commandRequest,
+  freezeRequest,
+  runOnlyRequest,
+  stepRequest,
+  unfreezeRequest,
   interruptStateRequest,
   interruptTableRequest,
   locateRequest,
@@ -26,6 +30,8 @@ export function idleState(stopSequence: number, changes: readonly Partial<CpuInt
   const pins = [{ ...pin, vector: 0x30, mode: "fixed", trigger: "edge", cpus: [0] }];
   return { ...machineState(stopSequence, cpus), ioapics: [{ index: 0, pins }] };
 }
+
+const controlRequests = new Set<string>([freezeRequest, unfreezeRequest, runOnlyRequest, stepRequest]);
 
 class Session extends DebugSession {
   fake: FakeAdapter | undefined;
@@ -53,6 +59,11 @@ class Session extends DebugSession {
 
   protected override stackTraceRequest(response: DebugProtocol.StackTraceResponse, args: DebugProtocol.StackTraceArguments): void {
     response.body = { stackFrames: [{ id: args.threadId * 10, name: `cpu${args.threadId - 1}_idle`, line: 0, column: 0 }], totalFrames: 1 };
+    this.sendResponse(response);
+  }
+
+  protected override continueRequest(response: DebugProtocol.ContinueResponse, args: DebugProtocol.ContinueArguments): void {
+    this.fake?.continued.push(args.threadId);
     this.sendResponse(response);
   }
 
@@ -88,6 +99,9 @@ class Session extends DebugSession {
       fake.commands.push(line);
       response.body = { text: `answer to ${line}` };
       this.sendResponse(response);
+    } else if (fake !== undefined && controlRequests.has(command)) {
+      fake.control.push([command, args ?? {}]);
+      this.sendResponse(response);
     } else {
       super.customRequest(command, response, args);
     }
@@ -114,6 +128,9 @@ export class FakeAdapter {
   stateRequests = 0;
   gates: InterruptGate[] = [];
   place: LocateResponse = { address: "0x0000000000100000" };
+  /** Requests that control CPUs, and threads that were told to go on. */
+  readonly control: (readonly [string, unknown])[] = [];
+  readonly continued: number[] = [];
   /** Console commands that came. */
   readonly commands: string[] = [];
   launched: Record<string, unknown> = {};

@@ -5,7 +5,7 @@ import type { RecordQuery } from "../../apic/records";
 import { exportFormats, formatOf } from "../../debugger/records/recordExport";
 import type { Args } from "../arguments";
 import type { HandlerTable } from "../context";
-import { commandRequest, interruptStateRequest, interruptTableRequest, locateRequest, maximumCpus } from "../protocol";
+import { commandRequest, interruptStateRequest, interruptTableRequest, locateRequest, maximumCpus, progressRequest } from "../protocol";
 
 /** An argument that is one of some words; undefined when it is left out. */
 function oneOf<T extends string>(args: Args, name: string, words: readonly T[]): T | undefined {
@@ -20,6 +20,8 @@ const sizes = [1, 2, 4, 8] as const;
 
 export const interruptRequests: HandlerTable = {
   [interruptStateRequest]: async (_args, { call }) => call("interruptState", undefined),
+
+  [progressRequest]: async (_args, { call }) => call("progress", undefined),
 
   [interruptTableRequest]: async (args, { call }) => ({ gates: await call("interruptTable", { cpu: args.cpu() }) }),
 
