@@ -1,8 +1,10 @@
+import { DECISION_EVENT, DECISION_STOP, type DecisionRing } from "./decisions";
 import { assert } from "../common/errors";
 import { OpBuilder } from "../tcg/builder";
 import { type Block, type CodeCache, instructionAddress, instructionIndex, instructionOffset } from "../tcg/codeCache";
 import { ENTER_BLOCK, type RunFunction } from "../tcg/interpreter/interpreter";
 import {
+  OP_D,
   BLOCK_HEADER_BYTES,
   JUMP_ENTRY_BYTES,
   JUMP_GENERATION,
@@ -67,6 +69,8 @@ export class Processor {
   private leaveBudget = -1;
   /** Resume point inside a block: valid while RIP and the block are unchanged. */
   private resume: { rip: bigint; mode: number; generation: number; block: Block; index: number } | undefined;
+  /** The loop's last decisions, kept while this is set. */
+  decisions: DecisionRing | undefined;
   private yieldRequested = false;
   private debugStop = false;
   /** RIP at which the debugger resumed: its breakpoint there does not stop again before an instruction retires. */
@@ -268,6 +272,7 @@ export class Processor {
   }
 
   private delivered(): void {
+    this.decisions?.note(DECISION_EVENT, this.state.rip, this.retiredBefore, 0, 0);
     this.state.freshDelivery = true;
     this.afterStateChange();
   }
@@ -315,7 +320,9 @@ export class Processor {
         this.executing = true;
         const reason = this.run(state.base, this.code.lookupOp, this.code.lookupHeader, 0);
         this.executing = false;
-        if (!this.finish(reason)) break;
+        const onward = this.finish(reason);
+        if (this.decisions !== undefined) this.decide(reason);
+        if (!onward) break;
         if (reason === EXIT_CHAIN) chainFrom = words[WORD_OP / 4];
         if (reason === EXIT_BUDGET || reason === EXIT_HOT) from = "tail";
         if (reason === EXIT_LEAVE) from = "cache";
@@ -346,6 +353,7 @@ export class Processor {
       const reason = this.run(state.base, words[WORD_OP / 4], block.header, charge === block.count ? ENTER_BLOCK : charge);
       this.executing = false;
       const goOn = this.finish(reason);
+      if (this.decisions !== undefined) this.decide(reason);
       if (!goOn) break;
       if (reason === EXIT_CHAIN) chainFrom = words[WORD_OP / 4];
       from = reason === EXIT_BUDGET || reason === EXIT_HOT ? "tail" : reason === EXIT_LEAVE ? "cache" : "search";
@@ -354,6 +362,22 @@ export class Processor {
     this.retiredBefore += retired;
     this.sliceBudget = words[WORD_BUDGET / 4];
     this.inSlice = false;
+  }
+
+  /** Notes why translated code was left. */
+  private decide(reason: number): void {
+    const { words, state } = this;
+    const op = words[WORD_OP / 4];
+    const { u16 } = state.memory;
+    const stopped = reason === EXIT_LEAVE && this.debugStop;
+    const retired = this.retiredBefore + this.sliceBudget - words[WORD_BUDGET / 4];
+    this.decisions?.note(
+      stopped ? DECISION_STOP : reason,
+      state.rip,
+      retired,
+      op === 0 ? 0 : u16[op >> 1],
+      op === 0 ? 0 : u16[(op + OP_D) >> 1],
+    );
   }
 
   /** Settles budget and RIP after generated code returned; true to go on in this slice. */

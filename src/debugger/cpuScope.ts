@@ -73,6 +73,11 @@ export class CpuScope implements Scope {
     return bytes !== undefined && bytes.length === size ? bytes : undefined;
   }
 
+  readPhysical(address: bigint, size: number): Uint8Array | undefined {
+    const bytes = address >= 2n ** 52n ? undefined : this.cpu.readPhysical(Number(address), size);
+    return bytes !== undefined && bytes.length === size ? bytes : undefined;
+  }
+
   variable(name: string): TypedValue | undefined {
     return this.options.variable?.(name);
   }

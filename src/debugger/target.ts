@@ -4,7 +4,9 @@ import type { DelayRule } from "../apic/delayLine";
 import type { IoApic } from "../apic/ioApic";
 import type { LocalApic } from "../apic/localApic";
 import type { CoursePoint, RecordChanges, RecordQuery } from "../apic/records";
+import type { Decision } from "../cpu/decisions";
 import type { Activity, CpuState } from "../cpu/state";
+import type { BlockExplanation } from "../tcg/backend/explainBlock";
 import type { Device } from "../devices/device";
 import type { HandlerFrame } from "../machine/handlerFrames";
 import type { Inputs, Position } from "../machine/inputs";
@@ -106,6 +108,11 @@ export interface DebugMachine {
   serialInput(bytes: Uint8Array): void;
   /** Sends an interrupt on the debugger's behalf. */
   inject(request: InjectionRequest): void;
+  /** The translated block at a linear address; undefined where nothing has run. */
+  explainBlock(cpu: number, linear: bigint): BlockExplanation | undefined;
+  /** Whether the CPUs' loops keep their last decisions. */
+  followDecisions(follow: boolean): void;
+  decisions(cpu: number): readonly Decision[] | undefined;
   /** Registers were changed, or devices written to, from outside. */
   edited(): void;
 }

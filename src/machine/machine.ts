@@ -34,6 +34,9 @@ import type { ScreenImage, ScreenRenderer } from "../devices/vga/screen";
 import { type ScreenSnapshot, snapshotOf } from "../devices/vga/snapshot";
 import { biosState, bootImage, type BootRequest, type BootState } from "../firmware/boot";
 import { checkFirmware, provideFirmwareFiles } from "../firmware/romBoot";
+import { explainBlock, type BlockExplanation } from "../tcg/backend/explainBlock";
+import { type Decision, DecisionRing } from "../cpu/decisions";
+import { helperNames } from "../cpu/helperIds";
 import type { Jit, JitStats } from "../tcg/backend/jit";
 import type { CallCounts } from "./callCounts";
 import { CodeCache } from "../tcg/codeCache";
@@ -664,6 +667,28 @@ export class Machine implements StampSource, InputTarget {
   discardCode(what: "all" | "generated"): void {
     if (what === "all") this.code.flush();
     else this.jit?.discardAll();
+  }
+
+  /**
+   * The translated block that holds the code at a linear address, as CPU `cpu` runs it in its present mode; undefined where nothing has run. Changes nothing.
+   */
+  explainBlock(cpu: number, linear: bigint): BlockExplanation | undefined {
+    const { mmu, system, state } = this.cpus[cpu];
+    const physical = mmu.inspect(linear);
+    const block = physical < 0 ? undefined : this.code.covering(physical, system.computeMode());
+    return block === undefined
+      ? undefined
+      : explainBlock(this.engineMemory, this.code, block, state.base, (id) => helperNames[id] ?? `${id}`);
+  }
+
+  /** Whether the CPUs' loops keep their last decisions. */
+  followDecisions(follow: boolean): void {
+    for (const { processor } of this.cpus) processor.decisions = follow ? new DecisionRing() : undefined;
+  }
+
+  /** The last decisions of a CPU's loop, oldest first; undefined unless they are kept. */
+  decisions(cpu: number): readonly Decision[] | undefined {
+    return this.cpus[cpu].processor.decisions?.all();
   }
 
   setHeld(cpu: number, held: boolean): void {

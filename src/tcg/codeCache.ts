@@ -210,6 +210,16 @@ export class CodeCache {
     block.incoming.push(op);
   }
 
+  /** A block of mode `mode` that the byte at `physical` is code of, best one that begins there; undefined when there is none. */
+  covering(physical: number, mode: number): Block | undefined {
+    let best: Block | undefined;
+    for (const block of this.byPage.get(Math.floor(physical / 4096)) ?? []) {
+      if (!block.alive || block.mode !== mode || physical < block.physical || physical >= block.physical + block.bytes) continue;
+      if (best === undefined || block.physical > best.physical) best = block;
+    }
+    return best;
+  }
+
   /** True when the page holds translated code. */
   hasCode(page: number): boolean {
     return this.masks.has(page);

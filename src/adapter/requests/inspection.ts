@@ -122,7 +122,7 @@ export const inspectionRequests: HandlerTable = {
     const commandWord = /\S*$/.exec(before)?.[0] ?? "";
     const words = await call("completeCommand", { before, frameId: frame });
     const ofCommand = words.map((label) => ({ label, start: before.length - commandWord.length, length: commandWord.length }));
-    const prefix = /[\w.$]*$/.exec(before)?.[0] ?? "";
+    const prefix = /(?:[\w.$]|->)*$/.exec(before)?.[0] ?? "";
     if (prefix === "") return { targets: ofCommand };
     const names = await call("completions", { prefix, frameId: frame });
     return { targets: [...ofCommand, ...names.map((label) => ({ label, start: before.length - prefix.length, length: prefix.length }))] };

@@ -1,3 +1,4 @@
+import { hex64 } from "../../debugger/numbers";
 import { InvalidatedEvent } from "@vscode/debugadapter";
 import { UserError } from "../../machine/errors";
 import { modes, sources, stages } from "../../apic/recordStore";
@@ -39,6 +40,24 @@ export const interruptRequests: HandlerTable = {
     const address = args.has("address") ? args.address("address") : undefined;
     await call("guestWrite", { cpu: args.cpu(), register, address, value: args.integer("value"), size });
     if (client.invalidatedEvents) after(() => sendEvent(new InvalidatedEvent(["variables", "stacks"])));
+  },
+
+  /** A translated block through its stages: {address, threadId?}, answered with {title, text}, a document to read, and {data}. */
+  "apicscope/explainBlock": async (args, { call }) => {
+    const address = hex64(args.address("address"));
+    const said = await call("command", {
+      line: `block ${address}`,
+      frameId: undefined,
+      cpu: args.has("threadId") ? args.cpu() : undefined,
+    });
+    return { title: `Block at ${address}`, text: said?.text ?? "", data: said?.data };
+  },
+
+  /** The way of an interrupt through the emulator: {id}, answered with {title, text, data}. */
+  "apicscope/explainRecord": async (args, { call }) => {
+    const id = args.whole("id", 1);
+    const said = await call("command", { line: `path ${id}`, frameId: undefined, cpu: undefined });
+    return { title: `Interrupt ${id}`, text: said?.text ?? "", data: said?.data };
   },
 
   /** A console command: {command, threadId?}, answered with {text, data}. */

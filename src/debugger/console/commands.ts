@@ -2,6 +2,7 @@
 import { bringUpCommands } from "./bringUpCommands";
 import type { Command } from "./command";
 import { descriptorCommands } from "./descriptorCommands";
+import { explainCommands } from "./explainCommands";
 import { injectCommands } from "./injectCommands";
 import { interruptCommands } from "./interruptCommands";
 import { lintCommands } from "./lintCommands";
@@ -16,4 +17,5 @@ export const commands: readonly Command[] = [
   ...runCommands,
   ...watchCommands,
   ...descriptorCommands,
+  ...explainCommands,
 ];

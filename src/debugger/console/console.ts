@@ -4,7 +4,14 @@ import { commands } from "./commands";
 
 const byName: ReadonlyMap<string, Command> = new Map(commands.map((command) => [command.name, command]));
 
-const expressionHelp = `Expressions: registers (rax, cpu1.rax, lapic.tpr), symbols, variables, u32[address], casts; a format after a comma: rax,d.
+const expressionHelp = `Expressions, with C's operators:
+  rax  eax  $rip  cpu1.rip  lapic.tpr     registers, also of other CPUs and of the local APIC
+  counter  list->next.value  table[3]     variables of the program with their types
+  u32[0x1000]  *(u32 *)0x1000             memory at a linear address: u8 to u64, s8 to s64; also mem8(...) to mem64(...)
+  phys32(0xb8000)                         physical memory, read only
+  (struct node *)rdi  (u8)rax             casts to pointers to types of the program, and to integers
+  start_kernel  &counter                  addresses of symbols
+  rax,d  flags,b  byte,c  text,s          a format behind a comma: x d u o b c s
 Assignments: rax = 5, u32[0x1000] = 1, lapic.tpr = 0x20 (a poke, without side effects).
 "> text" sends a line to the guest's serial port.`;
 

@@ -20,8 +20,8 @@ export type Node =
   | { readonly kind: "cast"; readonly type: IntegerType; readonly stars: number; readonly operand: Node; readonly at: number }
   /** A cast to a pointer to a type of the program, `(struct node *)address`. */
   | { readonly kind: "typeCast"; readonly type: string; readonly stars: number; readonly operand: Node; readonly at: number }
-  /** `u32[address]` or `mem32(address)`. */
-  | { readonly kind: "memory"; readonly type: IntegerType; readonly address: Node; readonly at: number }
+  /** `u32[address]`, `mem32(address)` or, of a physical address, `phys32(address)`. */
+  | { readonly kind: "memory"; readonly type: IntegerType; readonly address: Node; readonly physical: boolean; readonly at: number }
   | { readonly kind: "member"; readonly operand: Node; readonly name: string; readonly arrow: boolean; readonly at: number }
   | { readonly kind: "index"; readonly operand: Node; readonly index: Node; readonly at: number };
 
@@ -49,9 +49,11 @@ export function integerType(name: string): IntegerType | undefined {
   return integerTypes.get(name);
 }
 
-/** The type read by `mem8(...)` to `mem64(...)`. */
-export function memoryFunction(name: string): IntegerType | undefined {
-  return name.startsWith("mem") ? integerTypes.get(`u${name.slice(3)}`) : undefined;
+/** What `mem8(...)` to `mem64(...)` and `phys8(...)` to `phys64(...)` read. */
+export function memoryFunction(name: string): { readonly type: IntegerType; readonly physical: boolean } | undefined {
+  const match = /^(mem|phys)(\d+)$/.exec(name);
+  const type = match === null ? undefined : integerTypes.get(`u${match[2]}`);
+  return match === null || type === undefined ? undefined : { type, physical: match[1] === "phys" };
 }
 
 /** The nodes directly under `node`. */

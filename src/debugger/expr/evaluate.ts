@@ -112,8 +112,8 @@ function compileNode(node: Node): Evaluator {
     }
     case "memory": {
       const address = compileNode(node.address);
-      const { type } = node;
-      return (scope) => load(scope, toInteger(address(scope)).value, type);
+      const { type, physical } = node;
+      return (scope) => load(scope, toInteger(address(scope)).value, type, physical);
     }
     case "member":
       return compileMember(node);
@@ -127,11 +127,12 @@ function convert(value: bigint, type: IntegerType): IntegerValue {
 }
 
 /** Reads an integer from guest memory (little-endian). */
-function load(scope: Scope, at: bigint, type: IntegerType): IntegerValue {
+function load(scope: Scope, at: bigint, type: IntegerType, physical = false): IntegerValue {
   const address = BigInt.asUintN(64, at);
   const size = type.bits / 8;
-  const bytes = scope.readMemory(address, size);
-  if (bytes === undefined || bytes.length < size) throw new UserError(`cannot read ${size} bytes of memory at 0x${address.toString(16)}`);
+  const bytes = physical ? scope.readPhysical?.(address, size) : scope.readMemory(address, size);
+  if (bytes === undefined || bytes.length < size)
+    throw new UserError(`cannot read ${size} bytes of ${physical ? "physical " : ""}memory at 0x${address.toString(16)}`);
   let value = 0n;
   for (let i = size - 1; i >= 0; i--) value = (value << 8n) | BigInt(bytes[i]);
   return convert(value, type);

@@ -226,16 +226,15 @@ class Parser {
     this.next++;
     const opened = this.token;
     const memory = register ? undefined : memoryFunction(name);
-    if (memory !== undefined && this.accept("("))
-      return { kind: "memory", type: memory, address: this.parenthesised(opened), at: token.at };
+    if (memory !== undefined && this.accept("(")) return { kind: "memory", ...memory, address: this.parenthesised(opened), at: token.at };
     const type = register ? undefined : integerType(name);
     if (type !== undefined && this.accept("[")) {
       const address = this.conditional();
       this.expect("]", opened);
-      return { kind: "memory", type, address, at: token.at };
+      return { kind: "memory", type, address, physical: false, at: token.at };
     }
     if (this.is("("))
-      throw mistake(`functions cannot be called, and '${name}'`, token.at, "only mem8, mem16, mem32 and mem64 take an argument");
+      throw mistake(`functions cannot be called, and '${name}'`, token.at, "only mem8 to mem64 and phys8 to phys64 take an argument");
     return { kind: "name", name, register, at: token.at };
   }
 }

@@ -7,6 +7,8 @@ export interface Scope {
   lookup(name: string): bigint | string | undefined;
   /** Guest memory at a virtual address; undefined when any of it cannot be read. */
   readMemory(address: bigint, size: number): Uint8Array | undefined;
+  /** Physical memory, where there is any; undefined when any of it cannot be read. */
+  readPhysical?(address: bigint, size: number): Uint8Array | undefined;
   /** A variable or constant of the program, when its type is known. Asked before {@link lookup}, except for names written `$name`. */
   variable?(name: string): TypedValue | undefined;
   /** `(type *...)address`: a pointer value to a type of the program; undefined when there is no such type. */

@@ -50,6 +50,8 @@ export function assign(assignment: Assignment): void {
       if (root.operand.kind === "name" && assignDotted(root.operand.name, root.name, assignment, cpus)) return;
       break;
     case "memory": {
+      if (root.physical)
+        throw new UserError(`'${target}' cannot be assigned to: physical memory is only read here; write it by a linear address.`);
       const address = BigInt.asUintN(64, toInteger(compile({ text: target, root: root.address, format: undefined }).evaluate(scope)).value);
       return writeInteger(cpu, address, input.number(), root.type.bits);
     }

@@ -70,6 +70,9 @@ interface Container {
 
 const maximumChildren = 10_000;
 
+/** Symbols offered as completions. */
+const maximumSymbols = 100;
+
 /** Looks into the stopped machine: stacks, scopes, variables, expressions. What it hands out holds until {@link clear}. */
 export class Inspector {
   private readonly frames = new Handles<Frame>("frame");
@@ -319,12 +322,41 @@ export class Inspector {
   }
 
   /** Names that continue `prefix`, for completion. */
+  /** Names that `prefix` may become: variables and their members, registers of this and other CPUs, symbols. */
   completions(prefix: string, frameId: number | undefined): string[] {
     const frame = frameId === undefined ? this.defaultFrame() : this.frame(frameId);
+    const split = /^(.*)(\.|->)([\w$]*)$/s.exec(prefix);
+    const members = split === null ? [] : this.membersOf(split[1], frame).map((name) => `${split[1]}${split[2]}${name}`);
     const locals = this.localNodes(frame).map((node) => node.name);
-    const others = this.session.machine.cpus.map((cpu) => `cpu${cpu.index}.`);
-    const all = [...locals, ...wholeRegisters(), ...extraRegisters, ...apicNames(frame.cpu), ...others];
-    return [...new Set(all)].filter((name) => name.toLowerCase().startsWith(prefix.toLowerCase()) && name !== prefix);
+    const cpus = this.session.machine.cpus.map((cpu) => `cpu${cpu.index}.`);
+    const others = cpus.some((cpu) => prefix.startsWith(cpu)) ? cpus.flatMap((cpu) => wholeRegisters().map((name) => cpu + name)) : cpus;
+    const functions = ["mem8(", "mem16(", "mem32(", "mem64(", "phys8(", "phys16(", "phys32(", "phys64("];
+    const all = [...members, ...locals, ...wholeRegisters(), ...extraRegisters, ...apicNames(frame.cpu), ...others, ...functions];
+    const matching = all.filter((name) => name.toLowerCase().startsWith(prefix.toLowerCase()) && name !== prefix);
+    return [...new Set([...matching, ...this.symbolNames(prefix)])];
+  }
+
+  /** Members of the value that `text` is; empty when it is none. */
+  private membersOf(text: string, frame: Frame): string[] {
+    try {
+      const value = compile(parseExpression(text)).evaluate(this.scope(frame));
+      return value.kind === "typed" && value.value instanceof Value ? value.value.memberNames() : [];
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+      return [];
+    }
+  }
+
+  /** Symbols that begin with two characters or more. */
+  private symbolNames(prefix: string): string[] {
+    if (prefix.length < 2) return [];
+    const found: string[] = [];
+    for (const module of this.session.symbols.modules)
+      for (const name of module.symbols.names()) {
+        if (name.startsWith(prefix) && name !== prefix) found.push(name);
+        if (found.length >= maximumSymbols) return found;
+      }
+    return found.sort();
   }
 
   /** An address in the form that clients hand back. */

@@ -65,7 +65,7 @@ const isTemp = (slot: number): boolean => slot >= SLOT_TEMP && slot < SLOT_TEMP 
 const halves = (value: bigint): [number, number] => [Number(value & 0xffff_ffffn) | 0, Number((value >> 32n) & 0xffff_ffffn) | 0];
 
 /** For each op of a piece: whether somebody may look at the flags between it and the next op that sets them all. */
-function neededFlags(ops: RegionOps, piece: Piece): Uint8Array {
+export function neededFlags(ops: RegionOps, piece: Piece): Uint8Array {
   const needed = new Uint8Array(piece.end - piece.first);
   let wanted = 1;
   for (let i = piece.end - 1; i >= piece.first; i--) {

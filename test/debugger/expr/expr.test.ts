@@ -161,7 +161,7 @@ describe("expressions", () => {
       '"abc': 'the string that begins with " has no end at column 1',
       "a # b": "unexpected character '#' at column 3",
       "x++": "operator '++' at column 2; expressions cannot change anything",
-      "f(1)": "functions cannot be called, and 'f' at column 1; only mem8, mem16, mem32 and mem64 take an argument",
+      "f(1)": "functions cannot be called, and 'f' at column 1; only mem8 to mem64 and phys8 to phys64 take an argument",
       "rax,y": "unknown format 'y' at column 5; use one of x, d, u, o, b, c, s",
       "1 2": "unexpected '2' at column 3",
       "a.": "a member's name is missing after '.' at column 2",

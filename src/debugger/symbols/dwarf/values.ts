@@ -139,6 +139,20 @@ export class Value implements TypedValue {
     return undefined;
   }
 
+  /** Names of the members, also of anonymous ones; of what a pointer points at where the value is one. */
+  memberNames(): string[] {
+    return orReason(
+      () => this.collectNames(0),
+      () => [],
+    );
+  }
+
+  private collectNames(depth: number): string[] {
+    if (depth > maximumNesting) return [];
+    if (this.typeInfo.kind !== "struct") return this.target()?.collectNames(depth + 1) ?? [];
+    return this.members().flatMap(({ name, isBase, value }) => (name === "" || isBase ? value.collectNames(depth + 1) : [name]));
+  }
+
   private part(member: Member): Value {
     const { bits } = member;
     return bits === undefined
