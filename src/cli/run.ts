@@ -41,6 +41,7 @@ export async function runCommand(args: readonly string[]): Promise<number> {
     ...(options.firmware === undefined ? {} : { firmware: loadFirmware(options.firmware, options.serial !== "none") }),
     cpuModel: options.cpuModel,
     seed: options.seed,
+    tripleFault: options.tripleFault,
     engine: options.engine,
     ...(options.quantum === undefined ? {} : { quantum: options.quantum }),
   });

@@ -41,6 +41,8 @@ export interface RunOptions {
   readonly breaks: readonly string[];
   readonly stats: boolean;
   readonly reboot: boolean;
+  /** What a triple fault does. */
+  readonly tripleFault: "stop" | "reset";
   /** File to write the input log to. */
   readonly record: string | undefined;
   /** Input log to run by. */
@@ -86,6 +88,7 @@ export const runUsage = `Usage: apicscope run IMAGE [options]
   --save-state FILE      write the machine's state to a file when the run ends, however it does; at a terminal also with Ctrl-A s
   --load-state FILE      begin with such a state instead of at power-on; image and options must be those it was saved with
   --pace, --no-pace      hold virtual time back to the wall clock while the guest idles (default: at a terminal)
+  --triple-fault WHAT    stop (default) ends the run with status 3; reset resets the machine, as a PC's chips do
   --no-reboot            end with status 0 when the guest resets the machine
   --stats                print figures of the run to standard error
 
@@ -110,6 +113,7 @@ const options = {
   trace: { type: "string" },
   junit: { type: "string" },
   "no-reboot": { type: "boolean" },
+  "triple-fault": { type: "string" },
   pace: { type: "boolean" },
   "no-pace": { type: "boolean" },
   "save-state": { type: "string" },
@@ -157,6 +161,10 @@ export function parseRunOptions(args: readonly string[]): RunOptions {
   if (engine !== "auto" && engine !== "jit" && engine !== "interpreter") {
     throw new UserError(`--engine ${engine}: choose auto, jit or interpreter.`, "engine");
   }
+  const tripleFault = values["triple-fault"] ?? "stop";
+  if (tripleFault !== "stop" && tripleFault !== "reset") {
+    throw new UserError(`--triple-fault ${tripleFault}: choose stop or reset.`, "triple-fault");
+  }
   const cpus = integer("cpus", values.cpus, 1, 1, 64);
   const cpuModel = values.cpu ?? DEFAULT_MODEL;
   arrange(cpus, parseCpuModel(cpuModel, "--cpu").arrangement, "--cpu");
@@ -184,6 +192,7 @@ export function parseRunOptions(args: readonly string[]): RunOptions {
     breaks: values.break ?? [],
     stats: values.stats ?? false,
     reboot: values["no-reboot"] !== true,
+    tripleFault,
     record: values.record,
     replay: values.replay,
     saveState: values["save-state"],

@@ -28,6 +28,7 @@ import {
   WORD_JUMP_CACHE,
   WORD_JUMP_GENERATION,
   WALK_32,
+  WALK_GIGABYTE,
   WALK_LARGE,
   WALK_LONG,
   WALK_NX,
@@ -310,7 +311,7 @@ export class Mmu {
     const common = ((cpu.cr0 & CR0_WP) !== 0 ? WALK_WP : 0) | (walker.sawLargePage ? WALK_LARGE : 0);
     if ((cpu.efer & EFER_LMA) !== 0) {
       if ((cpu.cr4 & (CR4_LA57 | CR4_PKE | CR4_PKS)) !== 0) return 0;
-      return common | WALK_LONG | ((cpu.efer & EFER_NXE) !== 0 ? WALK_NX : 0);
+      return common | WALK_LONG | (cpu.gigabytePages ? WALK_GIGABYTE : 0) | ((cpu.efer & EFER_NXE) !== 0 ? WALK_NX : 0);
     }
     return (cpu.cr4 & CR4_PAE) !== 0 ? 0 : common | WALK_32 | ((cpu.cr4 & CR4_PSE) !== 0 ? WALK_PSE : 0);
   }

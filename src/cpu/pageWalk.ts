@@ -166,7 +166,7 @@ export class PageWalker {
     failure = this.combine64(0);
     if (failure >= 0) return failure;
     if ((this.low & PS) !== 0) {
-      if ((this.low & 0x3fffe000) !== 0) return PF_PRESENT | PF_RESERVED;
+      if (!cpu.gigabytePages || (this.low & 0x3fffe000) !== 0) return PF_PRESENT | PF_RESERVED;
       this.sawLargePage = true;
       this.page = this.pageOf(0xc0000000) + ((lo >>> 12) & 0x3ffff);
       return -1;

@@ -223,6 +223,8 @@ export class CpuState {
   initPending = false;
   nmiBlocked = false;
   inSmm = false;
+  /** The model has pages of 1 GiB; without them the bit that asks for one is reserved. */
+  gigabytePages = true;
   /** An event was delivered and no instruction has retired since: no interrupt is taken. */
   freshDelivery = false;
   /** The interrupt shadow, if there is one, is that of a load of SS: it holds off debug traps as well. */

@@ -271,10 +271,7 @@ export class Machine implements StampSource, InputTarget {
         powerOff: () => this.finish({ kind: "power-off" }),
         // A firmware's way back from S3 is its own, and none here has one.
         ...(configuration.firmware === undefined ? { sleep: () => sleep(this.powered), wake: () => wake(this.powered) } : {}),
-        reset: () => {
-          this.course.resetRequested = true;
-          this.requestStop();
-        },
+        reset: () => this.requestReset(),
         // A20 is always open, as on processors without the pin.
         a20: () => undefined,
         nmiMask: () => undefined,
@@ -334,6 +331,7 @@ export class Machine implements StampSource, InputTarget {
 
   private makeCpu(index: number, apicId: number, model: CpuModel, translator: X86Translator, run: RunFunction): Vcpu {
     const state = new CpuState(this.engineMemory, index, index === 0);
+    state.gigabytePages = model.features.pdpe1gb;
     state.interruptsMaskedBy = new LastWrites(1, this);
     state.interruptFlagChanged = (enabled) => this.hooks.interruptFlag?.(index, enabled);
     state.idtLoaded = () => this.hooks.idtLoaded?.(index);
@@ -362,7 +360,8 @@ export class Machine implements StampSource, InputTarget {
       returned: (): void => this.handlerReturned(vcpu),
       tripleFault: (): void => {
         this.hooks.tripleFault?.(index);
-        this.finish({ kind: "triple-fault", cpu: index });
+        if (this.configuration.tripleFault === "reset") this.requestReset();
+        else this.finish({ kind: "triple-fault", cpu: index });
       },
     };
     const system: CpuSystem = new CpuSystem(state, mmu, this.memory, apic, model, observer, {
@@ -436,6 +435,12 @@ export class Machine implements StampSource, InputTarget {
   /** What was booted, once it was. */
   get bootInformation(): BootState | undefined {
     return this.bootState;
+  }
+
+  /** The guest wants a reset: the run ends with it. */
+  private requestReset(): void {
+    this.course.resetRequested = true;
+    this.requestStop();
   }
 
   /** A system reset: everything as at power-on, memory cleared, the image loaded anew. Time and instruction counts go on. */

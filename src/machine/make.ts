@@ -33,6 +33,7 @@ export function machineMake(
     // Disks may be too large to be read as a whole: their sizes must do.
     disks: (configuration.disks ?? []).map((disk) => `${disk.interface ?? "ide"} disk of ${disk.file.size} bytes`).join(", "),
     cdrom: configuration.cdrom === undefined ? "" : `CD of ${configuration.cdrom.size} bytes`,
+    tripleFault: configuration.tripleFault ?? "stop",
     firmware: configuration.firmware === undefined ? "none" : fileMark(configuration.firmware.image),
     image: booted === undefined ? "none" : fileMark(booted.image),
     cmdline: booted?.cmdline ?? "",

@@ -36,6 +36,8 @@ export interface MachineConfiguration {
   readonly cdrom?: ImageFile;
   /** The firmware that the machine starts with at the reset vector. Without it, `Machine.boot` loads an image directly. */
   readonly firmware?: FirmwareConfiguration;
+  /** What a triple fault does: "stop" (default) ends the run, "reset" resets the machine, as the chips of a PC do that see a processor shut down. */
+  readonly tripleFault?: "stop" | "reset";
   /** The host's decompressor, which compressed disk images need. */
   readonly inflate?: Inflate;
 }

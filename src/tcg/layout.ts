@@ -99,13 +99,14 @@ export const MMU_INDEXES = 3;
 /** Entries that a bit of WORD_TLB_USED stands for. */
 export const TLB_GROUP = TLB_ENTRIES / 32;
 
-/** Bits of WORD_WALK: 4-level paging; 32-bit paging; NX bits allowed; CR0.WP; large pages were seen and need no more notice; CR4.PSE. */
+/** Bits of WORD_WALK: 4-level paging; 32-bit paging; NX bits allowed; CR0.WP; large pages were seen and need no more notice; CR4.PSE; pages of 1 GiB exist. */
 export const WALK_LONG = 1;
 export const WALK_32 = 2;
 export const WALK_NX = 4;
 export const WALK_WP = 8;
 export const WALK_LARGE = 16;
 export const WALK_PSE = 32;
+export const WALK_GIGABYTE = 64;
 /** Marks of a page of RAM: every CPU finds it at its own place and may read it; and a store to it needs no notice. */
 export const MARK_PLAIN = 1;
 export const MARK_FREE = 2;

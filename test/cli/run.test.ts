@@ -69,6 +69,12 @@ describe("apicscope run", () => {
     assert.match(err, /CPU 0 shut down by a triple fault/);
     assert.match(err, /vector 6 \(exception\) at RIP 0x200007/);
     assert.match(err, /vector 8 \(exception\)/);
+    const again = await cli("run", "--triple-fault", "reset", "--max-instructions", "1000", elf("triple", code));
+    assert.equal(again.status, 124, "the machine is reset, and the guest begins again");
+    const once = await cli("run", "--triple-fault", "reset", "--no-reboot", elf("triple", code));
+    assert.equal(once.status, 0);
+    assert.match(once.err, /the guest reset the machine/);
+    assert.equal((await cli("run", "--triple-fault", "explode", elf("triple", code))).status, 2);
   });
 
   test("a guest that halts for ever is status 3, not silence", async () => {

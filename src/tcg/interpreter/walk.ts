@@ -11,6 +11,7 @@ import {
   TLB_READ,
   TLB_WRITE,
   WALK_32,
+  WALK_GIGABYTE,
   WALK_LARGE,
   WALK_NX,
   WALK_PSE,
@@ -88,11 +89,11 @@ export function walkFunction({ ramBase, ramBytes, marksBase }: Pick<EngineMemory
     }
     code.get(rights).get(e).op("i64.and").set(rights);
   };
-  /** A large page of 1 << `bits` bytes: goes to "leaf". */
-  const large = (bits: number, reserved: bigint): void => {
+  /** A large page of 1 << `bits` bytes, where the mode has all bits of `allowed`: goes to "leaf". */
+  const large = (bits: number, reserved: bigint, allowed = WALK_LARGE): void => {
     code.get(e).i64(LARGE).op("i64.and").i64(0n).op("i64.ne").if();
     code.get(mode);
-    mask(WALK_LARGE).op("i32.eqz").brIf("no");
+    mask(allowed).i32(allowed).op("i32.ne").brIf("no");
     code.get(e).i64(reserved).op("i64.and").i64(0n).op("i64.ne").brIf("no");
     code
       .get(e)
@@ -143,7 +144,7 @@ export function walkFunction({ ramBase, ramBytes, marksBase }: Pick<EngineMemory
       mask(0x1ff);
     });
     if (shift === 39) code.get(e).i64(LARGE).op("i64.and").i64(0n).op("i64.ne").brIf("no");
-    if (shift === 30) large(30, 0x3fff_e000n);
+    if (shift === 30) large(30, 0x3fff_e000n, WALK_LARGE | WALK_GIGABYTE);
     if (shift === 21) large(21, 0x1f_e000n);
     if (shift !== 12) next();
   }
