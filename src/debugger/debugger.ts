@@ -334,6 +334,8 @@ export class Debugger implements StepHost, RewindHost, CodePresence {
     this.machine.hooks = this.hooks;
     this.pending.length = 0;
     this.told.clear();
+    this.deadAt = -1;
+    this.spinTold = false;
     this.lints.forgetAfter(this.machine.instructions());
     this.runControl.apply();
     return stop === undefined ? pause : { kind: "stop", stop };

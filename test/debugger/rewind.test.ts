@@ -19,11 +19,11 @@ interface Bench {
   readonly stop: () => Stop;
 }
 
-function bench(configuration: Partial<MachineConfiguration> = {}): Bench {
+function bench(configuration: Partial<MachineConfiguration> = {}, image = smp, cmdline = ""): Bench {
   const machine = Machine.create({ cpus: 2, memory: 16 << 20, ...configuration });
-  machine.boot({ image: smp, imageName: "smp.elf" });
+  machine.boot({ image, imageName: "guest.elf", cmdline });
   const symbols = new SymbolStore();
-  symbols.add("guests/smp/smp.elf", smp);
+  symbols.add("guest.elf", image);
   const output: string[] = [];
   const sink: DebuggerSink = {
     output: (text) => void output.push(text),
@@ -168,6 +168,30 @@ describe("going back", () => {
     session.goBack({ kind: "step", cpu: 0, unit: "line" });
     stop();
     assert.equal(place(), lines[1]);
+  });
+
+  test("from a triple fault, to the instruction that began it", () => {
+    const { session, stop, machine } = bench({ cpus: 1 }, readFileSync("guests/faults/faults.elf"), "triple-fault");
+    session.filters.replace("client", [{ id: "1", filter: "cpu.tripleFault" }]);
+    session.resume();
+    const fault = stop();
+    assert.match(fault.text, /triple fault/);
+    assert.equal(machine.cpus[0].activity, "shutdown");
+    const [cpu] = machine.cpus;
+    session.goBack({ kind: "step", cpu: 0, unit: "instruction" });
+    stop();
+    assert.equal(cpu.activity, "running");
+    const rip = cpu.state.rip;
+    assert.deepEqual([...(cpu.readMemory(cpu.linearRip(), 2) ?? [])], [0x0f, 0x0b], "UD2 stands there");
+    session.resume();
+    assert.equal(stop().text, fault.text);
+    session.goBack({ kind: "continue", cpu: 0 });
+    assert.equal(stop().text, "At the beginning of what can be gone back to");
+    session.resume();
+    stop();
+    session.goBack({ kind: "step", cpu: 0, unit: "instruction" });
+    stop();
+    assert.equal(cpu.state.rip, rip);
   });
 
   test("can be paused, and is refused for a session that is recorded", () => {
