@@ -9,9 +9,11 @@ const perThousand = (count: number, instructions: number): string => ((1000 * co
 /** What `--stats` prints of a run that took `milliseconds`, a line each. */
 export function statistics(machine: Machine, milliseconds: number): string[] {
   const stats = machine.stats();
-  const { instructions, interpreted, calls, jit } = stats;
+  const { instructions, calls, jit } = stats;
   const rate = (count: number): string => (count / milliseconds / 1000).toFixed(1);
-  const generated = instructions - interpreted;
+  // Iterations of string instructions are counted with the tier above, where there is one.
+  const generated = jit === undefined ? 0 : instructions - stats.interpreted;
+  const interpreted = instructions - generated;
   const helpers = calls.helpers.reduce((sum, count) => sum + count, 0);
   const frequent = calls.frequent(NAMED_HELPERS).map(({ name, calls }) => `${name} ${calls}`);
   return [
@@ -25,7 +27,7 @@ export function statistics(machine: Machine, milliseconds: number): string[] {
       ? []
       : [
           `translator: ${jit.regions} regions of ${jit.blocks} blocks in ${jit.modules} modules (${jit.bytes} bytes), ` +
-            `${jit.regionsLive} in use, ${jit.discarded} discarded; ` +
+            `${jit.regionsLive} in ${jit.modulesLive} modules in use (${jit.bytesLive} bytes), ${jit.discarded} discarded; packed ${jit.packs} times; ` +
             `${jit.generateMilliseconds.toFixed(0)} ms to generate, ${jit.compileMilliseconds.toFixed(0)} ms to compile`,
         ]),
     `TLB misses ${stats.tlbMisses} (${perThousand(stats.tlbMisses, instructions)} in a thousand instructions), ` +

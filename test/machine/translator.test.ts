@@ -61,6 +61,11 @@ for (const [image, cpus] of guests) {
           if (random() % 4 === 0) machine.discardCode("generated");
         }),
       ));
+    test("all modules packed into one again and again", () => {
+      const outcome = run(image, { cpus, jit: { ...eager, threshold: 4, batch: 2, packModules: 2, packPatience: 1 } }, 20_000);
+      same(outcome);
+      assert.ok((outcome.machine.stats().jit?.packs ?? 0) > 0);
+    });
     test("all code thrown away at random", () =>
       same(
         run(image, { cpus, jit: { ...eager, threshold: 3, batch: 3 } }, 20_000, (machine, random) => {

@@ -5,7 +5,7 @@ import { FpuState } from "../../src/cpu/fpu/state";
 import { Helper } from "../../src/cpu/helperIds";
 import { operationNumber } from "../../src/cpu/simd/operations";
 import { SimdUnit } from "../../src/cpu/simd/unit";
-import { Jit, opEmitters } from "../../src/tcg/backend/jit";
+import { defaultJitOptions, Jit, opEmitters } from "../../src/tcg/backend/jit";
 import { operandUse } from "../../src/tcg/backend/operands";
 import { structure } from "../../src/tcg/backend/structure";
 import { OpBuilder } from "../../src/tcg/builder";
@@ -94,7 +94,7 @@ class Bench {
         getFlags: exports["getFlags"] as (cpu: number) => bigint,
         setFlags: exports["setFlags"] as (cpu: number, flags: bigint) => void,
       },
-      { threshold: 1, batch: 1, patience: 1, maximumModules: 1e9 },
+      { ...defaultJitOptions, threshold: 1, batch: 1, patience: 1, maximumModules: 1e9 },
     );
     this.code.generated = this.jit;
     const { view } = memory;

@@ -5,7 +5,7 @@ import { FpuState } from "../../src/cpu/fpu/state";
 import { Helper } from "../../src/cpu/helperIds";
 import { operationNumber } from "../../src/cpu/simd/operations";
 import { SimdUnit } from "../../src/cpu/simd/unit";
-import { Jit } from "../../src/tcg/backend/jit";
+import { defaultJitOptions, Jit } from "../../src/tcg/backend/jit";
 import { OpBuilder } from "../../src/tcg/builder";
 import { type Block, CodeCache } from "../../src/tcg/codeCache";
 import { assembleInterpreter, ENTER_BLOCK, type EngineHost, type RunFunction } from "../../src/tcg/interpreter/interpreter";
@@ -54,7 +54,7 @@ const jit = new Jit(
     getFlags: exports["getFlags"] as (cpu: number) => bigint,
     setFlags: exports["setFlags"] as (cpu: number, flags: bigint) => void,
   },
-  { threshold: 1, batch: 1, patience: 1, maximumModules: 1e9 },
+  { ...defaultJitOptions, threshold: 1, batch: 1, patience: 1, maximumModules: 1e9 },
 );
 code.generated = jit;
 let physical = 0x10_0000;

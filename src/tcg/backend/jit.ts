@@ -36,13 +36,26 @@ export interface JitOptions {
   readonly patience: number;
   /** Live modules after which everything generated is dropped. */
   readonly maximumModules: number;
+  /** Bytes of live functions after which everything generated is dropped. */
+  readonly maximumBytes: number;
+  /** Modules made one by one that are packed into few, once nothing has been generated for `packPatience` times POLL_INSTRUCTIONS. */
+  readonly packModules: number;
+  readonly packPatience: number;
 }
 
 /**
- * What a block costs to generate, and V8's optimiser to compile in its own thread, pays after some twenty thousand entries (docs/performance.md); a loop gets there in a
+ * What a block costs to generate, and V8's optimiser to compile in its own threads, pays after some ten thousands of entries (docs/performance.md); a loop gets there in a
  * millisecond.
  */
-export const defaultJitOptions: JitOptions = { threshold: 30_000, batch: 64, patience: 100, maximumModules: 800 };
+export const defaultJitOptions: JitOptions = {
+  threshold: 60_000,
+  batch: 64,
+  patience: 100,
+  maximumModules: 800,
+  maximumBytes: 32 << 20,
+  packModules: 16,
+  packPatience: 5_000,
+};
 /** Translates what runs a few times. */
 export const eagerJitOptions: JitOptions = { ...defaultJitOptions, threshold: 16, patience: 2 };
 
@@ -53,7 +66,10 @@ export interface JitStats {
   modules: number;
   modulesLive: number;
   discarded: number;
+  /** Times modules were packed. */
+  packs: number;
   bytes: number;
+  bytesLive: number;
   blocks: number;
   generateMilliseconds: number;
   compileMilliseconds: number;
@@ -62,11 +78,22 @@ export interface JitStats {
 /** Instructions that `patience` is counted in, and as how many a short slice counts. */
 const POLL_INSTRUCTIONS = 10_000;
 const MINIMUM_POLL = 2_000;
+/** Functions of one module at most. */
+const MODULE_FUNCTIONS = 1_000;
+
+/** Functions that V8 has compiled together: they are let go together. */
+interface GeneratedModule {
+  live: number;
+  /** It was made of others. */
+  readonly packed: boolean;
+}
 
 interface GeneratedRegion extends Region {
   readonly slot: number;
   readonly entries: readonly Block[];
-  readonly size: number;
+  /** Its function as the code section has it: the same in whatever module. */
+  readonly body: Uint8Array;
+  module: GeneratedModule;
   alive: boolean;
 }
 
@@ -92,6 +119,10 @@ export class Jit implements GeneratedCode {
   private readonly emitters = opEmitters();
   private queue: { block: Block; cpu: number }[] = [];
   private waited = 0;
+  /** Instructions since something was generated, while there are modules to pack. */
+  private quiet = 0;
+  /** Live modules that are packed. */
+  private packed = 0;
   private readonly freeSlots: number[] = [];
   private nextSlot = 1;
   private readonly live = new Set<GeneratedRegion>();
@@ -103,7 +134,9 @@ export class Jit implements GeneratedCode {
     modules: 0,
     modulesLive: 0,
     discarded: 0,
+    packs: 0,
     bytes: 0,
+    bytesLive: 0,
     blocks: 0,
     generateMilliseconds: 0,
     compileMilliseconds: 0,
@@ -132,23 +165,72 @@ export class Jit implements GeneratedCode {
     if (this.queue.length >= this.options.batch) this.compile();
   }
 
-  /** Called between slices of `instructions` each: compiles what has waited long enough. */
+  /** Called between slices of `instructions` each: compiles what has waited long enough, and packs modules when nothing new has come for long. */
   poll(instructions: number): void {
-    if (this.queue.length === 0) return;
+    const { patience, packModules, packPatience } = this.options;
     // However little a slice does, it takes some of the host's time.
-    this.waited += Math.max(MINIMUM_POLL, instructions);
-    if (this.waited >= this.options.patience * POLL_INSTRUCTIONS) this.compile();
+    const spent = Math.max(MINIMUM_POLL, instructions);
+    if (this.queue.length > 0) {
+      this.waited += spent;
+      if (this.waited >= patience * POLL_INSTRUCTIONS) this.compile();
+    } else if (this.stats.modulesLive - this.packed >= packModules) {
+      this.quiet += spent;
+      if (this.quiet >= packPatience * POLL_INSTRUCTIONS) this.pack();
+    }
+  }
+
+  /**
+   * Puts all live functions into as few modules as possible: calls between modules miss the host's caches. V8 compiles all of them anew, so what has been packed before
+   * is packed again only with half as many others. No CPU executes meanwhile.
+   */
+  private pack(): void {
+    this.quiet = 0;
+    const loose = [...this.live].filter(({ module }) => !module.packed).length;
+    if (loose * 2 < this.live.size - loose) return;
+    const begun = this.clock();
+    const regions = [...this.live];
+    for (let first = 0; first < regions.length; first += MODULE_FUNCTIONS) {
+      const together = regions.slice(first, first + MODULE_FUNCTIONS);
+      const module = { live: together.length, packed: true };
+      this.instantiate(together);
+      this.stats.modulesLive++;
+      this.packed++;
+      for (const region of together) {
+        this.leaveModule(region);
+        region.module = module;
+      }
+    }
+    this.stats.packs++;
+    this.stats.compileMilliseconds += this.clock() - begun;
+  }
+
+  private leaveModule({ module }: GeneratedRegion): void {
+    if (--module.live > 0) return;
+    this.stats.modulesLive--;
+    if (module.packed) this.packed--;
+  }
+
+  /** Makes a module of regions; its functions take their slots in the table, whatever was there. */
+  private instantiate(regions: readonly GeneratedRegion[]): void {
+    const bytes = assembleModule(
+      regions.map(({ body }) => body),
+      regions.map(({ slot }) => slot),
+      this.memory.pages,
+    );
+    new WebAssembly.Instance(new WebAssembly.Module(bytes), { env: { memory: this.memory.memory, table: this.table, ...this.imports } });
+    this.stats.modules++;
   }
 
   /** Generates and installs functions for all blocks that wait. */
   private compile(): void {
     this.waited = 0;
+    this.quiet = 0;
     const waiting = this.queue;
     this.queue = [];
     const begun = this.clock();
-    if (this.stats.modulesLive >= this.options.maximumModules) this.discardAll();
+    if (this.stats.modulesLive >= this.options.maximumModules || this.stats.bytesLive >= this.options.maximumBytes) this.discardAll();
     const regions: GeneratedRegion[] = [];
-    const bodies: Uint8Array[] = [];
+    const module: GeneratedModule = { live: 0, packed: false };
     for (const { block, cpu } of waiting) {
       if (!block.alive || this.memory.u32[(block.header + BLOCK_FUNCTION) >>> 2] !== 0) continue;
       const plan = this.planner.plan(block, cpu, (member) => this.warmth(member));
@@ -162,34 +244,28 @@ export class Jit implements GeneratedCode {
         blocks: plan.members.map((member) => member.block),
         entries: plan.entries.map((member) => plan.members[member].block),
         slot: this.takeSlot(),
-        size: body.length,
+        body,
+        module,
         alive: true,
       };
       regions.push(region);
-      bodies.push(body);
       region.entries.forEach((entry, index) => {
         const word = (entry.header + BLOCK_FUNCTION) >>> 2;
         if (index === 0 || this.memory.u32[word] === 0) this.memory.u32[word] = (region.slot << FUNCTION_ENTRY_BITS) | index;
       });
       for (const member of region.blocks) member.regions = [...member.regions, region];
       this.stats.bytes += body.length;
+      this.stats.bytesLive += body.length;
       this.stats.blocks += region.blocks.length;
     }
     const generated = this.clock();
     this.stats.generateMilliseconds += generated - begun;
     if (regions.length === 0) return;
-    const module = new WebAssembly.Module(
-      assembleModule(
-        bodies,
-        regions.map(({ slot }) => slot),
-        this.memory.pages,
-      ),
-    );
-    new WebAssembly.Instance(module, { env: { memory: this.memory.memory, table: this.table, ...this.imports } });
+    module.live = regions.length;
+    this.instantiate(regions);
     for (const region of regions) this.live.add(region);
     this.stats.regions += regions.length;
     this.stats.regionsLive += regions.length;
-    this.stats.modules++;
     this.stats.modulesLive++;
     this.stats.compileMilliseconds += this.clock() - generated;
   }
@@ -222,6 +298,8 @@ export class Jit implements GeneratedCode {
     region.alive = false;
     this.live.delete(region);
     this.stats.regionsLive--;
+    this.stats.bytesLive -= region.body.length;
+    this.leaveModule(region);
     this.table.set(region.slot, null);
     this.freeSlots.push(region.slot);
     const { u32 } = this.memory;
@@ -238,6 +316,5 @@ export class Jit implements GeneratedCode {
   discardAll(): void {
     for (const region of [...this.live]) this.retire(region);
     this.queue = this.queue.filter(({ block }) => block.alive);
-    this.stats.modulesLive = 0;
   }
 }
