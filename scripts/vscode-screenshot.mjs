@@ -64,6 +64,8 @@ async function play(file, theme, { port, log }) {
   };
   try {
     await workbench.ready();
+    // The settings' theme comes after the default one.
+    await page.locator(`.monaco-workbench.${{ dark: "vs-dark", light: "vs", contrast: "hc-black" }[theme]}`).waitFor({ timeout: 180_000 });
     await scenario.run({ page, workbench, shot, root, workspace });
   } catch (error) {
     const path = join(out, `${name}-${theme}-failed.png`);

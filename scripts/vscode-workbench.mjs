@@ -2,7 +2,7 @@
 export class Workbench {
   constructor(page) {
     this.page = page;
-    page.setDefaultTimeout(30_000);
+    page.setDefaultTimeout(60_000);
   }
 
   async ready() {
@@ -32,8 +32,8 @@ export class Workbench {
     for (let attempt = 1; ; attempt++) {
       await this.page.keyboard.press("F1");
       try {
-        await input.fill(`>${title}`, { timeout: 4000 });
-        await this.page.locator(".quick-input-list .monaco-list-row", { hasText: title }).first().waitFor({ timeout: 4000 });
+        await input.fill(`>${title}`, { timeout: 15_000 });
+        await this.page.locator(".quick-input-list .monaco-list-row", { hasText: title }).first().waitFor({ timeout: 15_000 });
         break;
       } catch (error) {
         if (attempt === 5) throw error;
@@ -57,7 +57,11 @@ export class Workbench {
   /** Opens a file of the workspace or of the disk at a line. */
   async open(path, line) {
     await this.page.keyboard.press("Control+P");
-    await this.answer(line === undefined ? path : `${path}:${line}`);
+    await this.page.locator(".quick-input-widget input.input").fill(line === undefined ? path : `${path}:${line}`);
+    // Files are looked for meanwhile.
+    await this.page.locator(".quick-input-list .monaco-list-row", { hasText: path }).first().waitFor();
+    await this.page.keyboard.press("Enter");
+    await this.page.waitForTimeout(500);
   }
 
   /** A row of any tree by part of its text. */

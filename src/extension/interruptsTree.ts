@@ -26,6 +26,8 @@ export class InterruptsView implements vscode.TreeDataProvider<InterruptNode>, v
   private readonly disposables: vscode.Disposable[];
   private nodes: InterruptNode[] = [];
   private drawn: InterruptState | undefined;
+  /** Rows that are open, as VS Code told. */
+  private readonly opened = new Set<string>();
   private readonly contexts = new Map<string, number>();
   /** How often the view was told to read its rows anew. */
   draws = 0;
@@ -50,7 +52,11 @@ export class InterruptsView implements vscode.TreeDataProvider<InterruptNode>, v
       this.view,
       vscode.window.registerFileDecorationProvider(this),
       this.view.onDidChangeCheckboxState((event) => void this.setEnabled(event.items)),
-      this.view.onDidCollapseElement(({ element }) => void (element.table !== undefined && this.sessions.closeTable(element.id))),
+      this.view.onDidExpandElement(({ element }) => void this.opened.add(element.id)),
+      this.view.onDidCollapseElement(({ element }) => {
+        this.opened.delete(element.id);
+        if (element.table !== undefined) this.sessions.closeTable(element.id);
+      }),
       this.view.onDidChangeVisibility(() => this.revealFocusedCpu()),
       breakpoints.onDidChange(() => this.update()),
       sessions.onDidChange(() => this.update()),
@@ -125,6 +131,7 @@ export class InterruptsView implements vscode.TreeDataProvider<InterruptNode>, v
 
   private build(): void {
     const { shown } = this.sessions;
+    if (shown === undefined) this.opened.clear();
     const machine = shown === undefined ? [] : machineNodes(shown.history, this.sessions.focusedThread);
     // With nothing at all to show the view stays empty, so that its welcome text appears.
     const empty = machine.length === 0 && shown === undefined && this.breakpoints.all.length === 0;
@@ -187,10 +194,14 @@ export class InterruptsView implements vscode.TreeDataProvider<InterruptNode>, v
     const node = cpu === undefined ? undefined : this.nodes.find(({ id }) => id === cpuNodeId(cpu.index));
     if (node === undefined) return;
     revealed.attempts++;
-    this.view.reveal(node, { select: true, focus: false, expand: true }).then(
-      () => (revealed.done = true),
-      () => (this.revealTimer = setTimeout(() => this.revealFocusedCpu(), revealAgainMilliseconds)),
-    );
+    const again = (): void => {
+      this.revealTimer = setTimeout(() => this.revealFocusedCpu(), revealAgainMilliseconds);
+    };
+    this.view.reveal(node, { select: true, focus: false, expand: true }).then(() => {
+      // VS Code says that it has opened a row, too, when that row was just being drawn anew and stayed closed.
+      if (this.opened.has(node.id)) revealed.done = true;
+      else again();
+    }, again);
   }
 
   private async setEnabled(items: readonly (readonly [InterruptNode, vscode.TreeItemCheckboxState])[]): Promise<void> {

@@ -53,7 +53,13 @@ test("hits of a vector that rose since the last stop are marked", () =>
     fake.gates = [gate];
     fake.stop(1, idleState(2));
     const id = "table/0x0000000000010000/64-bit/49";
-    await eventually("the gate", async () => ((await row(id))?.description === "timer_entry · hit 3 times" ? true : undefined));
+    const { sessions } = await api();
+    await eventually("the gate, read at the second stop", async () => {
+      const found = await row(id);
+      const history = sessions.shown?.history;
+      const known = history?.state?.stopSequence === 2 && history.gatesOf("table/0x0000000000010000/64-bit") !== undefined;
+      return known && found?.description === "timer_entry · hit 3 times" ? true : undefined;
+    });
     fake.gates = [{ ...gate, hits: 4 }];
     fake.stop(1, idleState(3));
     const changed = await eventually("the mark", async () => {

@@ -5,10 +5,13 @@ import { join } from "node:path";
 import * as vscode from "vscode";
 import { eventually, test } from "./runner";
 
+let files = 0;
+
+/** A launch.json of its own each time: VS Code may know an old one's text for a while. */
 function path(): string {
-  const folder = vscode.workspace.workspaceFolders?.[0]?.uri.fsPath ?? "";
-  mkdirSync(join(folder, "schema", ".vscode"), { recursive: true });
-  return join(folder, "schema", ".vscode", "launch.json");
+  const folder = join(vscode.workspace.workspaceFolders?.[0]?.uri.fsPath ?? "", `schema${++files}`, ".vscode");
+  mkdirSync(folder, { recursive: true });
+  return join(folder, "launch.json");
 }
 
 /** Opens a launch.json with one configuration of these attributes. */
@@ -16,15 +19,14 @@ async function opened(attributes: object): Promise<vscode.TextDocument> {
   const configuration = { type: "apicscope", request: "launch", name: "test", ...attributes };
   const file = path();
   writeFileSync(file, JSON.stringify({ version: "0.2.0", configurations: [configuration] }, null, 2));
-  // Another file a time, so that no old answer is taken for a new one.
   const document = await vscode.workspace.openTextDocument(vscode.Uri.file(file));
   await vscode.window.showTextDocument(document);
   return document;
 }
 
-async function closed(): Promise<void> {
+async function closed(document: vscode.TextDocument): Promise<void> {
   await vscode.commands.executeCommand("workbench.action.closeAllEditors");
-  rmSync(path(), { force: true });
+  rmSync(document.uri.fsPath, { force: true });
 }
 
 const wrong: readonly (readonly [string, object, RegExp])[] = [
@@ -52,7 +54,7 @@ for (const [name, attributes, expected] of wrong) {
       });
       assert.ok(found.length > 0);
     } finally {
-      await closed();
+      await closed(document);
     }
   });
 }
@@ -100,6 +102,6 @@ test("a good launch.json has no marks, hovers tell what an attribute means, and 
         `${kind} among ${snippets.join(", ")}`,
       );
   } finally {
-    await closed();
+    await closed(document);
   }
 });

@@ -26,7 +26,7 @@ test(
       await eventually("the stop", () => (sessions.shown?.running === false ? sessions.shown.history.state : undefined), minute);
       await eventually("the focus", () => sessions.focusedThread, minute);
       const shown: number[] = [];
-      for (let step = 0; step < 30; step++) {
+      for (let step = 0; step < 15; step++) {
         const { stopSequence } = sessions.shown?.history.state ?? { stopSequence: -1 };
         const { draws } = interrupts;
         const started = performance.now();
@@ -34,14 +34,14 @@ test(
         // The state has been read, and the view has been told to draw it.
         while ((sessions.shown?.history.state?.stopSequence ?? -1) === stopSequence || interrupts.draws === draws) {
           if (performance.now() - started > minute) throw new Error("no stop");
-          await new Promise((resolve) => setImmediate(resolve));
+          await new Promise((resolve) => setTimeout(resolve, 1));
         }
         shown.push(performance.now() - started);
         await eventually("the focus", () => sessions.focusedThread, minute);
       }
       const sorted = [...shown].sort((a, b) => a - b);
-      log(`a step shows in: median ${sorted[15].toFixed(1)} ms, fastest ${sorted[0].toFixed(1)} ms, slowest ${sorted[29].toFixed(1)} ms`);
-      assert.ok(sorted[15] < 2000, `median ${sorted[15]} ms`);
+      log(`a step shows in: median ${sorted[7].toFixed(1)} ms, fastest ${sorted[0].toFixed(1)} ms, slowest ${sorted[14].toFixed(1)} ms`);
+      assert.ok(sorted[7] < 2000, `median ${sorted[7]} ms`);
     } finally {
       await vscode.debug.stopDebugging();
       await breakpoints.removeAll();

@@ -1,19 +1,31 @@
 // Everything a new user meets, in one window: the walkthrough, launch.json, an interrupt breakpoint, and the main job: the bundled guest on four CPUs, stopped as CPU 1
 // takes an IPI that CPU 0 sent, and again at its end.
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+
 export const size = { width: 1280, height: 860 };
 
+export function workspace(directory) {
+  const configuration = { type: "apicscope", request: "launch", name: "Bundled guest", program: "${command:bundledGuest}", cpus: 4 };
+  writeFileSync(
+    join(directory, ".vscode", "launch.json"),
+    JSON.stringify({ version: "0.2.0", configurations: [configuration] }, null, 2).replace("\n    }\n", "\n    }\n    \n"),
+  );
+}
+
 export async function run({ page, workbench, shot }) {
+  await workbench.command("View: Toggle Primary Side Bar Visibility");
   await workbench.command("APICScope: Get Started");
   await page.locator(".gettingStartedContainer .step-title", { hasText: "Stop on an interrupt" }).first().click();
   await page.waitForTimeout(1500);
   await shot("walkthrough");
   await workbench.command("View: Close All Editors");
+  await workbench.command("View: Toggle Primary Side Bar Visibility");
 
   await workbench.open("launch.json");
   await page.locator(".view-lines", { hasText: "Bundled guest" }).first().waitFor();
-  await workbench.open("launch.json", 4);
+  await workbench.open("launch.json", 11);
   await page.keyboard.press("End");
-  await page.keyboard.press("Enter");
   await page.keyboard.press("Control+Space");
   await page.locator(".suggest-widget .monaco-list-row", { hasText: "APICScope" }).first().waitFor();
   await page.waitForTimeout(1500);
@@ -34,10 +46,11 @@ export async function run({ page, workbench, shot }) {
   await workbench.answer("vector == 0xf0 && dst == 1");
   await page.keyboard.press("F5");
   // The stopped session shows the CPUs; a machine under load takes its time.
-  await page.locator(".monaco-list-row", { hasText: "In Service (ISR)" }).first().waitFor({ timeout: 120_000 });
+  await page.locator(".monaco-list-row", { hasText: "serving 0xf0" }).last().waitFor({ timeout: 120_000 });
   await page.waitForTimeout(2500);
   for (const pane of ["Watch", "Breakpoints", "Loaded Scripts"]) await workbench.pane(pane, false).catch(() => undefined);
   await workbench.pane("Variables", false);
+  await page.locator(".monaco-list-row", { hasText: "In Service (ISR)" }).first().waitFor({ timeout: 60_000 });
   await workbench.expand("Masked By");
   await page.waitForTimeout(800);
   await shot("interrupts-view");
