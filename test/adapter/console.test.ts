@@ -213,6 +213,10 @@ describe("diagnoses of a guest with one mistake", { timeout: 120_000 }, () => {
         assert.equal(status.verified, true);
       });
       const stop = await client.stop();
+      const transcript = new Transcript("budget", client);
+      transcript.text((stop.text ?? "").replace(/for \d+ instructions/, "for N instructions"));
+      await transcript.stack(1);
+      transcript.check();
       assert.match(stop.text ?? "", /^The handler of vector 0x90 \(ipi\) has run for \d+ instructions on CPU 0/);
       const frames = await client.stack(1);
       const names = frames.map((frame) => frame.name.replace(/\+0x[0-9a-f]+/, "+X"));

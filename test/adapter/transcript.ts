@@ -44,12 +44,26 @@ export class Transcript {
     this.lines.push(...normalise(text).split("\n"));
   }
 
+  /** A stack, a line a frame; lines of the source are left out, as guests are edited. */
+  async stack(threadId: number): Promise<void> {
+    for (const { name, source, presentationHint } of await this.client.stack(threadId))
+      this.lines.push(
+        normalise(`  ${name}`).replace(/\+0x[0-9a-f]+/g, "+X") +
+          (source?.name === undefined ? "" : ` (${source.name})`) +
+          (presentationHint === "label" ? "  [label]" : ""),
+      );
+  }
+
   /** Compares with the golden file. */
   check(): void {
-    const path = `${folder}/${this.name}.txt`;
-    const text = `${this.lines.join("\n")}\n`;
-    if (process.env["UPDATE_TRANSCRIPTS"] === "1") return writeFileSync(path, text);
-    assert.ok(existsSync(path), `${path} is missing: look at the transcript and write it with UPDATE_TRANSCRIPTS=1`);
-    assert.equal(text, readFileSync(path, "utf8"));
+    checkGolden(this.name, `${this.lines.join("\n")}\n`);
   }
+}
+
+/** Compares a text with the golden file of this name, which must be there. */
+export function checkGolden(name: string, text: string): void {
+  const path = `${folder}/${name}.txt`;
+  if (process.env["UPDATE_TRANSCRIPTS"] === "1") return writeFileSync(path, text);
+  assert.ok(existsSync(path), `${path} is missing: look at the transcript and write it with UPDATE_TRANSCRIPTS=1`);
+  assert.equal(text, readFileSync(path, "utf8"));
 }

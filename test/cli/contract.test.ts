@@ -5,6 +5,7 @@ import { readFileSync } from "node:fs";
 import { after, describe, test } from "node:test";
 import { contractExamples, parseContract } from "../../src/debugger/contract/parse";
 import { cli, temporaryFolder } from "../adapter/harness";
+import { checkGolden, normalise } from "../adapter/transcript";
 
 const folder = temporaryFolder();
 after(() => folder.remove());
@@ -60,6 +61,13 @@ describe("a contract", () => {
       /BROKEN {2}no lint\n.*missing-eoi: the handler of vector 0x90 returned at CPU 0 without EOI.*\n.*source ipi, mode fixed, vector 0x90/,
     );
     assert.match(errors, /deliver +instruction +\d+ .*\n.*return +instruction +\d+ .*<handler_without_eoi\+0x/);
+    checkGolden(
+      "contract",
+      normalise(errors)
+        .replace(/contract\.txt:\d+/g, "contract.txt:N")
+        .replaceAll(folder.path(""), "FOLDER/")
+        .replace(/\b\d+(\.\d+)? (us|ms|instructions)\b/g, "N $2"),
+    );
     assert.match(errors, /holds {3}no lint coalesced/);
     assert.match(errors, /CPU 1 started after \d+\.\d{3} ms/);
     assert.match(errors, /the guest did not print "PASS"/);
