@@ -41,3 +41,20 @@ export function press(machine: Machine, ...keys: string[]): void {
       machine.run(3e6, machine.now() + 3e6);
     }
 }
+
+/** Keys of characters that are no letters or digits, as an American keyboard has them. */
+const CHARACTER_KEYS: Readonly<Partial<Record<string, string>>> = {
+  " ": "Space",
+  "\n": "Enter",
+  "-": "Minus",
+  "/": "Slash",
+  ".": "Period",
+  ";": "Semicolon",
+};
+
+/** Types a line of small letters, digits and a few signs. */
+export function typeText(machine: Machine, text: string): void {
+  for (const character of text) {
+    press(machine, CHARACTER_KEYS[character] ?? (/[a-z]/.test(character) ? `Key${character.toUpperCase()}` : `Digit${character}`));
+  }
+}
