@@ -1,5 +1,5 @@
 // Bundles the entry points: dist/extension.js for VS Code, dist/cli.js for the command line and the DAP server,
-// dist/worker.js for the engine's worker thread, dist/timeline.js and timeline-style.css for the timeline's webview. `--watch` rebuilds on change.
+// dist/worker.js for the engine's worker thread, and dist/timeline.js, dist/screen.js with their style sheets for webviews. `--watch` rebuilds on change.
 import { build, context } from "esbuild";
 import { cpSync, existsSync, mkdirSync, readFileSync } from "node:fs";
 
@@ -35,7 +35,12 @@ const pages = {
   minify: true,
   outdir,
   logLevel: "warning",
-  entryPoints: { timeline: "src/webview/timeline/main.ts", "timeline-style": "src/webview/timeline/timeline.css" },
+  entryPoints: {
+    timeline: "src/webview/timeline/main.ts",
+    "timeline-style": "src/webview/timeline/timeline.css",
+    screen: "src/webview/screen/main.ts",
+    "screen-style": "src/webview/screen/screen.css",
+  },
 };
 
 mkdirSync(outdir, { recursive: true });

@@ -27,6 +27,7 @@ import { IcedDisassembler } from "./icedDisassembler";
 import { interruptState, interruptTable } from "./interruptState";
 import type { LaunchAttributes, LocateResponse } from "./protocol";
 import { RecordingFile } from "./recordingFile";
+import { ScreenPictures } from "./screenPictures";
 import { timelinePage } from "./timelinePage";
 import { writeTextFile } from "./textFile";
 import { WorkProgress } from "./workProgress";
@@ -37,6 +38,8 @@ type Handlers = { readonly [M in EngineMethod]: (args: EngineMethods[M]["args"])
 /** Milliseconds of one portion, and between two pieces of serial output. */
 const portionMilliseconds = 4;
 const outputMilliseconds = 10;
+/** Values of the attribute `serial` that name no file. */
+const serialWords = new Set(["stdio", "terminal", "none"]);
 /** Between two looks at a guest that waits for input. */
 const waitingMilliseconds = 20;
 const maximumRead = 16 << 20;
@@ -46,6 +49,7 @@ interface Session {
   readonly inspector: Inspector;
   readonly machine: ReturnType<typeof loadGuest>["machine"];
   readonly recording: RecordingFile | undefined;
+  readonly screen: ScreenPictures;
   readonly pace: Pace | undefined;
   /** Closes what the session reads from. */
   readonly close: () => void;
@@ -122,14 +126,21 @@ export class Engine {
     session.stopSequence = this.session?.debugger.stopSequence ?? 0;
     session.filters.replace("launch", launch);
     session.filters.replace("workspace", attributes.workspaceInterruptBreakpoints ?? []);
-    if (attributes.serial !== undefined && attributes.serial !== "stdio" && attributes.serial !== "none")
-      createSerialFile(attributes.serial);
+    if (attributes.serial !== undefined && !serialWords.has(attributes.serial)) createSerialFile(attributes.serial);
     this.session?.recording?.close("quit");
     this.session?.close();
     const recording = attributes.record === undefined ? undefined : new RecordingFile(attributes.record, machine);
     const pace = attributes.pace === true ? new Pace(() => performance.now(), machine.now()) : undefined;
     this.attributes = attributes;
-    this.session = { debugger: session, inspector: new Inspector(session), machine, recording, pace, close };
+    this.session = {
+      debugger: session,
+      inspector: new Inspector(session),
+      machine,
+      recording,
+      screen: new ScreenPictures(machine),
+      pace,
+      close,
+    };
     for (const warning of [...warnings, ...symbols.warnings]) sink.output(`${warning}\n`, "console");
     return { cpus: machine.cpus.length, entry };
   }
@@ -137,7 +148,7 @@ export class Engine {
   private serial(bytes: Uint8Array): void {
     const target = this.attributes?.serial ?? "stdio";
     if (target === "none") return;
-    if (target !== "stdio") return appendFileSync(target, bytes);
+    if (target !== "stdio" && target !== "terminal") return appendFileSync(target, bytes);
     this.serialText.push(bytes.slice());
     this.serialTimer ??= setTimeout(() => this.flushSerial(), outputMilliseconds);
   }
@@ -145,6 +156,17 @@ export class Engine {
   private flushSerial(): void {
     clearTimeout(this.serialTimer);
     this.serialTimer = undefined;
+    if (this.attributes?.serial === "terminal") {
+      const bytes = new Uint8Array(this.serialText.reduce((sum, piece) => sum + piece.length, 0));
+      let at = 0;
+      for (const piece of this.serialText) {
+        bytes.set(piece, at);
+        at += piece.length;
+      }
+      this.serialText = [];
+      if (bytes.length > 0) this.tell({ kind: "serial", bytes });
+      return;
+    }
     const text = this.serialText.map((bytes) => this.decoder.decode(bytes, { stream: true })).join("");
     this.serialText = [];
     if (text !== "") this.tell({ kind: "output", category: "stdout", text });
@@ -381,6 +403,8 @@ export class Engine {
     resolveAddress: ({ text, frameId }) => resolveAddress(this.current.debugger, text, (expression) => this.number(expression, frameId)),
     decode: ({ register, value }) => decodeView(this.cpu(undefined), register, value),
     lints: () => lintsView(this.current.debugger),
+    screen: ({ since }) => this.current.screen.next(since, this.current.debugger.isRunning),
+    keyInput: ({ codes }) => this.current.machine.keyboardInput(codes),
     timeline: ({ since, limit }) => timelinePage(this.current.debugger, since, limit),
     progress: () => {
       const { machine } = this.current.debugger;

@@ -87,7 +87,7 @@ const checks: Readonly<Record<Exclude<keyof LaunchAttributes, "program">, Check>
   stopOnEntry: flag,
   interruptBreakpoints: listOf(breakpoint),
   workspaceInterruptBreakpoints: listOf(breakpoint),
-  serial: (value) => (typeof value === "string" && value !== "" ? undefined : 'must be "stdio", "none" or the path of a file'),
+  serial: (value) => (typeof value === "string" && value !== "" ? undefined : 'must be "stdio", "terminal", "none" or the path of a file'),
   engine: (value) =>
     engines.some((engine) => engine === value) ? undefined : `must be one of ${engines.join(", ")}, not ${JSON.stringify(value)}`,
   quantum: whole(1, 1_000_000_000, " (instructions)"),

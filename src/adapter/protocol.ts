@@ -31,7 +31,7 @@ export interface LaunchAttributes {
   stopOnEntry?: boolean;
   /** Interrupt breakpoints that belong to this configuration, beside those the client sets. */
   interruptBreakpoints?: LaunchInterruptBreakpoint[];
-  /** The first serial port: "stdio" (the debug console), "none", or a file. */
+  /** The first serial port: "stdio" (the debug console), "terminal" (events `apicscope/serialOutput`), "none", or a file. */
   serial?: string;
   engine?: "auto" | "jit" | "interpreter";
   /** Instructions that a CPU runs before the next CPU's turn. */

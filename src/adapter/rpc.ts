@@ -22,6 +22,7 @@ import type {
   LocateResponse,
   ProgressResponse,
 } from "./protocol";
+import type { ScreenResponse } from "./screenProtocol";
 import type { TimelinePage, TimelinePoint } from "./timelineProtocol";
 
 export interface ThreadView {
@@ -114,6 +115,8 @@ export interface EngineMethods {
   decode: { args: { register: string; value: bigint }; result: DecodeResponse };
   lints: { args: undefined; result: LintsResponse };
   exceptionInfo: { args: { cpu: number }; result: EventDetails };
+  screen: { args: { since: number | undefined }; result: ScreenResponse };
+  keyInput: { args: { codes: Uint8Array }; result: void };
   /** What has changed in the book of interrupts since a point. */
   timeline: { args: { since: TimelinePoint; limit: number }; result: TimelinePage };
   interruptState: { args: undefined; result: InterruptState };
@@ -200,6 +203,7 @@ export type EngineEvent =
   | { readonly kind: "output"; readonly category: "console" | "important" | "stdout"; readonly text: string }
   | { readonly kind: "thread"; readonly cpu: number; readonly reason: "started" | "exited" }
   | { readonly kind: "hits"; readonly breakpoints: { id: string; hits: number }[] }
+  | { readonly kind: "serial"; readonly bytes: Uint8Array }
   | { readonly kind: "runControl"; readonly state: RunControlState }
   /** A breakpoint became verified, or has moved. */
   | { readonly kind: "breakpoint"; readonly status: CodeBreakpointStatus }

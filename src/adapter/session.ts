@@ -16,6 +16,7 @@ import { Args } from "./arguments";
 import type { ClientSettings, HandlerTable, RequestContext, SessionControl } from "./context";
 import { EngineClient, EngineError } from "./engineClient";
 import { interruptBreakpointsChangedEvent, runControlChangedEvent } from "./protocol";
+import { serialOutputEvent, type SerialOutputBody } from "./screenProtocol";
 import { breakpointRequests, toBreakpoint } from "./requests/breakpoints";
 import { executionRequests } from "./requests/execution";
 import { inspectionRequests } from "./requests/inspection";
@@ -24,6 +25,7 @@ import { injectionRequests } from "./requests/injection";
 import { interruptRequests } from "./requests/interrupts";
 import { lifecycleRequests } from "./requests/lifecycle";
 import { memoryRequests } from "./requests/memory";
+import { screenRequests } from "./requests/screen";
 import { timelineRequests } from "./requests/timeline";
 import { runControlBody, runControlRequests } from "./requests/runControl";
 import type { EngineEvent, EngineMethod, EngineMethods } from "./rpc";
@@ -39,6 +41,7 @@ const handlers: HandlerTable = {
   ...timelineRequests,
   ...runControlRequests,
   ...insightRequests,
+  ...screenRequests,
 };
 
 /** Ids of error responses: who is to blame. */
@@ -201,6 +204,11 @@ export class ApicScopeSession extends DebugSession implements SessionControl {
           body: { breakpoints: event.breakpoints },
         };
         return this.sendEvent(changed);
+      }
+      case "serial": {
+        const body: SerialOutputBody = { data: Buffer.from(event.bytes).toString("base64") };
+        const serial: DebugProtocol.Event = { type: "event", seq: 0, event: serialOutputEvent, body };
+        return this.sendEvent(serial);
       }
       case "runControl":
         this.sendEvent({ type: "event", seq: 0, event: runControlChangedEvent, body: runControlBody(event.state) });

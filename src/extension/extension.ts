@@ -8,6 +8,8 @@ import { InterruptBreakpoints } from "./interruptBreakpoints";
 import { InterruptsView } from "./interruptsTree";
 import { Listings } from "./listings";
 import { Sessions } from "./sessions";
+import { Screens } from "./console/screenPanel";
+import { SerialTerminals } from "./console/serialTerminals";
 import { registerInsights, type Insights } from "./insight/insights";
 import { openAnyPlace } from "./listings";
 import { Books } from "./timeline/books";
@@ -22,6 +24,8 @@ export interface ApicscopeApi {
   readonly status: StatusBar;
   readonly timelines: Timelines;
   readonly insights: Insights;
+  readonly screens: Screens;
+  readonly serial: SerialTerminals;
   /** Names of the stages that interrupt breakpoints can stop on. */
   readonly filters: readonly string[];
 }
@@ -37,6 +41,8 @@ export function activate(context: vscode.ExtensionContext): ApicscopeApi {
   const books = new Books(sessions);
   const timelines = new Timelines(context.extensionUri, context.storageUri, sessions, books, openAnyPlace);
   open = timelines;
+  const screens = new Screens(context.extensionUri, sessions);
+  const serial = new SerialTerminals(sessions);
   const insights = registerInsights(context.extensionUri, sessions, books);
   const provider = new ConfigurationProvider(context.extensionUri, breakpoints);
   const dynamic = new DynamicConfigurations(context.extensionUri);
@@ -53,6 +59,10 @@ export function activate(context: vscode.ExtensionContext): ApicscopeApi {
       if (given?.vectors !== undefined) panel.filter(given.vectors);
     }),
     insights,
+    screens,
+    serial,
+    vscode.commands.registerCommand("apicscope.showScreen", () => screens.show()),
+    vscode.commands.registerCommand("apicscope.openSerialTerminal", () => serial.show()),
     Listings.register((id) => sessions.session(id)),
     vscode.debug.registerDebugConfigurationProvider(debugType, provider),
     vscode.debug.registerDebugConfigurationProvider(debugType, dynamic, vscode.DebugConfigurationProviderTriggerKind.Dynamic),
@@ -60,7 +70,8 @@ export function activate(context: vscode.ExtensionContext): ApicscopeApi {
     vscode.debug.registerDebugAdapterTrackerFactory(debugType, createAdapterLog(log)),
     ...registerCommands({ breakpoints, sessions, extension: context.extensionUri }),
   );
-  return { breakpoints, sessions, interrupts, status, timelines, insights, filters: exceptionFilters.map(({ filter }) => filter) };
+  const filters = exceptionFilters.map(({ filter }) => filter);
+  return { breakpoints, sessions, interrupts, status, timelines, insights, screens, serial, filters };
 }
 
 /** The window closes or is loaded anew: VS Code waits a moment for what is still to be written. */

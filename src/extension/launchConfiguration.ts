@@ -88,7 +88,7 @@ const checks: Readonly<Record<Exclude<keyof LaunchAttributes, "program" | "works
   sourceMap: pathMap,
   stopOnEntry: flag,
   interruptBreakpoints: listOf(interruptBreakpoint),
-  serial: (value) => (typeof value === "string" && value !== "" ? undefined : 'must be "stdio", "none" or the path of a file'),
+  serial: (value) => (typeof value === "string" && value !== "" ? undefined : 'must be "stdio", "terminal", "none" or the path of a file'),
   engine: (value) => (engines.some((engine) => engine === value) ? undefined : `must be one of ${engines.join(", ")}`),
   quantum: whole(1, 1_000_000_000, " (instructions)"),
   seed: whole(0, 0xffff_ffff),

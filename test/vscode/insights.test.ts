@@ -58,7 +58,8 @@ test(
         minute,
       );
       for (const { range, command } of lenses) log(`line ${range.start.line + 1}: ${command?.title}`);
-      assert.ok(lenses.some(({ range, command }) => range.start.line === (sender.line ?? 0) - 1 && /0xf0/.test(command?.title ?? "")));
+      const atSender = lenses.filter(({ range }) => range.start.line === (sender.line ?? 0) - 1);
+      assert.ok(atSender.some(({ command }) => /^Sent .* to CPU .*latency/.test(command?.title ?? "")));
       assert.ok(lenses.every(({ command }) => command?.command === "apicscope.showTimeline"));
 
       // A number on a line that names ICR.

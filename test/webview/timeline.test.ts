@@ -118,12 +118,16 @@ describe("the geometry", () => {
       { id: 1, stages: { send: 1, accept: 1, deliver: 10 } },
       { id: 2, target: 1, mode: "sipi", sender: 0, stages: { send: 2, accept: 2, deliver: 3 } },
       { id: 3, target: -1, sender: 2, stages: { send: 4, drop: 4 } },
+      { id: 4, target: 3, mode: "init", sender: 0, stages: { send: 5, accept: 5, deliver: 6 } },
+      { id: 5, target: 3, mode: "extint", source: "pic", vector: 8, stages: { send: 7, accept: 7, deliver: 8, return: 9 } },
     ]);
     const { lanes, arrows } = buildGeometry(store, whole(store), "instruction", new Set());
     assert.deepEqual([...lanes[0].bars[0].ends], [1_000_000]);
     assert.deepEqual([...lanes[1].marks.times], [3]);
     assert.deepEqual([...lanes[2].marks.rows], [2]);
-    assert.deepEqual([...arrows.rows], [1]);
+    assert.deepEqual([...lanes[3].marks.times], [6]);
+    assert.deepEqual([...lanes[3].bars[0].rows], [4]);
+    assert.deepEqual([...arrows.rows], [1, 3]);
   });
 
   test("bars of a row never overlap, whatever comes", () => {

@@ -1,6 +1,6 @@
 // The timeline's geometry without pixels: a lane a CPU, in it rows of bars that do not overlap (one a depth of nesting), single
 // marks, and the arrows between lanes. All lists ascend, so that what is in view is found by halving.
-import { TimelineColumn } from "../../adapter/timelineProtocol";
+import { TimelineColumn, timelineModes } from "../../adapter/timelineProtocol";
 import { firstAtLeast } from "./search";
 import { stageOffset, type Axis, type TimelineStore } from "./store";
 
@@ -75,7 +75,8 @@ export function handlerEnd(store: TimelineStore, row: number, axis: Axis, now: n
 
 /** INIT and SIPI take a CPU and enter no handler. */
 function entersHandler(mode: number): boolean {
-  return mode !== 5 && mode !== 6;
+  const name = timelineModes[mode];
+  return name !== "init" && name !== "sipi";
 }
 
 /** Builds the geometry of some rows of the store. */
