@@ -31,13 +31,14 @@ describe("records", () => {
       ledger.acknowledged(1, vector);
       ledger.ended(1, vector);
     }
-    // A busy computer may take the processor away in between: the quickest of several tries is the query's own time.
+    // A busy computer takes the processor away in between: the process's own time counts, of the quickest of several tries.
     const quickest = (query: RecordQuery, expected: number): number => {
       let best = Infinity;
       for (let tries = 0; tries < 8; tries++) {
-        const start = performance.now();
+        const start = process.cpuUsage();
         assert.equal(ledger.records(query).length, expected);
-        best = Math.min(best, performance.now() - start);
+        const { user, system } = process.cpuUsage(start);
+        best = Math.min(best, (user + system) / 1000);
       }
       return best;
     };
