@@ -17,7 +17,9 @@ import {
   WORD_BUDGET,
   WORD_CPU_INDEX,
   WORD_MODE,
+  WORD_SELECTORS,
   WORD_SHADOW,
+  X87_EVERY_OPCODE,
 } from "../tcg/layout";
 import type { EngineMemory } from "../tcg/memory";
 
@@ -145,6 +147,8 @@ const XMM_SLOTS = 32;
 /** XCR0: SSE and AVX state. */
 export const XCR0_AVX = 6;
 
+/** IA32_MISC_ENABLE: FOP is updated by every x87 instruction, not only by those that bring about an unmasked exception. */
+export const FOPCODE_COMPATIBILITY = 1n << 2n;
 const OWN_SLOTS = CPU_STATE_BYTES / 8;
 
 /**
@@ -159,7 +163,7 @@ export class CpuState {
   readonly base: number;
 
   /** Indexed by segment number, ES to TR. */
-  readonly selector = new Uint16Array(8);
+  readonly selector: Uint16Array;
   /** Limit in bytes, inclusive, after granularity. */
   readonly limit = new Uint32Array(8);
   readonly access = new Uint32Array(8);
@@ -202,7 +206,7 @@ export class CpuState {
   /** Added to virtual time to give the TSC. */
   tscOffset = 0n;
   pat = 0x0007040600070406n;
-  miscEnable = 1n;
+  private miscEnableValue = 1n;
   mtrrDefType = 0n;
   /** IA32_TSC_ADJUST. */
   tscAdjust = 0n;
@@ -213,7 +217,7 @@ export class CpuState {
   readonly plainMsrs = new Map<number, bigint>();
 
   /** The x87 unit. */
-  readonly fpu = new FpuState();
+  readonly fpu: FpuState;
 
   activity: Activity = "running";
   /** Latched events, taken at the next instruction boundary. */
@@ -252,9 +256,21 @@ export class CpuState {
     this.base = memory.stateOf(index);
     this.slots = new BigUint64Array(memory.memory.buffer, this.base, OWN_SLOTS);
     this.words = new Int32Array(memory.memory.buffer, this.base, OWN_SLOTS * 2);
+    this.selector = new Uint16Array(memory.memory.buffer, this.base + WORD_SELECTORS, 8);
+    this.fpu = new FpuState(memory.memory.buffer, this.base);
     this.words[WORD_CPU_INDEX / 4] = index;
     this.words[WORD_SHADOW / 4] = -1;
     this.mxcsr = MXCSR_RESET;
+  }
+
+  /** IA32_MISC_ENABLE. */
+  get miscEnable(): bigint {
+    return this.miscEnableValue;
+  }
+
+  set miscEnable(value: bigint) {
+    this.miscEnableValue = value;
+    this.words[X87_EVERY_OPCODE / 4] = (value & FOPCODE_COMPATIBILITY) !== 0n ? 1 : 0;
   }
 
   /** Control and status of SSE arithmetic (SDM vol. 1, "MXCSR Control and Status Register"). */

@@ -63,6 +63,7 @@ export function makeEngine(
       return executing().mmu.hostAddress(kind, lo, hi);
     },
     walk: exports["walk"] as GeneratedImports["walk"],
+    x87: exports["x87"] as GeneratedImports["x87"],
     bulkString: exports["bulkString"] as GeneratedImports["bulkString"],
     findJump: exports["findJump"] as GeneratedImports["findJump"],
     getFlags: exports["getFlags"] as GeneratedImports["getFlags"],

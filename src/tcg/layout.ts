@@ -76,7 +76,22 @@ export const SLOT_VECTOR_TEMP = 784;
 export const VECTOR_TEMP_COUNT = 15;
 /** Distance from a vector's lower 128 bits (an XMM register, a vector temporary) to its upper 128 bits: the upper halves of YMM registers. */
 export const VECTOR_UPPER = 512;
-export const CPU_STATE_BYTES = 1536;
+/** The x87 unit (cpu/fpu/state.ts), by physical register: significands of 64 bits, signs and exponents of 16. Then words of 32 bits and offsets of 64. */
+export const X87_SIGNIFICANDS = 1536;
+export const X87_EXPONENTS = 1600;
+export const X87_OCCUPIED = 1616;
+export const X87_TOP = 1620;
+export const X87_FLAGS = 1624;
+export const X87_CONTROL = 1628;
+export const X87_INSTRUCTION_SELECTOR = 1632;
+export const X87_OPERAND_SELECTOR = 1636;
+export const X87_INSTRUCTION = 1640;
+export const X87_OPERAND = 1648;
+/** Not 0: each instruction sets the unit's last opcode. */
+export const X87_EVERY_OPCODE = 1656;
+/** Segment selectors, 16 bits each. */
+export const WORD_SELECTORS = 1664;
+export const CPU_STATE_BYTES = 1696;
 
 /** Soft TLB: direct mapped, `TLB_ENTRIES` per MMU index, `TLB_ENTRY_BYTES` each. */
 export const TLB_ENTRIES = 1024;

@@ -70,6 +70,11 @@ export const opNames = [
   /** Calls helper d with (a, b, imm); status 0 goes on, 1 faults, 2 leaves (only as the last op but one of a block). */
   "helper",
   /**
+   * The helper `x87`, whose fields it has, with what the instruction does in the upper half of imm (x87/operation.ts): an engine may execute it itself where it needs neither
+   * general registers nor flags, cannot fault and raises nothing but a masked precision exception.
+   */
+  "x87",
+  /**
    * Before the helper `string` for a REP MOVS, STOS, CMPS or SCAS on flat segments, with its operation as imm: an engine may do any number of iterations that neither fault
    * nor end the loop on a comparison, each paid from the budget; when RCX is zero then, it takes one payment back if it did any and passes over the helper. Or nothing.
    */

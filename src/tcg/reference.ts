@@ -495,6 +495,7 @@ export class ReferenceInterpreter {
       case "brnz":
         return a !== 0n ? this.skip() : this.next();
       case "helper":
+      case "x87":
         return this.helperOp();
       case "bulk":
         return this.next();

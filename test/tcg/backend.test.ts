@@ -89,6 +89,7 @@ class Bench {
         helper: (id, a, b, lo, hi) => host.helper(id, a, b, lo, hi),
         hostAddress: () => 0,
         walk: exports["walk"] as (cpu: number, address: bigint, kind: number) => number,
+        x87: exports["x87"] as (cpu: number, address: bigint, rip: bigint, operation: number) => number,
         bulkString: exports["bulkString"] as (cpu: number, operation: number) => number,
         findJump: exports["findJump"] as (cpu: number, entry: number) => number,
         getFlags: exports["getFlags"] as (cpu: number) => bigint,
@@ -224,7 +225,7 @@ function fill(bench: Bench, inputs: Inputs): () => void {
   };
 }
 
-const control = /^(brk|exit|goto|gotoFar|jump|lookup|lookupUnlessRequest|br|brz|brnz|br_.*|segment|shadow|bulk)$/;
+const control = /^(brk|exit|goto|gotoFar|jump|lookup|lookupUnlessRequest|br|brz|brnz|br_.*|segment|shadow|bulk|x87)$/;
 const dataOps = opNames.filter((name) => !control.test(name));
 
 /** Emits one data op with operands among a few registers and temporaries. */

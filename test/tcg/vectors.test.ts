@@ -49,6 +49,7 @@ const jit = new Jit(
     helper: (id, a, b, lo, hi) => host.helper(id, a, b, lo, hi),
     hostAddress: () => 0,
     walk: exports["walk"] as (cpu: number, address: bigint, kind: number) => number,
+    x87: exports["x87"] as (cpu: number, address: bigint, rip: bigint, operation: number) => number,
     bulkString: exports["bulkString"] as (cpu: number, operation: number) => number,
     findJump: exports["findJump"] as (cpu: number, entry: number) => number,
     getFlags: exports["getFlags"] as (cpu: number) => bigint,

@@ -1,6 +1,6 @@
 /** The x87 unit's helpers of one CPU (helperIds.ts). */
 import { STATUS_FAULT, STATUS_OK } from "../../tcg/ops";
-import { CR0_NE, CS, EXC_GP, EXC_MF } from "../state";
+import { CR0_NE, CS, EXC_GP, EXC_MF, FOPCODE_COMPATIBILITY } from "../state";
 import { readSse, storeSse } from "../simd/savedState";
 import type { CpuSystem } from "../system/system";
 import { type EnvironmentFormat, EXTENDED_AREA_BYTES, readExtended, storeExtended } from "./environment";
@@ -8,9 +8,6 @@ import type { X87Host } from "./core";
 import { isControl, X87Unit } from "./unit";
 
 type X87Helper = (a: number, b: number, lo: number, hi: number) => number;
-
-/** IA32_MISC_ENABLE: FOP is updated by every instruction, not only by those that bring about an unmasked exception. */
-const FOPCODE_COMPATIBILITY = 1n << 2n;
 
 export class ProcessorHost implements X87Host {
   constructor(private readonly system: CpuSystem) {}

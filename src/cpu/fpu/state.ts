@@ -1,4 +1,17 @@
 import type { State } from "../../common/state";
+import {
+  CPU_STATE_BYTES,
+  X87_CONTROL,
+  X87_EXPONENTS,
+  X87_FLAGS,
+  X87_INSTRUCTION,
+  X87_INSTRUCTION_SELECTOR,
+  X87_OCCUPIED,
+  X87_OPERAND,
+  X87_OPERAND_SELECTOR,
+  X87_SIGNIFICANDS,
+  X87_TOP,
+} from "../../tcg/layout";
 import { ALL_EXCEPTIONS, IE, SF } from "./context";
 import { CLASS_INFINITY, CLASS_ZERO, classify, EXPONENT_MASK, type Float80, INTEGER_BIT } from "./format";
 
@@ -20,24 +33,83 @@ const CONTROL_ONE = 0x40;
  */
 export class FpuState {
   /** By physical number R0 to R7. */
-  readonly exponents = new Uint16Array(8);
-  readonly significands = new BigUint64Array(8);
-  /** Bit n: Rn is not empty. */
-  occupied = 0;
-  top = 0;
-  /** Exception flags, SF and condition codes; TOP, ES and B are apart. */
-  flags = 0;
-  private controlWord = 0;
-  /** Pointers to the last non-control instruction and its operand: offsets and selectors. */
-  instructionOffset = 0n;
-  instructionSelector = 0;
-  operandOffset = 0n;
-  operandSelector = 0;
+  readonly exponents: Uint16Array;
+  readonly significands: BigUint64Array;
   /** Eleven bits. */
   opcode = 0;
+  private readonly words: Int32Array;
+  private readonly offsets: BigUint64Array;
 
-  constructor() {
+  /** Lives in the state block at `base`, where the engine's own x87 code (tcg/x87) reaches it. */
+  constructor(buffer: ArrayBuffer = new ArrayBuffer(CPU_STATE_BYTES), base = 0) {
+    this.exponents = new Uint16Array(buffer, base + X87_EXPONENTS, 8);
+    this.significands = new BigUint64Array(buffer, base + X87_SIGNIFICANDS, 8);
+    this.words = new Int32Array(buffer, base, CPU_STATE_BYTES / 4);
+    this.offsets = new BigUint64Array(buffer, base, CPU_STATE_BYTES / 8);
     this.powerOn();
+  }
+
+  /** Bit n: Rn is not empty. */
+  get occupied(): number {
+    return this.words[X87_OCCUPIED / 4];
+  }
+
+  set occupied(value: number) {
+    this.words[X87_OCCUPIED / 4] = value;
+  }
+
+  get top(): number {
+    return this.words[X87_TOP / 4];
+  }
+
+  set top(value: number) {
+    this.words[X87_TOP / 4] = value;
+  }
+
+  /** Exception flags, SF and condition codes; TOP, ES and B are apart. */
+  get flags(): number {
+    return this.words[X87_FLAGS / 4];
+  }
+
+  set flags(value: number) {
+    this.words[X87_FLAGS / 4] = value;
+  }
+
+  private get controlWord(): number {
+    return this.words[X87_CONTROL / 4];
+  }
+
+  /** Pointers to the last non-control instruction and its operand: offsets and selectors. */
+  get instructionOffset(): bigint {
+    return this.offsets[X87_INSTRUCTION / 8];
+  }
+
+  set instructionOffset(value: bigint) {
+    this.offsets[X87_INSTRUCTION / 8] = value;
+  }
+
+  get instructionSelector(): number {
+    return this.words[X87_INSTRUCTION_SELECTOR / 4];
+  }
+
+  set instructionSelector(value: number) {
+    this.words[X87_INSTRUCTION_SELECTOR / 4] = value;
+  }
+
+  get operandOffset(): bigint {
+    return this.offsets[X87_OPERAND / 8];
+  }
+
+  set operandOffset(value: bigint) {
+    this.offsets[X87_OPERAND / 8] = value;
+  }
+
+  get operandSelector(): number {
+    return this.words[X87_OPERAND_SELECTOR / 4];
+  }
+
+  set operandSelector(value: number) {
+    this.words[X87_OPERAND_SELECTOR / 4] = value;
   }
 
   /** Power-on and RESET# (SDM vol. 3, "Processor State After Reset"). INIT leaves the unit alone. */
@@ -67,7 +139,7 @@ export class FpuState {
   }
 
   set control(value: number) {
-    this.controlWord = (value & CONTROL_BITS) | CONTROL_ONE;
+    this.words[X87_CONTROL / 4] = (value & CONTROL_BITS) | CONTROL_ONE;
   }
 
   /** An exception waits to be reported by the next waiting instruction. */

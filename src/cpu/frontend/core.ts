@@ -128,6 +128,11 @@ export class EmissionCore {
     this.emit("helper", Helper[name], a, b, hi * 0x1_0000_0000 + lo);
   }
 
+  /** The helper `x87`, which an engine may do without. */
+  x87(a: number, b: number, lo: number, operation: number): void {
+    this.emit("x87", Helper.x87, a, b, operation * 0x1_0000_0000 + lo);
+  }
+
   /** `get_` or `br_` or `movc_` op of an x86 condition code; its inversion goes into operand b. */
   condition(code: number): Condition {
     return conditions[(code >> 1) & 7];

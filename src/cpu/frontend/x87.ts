@@ -1,5 +1,6 @@
 /** x87 instructions: one helper executes them; here the operand's address is formed and what the mode decides is checked. */
 import { EXTENDED_AREA_BYTES, environmentBytes, saveBytes } from "../fpu/environment";
+import { CODE_64, SEGMENT_SHIFT, x87Operation } from "../../tcg/x87/operation";
 import { SLOT_ZERO } from "../../tcg/layout";
 import { MODE_FPU_EM, MODE_FPU_MP, MODE_FPU_TS } from "../mode";
 import { EXTENDED_OFFSET, type XsaveKind, xsaveKinds } from "../xsave";
@@ -57,7 +58,10 @@ export function floatingPoint(e: Emission): void {
     address = e.linearAddress();
     e.checkLinearAlignment(address, alignment);
   }
-  e.helper("x87", address, e.constant(e.rip), insn.modrm | (opcode << 8) | (insn.segment << 11) | (operand16 ? 0x4000 : 0));
+  const word = insn.modrm | (opcode << 8) | (insn.segment << 11) | (operand16 ? 0x4000 : 0);
+  const operation = x87Operation(opcode, insn.modrm);
+  if (operation < 0) e.helper("x87", address, e.constant(e.rip), word);
+  else e.x87(address, e.constant(e.rip), word, operation | (insn.segment << SEGMENT_SHIFT) | (e.is64 ? CODE_64 : 0));
 }
 
 /** WAIT: #NM with CR0.MP and CR0.TS, #MF of a waiting exception. */

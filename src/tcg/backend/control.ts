@@ -1,7 +1,7 @@
 import { SLOT_RIP, WORD_REQUEST, WORD_SHADOW } from "../layout";
 import { conditions, EXIT_LEAVE, type OpName } from "../ops";
 import { M, W } from "../wasm/writer";
-import type { OpEmitter } from "./function";
+import { Callee, type OpEmitter } from "./function";
 
 /** Emitters of the control ops. */
 export function controlEmitters(): Map<OpName, OpEmitter> {
@@ -97,6 +97,18 @@ export function controlEmitters(): Map<OpName, OpEmitter> {
       },
     ],
     ["helper", (f, i) => f.helper(i)],
+    [
+      "x87",
+      (f, i) => {
+        const { w, ops } = f;
+        w.get(f.cpu);
+        f.push(ops.a[i]);
+        f.push(ops.b[i]);
+        w.i32(ops.hi[i]).call(Callee.x87).op(W.i32Eqz).if();
+        f.leaveAt(i);
+        w.end();
+      },
+    ],
     ["bulk", (f, i) => f.bulk(i)],
     [
       "canon",

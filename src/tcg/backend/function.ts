@@ -47,13 +47,14 @@ export const Callee = {
   walk: 5,
   bulkString: 6,
   findJump: 7,
-  storeFlags: 8,
-  jump: 9,
-  enter: 10,
-  multiplyHigh: 11,
-  plainAddress: 12,
+  x87: 8,
+  storeFlags: 9,
+  jump: 10,
+  enter: 11,
+  multiplyHigh: 12,
+  plainAddress: 13,
 } as const;
-export const COMMON_FUNCTIONS = 13;
+export const COMMON_FUNCTIONS = 14;
 
 /** Emits op `i` of the region. */
 export type OpEmitter = (f: RegionFunction, i: number) => void;

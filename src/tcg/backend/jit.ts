@@ -22,6 +22,8 @@ export interface GeneratedImports extends Pick<EngineHost, "helper"> {
   readonly bulkString: (cpu: number, operation: number) => number;
   /** (cpu, jump-cache entry): first op of the block at SLOT_RIP that the entry is not (interpreter/jumps.ts), or 0. */
   readonly findJump: (cpu: number, entry: number) => number;
+  /** (cpu, address, rip, operation): 1 when the x87 instruction is done (x87/function.ts). */
+  readonly x87: (cpu: number, address: bigint, rip: bigint, operation: number) => number;
   readonly getFlags: (cpu: number) => bigint;
   readonly setFlags: (cpu: number, flags: bigint) => void;
   /** Address of a plain access that missed the TLB, or 0. */

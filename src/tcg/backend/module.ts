@@ -15,6 +15,7 @@ const types: readonly (readonly [readonly Type[], readonly Type[]])[] = [
   [[I32, I32], [I32]],
   [[I64, I64], [I64]],
   [[I32, I64, I32], [I32]],
+  [[I32, I64, I64, I32], [I32]],
 ];
 /** Imported functions and their types, then the common ones, in the order of `Callee`. */
 const imports: readonly (readonly [string, number])[] = [
@@ -26,6 +27,7 @@ const imports: readonly (readonly [string, number])[] = [
   ["walk", 8],
   ["bulkString", 6],
   ["findJump", 6],
+  ["x87", 9],
 ];
 const common = [
   { type: 5, body: storeFlagsFunction().body() },

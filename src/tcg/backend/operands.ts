@@ -27,6 +27,7 @@ const byName: readonly (readonly [RegExp, number])[] = [
   [/^(jump|brz|brnz)$/, IS_CONTROL | READS_A],
   [/^br_/, IS_CONTROL | READS_FLAGS],
   [/^helper$/, IS_HELPER | READS_FLAGS],
+  [/^x87$/, READS_A | READS_B | MAY_LEAVE],
   [/^bulk$/, IS_HELPER | READS_FLAGS],
   [/^canon$/, READS_A | MAY_LEAVE],
   [/^shadow$/, 0],

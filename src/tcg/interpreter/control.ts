@@ -94,6 +94,21 @@ export function controlCases(): Map<OpName, Case> {
     ],
     ["helper", (e) => void e.code.br("callHelper")],
     [
+      "x87",
+      (e) => {
+        const { code } = e;
+        code.get(e.cpu);
+        e.slot(OP_A);
+        e.slot(OP_B);
+        code
+          .get(e.op)
+          .mem("i32.load", OP_IMM + 4)
+          .call(e.callees.x87)
+          .op("i32.eqz")
+          .brIf("callHelper");
+      },
+    ],
+    [
       "bulk",
       (e) => {
         const { code } = e;

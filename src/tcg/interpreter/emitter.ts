@@ -22,6 +22,8 @@ export interface Callees {
   multiplyHigh: number;
   /** Type of generated functions: (cpu, entry, budget): exit reason. */
   generated: number;
+  /** (cpu, address, rip, operation): 1 when the x87 instruction is done. */
+  x87: number;
   /** (cpu, address, kind): TLB entry filled for an access, or 0. */
   walk: number;
   /** (cpu, operation): bulk iterations of a string instruction; 1 when it is complete. */

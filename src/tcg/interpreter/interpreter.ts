@@ -21,6 +21,7 @@ import {
 } from "../layout";
 import { EXIT_BUDGET, EXIT_HOT, EXIT_LOOKUP, type OpName, opNames } from "../ops";
 import type { EngineMemory } from "../memory";
+import { x87Function } from "../x87/function";
 import { ModuleBuilder } from "../wasm/module";
 import { arithmeticCases } from "./arithmetic";
 import { getFlagsFunction, multiplyHighFunction, setFlagsFunction } from "./conditions";
@@ -83,9 +84,11 @@ export function assembleInterpreter(memory: EngineMemory): Uint8Array<ArrayBuffe
     multiplyHigh: module.add(multiplyHighFunction()),
     generated: module.type(["i32", "i32", "i32"], ["i32"]),
     bulkString: 0,
+    x87: 0,
     walk: module.add(walkFunction(memory), "walk"),
     findJump: module.add(findJumpFunction(), "findJump"),
   };
+  callees.x87 = module.add(x87Function(callees.walk, callees.multiplyHigh), "x87");
   callees.bulkString = module.add(bulkStringFunction(callees.walk), "bulkString");
   module.add(assembleLoop(new InterpreterEmitter(callees)), "run");
   return module.bytes(memory.pages);

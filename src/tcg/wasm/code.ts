@@ -81,6 +81,7 @@ const memory = {
   "i64.load32_s": [0x34, 2],
   "i64.load32_u": [0x35, 2],
   "i32.store": [0x36, 2],
+  "i32.store16": [0x3b, 1],
   "i64.store": [0x37, 3],
   "i64.store8": [0x3c, 0],
   "i64.store16": [0x3d, 1],

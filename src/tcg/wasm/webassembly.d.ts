@@ -23,7 +23,8 @@ declare namespace WebAssembly {
     | ((...args: number[]) => number)
     | ((cpu: number) => bigint)
     | ((cpu: number, flags: bigint) => void)
-    | ((cpu: number, address: bigint, kind: number) => number);
+    | ((cpu: number, address: bigint, kind: number) => number)
+    | ((cpu: number, address: bigint, rip: bigint, operation: number) => number);
   type ModuleImports = Record<string, ImportValue>;
   class Instance {
     constructor(module: Module, imports: Record<string, ModuleImports>);

@@ -88,7 +88,7 @@ export class FlatMachine {
   private accesses = 0;
   /** Addresses that have been read with the right to write: a store to them does not fault. */
   private readonly probed = new Set<bigint>();
-  readonly fpu = new FpuState();
+  readonly fpu: FpuState;
   private readonly simd: SimdUnit;
   private readonly view: DataView;
   private readonly cpu: number;
@@ -101,6 +101,7 @@ export class FlatMachine {
     this.ram = this.memory.u8.subarray(this.memory.ramBase, this.memory.ramBase + this.ramBytes);
     this.view = this.memory.view;
     this.cpu = this.memory.stateOf(0);
+    this.fpu = new FpuState(this.memory.memory.buffer, this.cpu);
     this.slots = new BigUint64Array(this.memory.memory.buffer, this.cpu, CPU_STATE_BYTES / 8);
     this.simd = new SimdUnit({ slots: this.slots, fpu: this.fpu, arithmeticFault: () => void this.fault(19, -1) });
     const host = this.host();
