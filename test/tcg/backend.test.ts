@@ -274,6 +274,13 @@ function emitData(builder: OpBuilder, name: OpName, inputs: Inputs, temps: numbe
   }
 }
 
+/** Emits a move between a half of one of the first vector registers and a general register. */
+function emitVectorHalf(builder: OpBuilder, inputs: Inputs): void {
+  const half = slotOfXmm(inputs.below(4)) + 8 * inputs.below(2);
+  if (inputs.below(2) === 0) builder.emit("mov", half, slotOfGpr(inputs.below(5)));
+  else builder.emit("mov", slotOfGpr(inputs.below(5)), half);
+}
+
 /** Emits a vector op on the first registers, or a pair of temporaries that takes the place of memory. */
 function emitVector(builder: OpBuilder, name: OpName, inputs: Inputs): void {
   const operation = name.slice(2) as VectorName;
@@ -336,6 +343,31 @@ describe("generated code against the reference interpreter", () => {
       }
     }
     assert.ok(faults > 20, `programs that fault half-way: ${faults}`);
+  });
+
+  test("random programs of vector ops and moves of halves", () => {
+    const bench = new Bench();
+    const names = dataOps.filter((name) => name.startsWith("v_"));
+    for (let seed = 1; seed <= 250; seed++) {
+      const inputs = new Inputs(seed + 5000);
+      const block = bench.block((builder, rip) => {
+        const instructions = 3 + inputs.below(8);
+        for (let k = 0; k < instructions; k++) {
+          builder.instruction(k);
+          if (inputs.below(3) === 0) emitVectorHalf(builder, inputs);
+          else emitVector(builder, names[inputs.below(names.length)], inputs);
+          if (inputs.below(12) === 0) builder.emit("movi", SLOT_MXCSR, SLOT_ZERO, SLOT_ZERO, 0x1f80 | (inputs.below(2) << 5));
+        }
+        builder.instruction(instructions);
+        builder.emit("movi", SLOT_RIP, SLOT_ZERO, SLOT_ZERO, rip + BigInt(instructions + 1));
+        builder.emit("exit");
+      });
+      bench.jit.hot(block, bench.cpu);
+      for (let k = 0; k < 4; k++) {
+        const [generated, reference] = bench.both(block, 100, fill(bench, inputs));
+        assert.equal(generated, reference, `program ${seed}, state ${k}`);
+      }
+    }
   });
 
   test("random graphs of blocks, on budgets that end anywhere", () => {

@@ -10,6 +10,7 @@ import {
   OP_BYTES,
   SLOT_CC_AUX,
   SLOT_CC_RES,
+  SLOT_MXCSR,
   SLOT_RIP,
   SLOT_SINK,
   SLOT_TEMP,
@@ -31,6 +32,8 @@ import { resultBits, slotBits, solveWidths, startBits, TRACKED } from "./widths"
 import { structure, type Structure } from "./structure";
 import type { EngineMemory } from "../memory";
 import type { VectorLocals } from "../vector/site";
+import { I64X2_EXTRACT, simdLane } from "../vector/wasm";
+import { VectorValues } from "./vectorValues";
 
 /** Parameters of a region's function: CPU state address, entry, instructions left; it returns an exit reason. */
 const CPU = 0;
@@ -223,6 +226,7 @@ export class RegionFunction {
     const { ops, flow } = this;
     this.current = piece;
     this.constants.clear();
+    this.forgetVectors();
     startBits(this.bits, this.narrowIn[at]);
     this.dirty = flow.dirtyIn[at];
     this.valid = flow.validIn[at] | flow.liveIn[at];
@@ -325,6 +329,7 @@ export class RegionFunction {
     this.after = after;
     this.flagsNeeded = flagsNeeded;
     this.constants.clear();
+    this.forgetVectors();
   }
 
   private edge(from: number, to: number): void {
@@ -462,6 +467,15 @@ export class RegionFunction {
   }
 
   private vectors: VectorLocals | undefined;
+  /** What is known of XMM registers in the piece under construction. */
+  readonly xmm = new VectorValues(this.w);
+  /** MXCSR has been seen to be as fast results need it. */
+  defaultMxcsr = false;
+
+  private forgetVectors(): void {
+    this.xmm.forget();
+    this.defaultMxcsr = false;
+  }
 
   /** The slot is in memory, not in a local. */
   isMemorySlot(slot: number): boolean {
@@ -479,7 +493,20 @@ export class RegionFunction {
     if (constant !== undefined) w.i64Halves(constant[0], constant[1]);
     else if (slot < 128) w.get(this.registerLocal(slot >> 3));
     else if (isTemp(slot)) w.get(this.tempLocal((slot - SLOT_TEMP) >> 3));
-    else w.get(CPU).mem(M.i64Load, slot);
+    else if (!this.pushVectorHalf(slot)) w.get(CPU).mem(M.i64Load, slot);
+  }
+
+  /** Pushes half an XMM register if a local has it. */
+  private pushVectorHalf(slot: number): boolean {
+    const r = VectorValues.register(slot);
+    if (r < 0 || (slot & 7) !== 0) return false;
+    const upper = (slot >> 3) & 1;
+    const half = this.xmm.half(r, upper);
+    const vector = this.xmm.vector(r);
+    if (half >= 0) this.w.get(half);
+    else if (vector >= 0) this.w.get(vector).raw(simdLane(I64X2_EXTRACT, upper));
+    else return false;
+    return true;
   }
 
   /** Significant bits of a slot's value at most: 8, 16, 32 or 64. */
@@ -519,7 +546,12 @@ export class RegionFunction {
       this.constants.delete(slot);
       w.set(this.tempLocal((slot - SLOT_TEMP) >> 3));
     } else if (slot === SLOT_SINK || slot === SLOT_ZERO) w.op(W.drop);
-    else w.mem(M.i64Store, slot);
+    else {
+      const r = VectorValues.register(slot);
+      if (r >= 0) w.tee(this.xmm.setHalf(r, (slot >> 3) & 1));
+      if (slot === SLOT_MXCSR) this.defaultMxcsr = false;
+      w.mem(M.i64Store, slot);
+    }
   }
 
   assignConstant(slot: number, lo: number, hi: number): void {
@@ -737,6 +769,7 @@ export class RegionFunction {
     if (this.afterBulk) w.end();
     this.afterBulk = false;
     this.constants.clear();
+    this.forgetVectors();
     this.dirty = 0;
     const live = this.after[i - this.current.first];
     for (let r = 0; r < 16; r++) if ((live & (1 << r)) !== 0) this.loadRegister(r);

@@ -3,7 +3,8 @@ import type { OpName } from "../ops";
 import { vectorNames } from "../vector/names";
 import { vectorPrograms } from "../vector/programs";
 import type { VectorField, VectorLocals, VectorSite } from "../vector/site";
-import { access, get, i32, S, simd, simdLane, vectorAccess } from "../vector/wasm";
+import { access, F32X4_EXTRACT, F64X2_EXTRACT, get, i32, I64X2_EXTRACT, S, set, simd, simdLane, tee, vectorAccess } from "../vector/wasm";
+import { VectorValues } from "./vectorValues";
 import { M, W } from "../wasm/writer";
 import { KIND_RAW } from "./flags";
 import type { OpEmitter, RegionFunction } from "./function";
@@ -16,7 +17,6 @@ const F32_REINTERPRET_I32 = 0xbe;
 const F64_REINTERPRET_I64 = 0xbf;
 const I32_REINTERPRET_F32 = 0xbc;
 const I64_REINTERPRET_F64 = 0xbd;
-const I64X2_EXTRACT = 0x1d;
 
 /** A vector op in generated code. Vector registers are in memory; temporaries are pairs of locals. What is not ordinary is left to the interpreter. */
 class GeneratedSite implements VectorSite {
@@ -42,7 +42,9 @@ class GeneratedSite implements VectorSite {
   pushVector(field: VectorField): void {
     const { f } = this;
     const slot = this.slot(field);
-    if (f.isMemorySlot(slot)) this.code(...get(f.cpu), ...vectorAccess(S.load, slot));
+    const r = VectorValues.register(slot);
+    if (r >= 0) this.pushRegister(r, slot);
+    else if (f.isMemorySlot(slot)) this.code(...get(f.cpu), ...vectorAccess(S.load, slot));
     else {
       f.push(slot);
       this.code(...simd(S.i64x2Splat));
@@ -51,10 +53,34 @@ class GeneratedSite implements VectorSite {
     }
   }
 
+  private pushRegister(r: number, slot: number): void {
+    const { xmm, cpu } = this.f;
+    const known = xmm.vector(r);
+    if (known >= 0) {
+      this.code(...get(known));
+      return;
+    }
+    const lower = xmm.half(r, 0);
+    const upper = xmm.half(r, 1);
+    if (lower >= 0 && upper >= 0) this.code(...get(lower), ...simd(S.i64x2Splat), ...get(upper), ...simdLane(S.i64x2Replace, 1));
+    else this.code(...get(cpu), ...vectorAccess(S.load, slot));
+    this.code(...tee(xmm.keepVector(r)));
+  }
+
   pushDouble(field: VectorField): void {
     const { f } = this;
     const slot = this.slot(field);
-    if (f.isMemorySlot(slot)) this.code(...get(f.cpu), ...access(F64_LOAD, 3, slot));
+    const r = VectorValues.register(slot);
+    if (r >= 0) {
+      const { xmm } = f;
+      const known = xmm.double(r);
+      const vector = xmm.vector(r);
+      const half = xmm.half(r, 0);
+      if (known >= 0) this.code(...get(known));
+      else if (vector >= 0) this.code(...get(vector), ...simdLane(F64X2_EXTRACT, 0));
+      else if (half >= 0) this.code(...get(half), F64_REINTERPRET_I64);
+      else this.code(...get(f.cpu), ...access(F64_LOAD, 3, slot), ...tee(xmm.keepDouble(r)));
+    } else if (f.isMemorySlot(slot)) this.code(...get(f.cpu), ...access(F64_LOAD, 3, slot));
     else {
       f.push(slot);
       this.code(F64_REINTERPRET_I64);
@@ -64,7 +90,17 @@ class GeneratedSite implements VectorSite {
   pushSingle(field: VectorField): void {
     const { f } = this;
     const slot = this.slot(field);
-    if (f.isMemorySlot(slot)) this.code(...get(f.cpu), ...access(F32_LOAD, 2, slot));
+    const r = VectorValues.register(slot);
+    if (r >= 0) {
+      const { xmm } = f;
+      const known = xmm.single(r);
+      const vector = xmm.vector(r);
+      const half = xmm.half(r, 0);
+      if (known >= 0) this.code(...get(known));
+      else if (vector >= 0) this.code(...get(vector), ...simdLane(F32X4_EXTRACT, 0));
+      else if (half >= 0) this.code(...get(half), W.i32Wrap, F32_REINTERPRET_I32);
+      else this.code(...get(f.cpu), ...access(F32_LOAD, 2, slot), ...tee(xmm.keepSingle(r)));
+    } else if (f.isMemorySlot(slot)) this.code(...get(f.cpu), ...access(F32_LOAD, 2, slot));
     else {
       f.push(slot);
       this.code(W.i32Wrap, F32_REINTERPRET_I32);
@@ -87,9 +123,19 @@ class GeneratedSite implements VectorSite {
     this.f.w.get(this.f.cpu).mem(M.i32Load, SLOT_MXCSR);
   }
 
+  get knowsDefault(): boolean {
+    return this.f.defaultMxcsr;
+  }
+
+  noteDefault(): void {
+    this.f.defaultMxcsr = true;
+  }
+
   storeVector(local: number): void {
     const { f } = this;
     const slot = this.slot("a");
+    const r = VectorValues.register(slot);
+    if (r >= 0) this.code(...get(local), ...set(f.xmm.setVector(r)));
     if (f.isMemorySlot(slot)) {
       this.code(...get(f.cpu), ...get(local), ...vectorAccess(S.store, slot));
       return;
@@ -103,6 +149,8 @@ class GeneratedSite implements VectorSite {
   storeDouble(local: number): void {
     const { f } = this;
     const slot = this.slot("a");
+    const r = VectorValues.register(slot);
+    if (r >= 0) this.code(...get(local), ...set(f.xmm.setDouble(r)));
     if (f.isMemorySlot(slot)) this.code(...get(f.cpu), ...get(local), ...access(F64_STORE, 3, slot));
     else {
       this.code(...get(local), I64_REINTERPRET_F64);
@@ -113,6 +161,8 @@ class GeneratedSite implements VectorSite {
   storeSingle(local: number): void {
     const { f } = this;
     const slot = this.slot("a");
+    const r = VectorValues.register(slot);
+    if (r >= 0) this.code(...get(local), ...set(f.xmm.setSingle(r)));
     if (f.isMemorySlot(slot)) {
       this.code(...get(f.cpu), ...get(local), ...access(F32_STORE, 2, slot));
       return;

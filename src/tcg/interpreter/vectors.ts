@@ -73,6 +73,12 @@ class InterpreterSite implements VectorSite {
     this.e.code.get(this.e.op).mem("i32.load8_u", WIDE).i32(1).op("i32.and");
   }
 
+  readonly knowsDefault = false;
+
+  noteDefault(): void {
+    // Each op looks for itself.
+  }
+
   pushMxcsr(): void {
     this.e.state32(SLOT_MXCSR);
   }

@@ -114,8 +114,10 @@ function pushDefault(s: VectorSite): void {
 }
 
 function requireDefault(s: VectorSite): void {
+  if (s.knowsDefault) return;
   pushDefault(s);
   s.require();
+  s.noteDefault();
 }
 
 /** Pushes whether the value in a local is a zero or at least the smallest normal number (infinities are, NaNs are not). */

@@ -40,6 +40,10 @@ export interface VectorSite {
   /** Whether the general register has 64 bits, i32. */
   pushWide(): void;
   pushMxcsr(): void;
+  /** MXCSR is known to be as fast results need it: an op before this one has looked. */
+  readonly knowsDefault: boolean;
+  /** It has been looked at, and was. */
+  noteDefault(): void;
   /** Stores a v128, f64, f32, i64 local into the destination; scalars leave the rest of it as it is. */
   storeVector(local: number): void;
   storeDouble(local: number): void;

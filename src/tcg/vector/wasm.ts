@@ -36,6 +36,11 @@ export const S = {
   convertLowToDoubles: 0xfe,
 } as const;
 
+/** i64x2.extract_lane, f64x2.extract_lane, f32x4.extract_lane. */
+export const I64X2_EXTRACT = 0x1d;
+export const F64X2_EXTRACT = 0x21;
+export const F32X4_EXTRACT = 0x1f;
+
 export function simd(opcode: number): number[] {
   const out = [0xfd];
   pushUnsigned(out, opcode);
