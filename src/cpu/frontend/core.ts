@@ -130,7 +130,8 @@ export class EmissionCore {
 
   /** The helper `x87`, which an engine may do without. */
   x87(a: number, b: number, lo: number, operation: number): void {
-    this.emit("x87", Helper.x87, a, b, operation * 0x1_0000_0000 + lo);
+    // More bits than a number holds exactly.
+    this.emit("x87", Helper.x87, a, b, (BigInt(operation) << 32n) | BigInt(lo));
   }
 
   /** `get_` or `br_` or `movc_` op of an x86 condition code; its inversion goes into operand b. */
