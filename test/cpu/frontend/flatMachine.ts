@@ -1,4 +1,5 @@
 /** One CPU on flat memory: the front end and an op interpreter, with only the helpers that single user-mode instructions need. */
+import assert from "node:assert/strict";
 import { X86Translator } from "../../../src/cpu/frontend/translator";
 import { Helper, type HelperName, helperNames } from "../../../src/cpu/helperIds";
 import { integerHelpers } from "../../../src/cpu/helpers/integer";
@@ -17,10 +18,13 @@ import {
 import { FpuState } from "../../../src/cpu/fpu/state";
 import { SimdUnit } from "../../../src/cpu/simd/unit";
 import type { TranslatedBlock } from "../../../src/cpu/translation";
+import { defaultJitOptions, type GeneratedImports, Jit } from "../../../src/tcg/backend/jit";
 import { OpBuilder } from "../../../src/tcg/builder";
+import { type Block, CodeCache } from "../../../src/tcg/codeCache";
 import { packFlags, unpackFlags } from "../../../src/tcg/flags";
 import {
   assembleInterpreter,
+  ENTER_BLOCK,
   FAULT_ALIGNMENT,
   FAULT_DIVIDE,
   type EngineHost,
@@ -74,6 +78,46 @@ export function userMode(bits: 16 | 32 | 64): number {
   return base | MODE_64 | MODE_FLAT | MODE_LONG;
 }
 
+/** What executes: the emitted interpreter, the reference one, or code generated for every block at once. */
+export type FlatEngine = "emitted" | "reference" | "generated";
+
+/** Blocks that are translated to WebAssembly before they run the first time. */
+class GeneratedBlocks {
+  private readonly code: CodeCache;
+  private readonly jit: Jit;
+  private readonly known = new Map<string, Block>();
+  private physical = 0;
+
+  constructor(memory: EngineMemory, table: WebAssembly.Table, imports: GeneratedImports) {
+    const nothing = (): void => undefined;
+    this.code = new CodeCache(memory, nothing, nothing, () => this.known.clear());
+    this.jit = new Jit(memory, this.code, table, imports, {
+      ...defaultJitOptions,
+      threshold: 1,
+      batch: 1,
+      patience: 1,
+      maximumModules: 500,
+    });
+    this.code.generated = this.jit;
+  }
+
+  /** The block of the ops in `builder`. */
+  block(builder: OpBuilder, rip: bigint, mode: number, bytes: number, cpu: number): Block {
+    const key = `${rip} ${mode} ${Buffer.from(builder.bytes()).toString("latin1")}`;
+    let block = this.known.get(key);
+    if (block?.alive !== true) {
+      block = this.code.add({ physical: (this.physical += 4096), rip, mode, codeLimit: -1, secondPage: -1 }, builder, bytes);
+      this.known.set(key, block);
+    }
+    // Generated code is dropped when there are too many modules.
+    if (this.jit.stats.modulesLive >= 499) this.code.flush();
+    if (!block.alive) return this.block(builder, rip, mode, bytes, cpu);
+    this.jit.hot(block, cpu);
+    assert.equal(this.jit.stats.regionsLive, this.known.size, "every block has generated code");
+    return block;
+  }
+}
+
 export class FlatMachine {
   readonly memory: EngineMemory;
   readonly slots: BigUint64Array;
@@ -89,13 +133,14 @@ export class FlatMachine {
   /** Addresses that have been read with the right to write: a store to them does not fault. */
   private readonly probed = new Set<bigint>();
   readonly fpu: FpuState;
+  private readonly generated: GeneratedBlocks | undefined;
   private readonly simd: SimdUnit;
   private readonly view: DataView;
   private readonly cpu: number;
   private readonly run: RunFunction;
   private readonly translator = new X86Translator(allFeatures);
 
-  constructor(options: { ramBytes?: number; engine?: "emitted" | "reference" } = {}) {
+  constructor(options: { ramBytes?: number; engine?: FlatEngine } = {}) {
     this.ramBytes = options.ramBytes ?? 0x100000;
     this.memory = new EngineMemory({ cpus: 1, ram: this.ramBytes, codeArena: 1 << 17 });
     this.ram = this.memory.u8.subarray(this.memory.ramBase, this.memory.ramBase + this.ramBytes);
@@ -108,10 +153,13 @@ export class FlatMachine {
     if (options.engine === "reference") this.run = new ReferenceInterpreter(this.memory, host).run;
     else {
       const module = new WebAssembly.Module(assembleInterpreter(this.memory));
-      const instance = new WebAssembly.Instance(module, {
-        env: { memory: this.memory.memory, table: new WebAssembly.Table({ element: "anyfunc", initial: 1 }), ...host },
-      });
-      this.run = instance.exports["run"] as RunFunction;
+      const table = new WebAssembly.Table({ element: "anyfunc", initial: 4 });
+      const { exports } = new WebAssembly.Instance(module, { env: { memory: this.memory.memory, table, ...host } });
+      this.run = exports["run"] as RunFunction;
+      if (options.engine === "generated") {
+        const imports = { ...(exports as unknown as GeneratedImports), helper: host.helper, hostAddress: () => 0 };
+        this.generated = new GeneratedBlocks(this.memory, table, imports);
+      }
     }
     this.view.setInt32(this.cpu + WORD_TLB, this.cpu + CPU_STATE_BYTES, true);
     this.view.setInt32(this.cpu + WORD_JUMP_CACHE, this.cpu + CPU_STATE_BYTES + MMU_INDEXES * TLB_ENTRIES * TLB_ENTRY_BYTES, true);
@@ -189,7 +237,14 @@ export class FlatMachine {
     this.accesses = 0;
     this.probed.clear();
     const rip = this.rip;
-    const { instructions } = this.translate(maxInstructions);
+    const { instructions, bytes } = this.translate(maxInstructions);
+    if (this.generated !== undefined) {
+      const block = this.generated.block(this.builder, rip, this.mode, bytes, this.cpu);
+      this.view.setInt32(this.cpu + WORD_BUDGET, instructions, true);
+      const reason = this.run(this.cpu, block.entry, block.header, ENTER_BLOCK);
+      if (reason === EXIT_FAULT) this.rip = rip;
+      return reason;
+    }
     const block = this.memory.arenaBase;
     this.memory.u8.set(this.builder.bytes(), block + BLOCK_HEADER_BYTES);
     this.view.setInt32(this.cpu + WORD_BUDGET, instructions, true);

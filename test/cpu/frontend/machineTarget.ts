@@ -1,13 +1,13 @@
 import { AREA, SEGMENT_BASES, type VectorCase } from "../../vectors/format";
 import type { VectorTarget } from "../../vectors/replay";
-import { FlatMachine, userMode } from "./flatMachine";
+import { type FlatEngine, FlatMachine, userMode } from "./flatMachine";
 
 /** The CPU of a recorded case, at CPL 3 on flat memory. */
 export class MachineTarget implements VectorTarget {
   readonly machine: FlatMachine;
   private dirty: { address: number; length: number }[] = [];
 
-  constructor(engine: "emitted" | "reference") {
+  constructor(engine: FlatEngine) {
     this.machine = new FlatMachine({ engine });
     this.machine.ram.fill(0xcc, AREA.codeStart, AREA.dataStart);
   }

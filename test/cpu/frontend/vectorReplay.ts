@@ -4,10 +4,11 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { readVectorFile } from "../../vectors/format";
 import { describeCase, replay } from "../../vectors/replay";
+import type { FlatEngine } from "./flatMachine";
 import { MachineTarget } from "./machineTarget";
 
 /** One test a file: replays every `stride`-th form of the vectors in `folder` on an engine and requires the recorded outcome. */
-export function replayFolder(folder: string, engine: "emitted" | "reference", stride: number): void {
+export function replayFolder(folder: string, engine: FlatEngine, stride: number): void {
   const target = new MachineTarget(engine);
   const files = readdirSync(folder).filter((file) => file.endsWith(".gz"));
   test(`there are vectors in ${folder}`, () => assert.ok(files.length > 0));

@@ -14,6 +14,7 @@ import { replayFolder } from "./vectorReplay";
 const NEEDED = ["cx16", "popcnt", "abm", "movbe", "bmi1", "bmi2", "adx", "sse4_2"];
 
 describe("all committed vectors", () => replayFolder("test/vectors/data", "emitted", 1));
+describe("a seventh of the committed vectors on generated code", () => replayFolder("test/vectors/data", "generated", 7));
 
 function recordable(): boolean {
   if (process.platform !== "linux" || process.arch !== "x64" || !existsSync("/proc/cpuinfo")) return false;
