@@ -157,7 +157,8 @@ export class FlatMachine {
       const { exports } = new WebAssembly.Instance(module, { env: { memory: this.memory.memory, table, ...host } });
       this.run = exports["run"] as RunFunction;
       if (options.engine === "generated") {
-        const imports = { ...(exports as unknown as GeneratedImports), helper: host.helper, hostAddress: () => 0 };
+        const helper: EngineHost["helper"] = (id, a, b, lo, hi) => host.helper(id, a, b, lo, hi);
+        const imports = { ...(exports as unknown as GeneratedImports), helper, hostAddress: () => 0 };
         this.generated = new GeneratedBlocks(this.memory, table, imports);
       }
     }
