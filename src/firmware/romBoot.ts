@@ -14,6 +14,9 @@ const LARGEST_ROM = 0x1000000;
 /** Item that says IRQ 0 arrives at another pin of the I/O APIC: for the firmware's MP table. */
 const FW_CFG_IRQ0_OVERRIDE = 0x8002;
 
+/** Item that has the firmware offer its boot menu: for some seconds Esc brings it up. */
+const FW_CFG_BOOT_MENU = 0x0e;
+
 /** The display adapter's option ROM, which it does not carry itself: SeaBIOS looks for it by vendor and device. */
 const DISPLAY_ROM = "pci1234,1111.rom";
 
@@ -49,6 +52,7 @@ export function provideFirmwareFiles(fwCfg: FwCfg, options: FirmwareFileOptions)
   if (memoryAbove4G > 0) ram.u64(0x1_0000_0000, memoryAbove4G).u32(MemoryType.usable);
   fwCfg.addFile("etc/e820", ram.finish());
   fwCfg.addNumber(FW_CFG_IRQ0_OVERRIDE, PIT_GSI === 2 ? 1 : 0, 4);
+  fwCfg.addNumber(FW_CFG_BOOT_MENU, 1, 2);
   for (const { name, bytes } of tableFiles(options.apicIds, options.pciPins)) fwCfg.addFile(name, bytes);
   if (options.display === true) {
     if (displayBios !== undefined) fwCfg.addFile(DISPLAY_ROM, displayBios);

@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { describe, test } from "node:test";
 import { loadFirmware } from "../../src/adapter/storage";
 import { UserError } from "../../src/common/errors";
+import { press, runToScreen, screenText } from "./consoleGuest";
 import { Machine } from "../../src/machine/machine";
 import type { MachineConfiguration } from "../../src/machine/types";
 import { MemoryFile, patterned } from "../devices/block/images";
@@ -178,4 +179,26 @@ describe("SeaBIOS", { skip: seabios ? false : "SeaBIOS is not installed" }, () =
       assert.match(text, /Booting from Hard Disk/);
       assert.equal(firstMpTable(machine), 2, "the MP table that guests find first has all processors");
     });
+
+  test("Esc brings up the boot menu, where a digit chooses the disk", () => {
+    const sector = new Uint8Array(512);
+    sector.set([0xb0, 0x10, 0xe6, 0xf4, 0xf4]);
+    sector.set([0x55, 0xaa], 510);
+    const idle = new Uint8Array(512);
+    idle.set([0xf4, 0xeb, 0xfd]);
+    idle.set([0x55, 0xaa], 510);
+    const machine = Machine.create({
+      cpus: 1,
+      memory: 16 << 20,
+      firmware: loadFirmware("seabios", false),
+      disks: [{ file: new MemoryFile(diskOf(idle)) }, { file: new MemoryFile(diskOf(sector)) }],
+    });
+    machine.hooks = { debugConsole: () => undefined };
+    machine.bootFirmware();
+    runToScreen(machine, /Press ESC for boot menu/, 10e9);
+    press(machine, "Escape");
+    runToScreen(machine, /Select boot device:[^]*\n2\. /, 10e9);
+    press(machine, "Digit2");
+    assert.deepEqual(machine.run(50_000_000), { kind: "exit", status: 0x21 }, screenText(machine));
+  });
 });
