@@ -38,7 +38,7 @@ const TLB_BYTES = TLB_ENTRIES * TLB_ENTRY_BYTES;
 
 /**
  * Function (cpu, address, kind): fills the TLB for an access that missed it, as Mmu.fill does, and returns the entry's address; or 0, with nothing done, wherever anything
- * is out of the ordinary: accessed or dirty bits to set, pages that are no plain RAM or watched for stores, faults, accesses across pages. `kind`: size in bytes, KIND_PROBE_WRITE.
+ * is out of the ordinary: accessed or dirty bits to set, pages that are no plain RAM or watched for stores, entries that are there but slow, faults, accesses across pages. `kind`: size in bytes, KIND_PROBE_WRITE.
  * Tables and pages must have been marked by the host.
  */
 export function walkFunction({ ramBase, ramBytes, marksBase }: Pick<EngineMemory, "ramBase" | "ramBytes" | "marksBase">): CodeBuilder {
@@ -119,6 +119,14 @@ export function walkFunction({ ramBase, ramBytes, marksBase }: Pick<EngineMemory
   code.get(address).op("i32.wrap").tee(low);
   mask(4095).get(kind);
   mask(0xff).op("i32.add").i32(4096).op("i32.gt_u").brIf("no");
+  code.get(cpu).mem("i32.load", WORD_TLB).get(low).i32(7).op("i32.shr_u");
+  code
+    .i32((TLB_ENTRIES - 1) * TLB_ENTRY_BYTES)
+    .op("i32.and", "i32.add")
+    .set(entry);
+  // What is there but slow is the host's: the guest may have changed its tables since, and still sees what was cached.
+  code.get(entry).mem("i64.load", TLB_WRITE).get(entry).mem("i64.load", TLB_READ).get(kind);
+  mask(KIND_PROBE_WRITE).op("select").i64(-2n).op("i64.and").get(address).i64(-4096n).op("i64.and", "i64.eq").brIf("no");
   code.get(cpu).mem("i32.load", WORD_WALK_ROOT).set(table);
   code.i64(-1n).set(rights);
   code.block("leaf");
@@ -152,7 +160,7 @@ export function walkFunction({ ramBase, ramBytes, marksBase }: Pick<EngineMemory
   code.get(e).op("i32.wrap").i32(12).op("i32.shr_u").set(page);
   code.end(); // leaf
 
-  code.get(cpu).mem("i32.load", WORD_TLB).tee(entry).get(cpu).op("i32.sub").i32(CPU_STATE_BYTES).op("i32.sub").set(index);
+  code.get(cpu).mem("i32.load", WORD_TLB).get(cpu).op("i32.sub").i32(CPU_STATE_BYTES).op("i32.sub").set(index);
   const isUserPage = (): CodeBuilder => code.get(rights).i64(USER).op("i64.and").i64(0n).op("i64.ne");
   isUserPage()
     .op("i32.eqz")
@@ -178,14 +186,6 @@ export function walkFunction({ ramBase, ramBytes, marksBase }: Pick<EngineMemory
   code.get(linear).i64(-1n).op("i64.eq").get(kind);
   mask(KIND_PROBE_WRITE).i32(0).op("i32.ne", "i32.and").brIf("no");
   requireMark(MARK_FREE);
-  code
-    .get(entry)
-    .get(low)
-    .i32(7)
-    .op("i32.shr_u")
-    .i32((TLB_ENTRIES - 1) * TLB_ENTRY_BYTES)
-    .op("i32.and", "i32.add")
-    .set(entry);
   code.get(entry).get(address).i64(-4096n).op("i64.and").mem("i64.store", TLB_READ);
   code.get(entry).get(linear).mem("i64.store", TLB_WRITE);
   code.get(entry).get(page).i32(12).op("i32.shl").i32(ramBase).op("i32.add").get(low);
