@@ -107,7 +107,9 @@ describe("the console", { timeout: 120_000 }, () => {
       const complete = async (text: string): Promise<string[]> =>
         (await client.dap.completionsRequest({ text, column: text.length + 1 })).body.targets.map((target) => target.label);
       assert.deepEqual(await complete("rec"), ["records", "record"]);
-      assert.deepEqual(await complete("why 0x20 cpu"), ["cpu0", "cpu1", "cpu2", "cpu3", "cpu0.", "cpu1.", "cpu2.", "cpu3."]);
+      // CPUs, their registers, and the guest's symbols of that beginning.
+      const cpus = ["cpu0", "cpu1", "cpu2", "cpu3", "cpu0.", "cpu1.", "cpu2.", "cpu3."];
+      assert.deepEqual(await complete("why 0x20 cpu"), [...cpus, "cpu_count", "cpu_idle", "cpu_stacks", "cpus"]);
       const { body } = (await client.request("apicscope/command", { command: "records last 1" })) as {
         body: { data: { vector: number }[] };
       };
