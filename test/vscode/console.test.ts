@@ -31,7 +31,7 @@ test(
       await eventually("the session ends", () => (sessions.shown === undefined ? true : undefined));
     }
     assert.match(serial.textOf(session.id) ?? "", /The session has ended/);
-    assert.ok(tabs().includes("Screen: console (ended)"));
+    await eventually("the tab of an ended session", () => tabs().find((label) => label === "Screen: console (ended)"));
     await vscode.commands.executeCommand("workbench.action.closeAllEditors");
     serial.terminalOf(session.id)?.dispose();
   },
