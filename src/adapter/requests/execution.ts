@@ -42,8 +42,9 @@ function continuedEvent(cpu: number): DebugProtocol.ContinuedEvent {
 export const executionRequests: HandlerTable = {
   continue: async (args, { call, sendEvent, after }) => {
     const cpu = args.cpu();
-    const running = await call("resume", { cpu, single: args.flag("singleThread") });
+    // Asked before: nothing may come between the start and the response, which must reach the client before the next stop does.
     const { length } = await call("threads", undefined);
+    const running = await call("resume", { cpu, single: args.flag("singleThread") });
     if (running.length === length) return { allThreadsContinued: true };
     // The response is about this thread alone; each other one that runs is told of.
     const others = running.filter((other) => other !== cpu);
