@@ -71,7 +71,9 @@ describe("lints", () => {
 describe("budgets", () => {
   const stopOf = (fault: string, filter: string, condition: string): string => {
     const bench = faultBench(fault);
-    assert.deepEqual(bench.session.filters.replace("client", [{ id: "1", filter, condition }]), [{ id: "1", verified: true, hits: 0 }]);
+    assert.deepEqual(bench.session.filters.replace("client", [{ id: "1", filter, condition }]), [
+      { id: "1", number: 1_000_000, verified: true, hits: 0 },
+    ]);
     const stop = bench.run();
     if (!("kind" in stop)) return "end";
     assert.ok(stop.kind === "event" && stop.filter === filter);
