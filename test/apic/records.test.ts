@@ -31,14 +31,16 @@ describe("records", () => {
       ledger.acknowledged(1, vector);
       ledger.ended(1, vector);
     }
-    // A busy computer takes the processor away in between: the process's own time counts, of the quickest of several tries.
+    // A busy computer takes the processor away in between, and the process's own time has its other threads in it: the smaller one counts, of the quickest of many tries.
     const quickest = (query: RecordQuery, expected: number): number => {
       let best = Infinity;
-      for (let tries = 0; tries < 8; tries++) {
+      for (let tries = 0; tries < 20; tries++) {
         const start = process.cpuUsage();
+        const clock = performance.now();
         assert.equal(ledger.records(query).length, expected);
+        const elapsed = performance.now() - clock;
         const { user, system } = process.cpuUsage(start);
-        best = Math.min(best, (user + system) / 1000);
+        best = Math.min(best, (user + system) / 1000, elapsed);
       }
       return best;
     };
