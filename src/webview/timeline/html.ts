@@ -1,28 +1,8 @@
-// The timeline's page. Knows neither VS Code nor a document: the extension fills in addresses and the nonce.
+// The timeline's page.
+import { page, type PageParts } from "../page";
 
-export interface PageParts {
-  readonly script: string;
-  readonly style: string;
-  /** Where the style sheet may come from, for the content security policy. */
-  readonly source: string;
-  /** Random word that allows this script and no other. */
-  readonly nonce: string;
-}
-
-export function timelineHtml({ script, style, source, nonce }: PageParts): string {
-  const policy = `default-src 'none'; style-src ${source}; script-src 'nonce-${nonce}'; img-src data:; font-src 'none'; connect-src 'none'`;
-  // The canvas is sized through CSSOM, which the policy allows; no element has a style attribute.
-  return `<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="UTF-8">
-<meta http-equiv="Content-Security-Policy" content="${policy}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<link rel="stylesheet" href="${style}">
-<title>Interrupt Timeline</title>
-</head>
-<body class="empty">
-<header>
+// The canvas is sized through CSSOM, which the policy allows; no element has a style attribute.
+const content = `<header>
   <div role="tablist" aria-label="View">
     <button role="tab" id="tab-timeline" aria-controls="panel-timeline" aria-selected="true">Timeline</button>
     <button role="tab" id="tab-table" aria-controls="panel-table" aria-selected="false" tabindex="-1">Table</button>
@@ -68,9 +48,8 @@ export function timelineHtml({ script, style, source, nonce }: PageParts): strin
 <aside id="details" aria-label="Selected interrupt" hidden></aside>
 <footer id="status" role="status"></footer>
 <div id="announce" class="hidden-text" aria-live="polite"></div>
-<div id="tooltip" role="tooltip" hidden></div>
-<script nonce="${nonce}" src="${script}"></script>
-</body>
-</html>
-`;
+<div id="tooltip" role="tooltip" hidden></div>`;
+
+export function timelineHtml(parts: PageParts): string {
+  return page(parts, "Interrupt Timeline", content, "empty");
 }
