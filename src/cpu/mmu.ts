@@ -213,13 +213,10 @@ export class Mmu {
 
   /**
    * Sends the next store to physical page `page` (all pages: -1) through each entry to the slow path, which sends on what is special and lets the rest take the fast
-   * path again. Translations stay: what is cached of the page tables depends on the guest alone.
+   * path again. Translations stay: what is cached of the page tables depends on the guest alone. The marks for the walk in the engine are all CPUs': EngineMemory.distrustStores.
    */
   distrustWrites(page: number): void {
     const { i32 } = this;
-    const { marksBase, ramBytes } = this.cpu.memory;
-    if (page < 0) for (let at = marksBase; at < marksBase + ramBytes / 4096; at++) this.u8[at] &= ~MARK_FREE;
-    else if (page < ramBytes / 4096) this.u8[marksBase + page] &= ~MARK_FREE;
     const end = (this.tlbBase + MMU_INDEXES * TLB_ENTRIES * TLB_ENTRY_BYTES) >> 2;
     for (let entry = this.tlbBase >> 2; entry < end; entry += TLB_ENTRY_BYTES >> 2) {
       if (page < 0 || i32[entry + (TLB_PHYSICAL_PAGE >> 2)] >>> 0 === page) i32[entry + (TLB_WRITE >> 2)] |= 1;
@@ -314,13 +311,6 @@ export class Mmu {
       return common | WALK_LONG | (cpu.gigabytePages ? WALK_GIGABYTE : 0) | ((cpu.efer & EFER_NXE) !== 0 ? WALK_NX : 0);
     }
     return (cpu.cr4 & CR4_PAE) !== 0 ? 0 : common | WALK_32 | ((cpu.cr4 & CR4_PSE) !== 0 ? WALK_PSE : 0);
-  }
-
-  /** The physical address space is arranged anew: nothing is known of any page. */
-  forgetPages(): void {
-    const { marksBase, ramBytes } = this.cpu.memory;
-    this.u8.fill(0, marksBase, marksBase + ramBytes / 4096);
-    this.flush();
   }
 
   /** Where the code at linear address `linear` (page-granular) is: its physical address, or -1 with the fault recorded. */

@@ -611,6 +611,7 @@ export class Machine implements StampSource, InputTarget {
 
   /** Stores to physical page `page`, or to any, must be looked at again. */
   private distrustWrites(page = -1): void {
+    this.engineMemory.distrustStores(page);
     for (const vcpu of this.cpus ?? []) vcpu.mmu.distrustWrites(page);
   }
 
@@ -624,7 +625,8 @@ export class Machine implements StampSource, InputTarget {
   private mapChanged(): void {
     if (this.memory === undefined) return;
     this.memory.mapChanged();
-    for (const vcpu of this.cpus ?? []) vcpu.mmu.forgetPages();
+    this.engineMemory.forgetMarks();
+    for (const vcpu of this.cpus ?? []) vcpu.mmu.flush();
   }
 
   /** RAM and ROM changed places: code may be other code now. */

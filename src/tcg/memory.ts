@@ -1,5 +1,5 @@
 import { assert } from "../common/errors";
-import { CPU_STRIDE } from "./layout";
+import { CPU_STRIDE, MARK_FREE } from "./layout";
 
 const WASM_PAGE = 65536;
 
@@ -53,6 +53,18 @@ export class EngineMemory {
     this.u16 = new Uint16Array(buffer);
     this.u64 = new BigUint64Array(buffer);
     this.view = new DataView(buffer);
+  }
+
+  /** Stores to page `page` of RAM, or to any (-1), need notice from now on: MARK_FREE goes. For all CPUs. */
+  distrustStores(page: number): void {
+    const { u8, marksBase, ramBytes } = this;
+    if (page < 0) for (let at = marksBase; at < marksBase + ramBytes / 4096; at++) u8[at] &= ~MARK_FREE;
+    else if (page < ramBytes / 4096) u8[marksBase + page] &= ~MARK_FREE;
+  }
+
+  /** The physical address space is arranged anew: nothing is known of any page. */
+  forgetMarks(): void {
+    this.u8.fill(0, this.marksBase, this.marksBase + this.ramBytes / 4096);
   }
 
   /** Address of the state block of CPU `index`. */
