@@ -157,12 +157,7 @@ export class Engine {
     clearTimeout(this.serialTimer);
     this.serialTimer = undefined;
     if (this.attributes?.serial === "terminal") {
-      const bytes = new Uint8Array(this.serialText.reduce((sum, piece) => sum + piece.length, 0));
-      let at = 0;
-      for (const piece of this.serialText) {
-        bytes.set(piece, at);
-        at += piece.length;
-      }
+      const bytes = Uint8Array.from(Buffer.concat(this.serialText));
       this.serialText = [];
       if (bytes.length > 0) this.tell({ kind: "serial", bytes });
       return;

@@ -280,15 +280,14 @@ export class CodeBreakpoints {
 
   /** Remembers the hits. Returns what brings them back, to breakpoints that are there still. */
   saveHits(): () => void {
-    const all = (): Iterable<CodeBreakpoint> => new Set([...this.byAddress.values()].flat());
-    const hits = new Map([...all()].map((breakpoint) => [breakpoint.id, breakpoint.hits]));
+    const hits = new Map(this.all.map((breakpoint) => [breakpoint.id, breakpoint.hits]));
     return () => {
-      for (const breakpoint of all()) breakpoint.hits = hits.get(breakpoint.id) ?? 0;
+      for (const breakpoint of this.all) breakpoint.hits = hits.get(breakpoint.id) ?? 0;
     };
   }
 
   resetHits(): void {
-    for (const list of this.byAddress.values()) for (const breakpoint of list) breakpoint.hits = 0;
+    for (const breakpoint of this.all) breakpoint.hits = 0;
   }
 }
 

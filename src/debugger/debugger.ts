@@ -3,6 +3,7 @@ import { CS, FLAG_IF } from "../cpu/state";
 import type { DeliveredEvent } from "../cpu/system/context";
 import { UserError } from "../machine/errors";
 import type { MachineHooks, RunEnd } from "../machine/types";
+import type { WatchHit } from "../machine/watches";
 import { BudgetMeter, budgetText } from "./budgets";
 import { CodeBreakpoints, type BreakpointKind, type CodeBreakpointStatus, type CodePresence } from "./codeBreakpoints";
 import { CpuScope, type Fields } from "./cpuScope";
@@ -160,12 +161,9 @@ export class Debugger implements StepHost, RewindHost, CodePresence {
         this.interrupt(event);
         this.lintWatch.interrupt(event);
         this.budgets.interrupt(event);
-        if (event.cpu >= 0) for (const hit of this.data.interrupt(event.cpu)) this.dataHit(hit);
+        this.registersMoved(event);
       },
-      watch: (hit) => {
-        const told = this.data.hit(hit);
-        if (told !== undefined) this.dataHit(told);
-      },
+      watch: (hit) => this.watched(hit),
       misuse: (misuse) => this.lintWatch.misuse(misuse),
       handlerEntered: (cpu, frame) => {
         this.handlerCounts.entered(cpu, frame.vector);
@@ -275,12 +273,9 @@ export class Debugger implements StepHost, RewindHost, CodePresence {
     return {
       interrupt: (event) => {
         this.interrupt(event);
-        if (event.cpu >= 0) for (const hit of this.data.interrupt(event.cpu)) this.dataHit(hit);
+        this.registersMoved(event);
       },
-      watch: (hit) => {
-        const told = this.data.hit(hit);
-        if (told !== undefined) this.dataHit(told);
-      },
+      watch: (hit) => this.watched(hit),
       handlerEntered: (cpu, frame) => this.handlerCounts.entered(cpu, frame.vector),
       exception: (cpu, event) => this.exception(cpu, event),
       cpuStarted: (cpu) => this.live.add(cpu),
@@ -632,6 +627,17 @@ export class Debugger implements StepHost, RewindHost, CodePresence {
           0,
           this.machine.cpus.findIndex(({ activity }) => activity === "running"),
         );
+  }
+
+  /** A watched place was accessed. */
+  private watched(hit: WatchHit): void {
+    const told = this.data.hit(hit);
+    if (told !== undefined) this.dataHit(told);
+  }
+
+  /** An interrupt came further, which moves bits in watched registers of the local APIC. */
+  private registersMoved({ cpu }: InterruptEvent): void {
+    if (cpu >= 0) for (const hit of this.data.interrupt(cpu)) this.dataHit(hit);
   }
 
   /** Accesses of one instruction are one stop. */

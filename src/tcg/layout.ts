@@ -89,6 +89,12 @@ export const X87_INSTRUCTION = 1640;
 export const X87_OPERAND = 1648;
 /** Not 0: each instruction sets the unit's last opcode. */
 export const X87_EVERY_OPCODE = 1656;
+
+/** Condition codes of the status word, among the bits at X87_FLAGS. */
+export const C0 = 1 << 8;
+export const C1 = 1 << 9;
+export const C2 = 1 << 10;
+export const C3 = 1 << 14;
 /** Segment selectors, 16 bits each. */
 export const WORD_SELECTORS = 1664;
 export const CPU_STATE_BYTES = 1696;

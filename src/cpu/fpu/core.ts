@@ -2,7 +2,8 @@ import { type BinaryOperation, compare, compute, Order } from "./arithmetic";
 import { DE, FpuContext, IE, PE, ZE } from "./context";
 import type { EnvironmentFormat } from "./environment";
 import { type Float80, INDEFINITE } from "./format";
-import { C0, C1, C2, C3, type FpuState } from "./state";
+import { C0, C1, C2, C3 } from "../../tcg/layout";
+import type { FpuState } from "./state";
 
 /** Where the unit's instructions reach memory and the rest of the CPU. Addresses are linear; offsets from an operand's start wrap as the mode has it. */
 export interface X87Host {

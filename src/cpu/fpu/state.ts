@@ -1,5 +1,9 @@
 import type { State } from "../../common/state";
 import {
+  C0,
+  C1,
+  C2,
+  C3,
   CPU_STATE_BYTES,
   X87_CONTROL,
   X87_EXPONENTS,
@@ -15,11 +19,6 @@ import {
 import { ALL_EXCEPTIONS, IE, SF } from "./context";
 import { CLASS_INFINITY, CLASS_ZERO, classify, EXPONENT_MASK, type Float80, INTEGER_BIT } from "./format";
 
-/** Condition codes of the status word. */
-export const C0 = 1 << 8;
-export const C1 = 1 << 9;
-export const C2 = 1 << 10;
-export const C3 = 1 << 14;
 const TOP_SHIFT = 11;
 const ES = 1 << 7;
 const BUSY = 1 << 15;

@@ -16,7 +16,7 @@ import {
   zero,
 } from "./format";
 import { X87Memory } from "./memoryForms";
-import { C0, C1, C2, C3 } from "./state";
+import { C0, C1, C2, C3 } from "../../tcg/layout";
 import { arctangent2, logarithmProduct, logarithmProductPlusOne, powerMinusOne, trigonometric } from "./transcendental";
 
 /** Constants of D9 E8 to EE: the significand cut short, how the rest rounds to nearest, and the exponent. */

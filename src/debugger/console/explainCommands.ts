@@ -3,6 +3,7 @@ import { blockText } from "../explain/blockText";
 import { pathLines, recordPath } from "../explain/recordPath";
 import { hex64 } from "../numbers";
 import type { Command } from "./command";
+import { recordArgument } from "./recordArgument";
 
 const block: Command = {
   name: "block",
@@ -29,9 +30,7 @@ const path: Command = {
   usage: "ID",
   summary: "the way of an interrupt through the emulator, function by function, with the state each read and wrote",
   run: (args, { session }) => {
-    const id = Number(args.number("the record's id", 1n, 1n << 53n));
-    const found = session.machine.ledger.record(id);
-    if (found === undefined) throw new UserError(`There is no interrupt ${id}, or it was forgotten: only the newest are kept.`, "path");
+    const found = recordArgument(args, session, "path");
     const steps = recordPath(found);
     return { text: pathLines(found, steps, session.symbols).join("\n"), data: steps };
   },

@@ -1,12 +1,12 @@
 import type { DeliveryMode, InterruptRecord, InterruptSource, Stage } from "../../apic/events";
 import { modes, sources, stages } from "../../apic/recordStore";
 import type { RecordQuery } from "../../apic/records";
-import { UserError } from "../../machine/errors";
 import { whyLines, whyNotDelivered } from "../diagnosis/why";
 import { hex } from "../numbers";
 import { recordLines } from "../stops";
 import { formatOf, RecordExport } from "../records/recordExport";
 import type { Command, CommandArguments, CommandContext } from "./command";
+import { recordArgument } from "./recordArgument";
 
 const cpuWords = ({ session }: CommandContext): string[] => session.machine.cpus.map((cpu) => `cpu${cpu.index}`);
 
@@ -96,9 +96,7 @@ const record: Command = {
   usage: "ID",
   summary: "the whole life of one interrupt, stage by stage",
   run: (args, { session }) => {
-    const id = Number(args.number("the record's id", 1n, 1n << 53n));
-    const found = session.machine.ledger.record(id);
-    if (found === undefined) throw new UserError(`There is no interrupt ${id}, or it was forgotten: only the newest are kept.`, "record");
+    const found = recordArgument(args, session, "record");
     const senderStack = session.senderLines(found);
     const lines = [session.names.record(found), ...recordLines(found, session.symbolOf, senderStack)];
     return { text: lines.join("\n"), data: { ...found, ...(senderStack.length === 0 ? {} : { senderStack }) } };

@@ -1,5 +1,9 @@
 import { KIND_PROBE_WRITE } from "../interpreter/memory";
 import {
+  C0,
+  C1,
+  C2,
+  C3,
   SLOT_SEG_BASE,
   TLB_ADDEND,
   TLB_ENTRIES,
@@ -36,10 +40,6 @@ import {
   TRUNCATE,
 } from "./operation";
 
-const C0 = 0x100;
-const C1 = 0x200;
-const C2 = 0x400;
-const C3 = 0x4000;
 const EXCEPTIONS = 0x3f;
 const PRECISION = 0x20;
 const PRECISION_SHIFT = 5;
