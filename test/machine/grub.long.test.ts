@@ -27,7 +27,8 @@ boot }
   let serial = "";
   machine.hooks = { serial: (bytes) => void (serial += Buffer.from(bytes).toString("latin1")), debugConsole: () => undefined };
   machine.bootFirmware();
-  runToScreen(machine, /\*Stop[\s\S]*executed automatically in/, 2e9);
+  // The firmware alone waits 2.5 s for the key to its boot menu.
+  runToScreen(machine, /\*Stop[\s\S]*executed automatically in/, 6e9);
   press(machine, "ArrowDown");
   runToScreen(machine, /\*Sample/, 2e8);
   press(machine, "Enter");
