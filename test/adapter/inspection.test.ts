@@ -58,6 +58,23 @@ describe("the stopped machine", () => {
     }),
   );
 
+  test("a pointer that was optimised out says so and hides nothing else", { timeout: 120_000 }, () =>
+    atDelivery(async (client) => {
+      let seen = 0;
+      for (let step = 0; step < 40 && seen === 0; step++) {
+        await client.dap.stepInRequest({ threadId: 2 });
+        await client.stop();
+        const frameId = (await client.stack(2))[0].id;
+        const { scopes } = (await client.dap.scopesRequest({ frameId })).body;
+        const locals = scopes.find(({ name }) => name === "Locals");
+        if (locals === undefined) continue;
+        const { variables } = (await client.dap.variablesRequest({ variablesReference: locals.variablesReference })).body;
+        seen += variables.filter(({ value, type }) => value === "<optimised out>" && type?.endsWith("*") === true).length;
+      }
+      assert.ok(seen > 0, "no such pointer");
+    }),
+  );
+
   test("registers and APIC registers are set without side effects; a guest write has them", { timeout: 120_000 }, () =>
     atDelivery(async (client) => {
       const set = async (scope: string, name: string, value: string): Promise<string> => {

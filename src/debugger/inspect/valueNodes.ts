@@ -26,7 +26,7 @@ export function valueNode(value: Value, place: ValuePlace, evaluateName = value.
     value: value.show(),
     type: value.type,
     evaluateName,
-    memory: value.address ?? pointerOf(value),
+    memory: value.address ?? value.pointsTo,
     place: placeOf(value),
     indexed: isArray && count > 0 ? count : undefined,
     children:
@@ -39,11 +39,6 @@ export function valueNode(value: Value, place: ValuePlace, evaluateName = value.
 
 function placeOf({ address, size }: Value): DataPlace | undefined {
   return address === undefined || size === undefined || size < 1 || size > mostWatched ? undefined : { kind: "linear", address, size };
-}
-
-function pointerOf(value: Value): bigint | undefined {
-  if (value.typeInfo.kind !== "pointer") return undefined;
-  return value.integer()?.value;
 }
 
 function childName(parent: string, name: string): string {

@@ -97,6 +97,12 @@ export class Value implements TypedValue {
     return { value: signed ? BigInt.asIntN(raw.bits, raw.value) : raw.value, bits: raw.bits, signed };
   }
 
+  /** The address that a pointer holds; undefined for any other value, and where its bytes are not there. */
+  get pointsTo(): bigint | undefined {
+    const raw = this.typeInfo.kind === "pointer" ? this.raw() : undefined;
+    return typeof raw === "object" ? raw.value : undefined;
+  }
+
   target(): Value | undefined {
     const { kind } = this.typeInfo;
     if (kind === "array") return this.element(0n);
