@@ -1,6 +1,6 @@
 // The engine: machine and debugger of one session. Runs in a worker, in portions of a few milliseconds, so that requests get through.
 import { appendFileSync, existsSync, writeFileSync } from "node:fs";
-import { Debugger, type DebuggerSink } from "../debugger/debugger";
+import { Debugger } from "../debugger/debugger";
 import { completeCommand, isCommand, runCommandLine, type CommandContext } from "../debugger/console/console";
 import { accessesOf, formatPlace, placeText, type DataPlace } from "../debugger/dataPlaces";
 import type { FilterSpec } from "../debugger/eventFilters";
@@ -15,6 +15,7 @@ import { findPlace } from "../debugger/inspect/places";
 import { hex, hex64 } from "../debugger/numbers";
 import { RecordExport } from "../debugger/records/recordExport";
 import type { RunControl, RunControlState } from "../debugger/runControl";
+import type { DebuggerSink } from "../debugger/sink";
 import type { GuestEnd, Stop } from "../debugger/stops";
 import type { DebugCpu } from "../debugger/target";
 import { cpuStateText } from "../debugger/words";

@@ -2,7 +2,7 @@ import type { EventKind } from "../cpu/system/context";
 import type { RunEnd } from "../machine/types";
 import type { DecodedInstruction } from "./instructions";
 import type { StepInterrupts } from "./runControl";
-import type { GuestEnd, Stop } from "./stops";
+import type { Outcome } from "./stops";
 import type { SourceLine } from "./symbols/dwarf/info";
 import type { SymbolStore } from "./symbols/table";
 import type { DebugCpu, DebugMachine } from "./target";
@@ -18,9 +18,6 @@ export interface StepRequest {
   readonly others: boolean;
   readonly interrupts: StepInterrupts;
 }
-
-/** What came of running for a while; undefined to go on. */
-export type Outcome = { readonly kind: "stop"; readonly stop: Stop } | { readonly kind: "end"; readonly end: GuestEnd } | undefined;
 
 /** What a step asks of the session. */
 export interface StepHost {

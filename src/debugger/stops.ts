@@ -33,6 +33,9 @@ export interface GuestEnd {
   readonly text: string;
 }
 
+/** What came of running for a while; undefined to go on. */
+export type Outcome = { readonly kind: "stop"; readonly stop: Stop } | { readonly kind: "end"; readonly end: GuestEnd } | undefined;
+
 type SymbolOf = (address: bigint) => string | undefined;
 
 function milliseconds(nanoseconds: number): string {

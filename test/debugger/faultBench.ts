@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { IcedDisassembler } from "../../src/adapter/icedDisassembler";
-import { Debugger, type DebuggerSink } from "../../src/debugger/debugger";
+import { Debugger } from "../../src/debugger/debugger";
+import type { DebuggerSink } from "../../src/debugger/sink";
 import type { GuestEnd, Stop } from "../../src/debugger/stops";
 import { SymbolStore } from "../../src/debugger/symbols/table";
 import { Machine } from "../../src/machine/machine";

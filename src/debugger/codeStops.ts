@@ -1,0 +1,152 @@
+import { CodeBreakpoints, type BreakpointKind, type CodePresence } from "./codeBreakpoints";
+import { CpuScope } from "./cpuScope";
+import type { DebuggerSink } from "./sink";
+import { Slides } from "./slides";
+import type { StackEntry, StackWalker } from "./stack";
+import type { Outcome, Stop } from "./stops";
+import { ProgramValues } from "./symbols/program";
+import type { SymbolStore } from "./symbols/table";
+import type { DebugCpu, DebugMachine } from "./target";
+
+/** As much code is compared with its file to tell whether it is loaded. */
+const comparedBytes = 32;
+
+/** Fields that conditions of code breakpoints may use beside registers, variables and symbols; they go before variables of the same name. */
+const codeFields: readonly string[] = ["cpu", "time"];
+
+/**
+ * Breakpoints on code in a running machine: which addresses it stops at, whether the code is there that they are meant for, what it comes to when a CPU
+ * reaches one, and from where CPUs go on without telling it again.
+ */
+export class CodeStops implements CodePresence {
+  readonly breakpoints: CodeBreakpoints;
+  private readonly slides: Slides;
+  /** Where each CPU stood when a stop was told: a breakpoint there is passed when the CPU goes on. */
+  private readonly told = new Map<number, { readonly rip: bigint; readonly retired: number }>();
+  private temporary: bigint | undefined;
+
+  constructor(
+    private readonly machine: DebugMachine,
+    private readonly symbols: SymbolStore,
+    private readonly stack: StackWalker,
+    private readonly sink: DebuggerSink,
+  ) {
+    this.breakpoints = new CodeBreakpoints(
+      symbols,
+      codeFields,
+      () => this.apply(),
+      (message) => sink.output(`${message}\n`, "important"),
+      this,
+      (status) => sink.breakpointChanged?.(status),
+    );
+    this.slides = new Slides(machine, symbols, (text) => sink.output(`${text}\n`, "console"));
+  }
+
+  /** Lets a step stop at `address` beside the person's breakpoints; undefined ends that. */
+  setTemporary(address: bigint | undefined): void {
+    if (this.temporary === address) return;
+    this.temporary = address;
+    this.apply();
+  }
+
+  private apply(): void {
+    const all = new Set(this.breakpoints.addresses);
+    if (this.temporary !== undefined) all.add(this.temporary);
+    this.machine.setBreakpoints(all);
+  }
+
+  /** A CPU loads another IDT, by which kernels that chose their place are found: stops the run where {@link lookForCode} has something to do. */
+  idtLoaded(): void {
+    if (this.slides.idtLoaded()) this.machine.requestStop();
+  }
+
+  /** Binds what waits for its code to be loaded, and follows a kernel to where it chose to lie; between runs. */
+  lookForCode(): void {
+    if (this.slides.look()) this.breakpoints.symbolsMoved();
+    this.breakpoints.bindLoaded();
+  }
+
+  /** A CPU stands at a breakpoint's address: counts, logs, and stops or passes it. */
+  arrive(cpu: DebugCpu): Outcome {
+    const reached = this.breakpoints.reach(cpu.linearRip(), this.scope(cpu), cpu.index);
+    for (const line of reached.logs) this.sink.output(`${line}\n`, "console");
+    if (reached.kind === undefined) {
+      this.machine.resumeFrom(cpu.index);
+      return undefined;
+    }
+    return { kind: "stop", stop: breakpointStop(cpu.index, reached.ids, reached.kind) };
+  }
+
+  /** The same on known ground: nothing is told, and the CPU stays where it is. */
+  met(cpu: DebugCpu): Stop | undefined {
+    const reached = this.breakpoints.reach(cpu.linearRip(), this.scope(cpu), cpu.index);
+    return reached.kind === undefined ? undefined : breakpointStop(cpu.index, reached.ids, reached.kind);
+  }
+
+  /** A stop is told with this CPU in focus. */
+  noteTold({ index, state, retired }: DebugCpu): void {
+    this.told.set(index, { rip: state.rip, retired });
+  }
+
+  /** CPUs that still stand where a stop was told go on from there without telling it again. */
+  passTold(): void {
+    for (const [index, at] of this.told) {
+      const { state, retired } = this.machine.cpus[index];
+      if (state.rip === at.rip && retired === at.retired) this.machine.resumeFrom(index);
+      else this.told.delete(index);
+    }
+  }
+
+  forgetTold(): void {
+    this.told.clear();
+  }
+
+  /** The machine starts anew. */
+  reset(): void {
+    this.forgetTold();
+    this.slides.reset();
+  }
+
+  /** What a breakpoint's condition or log message sees: the variables of the frame too, which are looked for only when asked. */
+  private scope(cpu: DebugCpu): CpuScope {
+    const program = new ProgramValues(this.symbols, (address, size) => {
+      const bytes = cpu.readMemory(address, size);
+      return bytes !== undefined && bytes.length === size ? bytes : undefined;
+    });
+    let frame: StackEntry | undefined;
+    return new CpuScope(cpu, {
+      cpus: this.machine.cpus,
+      symbols: this.symbols,
+      fields: { cpu: BigInt(cpu.index), time: BigInt(Math.floor(this.machine.now())) },
+      variable: (name) => {
+        if (codeFields.includes(name)) return undefined;
+        frame ??= this.stack.walk(cpu, 1)[0];
+        return program.variable(name, frame.frame, frame.depth);
+      },
+      pointerTo: (type, stars, address) => program.pointerTo(type, stars, address),
+    });
+  }
+
+  /**
+   * Whether memory at `address` has what the symbol file has there, also where boot loaders put it before it is mapped. Kernels patch their code, so that a part of it may differ.
+   */
+  isThere(address: bigint, only?: number): boolean {
+    const module = this.symbols.moduleAt(address);
+    const expected = module?.codeAt(address, comparedBytes);
+    if (module === undefined || expected === undefined) return true;
+    const { cpus } = this.machine;
+    const isSame = (found: Uint8Array | undefined): boolean => {
+      if (found === undefined || found.length < expected.length) return false;
+      const same = expected.reduce((count, byte, index) => count + (byte === found[index] ? 1 : 0), 0);
+      return same * 4 >= expected.length * 3;
+    };
+    if (only !== undefined) return isSame(cpus[only].readMemory(address, expected.length));
+    if (cpus.some((cpu) => isSame(cpu.readMemory(address, expected.length)))) return true;
+    const physical = module.elf?.physicalAt(module.toLinked(address));
+    return physical !== undefined && physical < 2n ** 52n && isSame(cpus[0].readPhysical(Number(physical), expected.length));
+  }
+}
+
+function breakpointStop(cpu: number, breakpoints: readonly number[], by: BreakpointKind): Stop {
+  return { kind: "breakpoint", cpu, text: `CPU ${cpu} reached a ${by} breakpoint`, breakpoints, by };
+}

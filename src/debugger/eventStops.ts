@@ -1,0 +1,319 @@
+import type { InterruptEvent, InterruptStorm } from "../apic/events";
+import { CS } from "../cpu/state";
+import type { DeliveredEvent, EventKind } from "../cpu/system/context";
+import type { MachineHooks } from "../machine/types";
+import type { WatchHit } from "../machine/watches";
+import { BudgetMeter, budgetText } from "./budgets";
+import type { CpuScope, Fields } from "./cpuScope";
+import { DataBreakpoints, type DataHit } from "./dataBreakpoints";
+import { EventCounts } from "./eventCounts";
+import { EventFilters, exceptionFields, filtersOf, interruptFields, lintFields, measureFields, type BudgetMeasure } from "./eventFilters";
+import { ExceptionLog, describeException, isException } from "./exceptionLog";
+import { guestReport } from "./guestReport";
+import { HandlerCounts } from "./handlerCounts";
+import { LintList, type Lint } from "./lints/lint";
+import { LintWatch } from "./lints/lintWatch";
+import { SenderStacks } from "./senderStacks";
+import type { DebuggerSink } from "./sink";
+import type { EventCause, Outcome, Stop } from "./stops";
+import type { SymbolStore } from "./symbols/table";
+import type { DebugCpu, DebugMachine } from "./target";
+import { CpuNames } from "./words";
+
+/** Stops that wait to be told: events of one instruction are told one after the other. */
+const maximumPending = 64;
+
+/** What event stops ask of the session. */
+export interface EventHost {
+  readonly machine: DebugMachine;
+  readonly symbols: SymbolStore;
+  readonly sink: DebuggerSink;
+  symbolOf(address: bigint): string | undefined;
+  /** A number for a new data breakpoint. */
+  takeId(): number;
+  scope(cpu: DebugCpu, fields?: Fields, rip?: bigint): CpuScope;
+  /** A CPU is about to deliver something, to return to linear `address`. True for a step that ends there. */
+  entering(cpu: number, kind: EventKind, address: bigint): boolean;
+  cpuStarted(cpu: number): void;
+  idtLoaded(): void;
+}
+
+/**
+ * Listens to the machine's events: keeps the session's books on them, finds lints, measures budgets, and makes stops of those that the person asked for, which wait in a
+ * queue until they are told.
+ */
+export class EventStops {
+  readonly names: CpuNames;
+  readonly filters: EventFilters;
+  readonly data: DataBreakpoints;
+  readonly exceptions: ExceptionLog;
+  readonly handlerCounts: HandlerCounts;
+  readonly lints: LintList;
+  readonly senderStacks: SenderStacks;
+  /** What to listen with while the machine goes forward. */
+  readonly hooks: MachineHooks;
+  /** What is counted and asked on the way back: nothing is told, and lints, budgets and storms are left out. */
+  readonly hooksBackwards: MachineHooks;
+
+  private readonly machine: DebugMachine;
+  private readonly sink: DebuggerSink;
+  private readonly counts: EventCounts;
+  private readonly lintWatch: LintWatch;
+  private readonly budgets: BudgetMeter;
+  private readonly pending: Stop[] = [];
+  /** What the CPU had retired when the last access was told. */
+  private dataHitAt = -1;
+  /** CPUs that have left wait-for-SIPI. */
+  private readonly live = new Set([0]);
+
+  constructor(private readonly host: EventHost) {
+    const { machine, symbols, sink } = host;
+    const { cpus } = machine;
+    this.machine = machine;
+    this.sink = sink;
+    const warn = (message: string): void => sink.output(`${message}\n`, "important");
+    this.names = new CpuNames(cpus);
+    this.data = new DataBreakpoints({
+      machine,
+      takeId: () => host.takeId(),
+      scope: (index, fields) => host.scope(cpus[this.focus(index)], fields),
+      symbolOf: (address) => host.symbolOf(address),
+      warn,
+    });
+    this.filters = new EventFilters(symbols, cpus, warn);
+    this.exceptions = new ExceptionLog(cpus.length);
+    this.senderStacks = new SenderStacks(symbols, cpus);
+    this.counts = new EventCounts(cpus.length);
+    this.handlerCounts = new HandlerCounts(cpus.length);
+    this.lints = new LintList(machine, (lint) => this.lint(lint));
+    this.lintWatch = new LintWatch(machine, this.lints);
+    this.budgets = new BudgetMeter(machine, {
+      wants: (budget) => this.filters.has(budget),
+      measured: (measure) => this.measured(measure),
+    });
+    this.hooks = {
+      interrupt: (event) => {
+        this.senderStacks.interrupt(event);
+        this.interrupt(event);
+        this.lintWatch.interrupt(event);
+        this.budgets.interrupt(event);
+        this.registersMoved(event);
+      },
+      watch: (hit) => this.watched(hit),
+      misuse: (misuse) => this.lintWatch.misuse(misuse),
+      handlerEntered: (cpu, frame) => {
+        this.handlerCounts.entered(cpu, frame.vector);
+        this.lintWatch.handlerEntered(cpu, frame);
+        this.budgets.entered(cpu, frame);
+      },
+      handlerReturned: (cpu, frame) => {
+        this.lintWatch.handlerReturned(cpu, frame);
+        this.budgets.returned(cpu, frame);
+      },
+      idtLoaded: () => host.idtLoaded(),
+      interruptFlag: (cpu, enabled) => this.budgets.interruptFlag(cpu, enabled),
+      storm: (storm) => this.storm(storm),
+      exception: (cpu, event) => {
+        this.lintWatch.delivering(cpu, event);
+        this.exception(cpu, event);
+      },
+      tripleFault: (cpu) => this.tripleFault(cpu),
+      serial: (bytes) => sink.serial(bytes),
+      cpuStarted: (cpu) => {
+        this.live.add(cpu);
+        sink.cpuStarted(cpu);
+        host.cpuStarted(cpu);
+      },
+    };
+    this.hooksBackwards = {
+      interrupt: (event) => {
+        this.interrupt(event);
+        this.registersMoved(event);
+      },
+      watch: (hit) => this.watched(hit),
+      handlerEntered: (cpu, frame) => this.handlerCounts.entered(cpu, frame.vector),
+      exception: (cpu, event) => this.exception(cpu, event),
+      cpuStarted: (cpu) => this.live.add(cpu),
+    };
+  }
+
+  // The queue
+
+  /** True while a stop that has happened waits to be told. */
+  get hasPending(): boolean {
+    return this.pending.length > 0;
+  }
+
+  /** The next stop that waits to be told, if any. */
+  takePending(): Outcome {
+    const stop = this.pending.shift();
+    return stop === undefined ? undefined : { kind: "stop", stop };
+  }
+
+  /** Empties the queue. Returns the last that was in it. */
+  dropPending(): Stop | undefined {
+    return this.pending.splice(0).at(-1);
+  }
+
+  private request(wanted: Stop): void {
+    const stop = wanted.kind === "event" ? { ...wanted, breakpoints: [...this.filters.matched] } : wanted;
+    if (this.pending.length < maximumPending) this.pending.push(stop);
+    this.machine.requestStop();
+  }
+
+  // Time
+
+  /** Instructions that may go by between two calls of {@link poll}. */
+  get pollEvery(): number {
+    return this.budgets.pollEvery;
+  }
+
+  /** Looks at what no event tells; between runs. */
+  poll(): void {
+    this.lintWatch.poll();
+    this.budgets.poll();
+  }
+
+  /** Takes down what the session has counted. Returns what brings it back. */
+  remember(): () => void {
+    const parts = [this.counts.save(), this.handlerCounts.save(), this.exceptions.save(), this.filters.saveHits(), this.data.saveHits()];
+    const live = [...this.live];
+    return () => {
+      for (const bringBack of parts) bringBack();
+      this.live.clear();
+      for (const cpu of live) this.live.add(cpu);
+      this.data.remember();
+      this.pending.length = 0;
+    };
+  }
+
+  /** The machine starts anew. */
+  reset(): void {
+    for (const cpu of [...this.live]) {
+      if (cpu === 0) continue;
+      this.live.delete(cpu);
+      this.sink.cpuReset(cpu);
+    }
+  }
+
+  // The machine's events
+
+  private interrupt(event: InterruptEvent): void {
+    const { record, stage } = event;
+    const count = this.counts.interrupt(event);
+    const stamp = record.stages.at(-1);
+    if (stage === "deliver" && record.mode === "init" && this.live.delete(event.cpu)) this.sink.cpuReset(event.cpu);
+    for (const filter of filtersOf(event)) {
+      if (!this.filters.has(filter)) continue;
+      const cpu = event.cpu >= 0 ? event.cpu : (stamp?.cpu ?? -1);
+      const focus = this.machine.cpus[Math.max(cpu, 0)];
+      const rip = stamp?.cpu === focus.index ? stamp.rip : undefined;
+      if (!this.filters.matches(filter, () => this.host.scope(focus, interruptFields(event, count, this.machine.now()), rip))) continue;
+      this.request({ kind: "event", filter, cpu: focus.index, text: this.names.event(event), cause: { kind: "interrupt", record } });
+      return;
+    }
+  }
+
+  private storm(storm: InterruptStorm): void {
+    const { record, cpu } = storm;
+    const count = this.counts.guest("interrupt.storm");
+    const event: InterruptEvent = { stage: "deliver", record, cpu };
+    const focus = this.machine.cpus[cpu];
+    const text = this.names.storm(storm);
+    this.sink.output(`${text}\n`, "important");
+    if (!this.filters.matches("interrupt.storm", () => this.host.scope(focus, interruptFields(event, count, this.machine.now())))) return;
+    this.request({ kind: "event", filter: "interrupt.storm", cpu, text, cause: { kind: "interrupt", record } });
+  }
+
+  private lint(lint: Lint): void {
+    if (!this.filters.has("interrupt.lint")) return;
+    const focus = this.machine.cpus[Math.max(lint.cpu, 0)];
+    if (!this.filters.matches("interrupt.lint", () => this.host.scope(focus, lintFields(lint)))) return;
+    this.request({ kind: "event", filter: "interrupt.lint", cpu: focus.index, text: lint.text, cause: { kind: "lint", lint } });
+  }
+
+  private measured(measure: BudgetMeasure): void {
+    const { budget, cpu, vector, value } = measure;
+    const focus = this.machine.cpus[cpu];
+    const count = this.counts.guest(budget);
+    if (!this.filters.matches(budget, () => this.host.scope(focus, measureFields(measure, count, this.machine.now())))) return;
+    this.budgets.told(measure);
+    const text = budgetText(measure);
+    const frame = this.machine.frames.of(cpu).find((candidate) => candidate.vector === vector);
+    const record =
+      frame === undefined
+        ? this.machine.ledger.records({ target: cpu, limit: 1, ...(vector < 0 ? {} : { vector }) }).at(-1)
+        : this.machine.ledger.record(frame.record);
+    const cause: EventCause = record === undefined ? { kind: "guest", report: `${text}: ${value}` } : { kind: "interrupt", record };
+    this.request({ kind: "event", filter: budget, cpu, text, cause });
+  }
+
+  private exception(index: number, event: DeliveredEvent): void {
+    const cpu = this.machine.cpus[index];
+    const base = cpu.state.code64 ? 0n : cpu.state.segBase(CS);
+    if (this.host.entering(index, event.kind, BigInt.asUintN(64, base + event.rip))) this.machine.requestStop();
+    if (!isException(event)) return;
+    this.exceptions.add(index, event, this.machine.instructions());
+    const count = this.counts.exception(index, event.vector);
+    if (!this.filters.has("cpu.exception")) return;
+    const scope = (): CpuScope => this.host.scope(cpu, exceptionFields(index, event, count, this.machine.now()), event.rip);
+    if (!this.filters.matches("cpu.exception", scope)) return;
+    const text = `CPU ${index}: ${describeException(event, (address) => this.host.symbolOf(address))}`;
+    this.request({ kind: "event", filter: "cpu.exception", cpu: index, text, cause: { kind: "exception", event } });
+  }
+
+  private tripleFault(index: number): void {
+    const stop = this.guestStop("cpu.tripleFault", this.machine.cpus[index], `CPU ${index} shut down by a triple fault.`);
+    if (stop !== undefined) this.request(stop);
+  }
+
+  /** Something happened to the guest as a whole, told as CPU `cpu`'s. The stop of whoever asked for it; undefined when nobody did. */
+  guestStop(filter: "cpu.tripleFault" | "guest.stuck", cpu: DebugCpu, text: string): Stop | undefined {
+    const count = this.counts.guest(filter);
+    const fields = (): Fields => ({ cpu: BigInt(cpu.index), count: BigInt(count), time: BigInt(Math.floor(this.machine.now())) });
+    if (!this.filters.matches(filter, () => this.host.scope(cpu, fields()))) return undefined;
+    const report = this.report();
+    this.sink.output(`${text}\n${report}\n`, "important");
+    return { kind: "event", filter, cpu: cpu.index, text, cause: { kind: "guest", report } };
+  }
+
+  /** What state each CPU is in, and its last exceptions. */
+  report(): string {
+    return guestReport(this.machine.cpus, this.exceptions, (address) => this.host.symbolOf(address));
+  }
+
+  /** The CPU to look at for what CPU `cpu`, or with -1 a device, has done. */
+  private focus(cpu: number): number {
+    return cpu >= 0
+      ? cpu
+      : Math.max(
+          0,
+          this.machine.cpus.findIndex(({ activity }) => activity === "running"),
+        );
+  }
+
+  /** A watched place was accessed. */
+  private watched(hit: WatchHit): void {
+    const told = this.data.hit(hit);
+    if (told !== undefined) this.dataHit(told);
+  }
+
+  /** An interrupt came further, which moves bits in watched registers of the local APIC. */
+  private registersMoved({ cpu }: InterruptEvent): void {
+    if (cpu >= 0) for (const hit of this.data.interrupt(cpu)) this.dataHit(hit);
+  }
+
+  /** Accesses of one instruction are one stop. */
+  private dataHit({ id, cpu, text }: DataHit): void {
+    const index = this.focus(cpu);
+    const last = this.pending.at(-1);
+    const { retired } = this.machine.cpus[index];
+    if (last?.kind === "breakpoint" && last.by === "data" && last.cpu === index && this.dataHitAt === retired) {
+      const merged = last.text.includes(text) ? last.text : `${last.text}; ${text}`;
+      this.pending[this.pending.length - 1] = { ...last, breakpoints: [...new Set([...last.breakpoints, id])], text: merged };
+      return;
+    }
+    this.dataHitAt = retired;
+    this.request({ kind: "breakpoint", cpu: index, text, breakpoints: [id], by: "data" });
+  }
+}

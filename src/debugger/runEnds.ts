@@ -1,0 +1,130 @@
+import { FLAG_IF } from "../cpu/state";
+import type { RunEnd } from "../machine/types";
+import type { EventStops } from "./eventStops";
+import { spinsForEver } from "./guestReport";
+import type { RunControl } from "./runControl";
+import type { DebuggerSink } from "./sink";
+import type { Outcome } from "./stops";
+import type { DebugMachine } from "./target";
+
+/** Instructions between two resets of the guest that are both told. */
+const RESETS_TOLD_EVERY = 1_000_000;
+
+/** What the session was doing when a run ended. */
+export interface Running {
+  /** The only CPU that was let run. */
+  readonly only: number | undefined;
+  readonly stepping: boolean;
+}
+
+/** What the ends of runs ask of the session. */
+export interface RunEndHost {
+  readonly machine: DebugMachine;
+  readonly sink: DebuggerSink;
+  readonly events: EventStops;
+  readonly runControl: RunControl;
+  /** Resets the machine and all that the session knows of it. */
+  resetGuest(): void;
+}
+
+/** What it means that a run of the machine ended without a stop: it goes on, nobody can go on, or the guest has ended. */
+export class RunEnds {
+  /** The guest can only go on with input from outside. */
+  isWaiting = false;
+  /** Instruction count at which the person was told that no CPU can run, and whether that was of empty loops. */
+  private deadAt = -1;
+  private spinTold = false;
+  /** Instruction count at which a reset was last told. */
+  private resetToldAt = -1;
+
+  constructor(private readonly host: RunEndHost) {}
+
+  /** The machine stands elsewhere in its course than it came to by running on. */
+  moved(): void {
+    this.deadAt = -1;
+    this.spinTold = false;
+  }
+
+  settle(end: RunEnd, { only, stepping }: Running): Outcome {
+    const { machine, runControl } = this.host;
+    switch (end.kind) {
+      case "limit":
+        if (machine.cpus.every(spinsForEver)) return this.stuck(this.spinTold);
+        this.spinTold = false;
+        return undefined;
+      case "stop":
+      case "breakpoint":
+        return undefined;
+      case "power-off":
+        return { kind: "end", end: { exitCode: 0, text: "The guest powered the machine off." } };
+      case "exit":
+        return { kind: "end", end: { exitCode: end.status, text: `The guest ended with exit status ${end.status}.` } };
+      case "reset":
+        return this.guestReset(stepping || only !== undefined);
+      case "triple-fault": {
+        const text = `CPU ${end.cpu} shut down by a triple fault.`;
+        // With the filter set, the stop was told by the hook; going on from there ends the session.
+        return { kind: "end", end: { exitCode: 3, text: `${text}\n${this.host.events.report()}` } };
+      }
+      case "dead":
+        if (only === undefined && this.waitsForInput()) {
+          this.isWaiting = true;
+          return undefined;
+        }
+        if (only === undefined && runControl.anyFrozen) return this.waitsForFrozen();
+        return only === undefined ? this.stuck(this.deadAt === machine.instructions()) : aloneAndIdle(only);
+    }
+  }
+
+  /** The guest reset the machine: it starts anew, and so goes on, unless a step was under way, which has nowhere to end but at the first instruction. */
+  private guestReset(stepping: boolean): Outcome {
+    const { machine, sink } = this.host;
+    const text = "The guest reset the machine";
+    this.host.resetGuest();
+    // A guest that resets for ever must not flood the console.
+    const now = machine.instructions();
+    if (this.resetToldAt < 0 || now - this.resetToldAt > RESETS_TOLD_EVERY) {
+      this.resetToldAt = now;
+      sink.output(`${text}.\n`, "console");
+    }
+    return stepping ? { kind: "stop", stop: { kind: "entry", cpu: 0, text: `${text}; CPU 0 stands at its first instruction` } } : undefined;
+  }
+
+  /** A CPU sleeps that input through the first serial port would wake: only the person can say that nothing will come. */
+  private waitsForInput(): boolean {
+    const { cpus, devices } = this.host.machine;
+    const interrupts = devices
+      .find((device) => device.name === "uart0")
+      ?.registers()
+      .find((view) => view.name === "IER");
+    if (interrupts === undefined || (interrupts.value & 1n) === 0n) return false;
+    return cpus.some((cpu) => (cpu.activity === "halted" || cpu.activity === "mwait") && (cpu.state.systemFlags & FLAG_IF) !== 0);
+  }
+
+  /** The CPUs that are not frozen have nothing to do: what they wait for may be up to the frozen ones. */
+  private waitsForFrozen(): Outcome {
+    const { machine, runControl } = this.host;
+    const free = machine.cpus.find(({ index }) => !runControl.isFrozen(index)) ?? machine.cpus[0];
+    return {
+      kind: "stop",
+      stop: { kind: "pause", cpu: free.index, text: "No CPU can go on while others are frozen" },
+    };
+  }
+
+  /** `told`: the person went on from just this state, so that there is nothing left but the end. */
+  private stuck(told: boolean): Outcome {
+    const { machine, events } = this.host;
+    const text = "The guest is stuck: no CPU can ever run again.";
+    const cpu = machine.cpus.find((candidate) => candidate.activity !== "wait-for-SIPI") ?? machine.cpus[0];
+    const stop = told ? undefined : events.guestStop("guest.stuck", cpu, text);
+    if (stop === undefined) return { kind: "end", end: { exitCode: 3, text: `${text}\n${events.report()}` } };
+    this.deadAt = machine.instructions();
+    this.spinTold = true;
+    return { kind: "stop", stop };
+  }
+}
+
+/** The only CPU that was let run waits for something that cannot come while the others stand still. */
+function aloneAndIdle(cpu: number): Outcome {
+  return { kind: "stop", stop: { kind: "pause", cpu, text: `CPU ${cpu} is halted, and nothing can wake it while the others are held` } };
+}
