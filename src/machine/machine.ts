@@ -2,25 +2,18 @@ import { InterruptBus } from "../apic/bus";
 import type { DelayLine, DelayRule } from "../apic/delayLine";
 import type { StampSource } from "../apic/events";
 import { IoApic } from "../apic/ioApic";
-import { LocalApic } from "../apic/localApic";
 import { InterruptLedger } from "../apic/records";
 import { ApicRegion } from "../apic/region";
 import { assert, unreachable, UserError } from "../common/errors";
 import { StateHash } from "../common/hash";
-import { LastWrites } from "../common/lastWrites";
 import { encodeState, type State } from "../common/state";
 import { X86Translator } from "../cpu/frontend/translator";
-import { Mmu } from "../cpu/mmu";
-import { Processor } from "../cpu/processor";
 import { DEFAULT_MODEL, parseCpuModel } from "../cpu/models";
-import { CpuState, FLAG_IF } from "../cpu/state";
-import type { EnteredEvent } from "../cpu/system/context";
+import { FLAG_IF } from "../cpu/state";
 import { CpuModel } from "../cpu/system/cpuModel";
-import { CpuSystem, type SystemHost } from "../cpu/system/system";
 import { arrange } from "../cpu/topology";
 import { WriteMonitor } from "../cpu/writeMonitor";
-import { openCdrom, openDisk } from "../devices/block/openDisk";
-import { IOAPIC_ID, IOAPIC_PINS, PCI_HOLE_BASE } from "../devices/board";
+import { IOAPIC_ID, IOAPIC_PINS } from "../devices/board";
 import { DeviceBus } from "../devices/bus";
 import { VirtualClock } from "../devices/clock";
 import type { Device, IrqLine } from "../devices/device";
@@ -33,17 +26,16 @@ import { VIDEO_BYTES } from "../devices/vga/displayAdapter";
 import type { ScreenImage, ScreenRenderer } from "../devices/vga/screen";
 import { type ScreenSnapshot, snapshotOf } from "../devices/vga/snapshot";
 import { biosState, bootImage, type BootRequest, type BootState } from "../firmware/boot";
-import { checkFirmware, provideFirmwareFiles } from "../firmware/romBoot";
+import { checkFirmware } from "../firmware/romBoot";
 import { explainBlock, type BlockExplanation } from "../tcg/backend/explainBlock";
 import { type Decision, DecisionRing } from "../cpu/decisions";
 import { helperNames } from "../cpu/helperIds";
 import type { Jit, JitStats } from "../tcg/backend/jit";
 import type { CallCounts } from "./callCounts";
 import { CodeCache } from "../tcg/codeCache";
-import type { RunFunction } from "../tcg/interpreter/interpreter";
-import { CPU_STATE_BYTES, MMU_INDEXES, TLB_ENTRIES, TLB_ENTRY_BYTES, WORD_JUMP_CACHE } from "../tcg/layout";
 import { EngineMemory } from "../tcg/memory";
 import { applyBootState } from "./bootState";
+import { Coherence } from "./coherence";
 import { Course } from "./course";
 import { DebugPoints } from "./debugPoints";
 import { makeEngine } from "./engine";
@@ -51,6 +43,8 @@ import { GuestOutput } from "./guestOutput";
 import { TestHypercalls } from "./hypercalls";
 import { type Input, Inputs, type InputTarget, type Position } from "./inputs";
 import { type MachineMake, machineMake } from "./make";
+import { makeBoard } from "./makeBoard";
+import { type CpuSurroundings, makeCpu } from "./makeCpu";
 import { PageHashes } from "./pageHashes";
 import { PageTracker } from "./pageTracker";
 import { HandlerFrames } from "./handlerFrames";
@@ -60,15 +54,12 @@ import { type Goal, Scheduler } from "./scheduler";
 import { type MachineState, Snapshots } from "./snapshots";
 import type { MachineConfiguration, MachineHooks, MachineInjection, RunEnd } from "./types";
 import type { Schedule } from "./turns";
-import { Vcpu } from "./vcpu";
+import type { Vcpu } from "./vcpu";
 import { type Watch, Watches } from "./watches";
 import { restoreMachineState, saveMachineState, saveState, type StateParts } from "./wholeState";
 
 const CODE_ARENA = 64 << 20;
 export const MAX_CPUS = 64;
-/** Where SMRAM and shadow RAM are. */
-const LEGACY_AREA = 0xa0000;
-const LEGACY_AREA_END = 0x100000;
 
 /** What the guest is booted from. */
 export type BootInput = Pick<BootRequest, "image" | "imageName" | "cmdline" | "initrd">;
@@ -118,6 +109,7 @@ export class Machine implements StampSource, InputTarget {
   private readonly translator: X86Translator;
   private readonly engineMemory: EngineMemory;
   private readonly tracker: PageTracker;
+  private readonly coherence: Coherence;
   private readonly pageHashes: PageHashes;
   private readonly ports = new PortSpace();
   private readonly mmio: MmioSpace;
@@ -161,17 +153,18 @@ export class Machine implements StampSource, InputTarget {
       codeArena: CODE_ARENA,
       rom: configuration.firmware?.image.length ?? 0,
     });
-    this.tracker = new PageTracker(ram / 4096, () => this.distrustWrites());
+    this.coherence = new Coherence(this.engineMemory);
+    this.tracker = new PageTracker(ram / 4096, () => this.coherence.distrustWrites());
     const { ramBase, u8, i32 } = this.engineMemory;
     this.pageHashes = new PageHashes(i32.subarray(ramBase / 4, (ramBase + ram) / 4));
     this.tracker.listen(this.pageHashes);
     this.snapshots = new Snapshots(this, u8.subarray(ramBase, ramBase + ram), this.tracker);
-    this.mmio = new MmioSpace(() => this.mapChanged());
+    this.mmio = new MmioSpace(() => this.coherence.mapChanged());
     this.memory = new PhysicalMemory(
       this.engineMemory,
       this.ports,
       this.mmio,
-      (address, length) => this.outsideWrite(address, length),
+      (address, length) => this.written(address, length),
       () => this.scheduler.portRead(),
       this.tracker,
       (cpu) => this.cpus[cpu].state.inSmm,
@@ -200,98 +193,68 @@ export class Machine implements StampSource, InputTarget {
     this.deviceBus = new DeviceBus(this.clock, this.ports, this.mmio, this.memory);
     this.code = new CodeCache(
       this.engineMemory,
-      (page) => this.distrustWrites(page),
+      (page) => this.coherence.distrustWrites(page),
       () => undefined,
-      () => this.forgetBlocks(),
+      () => this.coherence.forgetBlocks(),
     );
     this.monitor = new WriteMonitor(
-      (page) => this.distrustWrites(page),
+      (page) => this.coherence.distrustWrites(page),
       (cpu) => this.monitorTriggered(cpu),
     );
     const calls = new TestHypercalls(this.bus);
-    if ((configuration.devices ?? []).includes("testdev")) this.hypercalls = calls.call.bind(calls);
+    const testDevice = configuration.devices?.includes("testdev") === true;
     const selection = parseCpuModel(configuration.cpuModel ?? DEFAULT_MODEL, "cpuModel");
     const topology = arrange(configuration.cpus, selection.arrangement, "cpuModel");
     const { apicIds } = topology;
     const model = new CpuModel(selection, topology, configuration.seed);
-    const translator = new X86Translator(model.features);
-    this.translator = translator;
+    this.translator = new X86Translator(model.features);
     const engine = makeEngine(configuration, this.engineMemory, this.code, () => this.scheduler.current);
     this.jit = engine.jit;
     this.calls = engine.calls;
     this.debugPoints = new DebugPoints(() => this.code.flush());
     this.watches = new Watches(this.memory, (hit) => this.hooks.watch?.(hit));
-    this.cpus = apicIds.map((apicId, index) => this.makeCpu(index, apicId, model, translator, engine.run));
+    const surroundings: CpuSurroundings = {
+      engineMemory: this.engineMemory,
+      engine,
+      memory: this.memory,
+      code: this.code,
+      monitor: this.monitor,
+      model,
+      translator: this.translator,
+      clock: this.clock,
+      scheduler: this.scheduler,
+      bus: this.bus,
+      ledger: this.ledger,
+      frames: this.frames,
+      debugPoints: this.debugPoints,
+      stamps: this,
+      hypercall: testDevice ? calls.call.bind(calls) : undefined,
+      hooks: () => this.hooks,
+      watchChanged: (vcpu) => this.watchChanged(vcpu),
+      tripleFault: (cpu) => this.tripleFault(cpu),
+    };
+    this.cpus = apicIds.map((apicId, index) => makeCpu(index, apicId, surroundings));
     this.scheduler.attach(this.cpus);
+    this.coherence.attach({ memory: this.memory, code: this.code, monitor: this.monitor, scheduler: this.scheduler, cpus: this.cpus });
     this.ioApic = new IoApic(this.deviceBus, this.bus, { id: IOAPIC_ID });
-    const pins = Array.from({ length: IOAPIC_PINS }, (_, pin) => this.ioApic.line(pin, `gsi ${pin}`));
+    this.board = makeBoard(configuration, apicIds, {
+      deviceBus: this.deviceBus,
+      bus: this.bus,
+      ioApic: this.ioApic,
+      memory: this.memory,
+      output: this.output,
+      hooks: () => this.hooks,
+      currentCpu: () => this.currentCpu(),
+      systemManagement: () => this.cpus[0].raiseSmi(),
+      memoryRouted: () => this.coherence.memoryRouted(),
+      finish: (end) => this.finish(end),
+      sleep: () => sleep(this.powered),
+      wake: () => wake(this.powered),
+      reset: () => this.requestReset(),
+    });
     this.injectedPins = Array.from({ length: IOAPIC_PINS }, (_, pin) => this.ioApic.line(pin, "debugger"));
-    const below = Math.min(configuration.memory, PCI_HOLE_BASE);
-    this.board = new PcBoard(
-      this.deviceBus,
-      {
-        cpus: configuration.cpus,
-        memoryBelow4G: below,
-        memoryAbove4G: configuration.memory - below,
-        ...(video === 0 ? {} : { video: this.memory.video }),
-        ...(configuration.startTime === undefined ? {} : { epochSeconds: Math.floor(configuration.startTime / 1000) }),
-        devices: configuration.devices ?? [],
-        seed: configuration.seed ?? 0,
-        disks: (configuration.disks ?? []).map((disk, index) => ({
-          disk: openDisk(`disk${index}`, disk, configuration.inflate),
-          interface: disk.interface ?? "ide",
-        })),
-        ...(configuration.cdrom === undefined ? {} : { cdrom: openCdrom("cdrom", configuration.cdrom) }),
-      },
-      {
-        intr: (level) => {
-          for (const apic of this.bus.apics) apic.setLint(0, level);
-          pins[0](level);
-        },
-        idlePicEoi: () => this.ledger.misused({ kind: "pic-eoi-nothing-in-service", cpu: this.currentCpu(), vector: -1 }),
-        ioApicPin: (pin, level) => {
-          if (pin !== 0) pins[pin](level);
-        },
-        serial: (port, byte) => {
-          if (port === 0) this.output.serial(byte);
-        },
-        console: (bytes) => this.output.console(bytes),
-        debugConsole: (byte) => {
-          if (this.hooks.debugConsole === undefined) this.output.serial(byte);
-          else this.output.debugConsole(byte);
-        },
-        smi: () => this.cpus[0].raiseSmi(),
-        shadow: (attributes) => {
-          if (this.memory.setShadow(attributes)) this.memoryRouted();
-        },
-        smram: (mode) => {
-          if (this.memory.setSmram(mode)) this.memoryRouted();
-        },
-        exit: (status) => this.finish({ kind: "exit", status }),
-        powerOff: () => this.finish({ kind: "power-off" }),
-        // A firmware's way back from S3 is its own, and none here has one.
-        ...(configuration.firmware === undefined ? { sleep: () => sleep(this.powered), wake: () => wake(this.powered) } : {}),
-        reset: () => this.requestReset(),
-        // A20 is always open, as on processors without the pin.
-        a20: () => undefined,
-        nmiMask: () => undefined,
-      },
-    );
-    if (configuration.firmware !== undefined) {
-      provideFirmwareFiles(this.board.fwCfg, {
-        ...configuration.firmware,
-        memoryBelow4G: below,
-        memoryAbove4G: configuration.memory - below,
-        apicIds,
-        pciPins: this.board.pci
-          .list()
-          .flatMap(({ slot, device }) => (device.interruptPin > 0 ? [{ slot, pin: device.interruptPin - 1 }] : [])),
-        display: this.board.display !== undefined,
-      });
-    }
-    this.bus.connectPic(() => this.board.pic.acknowledge());
     this.apicRegion = new ApicRegion(this.deviceBus, this.bus);
-    this.mapChanged();
+    this.coherence.mapChanged();
     this.parts = {
       cpus: this.cpus,
       bus: this.bus,
@@ -325,88 +288,6 @@ export class Machine implements StampSource, InputTarget {
 
   /** Where the local APICs' register pages are mapped. */
   readonly apicRegion: ApicRegion;
-
-  /** What answers VMCALL, where something does. */
-  private readonly hypercalls: SystemHost["hypercall"];
-
-  private makeCpu(index: number, apicId: number, model: CpuModel, translator: X86Translator, run: RunFunction): Vcpu {
-    const state = new CpuState(this.engineMemory, index, index === 0);
-    state.gigabytePages = model.features.pdpe1gb;
-    state.interruptsMaskedBy = new LastWrites(1, this);
-    state.interruptFlagChanged = (enabled) => this.hooks.interruptFlag?.(index, enabled);
-    state.idtLoaded = () => this.hooks.idtLoaded?.(index);
-    const tlbs = MMU_INDEXES * TLB_ENTRIES * TLB_ENTRY_BYTES;
-    state.words[WORD_JUMP_CACHE / 4] = state.base + CPU_STATE_BYTES + tlbs;
-    const mmu = new Mmu(state, this.memory, this.code);
-    mmu.monitor = this.monitor;
-    const vcpu = new Vcpu(state, mmu, this.memory, {
-      kicked: (kicked) => this.scheduler.kicked(kicked),
-      started: (started) => {
-        this.ledger.delivered(started.index, "sipi");
-        this.hooks.cpuStarted?.(started.index);
-      },
-    });
-    const apic = new LocalApic({
-      cpu: vcpu,
-      bus: this.bus,
-      clock: this.clock,
-      apicId,
-      model: { x2apic: model.features.x2apic, tscDeadline: model.features["tsc-deadline"] },
-      tsc: { read: () => BigInt.asUintN(64, BigInt(this.now()) + state.tscOffset), ticksPerNanosecond: 1 },
-    });
-    const observer = {
-      delivering: (event: Parameters<NonNullable<MachineHooks["exception"]>>[1]): void => this.hooks.exception?.(index, event),
-      entered: (event: EnteredEvent): void => this.handlerEntered(vcpu, event),
-      returned: (): void => this.handlerReturned(vcpu),
-      tripleFault: (): void => {
-        this.hooks.tripleFault?.(index);
-        if (this.configuration.tripleFault === "reset") this.requestReset();
-        else this.finish({ kind: "triple-fault", cpu: index });
-      },
-    };
-    const system: CpuSystem = new CpuSystem(state, mmu, this.memory, apic, model, observer, {
-      now: () => this.now(),
-      pause: () => this.scheduler.paused(vcpu),
-      trap: (_cpu, bits) => vcpu.processor.addTrap(bits),
-      breakpoint: (_cpu, rip) => vcpu.processor.reachedBreakpoint(rip),
-      eventTaken: (_cpu, kind) => {
-        if (kind === "init") this.frames.clear(index);
-        this.ledger.delivered(index, kind);
-      },
-      watchChanged: () => this.watchChanged(vcpu),
-      monitor: this.monitor,
-      ...(this.hypercalls === undefined ? {} : { hypercall: this.hypercalls }),
-    });
-    const processor = new Processor(
-      state,
-      mmu,
-      system,
-      this.code,
-      this.memory,
-      translator,
-      apic,
-      run,
-      this.debugPoints.forCpu(vcpu),
-      this.jit === undefined ? undefined : (block, cpu) => this.jit?.hot(block, cpu),
-    );
-    vcpu.attach({ processor, system, apic });
-    return vcpu;
-  }
-
-  private handlerEntered(vcpu: Vcpu, event: EnteredEvent): void {
-    const { index } = vcpu;
-    const { ledger } = this;
-    const record = event.kind === "external" ? ledger.lastDelivered(index) : event.kind === "nmi" ? ledger.pendingLatch(index, "nmi") : 0;
-    const frame = this.frames.entered(index, event, record, this.instructions(), vcpu.retired);
-    this.hooks.handlerEntered?.(index, frame);
-  }
-
-  private handlerReturned(vcpu: Vcpu): void {
-    const frame = this.frames.returned(vcpu.index, vcpu.state.gpr(4));
-    if (frame === undefined) return;
-    if (frame.record !== 0) this.ledger.returned(frame.record, vcpu.index);
-    this.hooks.handlerReturned?.(vcpu.index, frame);
-  }
 
   /** Loads an image and sets the bootstrap processor to its entry. @throws UserError when the image or memory does not fit. */
   boot(input: BootInput): BootState {
@@ -602,46 +483,23 @@ export class Machine implements StampSource, InputTarget {
     this.requestStop();
   }
 
+  private tripleFault(cpu: number): void {
+    this.hooks.tripleFault?.(cpu);
+    if (this.configuration.tripleFault === "reset") this.requestReset();
+    else this.finish({ kind: "triple-fault", cpu });
+  }
+
+  /** Memory was written by something that is no CPU: a device, the debugger. */
+  private written(address: number, length: number): void {
+    this.coherence.outsideWrite(address, length);
+    if (!this.inside && this.inputs.recording) this.inputs.done({ kind: "memory", address, bytes: this.memory.read(address, length) });
+  }
+
   private monitorTriggered(cpu: number): void {
     const vcpu = this.cpus[cpu];
     if (vcpu.state.activity !== "mwait") return;
     vcpu.state.activity = "running";
     this.scheduler.kicked(vcpu);
-  }
-
-  /** Stores to physical page `page`, or to any, must be looked at again. */
-  private distrustWrites(page = -1): void {
-    this.engineMemory.distrustStores(page);
-    for (const vcpu of this.cpus ?? []) vcpu.mmu.distrustWrites(page);
-  }
-
-  private forgetBlocks(): void {
-    for (const vcpu of this.cpus ?? []) {
-      vcpu.processor.invalidateResume();
-      vcpu.mmu.emptyJumps();
-    }
-  }
-
-  private mapChanged(): void {
-    if (this.memory === undefined) return;
-    this.memory.mapChanged();
-    this.engineMemory.forgetMarks();
-    for (const vcpu of this.cpus ?? []) vcpu.mmu.flush();
-  }
-
-  /** RAM and ROM changed places: code may be other code now. */
-  private memoryRouted(): void {
-    this.outsideWrite(LEGACY_AREA, LEGACY_AREA_END - LEGACY_AREA);
-    this.mapChanged();
-  }
-
-  private outsideWrite(address: number, length: number): void {
-    for (let at = address; at < address + length; at = at - (at % 4096) + 4096) {
-      const chunk = Math.min(address + length, at - (at % 4096) + 4096) - at;
-      if (this.code.hasCode(Math.floor(at / 4096)) && this.code.written(at, chunk)) this.scheduler.current?.processor.request();
-      this.monitor.written(at, chunk);
-    }
-    if (!this.inside && this.inputs.recording) this.inputs.done({ kind: "memory", address, bytes: this.memory.read(address, length) });
   }
 
   /** Watches of the debugger, or of the guest's debug registers on `vcpu`, changed. Translations stay: what is cached of page tables depends on the guest alone. */

@@ -89,8 +89,9 @@ export class PhysicalMemory implements PhysicalBus, DmaMemory, BootMemory {
     return this.memory.ramBytes - this.videoBytes;
   }
 
-  /** Video memory, as the display adapter has it. */
-  get video(): VideoMemory {
+  /** Video memory, as the display adapter has it; undefined without one. */
+  get video(): VideoMemory | undefined {
+    if (this.videoBytes === 0) return undefined;
     const { u8, ramBase, ramBytes } = this.memory;
     const start = ramBytes - this.videoBytes;
     return {

@@ -1,0 +1,127 @@
+import type { InterruptBus } from "../apic/bus";
+import { LocalApic } from "../apic/localApic";
+import type { InterruptLedger } from "../apic/records";
+import type { StampSource } from "../apic/events";
+import { LastWrites } from "../common/lastWrites";
+import type { X86Translator } from "../cpu/frontend/translator";
+import { Mmu } from "../cpu/mmu";
+import { Processor } from "../cpu/processor";
+import { CpuState } from "../cpu/state";
+import type { EnteredEvent } from "../cpu/system/context";
+import type { CpuModel } from "../cpu/system/cpuModel";
+import { CpuSystem, type SystemHost } from "../cpu/system/system";
+import type { WriteMonitor } from "../cpu/writeMonitor";
+import type { VirtualClock } from "../devices/clock";
+import type { CodeCache } from "../tcg/codeCache";
+import { CPU_STATE_BYTES, MMU_INDEXES, TLB_ENTRIES, TLB_ENTRY_BYTES, WORD_JUMP_CACHE } from "../tcg/layout";
+import type { EngineMemory } from "../tcg/memory";
+import type { DebugPoints } from "./debugPoints";
+import type { Engine } from "./engine";
+import type { HandlerFrames } from "./handlerFrames";
+import type { PhysicalMemory } from "./physicalMemory";
+import type { Scheduler } from "./scheduler";
+import type { MachineHooks } from "./types";
+import { Vcpu } from "./vcpu";
+
+/** What a CPU of a machine is put into. */
+export interface CpuSurroundings {
+  readonly engineMemory: EngineMemory;
+  readonly engine: Engine;
+  readonly memory: PhysicalMemory;
+  readonly code: CodeCache;
+  readonly monitor: WriteMonitor;
+  readonly model: CpuModel;
+  readonly translator: X86Translator;
+  readonly clock: VirtualClock;
+  readonly scheduler: Scheduler;
+  readonly bus: InterruptBus;
+  readonly ledger: InterruptLedger;
+  readonly frames: HandlerFrames;
+  readonly debugPoints: DebugPoints;
+  readonly stamps: StampSource;
+  /** What answers VMCALL, where something does. */
+  readonly hypercall: SystemHost["hypercall"];
+  /** The hooks of the moment: a debugger may exchange them. */
+  readonly hooks: () => MachineHooks;
+  /** Watched data pages of this CPU changed. */
+  watchChanged(vcpu: Vcpu): void;
+  tripleFault(cpu: number): void;
+}
+
+function handlerEntered(vcpu: Vcpu, event: EnteredEvent, { ledger, frames, stamps, hooks }: CpuSurroundings): void {
+  const { index } = vcpu;
+  const record = event.kind === "external" ? ledger.lastDelivered(index) : event.kind === "nmi" ? ledger.pendingLatch(index, "nmi") : 0;
+  const frame = frames.entered(index, event, record, stamps.instructions(), vcpu.retired);
+  hooks().handlerEntered?.(index, frame);
+}
+
+function handlerReturned(vcpu: Vcpu, { ledger, frames, hooks }: CpuSurroundings): void {
+  const frame = frames.returned(vcpu.index, vcpu.state.gpr(4));
+  if (frame === undefined) return;
+  if (frame.record !== 0) ledger.returned(frame.record, vcpu.index);
+  hooks().handlerReturned?.(vcpu.index, frame);
+}
+
+/** A CPU with its MMU, local APIC and system side, wired to its machine. CPU 0 is the bootstrap processor. */
+export function makeCpu(index: number, apicId: number, surroundings: CpuSurroundings): Vcpu {
+  const { engine, memory, code, monitor, model, scheduler, ledger, stamps, hooks } = surroundings;
+  const state = new CpuState(surroundings.engineMemory, index, index === 0);
+  state.gigabytePages = model.features.pdpe1gb;
+  state.interruptsMaskedBy = new LastWrites(1, stamps);
+  state.interruptFlagChanged = (enabled) => hooks().interruptFlag?.(index, enabled);
+  state.idtLoaded = () => hooks().idtLoaded?.(index);
+  const tlbs = MMU_INDEXES * TLB_ENTRIES * TLB_ENTRY_BYTES;
+  state.words[WORD_JUMP_CACHE / 4] = state.base + CPU_STATE_BYTES + tlbs;
+  const mmu = new Mmu(state, memory, code);
+  mmu.monitor = monitor;
+  const vcpu = new Vcpu(state, mmu, memory, {
+    kicked: (kicked) => scheduler.kicked(kicked),
+    started: (started) => {
+      ledger.delivered(started.index, "sipi");
+      hooks().cpuStarted?.(started.index);
+    },
+  });
+  const apic = new LocalApic({
+    cpu: vcpu,
+    bus: surroundings.bus,
+    clock: surroundings.clock,
+    apicId,
+    model: { x2apic: model.features.x2apic, tscDeadline: model.features["tsc-deadline"] },
+    tsc: { read: () => BigInt.asUintN(64, BigInt(stamps.now()) + state.tscOffset), ticksPerNanosecond: 1 },
+  });
+  const observer = {
+    delivering: (event: Parameters<NonNullable<MachineHooks["exception"]>>[1]): void => hooks().exception?.(index, event),
+    entered: (event: EnteredEvent): void => handlerEntered(vcpu, event, surroundings),
+    returned: (): void => handlerReturned(vcpu, surroundings),
+    tripleFault: (): void => surroundings.tripleFault(index),
+  };
+  const { hypercall } = surroundings;
+  const system: CpuSystem = new CpuSystem(state, mmu, memory, apic, model, observer, {
+    now: () => stamps.now(),
+    pause: () => scheduler.paused(vcpu),
+    trap: (_cpu, bits) => vcpu.processor.addTrap(bits),
+    breakpoint: (_cpu, rip) => vcpu.processor.reachedBreakpoint(rip),
+    eventTaken: (_cpu, kind) => {
+      if (kind === "init") surroundings.frames.clear(index);
+      ledger.delivered(index, kind);
+    },
+    watchChanged: () => surroundings.watchChanged(vcpu),
+    monitor,
+    ...(hypercall === undefined ? {} : { hypercall }),
+  });
+  const { jit } = engine;
+  const processor = new Processor(
+    state,
+    mmu,
+    system,
+    code,
+    memory,
+    surroundings.translator,
+    apic,
+    engine.run,
+    surroundings.debugPoints.forCpu(vcpu),
+    jit === undefined ? undefined : (block, cpu) => jit.hot(block, cpu),
+  );
+  vcpu.attach({ processor, system, apic });
+  return vcpu;
+}
