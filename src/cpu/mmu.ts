@@ -29,6 +29,7 @@ import {
   WORD_JUMP_GENERATION,
   WALK_32,
   WALK_GIGABYTE,
+  WALK_LA57,
   WALK_LARGE,
   WALK_LONG,
   WALK_NX,
@@ -37,6 +38,7 @@ import {
   WORD_TLB,
   WORD_TLB_USED,
   WORD_WALK,
+  WORD_WALK_KEYS,
   WORD_WALK_ROOT,
   WORD_WALKS,
 } from "../tcg/layout";
@@ -49,8 +51,6 @@ import {
   CR0_WP,
   CR4_LA57,
   CR4_PAE,
-  CR4_PKE,
-  CR4_PKS,
   CR4_PSE,
   CR4_SMAP,
   EFER_LMA,
@@ -296,6 +296,7 @@ export class Mmu {
     i32[(entry + TLB_PHYSICAL_PAGE) >> 2] = page;
     cpu.words[WORD_TLB_USED / 4] |= 1 << (((lo >>> 12) & (TLB_ENTRIES - 1)) / TLB_GROUP);
     cpu.words[WORD_WALK / 4] = this.walkMode();
+    cpu.words[WORD_WALK_KEYS / 4] = walker.restrictingKeys();
     cpu.words[WORD_WALK_ROOT / 4] = cpu.cr3 - (cpu.cr3 % 4096);
     if (this.watch === undefined && !this.slowWrites(page)) this.walker.mark(page, readHost, MARK_FREE);
     return true;
@@ -307,8 +308,8 @@ export class Mmu {
     if (this.watch !== undefined || (cpu.cr0 & CR0_PG) === 0 || cpu.cr3 >= 2 ** 32) return 0;
     const common = ((cpu.cr0 & CR0_WP) !== 0 ? WALK_WP : 0) | (walker.sawLargePage ? WALK_LARGE : 0);
     if ((cpu.efer & EFER_LMA) !== 0) {
-      if ((cpu.cr4 & (CR4_LA57 | CR4_PKE | CR4_PKS)) !== 0) return 0;
-      return common | WALK_LONG | (cpu.gigabytePages ? WALK_GIGABYTE : 0) | ((cpu.efer & EFER_NXE) !== 0 ? WALK_NX : 0);
+      const levels = (cpu.cr4 & CR4_LA57) !== 0 ? WALK_LONG | WALK_LA57 : WALK_LONG;
+      return common | levels | (cpu.gigabytePages ? WALK_GIGABYTE : 0) | ((cpu.efer & EFER_NXE) !== 0 ? WALK_NX : 0);
     }
     return (cpu.cr4 & CR4_PAE) !== 0 ? 0 : common | WALK_32 | ((cpu.cr4 & CR4_PSE) !== 0 ? WALK_PSE : 0);
   }

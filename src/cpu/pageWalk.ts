@@ -100,6 +100,13 @@ export class PageWalker {
     return ((this.userPage ? cpu.pkru : cpu.pkrs) >>> (2 * key)) & 3;
   }
 
+  /** Keys that take rights away (`keyRights`): bit k for key k of user-mode addresses, bit 16 + k for that of the others. */
+  restrictingKeys(): number {
+    const { cpu } = this;
+    if (!cpu.longMode) return 0;
+    return ((cpu.cr4 & CR4_PKE) !== 0 ? anyRight(cpu.pkru) : 0) | ((cpu.cr4 & CR4_PKS) !== 0 ? anyRight(cpu.pkrs) << 16 : 0);
+  }
+
   /** Physical address for a debugger, or -1; changes nothing. */
   inspect(lo: number, hi: number): number {
     const large = this.sawLargePage;
@@ -275,4 +282,11 @@ export class PageWalker {
     this.cpu.raise(EXC_PF, errorCode, (BigInt(hi >>> 0) << 32n) | BigInt(lo >>> 0));
     return false;
   }
+}
+
+/** Bit k: one of the two bits of key k in `rights` is set. */
+function anyRight(rights: number): number {
+  let keys = 0;
+  for (let key = 0; key < 16; key++) if (((rights >>> (2 * key)) & 3) !== 0) keys |= 1 << key;
+  return keys;
 }

@@ -71,6 +71,10 @@ export const SLOT_MXCSR = 768;
  * How generated code finds a fetch in the fetch TLB by RIP: 1 at user rights, 0 at supervisor rights, -1 outside 64-bit code, where RIP is no linear address.
  */
 export const WORD_FETCH = 776;
+/**
+ * Protection keys for the walk in the engine, made with WORD_WALK: bit k for keys that take something from accesses to user-mode addresses, 16 + k from others.
+ */
+export const WORD_WALK_KEYS = 780;
 /** Vectors of the engine's own, as the registers: `slotOfVectorTemp(i)`, dead at the end of each guest instruction. */
 export const SLOT_VECTOR_TEMP = 784;
 export const VECTOR_TEMP_COUNT = 15;
@@ -120,7 +124,10 @@ export const MMU_INDEXES = 3;
 /** Entries that a bit of WORD_TLB_USED stands for. */
 export const TLB_GROUP = TLB_ENTRIES / 32;
 
-/** Bits of WORD_WALK: 4-level paging; 32-bit paging; NX bits allowed; CR0.WP; large pages were seen and need no more notice; CR4.PSE; pages of 1 GiB exist. */
+/**
+ * Bits of WORD_WALK: 4-level or 5-level paging; 32-bit paging; NX bits allowed; CR0.WP; large pages were seen and need no more notice; CR4.PSE; pages of 1 GiB exist;
+ * 5-level paging.
+ */
 export const WALK_LONG = 1;
 export const WALK_32 = 2;
 export const WALK_NX = 4;
@@ -128,6 +135,7 @@ export const WALK_WP = 8;
 export const WALK_LARGE = 16;
 export const WALK_PSE = 32;
 export const WALK_GIGABYTE = 64;
+export const WALK_LA57 = 128;
 /** Marks of a page of RAM: every CPU finds it at its own place and may read it; and a store to it needs no notice. */
 export const MARK_PLAIN = 1;
 export const MARK_FREE = 2;

@@ -12,6 +12,7 @@ import {
   TLB_WRITE,
   WALK_32,
   WALK_GIGABYTE,
+  WALK_LA57,
   WALK_LARGE,
   WALK_NX,
   WALK_PSE,
@@ -19,6 +20,7 @@ import {
   WORD_TLB,
   WORD_TLB_USED,
   WORD_WALK,
+  WORD_WALK_KEYS,
   WORD_WALK_ROOT,
   WORD_WALKS,
 } from "../layout";
@@ -145,13 +147,28 @@ export function walkFunction({ ramBase, ramBytes, marksBase }: Pick<EngineMemory
     mask(0x3ff);
   });
   code.else();
-  code.get(address).i64(16n).op("i64.shl").i64(16n).op("i64.shr_s").get(address).op("i64.ne").brIf("no");
-  for (const shift of [39, 30, 21, 12]) {
+  const readLevel = (shift: number): void => {
     read(8, () => {
       code.get(address).i64(BigInt(shift)).op("i64.shr_u", "i32.wrap");
       mask(0x1ff);
     });
-    if (shift === 39) code.get(e).i64(LARGE).op("i64.and").i64(0n).op("i64.ne").brIf("no");
+    if (shift >= 39) code.get(e).i64(LARGE).op("i64.and").i64(0n).op("i64.ne").brIf("no");
+  };
+  /** Bits above the lowest `bits` of the address must be copies of the topmost of those. */
+  const requireCanonical = (bits: number): void => {
+    const unused = BigInt(64 - bits);
+    code.get(address).i64(unused).op("i64.shl").i64(unused).op("i64.shr_s").get(address).op("i64.ne").brIf("no");
+  };
+  code.get(mode);
+  mask(WALK_LA57).if();
+  requireCanonical(57);
+  readLevel(48);
+  next();
+  code.else();
+  requireCanonical(48);
+  code.end();
+  for (const shift of [39, 30, 21, 12]) {
+    readLevel(shift);
     if (shift === 30) large(30, 0x3fff_e000n, WALK_LARGE | WALK_GIGABYTE);
     if (shift === 21) large(21, 0x1f_e000n);
     if (shift !== 12) next();
@@ -173,6 +190,11 @@ export function walkFunction({ ramBase, ramBytes, marksBase }: Pick<EngineMemory
     .i32(MMU_SUPERVISOR_SMAP * TLB_BYTES)
     .op("i32.eq", "i32.and")
     .brIf("no");
+  // A protection key that takes rights away. Outside long mode there are none, and the leaf's upper bits are zeros.
+  code.get(cpu).mem("i32.load", WORD_WALK_KEYS).get(e).i64(59n).op("i64.shr_u", "i32.wrap");
+  mask(15);
+  isUserPage().op("i32.eqz").i32(4).op("i32.shl", "i32.or", "i32.shr_u");
+  mask(1).brIf("no");
   // linear = the write tag: the page, or all ones where a store must not or has a dirty bit to set.
   code.get(address).i64(-4096n).op("i64.and").i64(-1n);
   code.get(rights).i64(WRITABLE).op("i64.and").i64(0n).op("i64.ne");
