@@ -1,3 +1,5 @@
+import { unreachable } from "../../../common/errors";
+import type { ByteReader } from "../bytes";
 import type { AddressRange } from "../intervals";
 import { At } from "./constants";
 import type { RawValue } from "./forms";
@@ -41,70 +43,106 @@ export function readRanges(unit: Unit, raw: RawValue): AddressRange[] {
   return offset === undefined ? [] : readRangeList4(unit, offset);
 }
 
-/** .debug_ranges (DWARF 4, 2.17.3). */
-function readRangeList4(unit: Unit, offset: number): AddressRange[] {
-  const reader = unit.context.reader("debug_ranges", offset);
+/**
+ * The addresses of each entry of a DWARF 4 list. What else an entry holds follows them, and is the caller's to read before it asks for the next one. Entries may be empty.
+ */
+function* bounds4(unit: Unit, reader: ByteReader): Generator<AddressRange> {
   const select = wrap(unit, -1n);
-  const ranges: AddressRange[] = [];
   let base = unit.root.low ?? 0n;
-  while (ranges.length < maximumListLength) {
+  for (let entries = 0; entries < maximumListLength; entries++) {
     const first = reader.unsigned(unit.addressSize);
     const second = reader.unsigned(unit.addressSize);
-    if (first === 0n && second === 0n) break;
+    if (first === 0n && second === 0n) return;
     if (first === select) base = second;
-    else if (second > first) ranges.push({ low: wrap(unit, base + first), high: wrap(unit, base + second) });
+    else yield { low: wrap(unit, base + first), high: wrap(unit, base + second) };
   }
-  return ranges;
+}
+
+/** What an entry of a DWARF 5 list says of addresses, by its number: DW_RLE_* (7.25) and DW_LLE_* (7.29). */
+const RANGE_ENTRIES = [
+  "end_of_list",
+  "base_addressx",
+  "startx_endx",
+  "startx_length",
+  "offset_pair",
+  "base_address",
+  "start_end",
+  "start_length",
+] as const;
+const LOCATION_ENTRIES = [
+  "end_of_list",
+  "base_addressx",
+  "startx_endx",
+  "startx_length",
+  "offset_pair",
+  "default_location",
+  "base_address",
+  "start_end",
+  "start_length",
+  "GNU_view_pair",
+] as const;
+type ListEntry = (typeof RANGE_ENTRIES | typeof LOCATION_ENTRIES)[number];
+
+/** The same of a DWARF 5 list; undefined for an entry that holds everywhere else. */
+function* bounds5(unit: Unit, reader: ByteReader, entries: readonly ListEntry[]): Generator<AddressRange | undefined> {
+  let base = unit.root.low ?? 0n;
+  const indexed = (): bigint => unit.indexedAddress(reader.uleb());
+  const address = (): bigint => reader.unsigned(unit.addressSize);
+  const between = (low: bigint, high: bigint): AddressRange => ({ low: wrap(unit, low), high: wrap(unit, high) });
+  const along = (low: bigint): AddressRange => between(low, low + reader.ulebBig());
+  for (let count = 0; count < maximumListLength; count++) {
+    const kind = reader.u8();
+    const entry = entries.at(kind) ?? reader.damaged(`unknown list entry ${kind}`);
+    switch (entry) {
+      case "end_of_list":
+        return;
+      case "base_addressx":
+        base = indexed();
+        break;
+      case "startx_endx":
+        yield between(indexed(), indexed());
+        break;
+      case "startx_length":
+        yield along(indexed());
+        break;
+      case "offset_pair":
+        yield between(base + reader.ulebBig(), base + reader.ulebBig());
+        break;
+      case "default_location":
+        yield undefined;
+        break;
+      case "base_address":
+        base = address();
+        break;
+      case "start_end":
+        yield between(address(), address());
+        break;
+      case "start_length":
+        yield along(address());
+        break;
+      // They split instants within one address only.
+      case "GNU_view_pair":
+        reader.skipLeb();
+        reader.skipLeb();
+        break;
+      default:
+        unreachable(entry);
+    }
+  }
+}
+
+const holds = (range: AddressRange | undefined): range is AddressRange => range !== undefined && range.high > range.low;
+
+/** .debug_ranges (DWARF 4, 2.17.3). */
+function readRangeList4(unit: Unit, offset: number): AddressRange[] {
+  return [...bounds4(unit, unit.context.reader("debug_ranges", offset))].filter(holds);
 }
 
 /** .debug_rnglists (DWARF 5, 7.25). */
 function readRangeList5(unit: Unit, raw: RawValue): AddressRange[] {
   const offset = listOffset(unit, raw, "debug_rnglists", unit.root.rangeListsBase);
   if (offset === undefined) return [];
-  const reader = unit.context.reader("debug_rnglists", offset);
-  const ranges: AddressRange[] = [];
-  let base = unit.root.low ?? 0n;
-  const address = (): bigint => reader.unsigned(unit.addressSize);
-  const add = (low: bigint, high: bigint): void => {
-    if (high > low) ranges.push({ low: wrap(unit, low), high: wrap(unit, high) });
-  };
-  while (ranges.length < maximumListLength) {
-    const kind = reader.u8();
-    switch (kind) {
-      case 0: // end_of_list
-        return ranges;
-      case 1: // base_addressx
-        base = unit.indexedAddress(reader.uleb());
-        break;
-      case 2: // startx_endx
-        add(unit.indexedAddress(reader.uleb()), unit.indexedAddress(reader.uleb()));
-        break;
-      case 3: {
-        // startx_length
-        const low = unit.indexedAddress(reader.uleb());
-        add(low, low + reader.ulebBig());
-        break;
-      }
-      case 4: // offset_pair
-        add(base + reader.ulebBig(), base + reader.ulebBig());
-        break;
-      case 5: // base_address
-        base = address();
-        break;
-      case 6: // start_end
-        add(address(), address());
-        break;
-      case 7: {
-        // start_length
-        const low = address();
-        add(low, low + reader.ulebBig());
-        break;
-      }
-      default:
-        reader.damaged(`unknown range list entry ${kind}`);
-    }
-  }
-  return ranges;
+  return [...bounds5(unit, unit.context.reader("debug_rnglists", offset), RANGE_ENTRIES)].filter(holds);
 }
 
 function listOffset(unit: Unit, raw: RawValue, section: "debug_rnglists" | "debug_loclists", base: number): number | undefined {
@@ -129,77 +167,23 @@ export function readLocations(entry: Entry, name: number): LocationRange[] {
 /** .debug_loc (DWARF 4, 2.6.2). */
 function readLocationList4(unit: Unit, offset: number): LocationRange[] {
   const reader = unit.context.reader("debug_loc", offset);
-  const select = wrap(unit, -1n);
   const found: LocationRange[] = [];
-  let base = unit.root.low ?? 0n;
-  while (found.length < maximumListLength) {
-    const first = reader.unsigned(unit.addressSize);
-    const second = reader.unsigned(unit.addressSize);
-    if (first === 0n && second === 0n) break;
-    if (first === select) {
-      base = second;
-      continue;
-    }
+  for (const range of bounds4(unit, reader)) {
     const expression = reader.block(reader.u16());
-    if (second > first) found.push({ range: { low: wrap(unit, base + first), high: wrap(unit, base + second) }, expression });
+    if (holds(range)) found.push({ range, expression });
   }
   return found;
 }
 
-/** .debug_loclists (DWARF 5, 7.29), with GCC's view pairs, which only split instants within one address. */
+/** .debug_loclists (DWARF 5, 7.29). */
 function readLocationList5(unit: Unit, raw: RawValue): LocationRange[] {
   const offset = listOffset(unit, raw, "debug_loclists", unit.root.locationListsBase);
   if (offset === undefined) return [];
   const reader = unit.context.reader("debug_loclists", offset);
   const found: LocationRange[] = [];
-  let base = unit.root.low ?? 0n;
-  const address = (): bigint => reader.unsigned(unit.addressSize);
-  const add = (low: bigint, high: bigint): void => {
+  for (const range of bounds5(unit, reader, LOCATION_ENTRIES)) {
     const expression = reader.block(reader.uleb());
-    if (high > low) found.push({ range: { low: wrap(unit, low), high: wrap(unit, high) }, expression });
-  };
-  while (found.length < maximumListLength) {
-    const kind = reader.u8();
-    switch (kind) {
-      case 0: // end_of_list
-        return found;
-      case 1: // base_addressx
-        base = unit.indexedAddress(reader.uleb());
-        break;
-      case 2: // startx_endx
-        add(unit.indexedAddress(reader.uleb()), unit.indexedAddress(reader.uleb()));
-        break;
-      case 3: {
-        // startx_length
-        const low = unit.indexedAddress(reader.uleb());
-        add(low, low + reader.ulebBig());
-        break;
-      }
-      case 4: // offset_pair
-        add(base + reader.ulebBig(), base + reader.ulebBig());
-        break;
-      case 5: // default_location
-        found.push({ range: undefined, expression: reader.block(reader.uleb()) });
-        break;
-      case 6: // base_address
-        base = address();
-        break;
-      case 7: // start_end
-        add(address(), address());
-        break;
-      case 8: {
-        // start_length
-        const low = address();
-        add(low, low + reader.ulebBig());
-        break;
-      }
-      case 9: // GNU_view_pair
-        reader.skipLeb();
-        reader.skipLeb();
-        break;
-      default:
-        reader.damaged(`unknown location list entry ${kind}`);
-    }
+    if (range === undefined || holds(range)) found.push({ range, expression });
   }
   return found;
 }
