@@ -27,7 +27,7 @@ function boot({ flavour, cpus, cmdline }: Row): void {
   const started = performance.now();
   const name = `| ${flavour} | ${cpus} | ${cmdline || "-"} |`;
   try {
-    const run = bootLinux(flavour, cmdline, { cpus, engine: "jit" });
+    const run = bootLinux(flavour, cmdline, { cpus, engine: "auto" });
     checkLinux(run, cpus);
     const wanted = /clocksource=(\w+)/.exec(cmdline)?.[1] ?? run.clocksource;
     const result = wanted === run.clocksource ? "ok" : `clock source is ${run.clocksource}`;
