@@ -32,7 +32,7 @@ import { ScreenPictures } from "./screenPictures";
 import { timelinePage } from "./timelinePage";
 import { writeTextFile } from "./textFile";
 import { WorkProgress } from "./workProgress";
-import type { DataPlaceView, DataQuestion, EngineEvent, EngineMethod, EngineMethods, StopView, ThreadView } from "./rpc";
+import type { DataPlaceView, DataQuestion, EngineEvent, EngineMethod, EngineMethods, Launched, StopView, ThreadView } from "./rpc";
 
 type Handlers = { readonly [M in EngineMethod]: (args: EngineMethods[M]["args"]) => EngineMethods[M]["result"] };
 
@@ -105,7 +105,7 @@ export class Engine {
     return session;
   }
 
-  private load(attributes: LaunchAttributes): { cpus: number; entry: string } {
+  private load(attributes: LaunchAttributes): Launched {
     const { machine, symbols, entry, warnings, close } = loadGuest(attributes, this.work);
     const sink: DebuggerSink = {
       output: (text, kind) => this.tell({ kind: "output", category: kind, text }),
@@ -143,7 +143,7 @@ export class Engine {
       close,
     };
     for (const warning of [...warnings, ...symbols.warnings]) sink.output(`${warning}\n`, "console");
-    return { cpus: machine.cpus.length, entry };
+    return { cpus: machine.cpus.length, entry, hasLines: symbols.modules.some(({ dwarf }) => dwarf !== undefined) };
   }
 
   private serial(bytes: Uint8Array): void {
@@ -260,7 +260,7 @@ export class Engine {
     (this.breakpoints as Record<string, unknown>)[method] = kept;
   }
 
-  private restart(attributes: LaunchAttributes | undefined): { entry: string } {
+  private restart(attributes: LaunchAttributes | undefined): Launched {
     const next = attributes ?? this.attributes;
     if (next === undefined) throw new UserError("No guest has been launched.");
     const loaded = this.load(next);
@@ -273,7 +273,7 @@ export class Engine {
       "setInterruptBreakpoints",
     ] as const)
       for (const args of this.breakpoints[method]?.values() ?? []) (this.handlers[method] as (args: unknown) => unknown)(args);
-    return { entry: loaded.entry };
+    return loaded;
   }
 
   private readonly handlers: Handlers = {

@@ -103,6 +103,11 @@ export const exceptionFilters = [
   { filter: "cpu.exception", label: "CPU Exception", description: "A CPU raises an exception, such as a page fault" },
   { filter: "cpu.tripleFault", label: "Triple Fault", description: "A CPU shuts down on a triple fault" },
   { filter: "guest.stuck", label: "Guest Stuck", description: "No CPU can ever run again" },
+  {
+    filter: "guest.end",
+    label: "Guest's End",
+    description: "The guest powers the machine off or ends with an exit status: to look, and to go back from there",
+  },
 ] as const;
 
 export type ExceptionFilter = (typeof exceptionFilters)[number]["filter"];

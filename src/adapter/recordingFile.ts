@@ -1,7 +1,8 @@
 // A machine's input log as a file of this host.
-import { closeSync, openSync, writeSync } from "node:fs";
+import { closeSync, ftruncateSync, openSync, writeSync } from "node:fs";
 import { UserError } from "../common/errors";
 import { InputLogWriter } from "../machine/inputLog";
+import type { InputRecorder, PlacedInput } from "../machine/inputs";
 import type { Machine } from "../machine/machine";
 import type { MachineMake } from "../machine/make";
 
@@ -13,10 +14,14 @@ export function machineStart(machine: Machine): MachineMake {
 /** Why a run ended, in a word: the kind of the machine's end, or that the person wanted it. */
 export type RunEnding = "limit" | "stop" | "breakpoint" | "power-off" | "exit" | "reset" | "triple-fault" | "dead" | "quit";
 
-/** A log file that everything which enters a machine is written to. */
-export class RecordingFile {
+/** A log file that everything which enters a machine is written to; cut back when the machine goes back. */
+export class RecordingFile implements InputRecorder {
   private readonly descriptor: number;
   private readonly writer: InputLogWriter;
+  /** Bytes written. */
+  private length = 0;
+  /** Of the file before each input: its length and check value. */
+  private readonly before: { readonly length: number; readonly checkValue: number }[] = [];
 
   /** @throws UserError when the file cannot be written */
   constructor(
@@ -28,8 +33,28 @@ export class RecordingFile {
     } catch {
       throw new UserError(`${file}: cannot be written.`, "record");
     }
-    this.writer = new InputLogWriter((text) => void writeSync(this.descriptor, text), machineStart(machine));
-    machine.inputs.recorder = (placed) => this.writer.input(placed);
+    this.writer = new InputLogWriter((text) => {
+      this.length += writeSync(this.descriptor, text, this.length);
+    }, machineStart(machine));
+    machine.inputs.recorder = this;
+  }
+
+  get count(): number {
+    return this.before.length;
+  }
+
+  input(placed: PlacedInput): void {
+    this.before.push({ length: this.length, checkValue: this.writer.checkValue });
+    this.writer.input(placed);
+  }
+
+  forgetAfter(count: number): void {
+    if (count >= this.before.length) return;
+    const { length, checkValue } = this.before[count];
+    this.before.length = count;
+    this.length = length;
+    ftruncateSync(this.descriptor, length);
+    this.writer.truncated(checkValue);
   }
 
   /** Ends the log in order. */

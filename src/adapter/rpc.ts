@@ -63,12 +63,21 @@ export interface EventDetails {
   readonly record: unknown;
 }
 
+/** What was launched. */
+export interface Launched {
+  readonly cpus: number;
+  /** What the entry point is, in words. */
+  readonly entry: string;
+  /** Whether source lines are known. */
+  readonly hasLines: boolean;
+}
+
 /** The engine's methods: arguments and result of each. */
 export interface EngineMethods {
-  launch: { args: LaunchAttributes; result: { cpus: number; entry: string } };
+  launch: { args: LaunchAttributes; result: Launched };
   /** Runs from the first instruction, or stops there. */
   start: { args: undefined; result: void };
-  restart: { args: LaunchAttributes | undefined; result: { entry: string } };
+  restart: { args: LaunchAttributes | undefined; result: Launched };
   setLineBreakpoints: { args: { path: string; breakpoints: LineRequest[] }; result: CodeBreakpointStatus[] };
   setFunctionBreakpoints: { args: FunctionRequest[]; result: CodeBreakpointStatus[] };
   setInstructionBreakpoints: { args: InstructionRequest[]; result: CodeBreakpointStatus[] };

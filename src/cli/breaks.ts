@@ -6,7 +6,7 @@ import { Debugger } from "../debugger/debugger";
 import { isFilterName, type FilterSpec } from "../debugger/eventFilters";
 import { hex, hex64 } from "../debugger/numbers";
 import { generalRegisters } from "../debugger/registerAccess";
-import { recordLines, type Stop } from "../debugger/stops";
+import { recordLines, type Outcome, type Stop } from "../debugger/stops";
 import type { SymbolStore } from "../debugger/symbols/table";
 import { combineHooks } from "../machine/hooks";
 import type { Machine } from "../machine/machine";
@@ -64,13 +64,30 @@ export class Breaks {
     const { machine, session } = this;
     session.lookForCode();
     const end = machine.run(instructions, until);
-    const outcome = end.kind === "breakpoint" ? session.arrive(end.cpu) : session.takePending();
+    const outcome = this.outcome(end);
     if (outcome?.kind === "stop") {
       this.stop = outcome.stop;
       return { kind: "break" };
     }
     // Passed, or a hook's own stop: the guest goes on.
     return end.kind === "breakpoint" || end.kind === "stop" ? { kind: "limit" } : end;
+  }
+
+  private outcome(end: RunEnd): Outcome {
+    switch (end.kind) {
+      case "breakpoint":
+        return this.session.arrive(end.cpu);
+      case "reset":
+        // The run itself sees to it.
+        return this.session.takePending();
+      case "limit":
+      case "stop":
+      case "power-off":
+      case "exit":
+      case "triple-fault":
+      case "dead":
+        return this.session.settle(end);
+    }
   }
 
   /** Where the run stopped and what all CPUs were doing, for standard error. */

@@ -480,6 +480,8 @@ export class Processor {
 
   /** Takes over the counts of a saved state: retired, attempted, taken. */
   restoreCounts([retired, attempted, taken]: readonly number[]): void {
+    // Where the debugger let it go on belongs to another course.
+    this.resumedFrom = undefined;
     this.retiredBefore = retired;
     this.attempted = attempted;
     this.taken = taken;

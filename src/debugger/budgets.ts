@@ -20,7 +20,7 @@ export class BudgetMeter {
   private readonly maskedSince: number[];
   /** What was told already while it goes on: by CPU, the start of the masked stretch, and records of handlers. */
   private readonly toldMasked = new Map<number, number>();
-  private readonly toldHandlers = new Set<HandlerFrame>();
+  private readonly toldHandlers = new Set<string>();
 
   constructor(
     private readonly machine: DebugMachine,
@@ -29,9 +29,23 @@ export class BudgetMeter {
     this.maskedSince = machine.cpus.map(() => -1);
   }
 
-  /** How many instructions may go by between two calls of {@link poll}; Infinity when nothing needs them. */
-  get pollEvery(): number {
-    return this.host.wants("budget.handler") || this.host.wants("budget.masked") ? 5_000 : Infinity;
+  /** Whether what goes on is to be measured by {@link poll}. */
+  get needsPolls(): boolean {
+    return this.host.wants("budget.handler") || this.host.wants("budget.masked");
+  }
+
+  /** Takes down what goes on and what was told of it. Returns what brings it back. */
+  save(): () => void {
+    const since = [...this.maskedSince];
+    const masked = [...this.toldMasked];
+    const handlers = [...this.toldHandlers];
+    return () => {
+      since.forEach((start, cpu) => (this.maskedSince[cpu] = start));
+      this.toldMasked.clear();
+      for (const [cpu, start] of masked) this.toldMasked.set(cpu, start);
+      this.toldHandlers.clear();
+      for (const key of handlers) this.toldHandlers.add(key);
+    };
   }
 
   interrupt({ stage, record, cpu }: InterruptEvent): void {
@@ -50,7 +64,7 @@ export class BudgetMeter {
   }
 
   returned(cpu: number, frame: HandlerFrame): void {
-    this.toldHandlers.delete(frame);
+    this.toldHandlers.delete(keyOf(cpu, frame));
     if (this.host.wants("budget.handler") && isInterruptFrame(frame)) this.handler(cpu, frame);
   }
 
@@ -78,7 +92,8 @@ export class BudgetMeter {
   told(measure: BudgetMeasure): void {
     if (measure.budget === "budget.masked") this.toldMasked.set(measure.cpu, this.maskedSince[measure.cpu]);
     if (measure.budget === "budget.handler")
-      for (const frame of this.machine.frames.of(measure.cpu)) if (frame.vector === measure.vector) this.toldHandlers.add(frame);
+      for (const frame of this.machine.frames.of(measure.cpu))
+        if (frame.vector === measure.vector) this.toldHandlers.add(keyOf(measure.cpu, frame));
   }
 
   private masked(cpu: number, since: number): void {
@@ -90,7 +105,7 @@ export class BudgetMeter {
   }
 
   private handler(cpu: number, frame: HandlerFrame): void {
-    if (this.toldHandlers.has(frame)) return;
+    if (this.toldHandlers.has(keyOf(cpu, frame))) return;
     const value = this.machine.cpus[cpu].retired - frame.retired;
     this.host.measured({ budget: "budget.handler", cpu, value, ...this.about(frame) });
   }
@@ -98,6 +113,11 @@ export class BudgetMeter {
   private about(frame: HandlerFrame): { vector: number; source: string } {
     return { vector: frame.vector, source: this.machine.ledger.record(frame.record)?.source ?? "" };
   }
+}
+
+/** A handler's frame, whatever object stands for it: its CPU, when it was entered and for what. */
+function keyOf(cpu: number, { retired, vector, handlerRsp }: HandlerFrame): string {
+  return `${cpu} ${retired} ${vector} ${handlerRsp}`;
 }
 
 /** A measure in words. */

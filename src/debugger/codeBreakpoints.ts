@@ -55,6 +55,8 @@ interface CodeBreakpoint {
   readonly resolve: () => Place;
   /** The code that it was set on has been seen in memory. Until then other code may lie at its addresses, which it does not stop. */
   isBound: boolean;
+  /** What the owner last heard of that. */
+  toldBound: boolean;
   readonly condition: CompiledExpression | undefined;
   readonly hitTest: HitTest;
   readonly log: Template | undefined;
@@ -89,6 +91,8 @@ export class CodeBreakpoints {
   private byAddress = new Map<bigint, CodeBreakpoint[]>();
   /** Those whose code has not been seen yet. */
   private readonly waiting = new Set<CodeBreakpoint>();
+  /** Set while the machine goes over known ground: what is found there is told at its end, if it still holds ({@link tellBindings}). */
+  silent = false;
 
   constructor(
     private readonly symbols: SymbolStore,
@@ -159,12 +163,14 @@ export class CodeBreakpoints {
     const id = this.nextId++;
     try {
       const place = resolve();
+      const isBound = kind === "instruction" || this.isThere(place);
       const breakpoint: CodeBreakpoint = {
         id,
         kind,
         place,
         resolve,
-        isBound: kind === "instruction" || place.addresses.some((address) => this.presence.isThere(address)),
+        isBound,
+        toldBound: isBound,
         condition: this.compileCondition(options.condition),
         hitTest: parseHitCondition(options.hitCondition),
         log: options.logMessage === undefined || options.logMessage === "" ? undefined : parseTemplate(options.logMessage),
@@ -183,16 +189,35 @@ export class CodeBreakpoints {
     return [...[...this.lines.values()].flat(), ...this.functions, ...this.instructions];
   }
 
+  private isThere({ addresses }: Place): boolean {
+    return addresses.some((address) => this.presence.isThere(address));
+  }
+
   /** Looks whether the code of breakpoints that wait for it has been loaded. */
   bindLoaded(): void {
-    for (const breakpoint of this.waiting)
-      if (breakpoint.place.addresses.some((address) => this.presence.isThere(address))) this.bind(breakpoint);
+    for (const breakpoint of this.waiting) if (this.isThere(breakpoint.place)) this.bind(breakpoint);
   }
 
   private bind(breakpoint: CodeBreakpoint): void {
     breakpoint.isBound = true;
     this.waiting.delete(breakpoint);
+    if (!this.silent) this.tell(breakpoint);
+  }
+
+  private tell(breakpoint: CodeBreakpoint): void {
+    breakpoint.toldBound = breakpoint.isBound;
     this.told(statusOf(breakpoint));
+  }
+
+  /** The machine went elsewhere in its course: only what is in memory there is bound. */
+  bindAnew(): void {
+    for (const breakpoint of this.all) breakpoint.isBound = breakpoint.kind === "instruction" || this.isThere(breakpoint.place);
+    this.rebuild();
+  }
+
+  /** Tells what has come to hold since it was last told. */
+  tellBindings(): void {
+    for (const breakpoint of this.all) if (breakpoint.isBound !== breakpoint.toldBound) this.tell(breakpoint);
   }
 
   /** Symbols have moved: finds all places anew. */
@@ -207,8 +232,8 @@ export class CodeBreakpoints {
         continue;
       }
       if (before.join() === breakpoint.place.addresses.join()) continue;
-      breakpoint.isBound = breakpoint.place.addresses.some((address) => this.presence.isThere(address));
-      this.told(statusOf(breakpoint));
+      breakpoint.isBound = this.isThere(breakpoint.place);
+      this.tell(breakpoint);
     }
     this.rebuild();
   }

@@ -22,7 +22,9 @@ export class CodeStops implements CodePresence {
   readonly breakpoints: CodeBreakpoints;
   private readonly slides: Slides;
   /** Where each CPU stood when a stop was told: a breakpoint there is passed when the CPU goes on. */
-  private readonly told = new Map<number, { readonly rip: bigint; readonly retired: number }>();
+  private readonly told = new Map<number, Place>();
+  /** Where each CPU last was let pass. */
+  private readonly passed = new Map<number, Place>();
   private temporary: bigint | undefined;
 
   constructor(
@@ -35,7 +37,9 @@ export class CodeStops implements CodePresence {
       symbols,
       codeFields,
       () => this.apply(),
-      (message) => sink.output(`${message}\n`, "important"),
+      (message) => {
+        if (!this.breakpoints.silent) sink.output(`${message}\n`, "important");
+      },
       this,
       (status) => sink.breakpointChanged?.(status),
     );
@@ -71,7 +75,7 @@ export class CodeStops implements CodePresence {
     const reached = this.breakpoints.reach(cpu.linearRip(), this.scope(cpu), cpu.index);
     for (const line of reached.logs) this.sink.output(`${line}\n`, "console");
     if (reached.kind === undefined) {
-      this.machine.resumeFrom(cpu.index);
+      this.pass(cpu);
       return undefined;
     }
     return { kind: "stop", stop: breakpointStop(cpu.index, reached.ids, reached.kind) };
@@ -84,21 +88,39 @@ export class CodeStops implements CodePresence {
   }
 
   /** A stop is told with this CPU in focus. */
-  noteTold({ index, state, retired }: DebugCpu): void {
-    this.told.set(index, { rip: state.rip, retired });
+  noteTold(cpu: DebugCpu): void {
+    this.told.set(cpu.index, placeOf(cpu));
   }
 
   /** CPUs that still stand where a stop was told go on from there without telling it again. */
   passTold(): void {
     for (const [index, at] of this.told) {
-      const { state, retired } = this.machine.cpus[index];
-      if (state.rip === at.rip && retired === at.retired) this.machine.resumeFrom(index);
+      const cpu = this.machine.cpus[index];
+      if (standsAt(cpu, at)) this.pass(cpu);
       else this.told.delete(index);
     }
   }
 
+  /** Lets a CPU go on from where it stands, without stopping it at a breakpoint there. */
+  pass(cpu: DebugCpu): void {
+    this.machine.resumeFrom(cpu.index);
+    this.passed.set(cpu.index, placeOf(cpu));
+  }
+
+  /** CPUs that stand at a breakpoint which they have reached already, and are to pass. */
+  get passing(): number[] {
+    return [...this.passed]
+      .filter(([index, at]) => {
+        const cpu = this.machine.cpus[index];
+        return standsAt(cpu, at) && this.breakpoints.has(cpu.linearRip());
+      })
+      .map(([index]) => index);
+  }
+
+  /** The machine stands elsewhere in its course. */
   forgetTold(): void {
     this.told.clear();
+    this.passed.clear();
   }
 
   /** The machine starts anew. */
@@ -146,6 +168,15 @@ export class CodeStops implements CodePresence {
     return physical !== undefined && physical < 2n ** 52n && isSame(cpus[0].readPhysical(Number(physical), expected.length));
   }
 }
+
+/** Where a CPU stood, and when. */
+interface Place {
+  readonly rip: bigint;
+  readonly retired: number;
+}
+
+const placeOf = ({ state, retired }: DebugCpu): Place => ({ rip: state.rip, retired });
+const standsAt = ({ state, retired }: DebugCpu, at: Place): boolean => state.rip === at.rip && retired === at.retired;
 
 function breakpointStop(cpu: number, breakpoints: readonly number[], by: BreakpointKind): Stop {
   return { kind: "breakpoint", cpu, text: `CPU ${cpu} reached a ${by} breakpoint`, breakpoints, by };

@@ -23,7 +23,7 @@ import { Stepper, type StepHost, type StepRequest } from "./stepper";
 import { causeLines, type EventCause, type GuestEnd, type Outcome, type Stop } from "./stops";
 import type { SymbolStore } from "./symbols/table";
 import type { DebugCpu, DebugMachine } from "./target";
-import { TimeTravel } from "./timeTravel";
+import { MOMENT_INTERVAL, TimeTravel, type Known } from "./timeTravel";
 import type { CpuNames } from "./words";
 
 export interface DebuggerOptions {
@@ -31,6 +31,8 @@ export interface DebuggerOptions {
   readonly symbols: SymbolStore;
   readonly disassembler: Disassembler;
   readonly sink: DebuggerSink;
+  /** Instructions between two moments to go back to; for tests. */
+  readonly momentInterval?: number;
 }
 
 /**
@@ -69,8 +71,10 @@ export class Debugger implements StepHost, RewindHost {
   private stepper: Stepper | undefined;
   private rewind: Rewind | undefined;
   private only: number | undefined;
+  /** How the last run ended, while stops of its last instruction are told first. */
+  private unsettled: RunEnd | undefined;
 
-  constructor({ machine, symbols, disassembler, sink }: DebuggerOptions) {
+  constructor({ machine, symbols, disassembler, sink, momentInterval }: DebuggerOptions) {
     this.machine = machine;
     this.symbols = symbols;
     this.disassembler = disassembler;
@@ -103,7 +107,7 @@ export class Debugger implements StepHost, RewindHost {
     this.senderStacks = events.senderStacks;
     this.ends = new RunEnds({ machine, sink, events, runControl: this.runControl, resetGuest: () => this.resetGuest() });
     this.injections = new Injections(machine);
-    this.travel = new TimeTravel(machine, () => this.remember());
+    this.travel = new TimeTravel(machine, () => this.remember(), momentInterval ?? MOMENT_INTERVAL);
     machine.followInterruptFlag(true);
     machine.hooks = events.hooks;
   }
@@ -187,16 +191,16 @@ export class Debugger implements StepHost, RewindHost {
   private portion(wanted: number, until: number): Outcome {
     this.ends.isWaiting = false;
     if (this.rewind !== undefined) return this.portionBack(this.rewind, wanted);
-    this.travel.note();
-    for (const line of this.injections.sendDue()) this.sink.output(`${line}\n`, "console");
     this.lookForCode();
-    const early = this.takePending() ?? this.takePause();
+    const early = this.takePending() ?? this.settleLast() ?? this.ends.pastEnd ?? this.takePause();
     if (early !== undefined) return early;
     this.events.poll();
     const waiting = this.takePending();
     if (waiting !== undefined) return waiting;
+    for (const line of this.injections.sendDue()) this.sink.output(`${line}\n`, "console");
+    this.travel.note();
     const { stepper } = this;
-    const budget = Math.min(wanted, this.injections.toNext, this.events.pollEvery);
+    const budget = Math.min(wanted, this.injections.toNext, this.events.toPoll);
     if (stepper === undefined) {
       const end = this.only === undefined ? this.machine.run(budget, until) : this.machine.runCpu(this.only, budget);
       return end.kind === "breakpoint" ? this.arrive(end.cpu) : this.settle(end);
@@ -258,19 +262,25 @@ export class Debugger implements StepHost, RewindHost {
    */
   goBack(request: RewindRequest): void {
     this.cpu(request.cpu);
-    if (this.machine.inputs.recorder !== undefined)
-      throw new UserError('A session that is being recorded only goes forward: leave out the launch attribute "record" to go back.');
     const here = this.stop;
     this.start();
-    this.machine.hooks = this.events.hooksBackwards;
+    this.silence(true);
+    const { unsettled } = this;
+    this.unsettled = undefined;
     const rewind = Rewind.begin(this, this.travel, request);
     if (rewind === undefined) {
-      this.machine.hooks = this.events.hooks;
+      this.silence(false);
+      this.unsettled = unsettled;
       this.running = false;
       this.stop = here;
       throw new UserError(`There is nothing to go back to: CPU ${request.cpu} has not run, or it was too long ago.`);
     }
     this.rewind = rewind;
+  }
+
+  private silence(silent: boolean): void {
+    this.events.backwards = silent;
+    this.breakpoints.silent = silent;
   }
 
   /** How far a way back has come; undefined while none is under way. */
@@ -285,26 +295,42 @@ export class Debugger implements StepHost, RewindHost {
     if (stop === undefined && pause === undefined) return undefined;
     if (stop === undefined) rewind.abandon();
     this.rewind = undefined;
-    this.machine.hooks = this.events.hooks;
+    if (stop === undefined) this.unsettled = undefined;
+    this.silence(false);
     this.events.dropPending();
-    this.code.forgetTold();
     this.ends.moved();
-    this.lints.forgetAfter(this.machine.instructions());
+    this.breakpoints.tellBindings();
     this.runControl.apply();
     return stop === undefined ? pause : { kind: "stop", stop };
   }
 
-  /** Takes down what the session has counted. Returns what brings it back. */
-  private remember(): () => void {
+  /** Takes down what the session knows of where the machine stands. */
+  private remember(): Known {
     const parts = [this.events.remember(), this.breakpoints.saveHits()];
-    return () => {
-      for (const bringBack of parts) bringBack();
+    const { passing } = this.code;
+    const bringBack = (): void => {
+      for (const part of parts) part();
+      this.breakpoints.bindAnew();
+      this.code.forgetTold();
+      for (const cpu of passing) this.pass(cpu);
     };
+    return { bringBack, passing };
+  }
+
+  pass(cpu: number): void {
+    this.code.pass(this.cpu(cpu));
+  }
+
+  get toPoll(): number {
+    return this.events.toPoll;
   }
 
   met(end: RunEnd): Stop | undefined {
-    const told = this.events.dropPending();
-    return end.kind === "breakpoint" ? (this.code.met(this.cpu(end.cpu)) ?? told) : told;
+    if (end.kind === "reset") this.events.reset();
+    const reached = end.kind === "breakpoint" ? this.code.met(this.cpu(end.cpu)) : undefined;
+    const event = this.events.dropPending();
+    this.events.poll();
+    return this.events.dropPending() ?? reached ?? event;
   }
 
   // What steps need
@@ -314,7 +340,19 @@ export class Debugger implements StepHost, RewindHost {
   }
 
   settle(end: RunEnd): Outcome {
-    return this.takePending() ?? this.ends.settle(end, { only: this.only, stepping: this.stepper !== undefined });
+    const pending = this.takePending();
+    if (pending !== undefined) this.unsettled = end;
+    return pending ?? this.ends.settle(end, { only: this.only, stepping: this.stepper !== undefined });
+  }
+
+  private settleLast(): Outcome {
+    const end = this.unsettled;
+    this.unsettled = undefined;
+    return end === undefined || end.kind === "dead" || end.kind === "limit" ? undefined : this.settle(end);
+  }
+
+  standsAt(end: RunEnd): void {
+    this.unsettled = end;
   }
 
   instruction(cpu: DebugCpu): ReturnType<StepHost["instruction"]> {

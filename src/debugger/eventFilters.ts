@@ -31,6 +31,7 @@ export const filterNames = [
   "cpu.exception",
   "cpu.tripleFault",
   "guest.stuck",
+  "guest.end",
 ] as const;
 export type FilterName = (typeof filterNames)[number];
 
@@ -71,6 +72,7 @@ export function fieldsOf(filter: FilterName): readonly string[] {
       return budgetFieldNames(budgetFields[filter]);
     case "cpu.tripleFault":
     case "guest.stuck":
+    case "guest.end":
       return guestFieldNames;
     case "interrupt.send":
     case "interrupt.accept":
@@ -345,7 +347,11 @@ export class EventFilters {
   saveHits(): () => void {
     const hits = new Map([...this.owners.values()].flat().map((armed) => [armed.number, armed.hits]));
     return () => {
-      for (const armed of [...this.owners.values()].flat()) armed.hits = hits.get(armed.number) ?? 0;
+      for (const armed of [...this.owners.values()].flat()) {
+        const before = hits.get(armed.number) ?? 0;
+        if (before !== armed.hits) this.changedHits.add(armed);
+        armed.hits = before;
+      }
     };
   }
 

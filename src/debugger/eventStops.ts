@@ -50,10 +50,9 @@ export class EventStops {
   readonly handlerCounts: HandlerCounts;
   readonly lints: LintList;
   readonly senderStacks: SenderStacks;
-  /** What to listen with while the machine goes forward. */
   readonly hooks: MachineHooks;
-  /** What is counted and asked on the way back: nothing is told, and lints, budgets and storms are left out. */
-  readonly hooksBackwards: MachineHooks;
+  /** The machine goes over known ground, to come to a place in its past: everything is counted and asked as it was before, and nothing is told. */
+  backwards = false;
 
   private readonly machine: DebugMachine;
   private readonly sink: DebuggerSink;
@@ -63,6 +62,8 @@ export class EventStops {
   private readonly pending: Stop[] = [];
   /** What the CPU had retired when the last access was told. */
   private dataHitAt = -1;
+  /** Instructions that the machine had retired at the last {@link poll}. */
+  private polledAt = 0;
   /** CPUs that have left wait-for-SIPI. */
   private readonly live = new Set([0]);
 
@@ -71,7 +72,7 @@ export class EventStops {
     const { cpus } = machine;
     this.machine = machine;
     this.sink = sink;
-    const warn = (message: string): void => sink.output(`${message}\n`, "important");
+    const warn = (message: string): void => this.say(message);
     this.names = new CpuNames(cpus);
     this.data = new DataBreakpoints({
       machine,
@@ -110,7 +111,9 @@ export class EventStops {
         this.lintWatch.handlerReturned(cpu, frame);
         this.budgets.returned(cpu, frame);
       },
-      idtLoaded: () => host.idtLoaded(),
+      idtLoaded: () => {
+        if (!this.backwards) host.idtLoaded();
+      },
       interruptFlag: (cpu, enabled) => this.budgets.interruptFlag(cpu, enabled),
       storm: (storm) => this.storm(storm),
       exception: (cpu, event) => {
@@ -118,22 +121,15 @@ export class EventStops {
         this.exception(cpu, event);
       },
       tripleFault: (cpu) => this.tripleFault(cpu),
-      serial: (bytes) => sink.serial(bytes),
+      serial: (bytes) => {
+        if (!this.backwards) sink.serial(bytes);
+      },
       cpuStarted: (cpu) => {
         this.live.add(cpu);
+        if (this.backwards) return;
         sink.cpuStarted(cpu);
         host.cpuStarted(cpu);
       },
-    };
-    this.hooksBackwards = {
-      interrupt: (event) => {
-        this.interrupt(event);
-        this.registersMoved(event);
-      },
-      watch: (hit) => this.watched(hit),
-      handlerEntered: (cpu, frame) => this.handlerCounts.entered(cpu, frame.vector),
-      exception: (cpu, event) => this.exception(cpu, event),
-      cpuStarted: (cpu) => this.live.add(cpu),
     };
   }
 
@@ -161,28 +157,47 @@ export class EventStops {
     this.machine.requestStop();
   }
 
-  // Time
+  // Looking between runs
 
-  /** Instructions that may go by between two calls of {@link poll}. */
-  get pollEvery(): number {
-    return this.budgets.pollEvery;
+  /** Instructions from one look at what no event tells to the next. At round counts, so that a way back looks where the way there did. */
+  private get pollEvery(): number {
+    return this.budgets.needsPolls ? 5_000 : 1_000_000;
   }
 
-  /** Looks at what no event tells; between runs. */
+  /** Instructions to the next {@link poll}. */
+  get toPoll(): number {
+    return this.pollEvery - (this.machine.instructions() % this.pollEvery);
+  }
+
+  /** Looks at what no event tells, if it is time to; between runs. */
   poll(): void {
+    const now = this.machine.instructions();
+    if (Math.floor(now / this.pollEvery) <= Math.floor(this.polledAt / this.pollEvery)) return;
+    this.polledAt = now;
     this.lintWatch.poll();
     this.budgets.poll();
   }
 
   /** Takes down what the session has counted. Returns what brings it back. */
   remember(): () => void {
-    const parts = [this.counts.save(), this.handlerCounts.save(), this.exceptions.save(), this.filters.saveHits(), this.data.saveHits()];
+    const parts = [
+      this.counts.save(),
+      this.handlerCounts.save(),
+      this.exceptions.save(),
+      this.filters.saveHits(),
+      this.data.saveHits(),
+      this.lints.save(),
+      this.lintWatch.save(),
+      this.budgets.save(),
+    ];
+    const { polledAt } = this;
     const live = [...this.live];
     return () => {
       for (const bringBack of parts) bringBack();
       this.live.clear();
       for (const cpu of live) this.live.add(cpu);
       this.data.remember();
+      this.polledAt = polledAt;
       this.pending.length = 0;
     };
   }
@@ -192,8 +207,12 @@ export class EventStops {
     for (const cpu of [...this.live]) {
       if (cpu === 0) continue;
       this.live.delete(cpu);
-      this.sink.cpuReset(cpu);
+      if (!this.backwards) this.sink.cpuReset(cpu);
     }
+  }
+
+  private say(text: string): void {
+    if (!this.backwards) this.sink.output(`${text}\n`, "important");
   }
 
   // The machine's events
@@ -202,7 +221,7 @@ export class EventStops {
     const { record, stage } = event;
     const count = this.counts.interrupt(event);
     const stamp = record.stages.at(-1);
-    if (stage === "deliver" && record.mode === "init" && this.live.delete(event.cpu)) this.sink.cpuReset(event.cpu);
+    if (stage === "deliver" && record.mode === "init" && this.live.delete(event.cpu) && !this.backwards) this.sink.cpuReset(event.cpu);
     for (const filter of filtersOf(event)) {
       if (!this.filters.has(filter)) continue;
       const cpu = event.cpu >= 0 ? event.cpu : (stamp?.cpu ?? -1);
@@ -220,7 +239,7 @@ export class EventStops {
     const event: InterruptEvent = { stage: "deliver", record, cpu };
     const focus = this.machine.cpus[cpu];
     const text = this.names.storm(storm);
-    this.sink.output(`${text}\n`, "important");
+    this.say(text);
     if (!this.filters.matches("interrupt.storm", () => this.host.scope(focus, interruptFields(event, count, this.machine.now())))) return;
     this.request({ kind: "event", filter: "interrupt.storm", cpu, text, cause: { kind: "interrupt", record } });
   }
@@ -251,7 +270,7 @@ export class EventStops {
   private exception(index: number, event: DeliveredEvent): void {
     const cpu = this.machine.cpus[index];
     const base = cpu.state.code64 ? 0n : cpu.state.segBase(CS);
-    if (this.host.entering(index, event.kind, BigInt.asUintN(64, base + event.rip))) this.machine.requestStop();
+    if (!this.backwards && this.host.entering(index, event.kind, BigInt.asUintN(64, base + event.rip))) this.machine.requestStop();
     if (!isException(event)) return;
     this.exceptions.add(index, event, this.machine.instructions());
     const count = this.counts.exception(index, event.vector);
@@ -268,12 +287,12 @@ export class EventStops {
   }
 
   /** Something happened to the guest as a whole, told as CPU `cpu`'s. The stop of whoever asked for it; undefined when nobody did. */
-  guestStop(filter: "cpu.tripleFault" | "guest.stuck", cpu: DebugCpu, text: string): Stop | undefined {
+  guestStop(filter: "cpu.tripleFault" | "guest.stuck" | "guest.end", cpu: DebugCpu, text: string): Stop | undefined {
     const count = this.counts.guest(filter);
     const fields = (): Fields => ({ cpu: BigInt(cpu.index), count: BigInt(count), time: BigInt(Math.floor(this.machine.now())) });
     if (!this.filters.matches(filter, () => this.host.scope(cpu, fields()))) return undefined;
     const report = this.report();
-    this.sink.output(`${text}\n${report}\n`, "important");
+    if (filter !== "guest.end") this.say(`${text}\n${report}`);
     return { kind: "event", filter, cpu: cpu.index, text, cause: { kind: "guest", report } };
   }
 

@@ -11,8 +11,14 @@ import type { Moment, TimeTravel } from "./timeTravel";
 export interface RewindHost {
   readonly machine: DebugMachine;
   readonly symbols: SymbolStore;
-  /** The stop that a run's end would have been on the way forward, if any; nothing is told. */
+  /** The stop that a run's end would have been on the way forward, if any: everything is counted as it was then, and nothing is told. */
   met(end: RunEnd): Stop | undefined;
+  /** Instructions after which {@link met} has to be asked at the latest. */
+  readonly toPoll: number;
+  /** Lets a CPU go on from where it stands, without stopping it at a breakpoint there. */
+  pass(cpu: number): void;
+  /** The way back ends where a run did: what follows from that end is still to come. */
+  standsAt(end: RunEnd): void;
 }
 
 /** Where to go. */
@@ -24,6 +30,8 @@ export type RewindRequest =
 
 /** The CPU's last steps that a step by line looks at. */
 const STEPS_SEEN = 5_000;
+/** Runs of one portion of a search, of which each is short where a breakpoint is passed. */
+const RUNS_OF_PORTION = 100;
 const stackPointer = 4;
 
 /** Where a CPU stood before a step. */
@@ -39,7 +47,13 @@ type Phase =
   /** Running to where the CPU's last steps begin, then looking at each. */
   | { readonly kind: "look"; readonly goal: Goal }
   /** Running over a stretch, to see where it would have stopped. */
-  | { readonly kind: "search"; readonly end: Position; found: { readonly at: Position; readonly stop: Stop } | undefined };
+  | {
+      readonly kind: "search";
+      readonly end: Position;
+      /** The moment that the stretch ends at, where stops count too; undefined where the way back began. */
+      readonly until: Moment | undefined;
+      found: { readonly at: Position; readonly stop: Stop } | undefined;
+    };
 
 /**
  * One way back, in portions: the machine goes back to a moment and runs on from there, with everything that came from outside coming again, as often as it takes to know where
@@ -74,7 +88,7 @@ export class Rewind {
     const { steps } = cpu;
     this.start = { position: machine.position(), steps, pc: cpu.linearRip(), sp: cpu.state.gpr(stackPointer) };
     this.moment = moment;
-    if (request.kind === "continue") this.phase = { kind: "search", end: this.start.position, found: undefined };
+    if (request.kind === "continue") this.phase = { kind: "search", end: this.start.position, until: undefined, found: undefined };
     else if (request.unit === "instruction" || symbols.lineAt(this.start.pc) === undefined) this.phase = this.landAt(steps - 1);
     else this.phase = { kind: "look", goal: this.goal(Math.max(moment.steps[cpu.index], steps - STEPS_SEEN)) };
     travel.goTo(moment);
@@ -95,14 +109,12 @@ export class Rewind {
     const { phase } = this;
     switch (phase.kind) {
       case "land":
-        if (!this.run(phase.goal, budget)) return undefined;
-        this.travel.arrive(this.moment);
-        return phase.stop;
+        return this.land(phase, budget);
       case "look":
-        if (this.run(phase.goal, budget)) this.look();
+        if (this.run(phase.goal, budget).arrived) this.look();
         return undefined;
       case "search":
-        if (this.search(phase, budget)) this.searched(phase);
+        this.searchOn(phase, budget);
         return undefined;
     }
   }
@@ -118,13 +130,33 @@ export class Rewind {
     this.travel.arrive(this.moment);
   }
 
-  /** Runs towards a goal, whatever would stop on the way. True when it is reached. */
-  private run(goal: Goal, budget: number): boolean {
-    const { machine } = this.host;
-    const end = machine.runTowards(goal, budget);
-    if (machine.atGoal) return true;
-    if (end.kind === "breakpoint") machine.resumeFrom(end.cpu);
-    return this.standsStill(end);
+  /** Runs towards a goal, whatever would stop on the way: says what did, and whether the goal is reached. */
+  private run(goal: Goal, budget: number): { readonly arrived: boolean; readonly stop: Stop | undefined; readonly end: RunEnd } {
+    const { host } = this;
+    const { machine } = host;
+    const end = machine.runTowards(goal, Math.min(budget, host.toPoll));
+    const arrived = machine.atGoal;
+    const stop = host.met(end);
+    // As on the way there: a CPU that was stopped goes on from where it stands.
+    if (stop !== undefined) host.pass(stop.cpu);
+    if (end.kind === "breakpoint") host.pass(end.cpu);
+    return { arrived: arrived || this.standsStill(end), stop, end };
+  }
+
+  private land({ goal, stop }: Extract<Phase, { kind: "land" }>, budget: number): Stop | undefined {
+    const { arrived, end } = this.run(goal, budget);
+    // A reset by the guest, or its end, comes after what is told of the same instruction.
+    const isAtEnd = endsRuns(end) && comparePositions(this.host.machine.position(), goal.position) >= 0;
+    if (!arrived && !isAtEnd) return undefined;
+    if (isAtEnd) this.host.standsAt(end);
+    this.countArrival(stop);
+    this.travel.arrive(this.moment);
+    return stop;
+  }
+
+  /** The machine stands before a breakpoint, which counts as reached: from here the CPU goes on without meeting it again. */
+  private countArrival({ cpu }: Stop): void {
+    this.host.met({ kind: "breakpoint", cpu });
   }
 
   /** True when the machine does not move any more: it is as far as it gets. */
@@ -142,7 +174,7 @@ export class Rewind {
       const { steps } = cpu;
       this.seen.push({ steps, pc: cpu.linearRip(), sp: cpu.state.gpr(stackPointer) });
       const goal = this.goal(steps + 1);
-      for (let tries = 0; cpu.steps === steps && tries < 1000; tries++) if (this.run(goal, 1_000_000)) break;
+      for (let tries = 0; cpu.steps === steps && tries < 1000; tries++) if (this.run(goal, 1_000_000).arrived) break;
       if (cpu.steps === steps) break;
     }
     this.seen.push({ steps: cpu.steps, pc: cpu.linearRip(), sp: cpu.state.gpr(stackPointer) });
@@ -171,16 +203,29 @@ export class Rewind {
     return best;
   }
 
+  private searchOn(phase: Extract<Phase, { kind: "search" }>, budget: number): void {
+    const { machine } = this.host;
+    const until = machine.instructions() + budget;
+    // Breakpoints that are passed often end a run each.
+    for (let runs = 0; runs < RUNS_OF_PORTION; runs++) {
+      if (this.search(phase, until - machine.instructions())) return this.searched(phase);
+      if (machine.instructions() >= until) return;
+    }
+  }
+
   /** Runs over a stretch and takes down where it would have stopped. True at its end. */
   private search(phase: Extract<Phase, { kind: "search" }>, budget: number): boolean {
     const { machine } = this.host;
-    const end = machine.runTowards({ position: phase.end }, budget);
-    const done = machine.atGoal || comparePositions(machine.position(), phase.end) >= 0;
+    const { arrived, stop } = this.run({ position: phase.end }, budget);
     const at = machine.position();
-    const stop = this.host.met(end);
-    if (stop !== undefined && !done) phase.found = { at, stop };
-    if (end.kind === "breakpoint") machine.resumeFrom(end.cpu);
-    return done || this.standsStill(end);
+    const done = arrived || comparePositions(at, phase.end) >= 0;
+    const found = (one: Stop | undefined): void => {
+      if (one !== undefined && (!done || phase.until !== undefined)) phase.found = { at, stop: one };
+    };
+    found(stop);
+    // The run ended before breakpoints that stand at the very end.
+    if (done) for (const cpu of phase.until?.known.passing ?? []) found(this.host.met({ kind: "breakpoint", cpu }));
+    return done;
   }
 
   private searched({ found }: Extract<Phase, { kind: "search" }>): void {
@@ -194,9 +239,14 @@ export class Rewind {
       const text = "At the beginning of what can be gone back to";
       this.phase = { kind: "land", goal: { position: moment.position }, stop: { kind: "entry", cpu: this.cpu.index, text } };
     } else {
-      this.phase = { kind: "search", end: moment.position, found: undefined };
+      this.phase = { kind: "search", end: moment.position, until: moment, found: undefined };
       this.moment = earlier;
     }
     travel.goTo(this.moment);
   }
+}
+
+/** Whether the machine does not simply go on after an end of a run. */
+function endsRuns({ kind }: RunEnd): boolean {
+  return kind === "reset" || kind === "triple-fault" || kind === "power-off" || kind === "exit";
 }

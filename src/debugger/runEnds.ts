@@ -4,7 +4,7 @@ import type { EventStops } from "./eventStops";
 import { spinsForEver } from "./guestReport";
 import type { RunControl } from "./runControl";
 import type { DebuggerSink } from "./sink";
-import type { Outcome } from "./stops";
+import type { GuestEnd, Outcome } from "./stops";
 import type { DebugMachine } from "./target";
 
 /** Instructions between two resets of the guest that are both told. */
@@ -33,6 +33,8 @@ export class RunEnds {
   isWaiting = false;
   /** Instruction count at which the person was told that no CPU can run, and whether that was of empty loops. */
   private deadAt = -1;
+  /** How the guest ended, where that was told as a stop: going on from there is the end of the session. */
+  private over: GuestEnd | undefined;
   private spinTold = false;
   /** Instruction count at which a reset was last told. */
   private resetToldAt = -1;
@@ -43,6 +45,12 @@ export class RunEnds {
   moved(): void {
     this.deadAt = -1;
     this.spinTold = false;
+    this.over = undefined;
+  }
+
+  /** The end of a guest that ended already. */
+  get pastEnd(): Outcome {
+    return this.over === undefined ? undefined : { kind: "end", end: this.over };
   }
 
   settle(end: RunEnd, { only, stepping }: Running): Outcome {
@@ -56,9 +64,9 @@ export class RunEnds {
       case "breakpoint":
         return undefined;
       case "power-off":
-        return { kind: "end", end: { exitCode: 0, text: "The guest powered the machine off." } };
+        return this.guestEnds({ exitCode: 0, text: "The guest powered the machine off." });
       case "exit":
-        return { kind: "end", end: { exitCode: end.status, text: `The guest ended with exit status ${end.status}.` } };
+        return this.guestEnds({ exitCode: end.status, text: `The guest ended with exit status ${end.status}.` });
       case "reset":
         return this.guestReset(stepping || only !== undefined);
       case "triple-fault": {
@@ -74,6 +82,15 @@ export class RunEnds {
         if (only === undefined && runControl.anyFrozen) return this.waitsForFrozen();
         return only === undefined ? this.stuck(this.deadAt === machine.instructions()) : aloneAndIdle(only);
     }
+  }
+
+  private guestEnds(end: GuestEnd): Outcome {
+    const { machine, events } = this.host;
+    const cpu = machine.cpus.find(({ activity }) => activity === "running") ?? machine.cpus[0];
+    const stop = events.guestStop("guest.end", cpu, end.text);
+    if (stop === undefined) return { kind: "end", end };
+    this.over = end;
+    return { kind: "stop", stop };
   }
 
   /** The guest reset the machine: it starts anew, and so goes on, unless a step was under way, which has nowhere to end but at the first instruction. */

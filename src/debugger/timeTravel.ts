@@ -3,7 +3,7 @@ import type { Snapshot } from "../machine/snapshots";
 import type { DebugMachine } from "./target";
 
 /** Instructions from one moment to the next, while the guest runs. */
-const INTERVAL = 8_000_000;
+export const MOMENT_INTERVAL = 8_000_000;
 /** Moments kept; further ones thin out the older half. */
 const MOST_MOMENTS = 32;
 /** Bytes of RAM content that moments may keep: with more, the oldest are forgotten. */
@@ -17,8 +17,18 @@ export interface Moment {
   readonly steps: readonly number[];
   /** Inputs that had been journalled, since the session began. */
   readonly inputs: number;
-  /** Brings back what the debugger itself had counted. */
+  /** Inputs that were in the recording, if there is one. */
+  readonly recorded: number;
+  /** What the debugger itself knew. */
+  readonly known: Known;
+}
+
+/** What a debugger knows of a moment beside the machine's state. */
+export interface Known {
+  /** Brings back what it had counted. */
   readonly bringBack: () => void;
+  /** CPUs that stood at a breakpoint which they had reached already, and were to pass. */
+  readonly passing: readonly number[];
 }
 
 /**
@@ -32,17 +42,21 @@ export class TimeTravel {
   private forgotten = 0;
   private nextAt = 0;
 
-  /** @param remember takes down what the debugger has counted, and returns what brings it back */
+  /**
+   * @param remember takes down what the debugger knows
+   * @param interval instructions from one moment to the next
+   */
   constructor(
     private readonly machine: DebugMachine,
-    private readonly remember: () => () => void,
+    private readonly remember: () => Known,
+    private readonly interval: number,
   ) {}
 
   /** Takes a moment if it is time for one; between runs only. */
   note(): void {
     const now = this.machine.instructions();
     if (now < this.nextAt && this.moments.length > 0) return;
-    this.nextAt = now + INTERVAL;
+    this.nextAt = now + this.interval;
     const { machine } = this;
     machine.inputs.journal ??= (placed) => void this.journal.push(placed);
     this.moments.push({
@@ -50,7 +64,8 @@ export class TimeTravel {
       position: machine.position(),
       steps: machine.cpus.map(({ steps }) => steps),
       inputs: this.forgotten + this.journal.length,
-      bringBack: this.remember(),
+      recorded: machine.inputs.recorder?.count ?? 0,
+      known: this.remember(),
     });
     this.thin();
   }
@@ -84,7 +99,7 @@ export class TimeTravel {
     const { machine } = this;
     machine.inputs.live();
     machine.snapshots.restore(moment.snapshot);
-    moment.bringBack();
+    moment.known.bringBack();
     this.moments.length = this.moments.indexOf(moment) + 1;
     machine.inputs.replay(this.journal.slice(moment.inputs - this.forgotten));
   }
@@ -93,6 +108,7 @@ export class TimeTravel {
   arrive(moment: Moment): void {
     const done = this.machine.inputs.live();
     this.journal.length = moment.inputs - this.forgotten + done;
-    this.nextAt = this.machine.instructions() + INTERVAL;
+    this.machine.inputs.recorder?.forgetAfter(moment.recorded + done);
+    this.nextAt = this.machine.instructions() + this.interval;
   }
 }

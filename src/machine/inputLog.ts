@@ -72,6 +72,16 @@ export class InputLogWriter {
     this.line({ make });
   }
 
+  /** The check value so far, with which {@link truncated} goes on from here. */
+  get checkValue(): number {
+    return this.sum;
+  }
+
+  /** The file was cut back to where {@link checkValue} had this value. */
+  truncated(checkValue: number): void {
+    this.sum = checkValue;
+  }
+
   input({ at, input }: PlacedInput): void {
     this.line({ at: list(at), kind: input.kind, ...inputFields(input) });
   }

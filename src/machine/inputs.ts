@@ -43,6 +43,16 @@ export function comparePositions(a: Position, b: Position): number {
   return a.tried - b.tried || a.time - b.time || a.taken - b.taken;
 }
 
+/** A recording of inputs that may take the last ones back, for the machine went back to before them. */
+export interface InputRecorder {
+  /** Inputs that it holds. */
+  readonly count: number;
+  /** Hears of an input at its position, before it is carried out. */
+  input(placed: PlacedInput): void;
+  /** Forgets all but the first so many. */
+  forgetAfter(count: number): void;
+}
+
 /** What inputs go to. */
 export interface InputTarget {
   position(): Position;
@@ -55,9 +65,8 @@ export interface InputTarget {
  * positions it has there while everything else stays outside.
  */
 export class Inputs {
-  /** Hears of every input at its position, before it is carried out. */
-  recorder: ((placed: PlacedInput) => void) | undefined;
-  /** Hears of the same, for going back in memory. */
+  recorder: InputRecorder | undefined;
+  /** Hears of every input at its position, before it is carried out, for going back in memory. */
   journal: ((placed: PlacedInput) => void) | undefined;
   private source: readonly PlacedInput[] | undefined;
   private next = 0;
@@ -74,7 +83,7 @@ export class Inputs {
   private tell(input: Input): void {
     if (this.recorder === undefined && this.journal === undefined) return;
     const placed = { at: this.target.position(), input };
-    this.recorder?.(placed);
+    this.recorder?.input(placed);
     this.journal?.(placed);
   }
 

@@ -4,7 +4,7 @@ import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { after, before, describe, test } from "node:test";
 import type { DebugProtocol } from "@vscode/debugprotocol";
-import { cli, lineOf, smpGuest, smpSource, startServer, temporaryFolder, withClient, type Client } from "./harness";
+import { cli, codeImage, lineOf, smpGuest, smpSource, startServer, temporaryFolder, withClient, type Client } from "./harness";
 
 describe("the protocol", { timeout: 240_000 }, () => {
   let server: Awaited<ReturnType<typeof startServer>>;
@@ -135,13 +135,8 @@ describe("the protocol", { timeout: 240_000 }, () => {
       await client.launch({ program: smpGuest, cpus: 2, record }, () =>
         client.breakOn({ filterId: "interrupt.deliver", condition: "vector == 0xf0 && dst == 1" }),
       );
-      await client.next(
-        "capabilities",
-        (event) => (event as DebugProtocol.CapabilitiesEvent["body"]).capabilities.supportsStepBack === false,
-      );
       await client.stop();
       await client.breakOn();
-      assert.match(await client.refused("stepBack", { threadId: 1 }), /only goes forward/);
       const inject = async (args: object): Promise<string> => ((await client.ask("apicscope/inject", args)) as { text: string }).text;
       assert.match(await inject({ kind: "message", vector: 0xf2, threadId: 2 }), /^vector 0xf2 to CPU 1: interrupt \d+ accepted/);
       assert.match(await inject({ kind: "message", mode: "nmi", threadId: 2, at: 2_000_000 }), /waits for instruction 2000000/);
@@ -171,6 +166,60 @@ describe("the protocol", { timeout: 240_000 }, () => {
         record,
         "--serial",
         "none",
+      ]);
+      assert.match(replay.stderr.toString(), /the replay is the same as the recording/);
+      assert.equal(replay.status, exitCode);
+    }, server.port));
+
+  test("a guest without source lines is said to have none, and one with them after a restart", () =>
+    withClient(async (client) => {
+      const file = files.write("bare.elf", codeImage(0xfa, 0xeb, 0xfe));
+      await client.launch({ program: file, cpus: 1, stopOnEntry: true });
+      const offered = async (): Promise<unknown> =>
+        ((await client.next("capabilities")) as DebugProtocol.CapabilitiesEvent["body"]).capabilities;
+      const of = (lines: boolean): object => ({
+        supportsBreakpointLocationsRequest: lines,
+        supportsGotoTargetsRequest: lines,
+        supportsLoadedSourcesRequest: lines,
+      });
+      assert.deepEqual(await offered(), of(false));
+      await client.stop();
+      await client.request("restart", { arguments: { program: smpGuest, cpus: 1, stopOnEntry: true } });
+      assert.deepEqual(await offered(), of(true));
+      await client.stop();
+    }, server.port));
+
+  test("a session that went back is recorded as the course that came of it", () =>
+    withClient(async (client) => {
+      const record = files.path("back.log");
+      const condition = "vector == 0xf0 && dst == 1";
+      await client.launch({ program: smpGuest, cpus: 2, record }, () => client.breakOn({ filterId: "interrupt.deliver", condition }));
+      const first = await client.stop();
+      const instructions = async (): Promise<string> => ((await client.ask("apicscope/progress")) as { instruction: string }).instruction;
+      const there = await instructions();
+      // What came from outside later belongs to a future that is given up.
+      await client.evaluate("r15 = 1", 1);
+      await client.step("stepIn", 1, "instruction");
+      await client.evaluate("r15 = 2", 1);
+      await client.request("apicscope/inject", { kind: "message", mode: "nmi", threadId: 2 });
+      await client.breakOn({ filterId: "nmi" });
+      assert.match((await client.continue(1)).text ?? "", /NMI/);
+      await client.breakOn({ filterId: "interrupt.deliver", condition });
+      await client.request("reverseContinue", { threadId: 1 });
+      assert.equal((await client.stop()).text, first.text);
+      assert.equal(await instructions(), there);
+      await client.evaluate("r14 = 3", 1);
+      await client.breakOn();
+      await client.request("continue", { threadId: 1 });
+      const { exitCode } = (await client.next("exited")) as { exitCode: number };
+      await client.disconnect();
+      const log = readFileSync(record, "utf8");
+      assert.equal(log.split("\n").filter((line) => line.includes('"kind":"state"')).length, 2, log);
+      const replay = spawnSync(process.execPath, [
+        cli,
+        "run",
+        smpGuest,
+        ...["--cpus", "2", "--device", "msi-test", "--replay", record, "--serial", "none"],
       ]);
       assert.match(replay.stderr.toString(), /the replay is the same as the recording/);
       assert.equal(replay.status, exitCode);

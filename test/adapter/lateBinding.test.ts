@@ -54,5 +54,11 @@ describe("breakpoints before their code is loaded", { timeout: 120_000 }, () => 
       assert.equal(told.breakpoint.verified, true);
       assert.deepEqual(stop.hitBreakpointIds, [told.breakpoint.id]);
       assert.equal(await client.pc(1), at);
+      // Before that moment other code lay there.
+      await client.request("reverseContinue", { threadId: 1 });
+      assert.equal((await client.stop()).text, "At the beginning of what can be gone back to");
+      const gone = (await client.next("breakpoint")) as DebugProtocol.BreakpointEvent["body"];
+      assert.equal(gone.breakpoint.verified, false);
+      assert.equal(gone.breakpoint.id, told.breakpoint.id);
     }));
 });

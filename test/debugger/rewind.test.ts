@@ -5,6 +5,7 @@ import { describe, test } from "node:test";
 import { IcedDisassembler } from "../../src/adapter/icedDisassembler";
 import { Debugger } from "../../src/debugger/debugger";
 import type { DebuggerSink } from "../../src/debugger/sink";
+import type { FilterSpec } from "../../src/debugger/eventFilters";
 import type { GuestEnd, Stop } from "../../src/debugger/stops";
 import { SymbolStore } from "../../src/debugger/symbols/table";
 import { Machine } from "../../src/machine/machine";
@@ -20,7 +21,7 @@ interface Bench {
   readonly stop: () => Stop;
 }
 
-function bench(configuration: Partial<MachineConfiguration> = {}, image = smp, cmdline = ""): Bench {
+function bench(configuration: Partial<MachineConfiguration> = {}, image: Uint8Array = smp, cmdline = "", momentInterval?: number): Bench {
   const machine = Machine.create({ cpus: 2, memory: 16 << 20, ...configuration });
   machine.boot({ image, imageName: "guest.elf", cmdline });
   const symbols = new SymbolStore();
@@ -32,7 +33,13 @@ function bench(configuration: Partial<MachineConfiguration> = {}, image = smp, c
     cpuStarted: () => undefined,
     cpuReset: () => undefined,
   };
-  const session = new Debugger({ machine, symbols, disassembler: new IcedDisassembler(), sink });
+  const session = new Debugger({
+    machine,
+    symbols,
+    disassembler: new IcedDisassembler(),
+    sink,
+    ...(momentInterval === undefined ? {} : { momentInterval }),
+  });
   const run = (): Stop | GuestEnd => {
     for (let i = 0; i < 20_000; i++) {
       const result = session.advance(100_000);
@@ -195,7 +202,152 @@ describe("going back", () => {
     assert.equal(cpu.state.rip, rip);
   });
 
-  test("can be paused, and is refused for a session that is recorded", () => {
+  const faults = readFileSync("guests/faults/faults.elf");
+  const kinds: readonly {
+    readonly what: string;
+    readonly image?: Uint8Array;
+    readonly cmdline: string;
+    readonly spec: FilterSpec;
+    readonly text: RegExp;
+  }[] = [
+    {
+      what: "a lint",
+      cmdline: "missing-eoi",
+      spec: { id: "1", filter: "interrupt.lint", condition: 'kind == "missing-eoi"' },
+      text: /without EOI/,
+    },
+    {
+      what: "a handler that is too slow",
+      cmdline: "slow",
+      spec: { id: "1", filter: "budget.handler", condition: "duration > 10000" },
+      text: /has run for \d+ instructions/,
+    },
+    {
+      what: "interrupts off for too long",
+      cmdline: "masked",
+      spec: { id: "1", filter: "budget.masked", condition: "duration > 500" },
+      text: /have been off/,
+    },
+    {
+      what: "handlers nested too deep",
+      cmdline: "nested",
+      spec: { id: "1", filter: "budget.nesting", condition: "depth > 1" },
+      text: /nest 2 deep/,
+    },
+    {
+      what: "a slow delivery",
+      cmdline: "late",
+      spec: { id: "1", filter: "budget.latency", condition: "latency > 1000" },
+      text: /took \d+ instructions/,
+    },
+    {
+      what: "an exception",
+      cmdline: "quiet",
+      image: readFileSync("guests/checks/exceptions.elf"),
+      spec: { id: "1", filter: "cpu.exception", condition: "vector == 0 && count == 1" },
+      text: /#DE/,
+    },
+  ];
+  for (const { what, cmdline, spec, text, image = faults } of kinds)
+    test(`to ${what}, which is told again on the way forward`, () => {
+      const { session, stop, run, machine, output } = bench({ cpus: 1 }, image, cmdline);
+      session.filters.replace("client", [spec]);
+      session.resume();
+      const there = stop();
+      assert.match(there.text, text);
+      const here = (): object => ({
+        instructions: machine.instructions(),
+        hash: machine.stateHash(),
+        lints: session.lints.all.map((lint) => ({ ...lint })),
+      });
+      const then = here();
+      session.filters.replace("launch", [{ id: "2", filter: "guest.end" }]);
+      let last: Stop;
+      do {
+        session.resume();
+        last = stop();
+      } while (last.kind !== "event" || last.filter !== "guest.end");
+      const said = output.length;
+      const seen: string[] = [];
+      let back: Stop;
+      do {
+        session.goBack({ kind: "continue", cpu: 0 });
+        back = stop();
+        seen.push(back.text);
+      } while (back.text !== there.text && seen.length < 100);
+      assert.equal(back.text, there.text, seen.join("\n"));
+      assert.deepEqual(here(), then);
+      assert.equal(output.length, said, "nothing is said on the way back");
+      let again: Stop;
+      do {
+        session.resume();
+        again = stop();
+      } while (again.text !== last.text);
+      session.resume();
+      assert.ok("exitCode" in run());
+    });
+
+  test("from the guest's end, where it stops when asked to, and which is its end still", () => {
+    const { session, stop, run, machine } = bench({ cpus: 1 }, faults, "");
+    session.filters.replace("client", [{ id: "1", filter: "guest.end" }]);
+    session.breakpoints.setFunctions([{ name: "main" }]);
+    session.resume();
+    const main = { text: stop().text, instructions: machine.instructions() };
+    session.resume();
+    const last = stop();
+    assert.equal(last.text, "The guest ended with exit status 1.");
+    const instructions = machine.instructions();
+    session.goBack({ kind: "step", cpu: 0, unit: "instruction" });
+    stop();
+    assert.equal(machine.instructions(), instructions - 1);
+    session.goBack({ kind: "continue", cpu: 0 });
+    assert.deepEqual({ text: stop().text, instructions: machine.instructions() }, main);
+    session.resume();
+    assert.deepEqual([stop().text, machine.instructions()], [last.text, instructions]);
+    session.resume();
+    const end = run();
+    assert.ok("exitCode" in end && end.exitCode === 1);
+  });
+
+  test("to a triple fault that reset the guest", () => {
+    const { session, stop, machine } = bench({ cpus: 1, tripleFault: "reset" }, faults, "triple-fault");
+    session.filters.replace("client", [{ id: "1", filter: "cpu.tripleFault" }]);
+    const stops: { text: string; instructions: number; hash: string }[] = [];
+    for (let i = 0; i < 3; i++) {
+      session.resume();
+      stops.push({ text: stop().text, instructions: machine.instructions(), hash: machine.stateHash() });
+    }
+    for (let i = 1; i >= 0; i--) {
+      session.goBack({ kind: "continue", cpu: 0 });
+      assert.deepEqual({ text: stop().text, instructions: machine.instructions(), hash: machine.stateHash() }, stops[i]);
+    }
+  });
+
+  test("to stops where moments are, and with hit counts that go on from there", () => {
+    const { session, stop, machine } = bench({}, smp, "loop quiet", 5_000);
+    session.filters.replace("client", [{ ...sent, hitCondition: "% 40" }]);
+    session.breakpoints.setFunctions([{ name: "handle_timer", hitCondition: "% 30" }]);
+    const trail: { text: string; instructions: number; hash: string }[] = [];
+    const here = (text: string): (typeof trail)[0] => ({ text, instructions: machine.instructions(), hash: machine.stateHash() });
+    for (let i = 0; i < 6; i++) {
+      session.resume();
+      trail.push(here(stop().text));
+    }
+    assert.ok(
+      trail[5].instructions > trail[1].instructions + 15_000,
+      `${trail[5].instructions - trail[1].instructions} instructions: moments were taken on the way`,
+    );
+    for (let i = 4; i >= 1; i--) {
+      session.goBack({ kind: "continue", cpu: 0 });
+      assert.deepEqual(here(stop().text), trail[i], `stop ${i}`);
+    }
+    for (let i = 2; i < 6; i++) {
+      session.resume();
+      assert.deepEqual(here(stop().text), trail[i], `stop ${i} again`);
+    }
+  });
+
+  test("can be paused", () => {
     const { session, stop, machine } = bench();
     session.filters.replace("client", [{ ...sent, hitCondition: "3" }]);
     session.resume();
@@ -209,7 +361,5 @@ describe("going back", () => {
     session.resume();
     stop();
     assert.equal(machine.instructions(), before);
-    machine.inputs.recorder = () => undefined;
-    assert.throws(() => session.goBack({ kind: "continue", cpu: 0 }), /only goes forward/);
   });
 });

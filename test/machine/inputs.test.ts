@@ -14,7 +14,7 @@ const MEMORY = 16 * MIB;
 function meddle(machine: Machine, seed: number, rounds: number): string {
   let text = "";
   const log = new InputLogWriter((part) => void (text += part), machine.make);
-  machine.inputs.recorder = (placed) => log.input(placed);
+  machine.inputs.recorder = { count: 0, input: (placed) => log.input(placed), forgetAfter: () => undefined };
   const random = generator(seed);
   const { hooks } = machine;
   let stopAt = -1;

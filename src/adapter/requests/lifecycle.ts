@@ -4,6 +4,7 @@ import { UserError } from "../../machine/errors";
 import type { HandlerTable } from "../context";
 import { checkLaunch } from "../launchChecks";
 import { exceptionFilters } from "../protocol";
+import type { Launched } from "../rpc";
 
 const conditionFields = "vector, mode, src, dst, cpu, trigger, source, shorthand, count, time, registers and symbols";
 
@@ -14,6 +15,7 @@ function conditionDescription(filter: (typeof exceptionFilters)[number]["filter"
       return "Such as vector == 14 && cr2 < 0x1000. Fields: vector, errorCode, cr2, rip, cpu, count, time, registers and symbols.";
     case "cpu.tripleFault":
     case "guest.stuck":
+    case "guest.end":
       return "Fields: cpu, count, time, registers and symbols.";
     default:
       return `Such as vector == 0xf0 && dst == 1. Fields: ${conditionFields}.`;
@@ -60,6 +62,15 @@ const capabilities: DebugProtocol.Capabilities = {
   })),
 };
 
+/** What needs source lines is offered where the symbols have some. */
+function lineCapabilities({ hasLines }: Launched): CapabilitiesEvent {
+  return new CapabilitiesEvent({
+    supportsBreakpointLocationsRequest: hasLines,
+    supportsGotoTargetsRequest: hasLines,
+    supportsLoadedSourcesRequest: hasLines,
+  });
+}
+
 export const lifecycleRequests: HandlerTable = {
   initialize: (args, { session }) => {
     session.setClient({
@@ -79,15 +90,15 @@ export const lifecycleRequests: HandlerTable = {
     const undisturbed = { ...checked, stopOnEntry: false, interruptBreakpoints: [], workspaceInterruptBreakpoints: [] };
     const attributes = args.flag("noDebug") ? undisturbed : checked;
     session.startEngine();
+    let launched: Launched;
     try {
-      await call("launch", attributes);
+      launched = await call("launch", attributes);
     } catch (error) {
       await session.stopEngine();
       throw error;
     }
     sendEvent(new InitializedEvent());
-    // A recording goes forward only.
-    if (attributes.record !== undefined) sendEvent(new CapabilitiesEvent({ supportsStepBack: false }));
+    if (!launched.hasLines) sendEvent(lineCapabilities(launched));
   },
 
   attach: () => {
@@ -112,9 +123,9 @@ export const lifecycleRequests: HandlerTable = {
 
   configurationDone: (_args, { call, after }) => after(() => void call("start", undefined).catch(() => undefined)),
 
-  restart: async (args, { call, after }) => {
+  restart: async (args, { call, after, sendEvent }) => {
     const given = args.has("arguments") ? checkLaunch(args.raw("arguments")) : undefined;
-    await call("restart", given);
+    sendEvent(lineCapabilities(await call("restart", given)));
     after(() => void call("start", undefined).catch(() => undefined));
   },
 

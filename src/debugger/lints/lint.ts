@@ -119,9 +119,15 @@ export class LintList {
     this.onFound(lint, true);
   }
 
-  /** Forgets what was found after so many instructions: the machine went back. */
-  forgetAfter(instruction: number): void {
-    for (const [key, lint] of this.byKey) if (lint.instruction > instruction) this.byKey.delete(key);
+  /** Takes down what was found. Returns what brings it back. */
+  save(): () => void {
+    const found = [...this.byKey].map(([key, lint]) => [key, { ...lint }] as const);
+    const { dropped } = this;
+    return () => {
+      this.byKey.clear();
+      for (const [key, lint] of found) this.byKey.set(key, { ...lint });
+      this.dropped = dropped;
+    };
   }
 
   clear(): void {

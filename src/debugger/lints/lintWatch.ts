@@ -35,6 +35,20 @@ export class LintWatch {
     private readonly lints: LintList,
   ) {}
 
+  /** Takes down what is known. Returns what brings it back. */
+  save(): () => void {
+    const edges = [...this.lostEdges].map(([pin, edge]) => [pin, { ...edge }] as const);
+    const gates = [...this.goodGates];
+    const { polled } = this;
+    return () => {
+      this.lostEdges.clear();
+      for (const [pin, edge] of edges) this.lostEdges.set(pin, { ...edge });
+      this.goodGates.clear();
+      for (const [key, base] of gates) this.goodGates.set(key, base);
+      this.polled = polled;
+    };
+  }
+
   interrupt(event: InterruptEvent): void {
     const { stage, record, cpu } = event;
     if (this.lostEdges.size > 0 && this.machine.now() - this.polled >= pollEvery) this.poll();
