@@ -1,7 +1,9 @@
-// Bundles the entry points: dist/extension.js for VS Code, dist/cli.js for the command line and the DAP server,
+// Bundles the entry points: dist/extension.js for VS Code, dist/cli.js with dist/main.js for the command line and the DAP server,
 // dist/worker.js for the engine's worker thread, and dist/timeline.js, dist/screen.js with their style sheets for webviews. `--watch` rebuilds on change.
 import { build, context } from "esbuild";
-import { cpSync, existsSync, mkdirSync, readFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { cpSync, existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
+import { assembledInterpreter } from "./assembled.mjs";
 
 const { version } = JSON.parse(readFileSync("package.json", "utf8"));
 
@@ -21,9 +23,22 @@ const common = {
   define: { VERSION: JSON.stringify(version) },
   logLevel: "warning",
 };
-const options = {
-  ...common,
-  entryPoints: { extension: "src/extension/extension.ts", cli: "src/cli/main.ts", worker: "src/adapter/worker.ts" },
+/** The disassembler has a file of its own: it is as large as everything else together, and most runs do without it. */
+const disassembler = { ...common, minify: true, sourcemap: false, entryPoints: { iced: "iced-x86" } };
+const apartDisassembler = {
+  name: "disassembler",
+  setup: (bundler) => bundler.onResolve({ filter: /^iced-x86$/ }, () => ({ path: "./iced.js", external: true })),
+};
+const emulator = { ...common, plugins: [assembledInterpreter, apartDisassembler] };
+const options = { ...emulator, entryPoints: { extension: "src/extension/extension.ts", worker: "src/adapter/worker.ts" } };
+
+/** What starts the command line, and the function that it runs (src/cli/start.ts). */
+const start = { ...common, entryPoints: { cli: "src/cli/start.ts" } };
+const main = {
+  ...emulator,
+  entryPoints: { main: "src/cli/main.ts" },
+  banner: { js: "(function (exports, require, module, __filename, __dirname) {" },
+  footer: { js: "})" },
 };
 
 /** Pages in webviews: a browser's code, with nothing from outside. */
@@ -49,7 +64,13 @@ const iced = "node_modules/iced-x86/iced_x86_bg.wasm";
 if (existsSync(iced)) cpSync(iced, `${outdir}/iced_x86_bg.wasm`);
 
 if (process.argv.includes("--watch")) {
-  for (const each of [options, pages]) await (await context(each)).watch();
+  // A cache of older code would be run.
+  rmSync(`${outdir}/main.cache`, { force: true });
+  for (const each of [options, start, main, disassembler, pages]) await (await context(each)).watch();
 } else {
-  await Promise.all([build(options), build(pages)]);
+  await Promise.all([options, start, main, disassembler, pages].map((each) => build(each)));
+  if (packaged === undefined) {
+    const { status } = spawnSync(process.execPath, ["scripts/codeCache.mjs", outdir], { stdio: ["ignore", "inherit", "pipe"] });
+    if (status !== 0) rmSync(`${outdir}/main.cache`, { force: true });
+  }
 }

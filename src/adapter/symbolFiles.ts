@@ -3,6 +3,7 @@ import * as zlib from "node:zlib";
 import { ElfFile, isElf, SegmentType, type Inflate } from "../debugger/symbols/elf";
 import { bytesOf, FileSource, MemorySource, type ByteSource } from "../debugger/symbols/source";
 import { HostImageFile } from "./imageFile";
+import { WHOLE_IMAGE } from "./wholeImage";
 
 type Unpack = (data: Uint8Array, options: { maxOutputLength: number; chunkSize: number }) => Uint8Array;
 
@@ -20,15 +21,12 @@ export function openSymbolFile(path: string): { readonly source: FileSource; rea
   return { source: new FileSource(file), close: () => file.close() };
 }
 
-/** Images above this size are not kept as a whole. */
-const wholeImage = 64 << 20;
-
 /**
  * What of an image is booted: all of it but, of an ELF file of hundreds of megabytes, which are debug information, only what is loaded. Its section table is left
  * out then. @throws UserError for a damaged ELF file
  */
 function bootedPart(source: ByteSource, path: string): Uint8Array {
-  if (source.size <= wholeImage || !isElf(source)) return bytesOf(source);
+  if (source.size <= WHOLE_IMAGE || !isElf(source)) return bytesOf(source);
   const elf = new ElfFile(source, path);
   const end = Math.max(4096, ...elf.segments.map(({ type, offset, fileSize }) => (type === SegmentType.Load ? offset + fileSize : 0)));
   const bytes = bytesOf(source, 0, end).slice();

@@ -12,8 +12,6 @@ import { combineHooks } from "../machine/hooks";
 import type { Machine } from "../machine/machine";
 import type { RunEnd } from "../machine/types";
 
-/** Exit status of a run that stopped at a `--break`. */
-export const STATUS_BREAK = 6;
 /** Interrupts of each CPU that are told. */
 const recordsTold = 5;
 

@@ -1,44 +1,42 @@
 import { closeSync, openSync, readFileSync, writeSync } from "node:fs";
 import { basename } from "node:path";
-import { RecordingFile } from "../adapter/recordingFile";
-import { loadFirmware, openStorage } from "../adapter/storage";
-import { bootedBytes } from "../adapter/symbolFiles";
-import { loadState, saveState } from "../adapter/stateFiles";
+import type { RecordingFile } from "../adapter/recordingFile";
+import { WHOLE_IMAGE } from "../adapter/wholeImage";
 import { UserError } from "../common/errors";
 import { combineHooks } from "../machine/hooks";
 import { Machine } from "../machine/machine";
-import type { MachineHooks } from "../machine/types";
-import { Breaks, STATUS_BREAK } from "./breaks";
-import { Replay } from "./replay";
+import type { MachineConfiguration, MachineHooks } from "../machine/types";
+import type { Breaks } from "./breaks";
+import type { Replay } from "./replay";
 import { type LoopEnd, runToEnd } from "./runLoop";
-import { parseRunOptions } from "./runOptions";
+import { parseRunOptions, type RunOptions } from "./runOptions";
 import { statistics } from "./statistics";
-import { symbolStoreOf, Watchers } from "./watchers";
 
 export const STATUS_BAD_ARGUMENTS = 2;
 export const STATUS_DEAD = 3;
 export const STATUS_LIMIT = 124;
+/** A run that stopped at a `--break`. */
+const STATUS_BREAK = 6;
 /** A replay came out otherwise than it was recorded. */
 export const STATUS_DIVERGED = 4;
 
 /** Exceptions of each CPU remembered for the report on a dead guest. */
 const REMEMBERED = 4;
 
-/** `apicscope run`: runs a guest to its end with its serial port on standard output. Returns the exit status. @throws UserError for bad arguments. */
+/**
+ * `apicscope run`: runs a guest to its end with its serial port on standard output. Returns the exit status. What a plain run does without is loaded
+ * only for those who want it: it would take longer than to start the guest. @throws UserError for bad arguments.
+ */
 export async function runCommand(args: readonly string[]): Promise<number> {
   const options = parseRunOptions(args);
   const file = options.image === undefined ? undefined : readInput(options.image, "image");
-  const image =
-    options.image === undefined || file === undefined
-      ? undefined
-      : { name: basename(options.image), bytes: bootedBytes(file, basename(options.image)) };
+  const image = options.image === undefined || file === undefined ? undefined : await imageOf(file, basename(options.image));
   const initrd = options.initrd === undefined ? undefined : { bytes: readInput(options.initrd, "initrd"), name: basename(options.initrd) };
   const machine = Machine.create({
     cpus: options.cpus,
     memory: options.memory * 2 ** 20,
     devices: options.devices,
-    ...openStorage(options.disks, options.cdrom),
-    ...(options.firmware === undefined ? {} : { firmware: loadFirmware(options.firmware, options.serial !== "none") }),
+    ...(await storageOf(options)),
     cpuModel: options.cpuModel,
     seed: options.seed,
     tripleFault: options.tripleFault,
@@ -49,7 +47,9 @@ export async function runCommand(args: readonly string[]): Promise<number> {
   const virtioConsole = openSerial("stdio");
   const debugConsole = options.debugConsole ?? (image === undefined ? "none" : undefined);
   const debugOutput = debugConsole === undefined ? undefined : openSerial(debugConsole, "debug-console");
-  const watchers = new Watchers(options, machine, file, image?.name ?? "firmware");
+  const { trace, contract, junit } = options;
+  const watched = trace !== undefined || contract !== undefined || junit !== undefined;
+  const watchers = watched ? new (await import("./watchers")).Watchers(options, machine, file, image?.name ?? "firmware") : undefined;
   const exceptions: string[][] = machine.cpus.map(() => []);
   const own: MachineHooks = {
     serial: (bytes) => serial.write(bytes),
@@ -63,7 +63,7 @@ export async function runCommand(args: readonly string[]): Promise<number> {
         list.shift();
     },
   };
-  machine.hooks = combineHooks(own, watchers.hooks);
+  machine.hooks = combineHooks(own, watchers?.hooks ?? {});
   const boot =
     image === undefined
       ? machine.bootFirmware()
@@ -74,24 +74,49 @@ export async function runCommand(args: readonly string[]): Promise<number> {
           ...(initrd === undefined ? {} : { initrd }),
         });
   if (options.stats) process.stderr.write(`apicscope: ${image?.name ?? options.firmware}: ${boot.entryName}\n`);
-  if (options.loadState !== undefined) loadState(machine, options.loadState);
-  const replay = options.replay === undefined ? undefined : new Replay(options.replay, machine);
-  const recording = options.record === undefined ? undefined : new RecordingFile(options.record, machine);
-  const breaks =
-    options.breaks.length === 0 ? undefined : new Breaks(options.breaks, machine, symbolStoreOf(image?.bytes, image?.name ?? "firmware"));
+  if (options.loadState !== undefined) (await import("../adapter/stateFiles")).loadState(machine, options.loadState);
+  const replay: Replay | undefined =
+    options.replay === undefined ? undefined : new (await import("./replay")).Replay(options.replay, machine);
+  const recording: RecordingFile | undefined =
+    options.record === undefined ? undefined : new (await import("../adapter/recordingFile")).RecordingFile(options.record, machine);
+  const breaks = options.breaks.length === 0 ? undefined : await breaksOf(options.breaks, machine, image);
   const started = performance.now();
   const end = await runToEnd(machine, options, replay, breaks);
   recording?.close(end.kind === "break" ? "quit" : end.kind);
-  if (options.saveState !== undefined) saveState(machine, options.saveState);
+  if (options.saveState !== undefined) (await import("../adapter/stateFiles")).saveState(machine, options.saveState);
   await serial.close();
   await debugOutput?.close();
   if (options.stats) for (const line of statistics(machine, performance.now() - started)) say(line);
   for (const line of breaks?.report() ?? []) say(line);
-  const status = await watchers.finish(end, report(end, machine, exceptions));
+  const reported = report(end, machine, exceptions);
+  const status = (await watchers?.finish(end, reported)) ?? reported;
   if (replay === undefined) return status;
   const { same, text } = replay.verdict();
   say(text);
   return same ? status : STATUS_DIVERGED;
+}
+
+interface NamedImage {
+  readonly name: string;
+  readonly bytes: Uint8Array;
+}
+
+async function imageOf(file: Uint8Array, name: string): Promise<NamedImage> {
+  return { name, bytes: file.length <= WHOLE_IMAGE ? file : (await import("../adapter/symbolFiles")).bootedBytes(file, name) };
+}
+
+async function storageOf({ disks, cdrom, firmware, serial }: RunOptions): Promise<Partial<MachineConfiguration>> {
+  if (disks.length === 0 && cdrom === undefined && firmware === undefined) return {};
+  const { loadFirmware, openStorage } = await import("../adapter/storage");
+  return {
+    ...openStorage(disks, cdrom),
+    ...(firmware === undefined ? {} : { firmware: loadFirmware(firmware, serial !== "none") }),
+  };
+}
+
+async function breaksOf(texts: readonly string[], machine: Machine, image: NamedImage | undefined): Promise<Breaks> {
+  const [{ Breaks }, { symbolStoreOf }] = await Promise.all([import("./breaks"), import("./watchers")]);
+  return new Breaks(texts, machine, symbolStoreOf(image?.bytes, image?.name ?? "firmware"));
 }
 
 function readInput(file: string, subject: string): Uint8Array {

@@ -1,4 +1,3 @@
-import { saveState } from "../adapter/stateFiles";
 import type { Machine } from "../machine/machine";
 import { Pace } from "../machine/pace";
 import type { RunEnd } from "../machine/types";
@@ -44,16 +43,16 @@ class LiveRun {
       this.input = new StandardInput({
         bytes: (bytes) => machine.deviceInput(CONSOLE, bytes),
         quit: () => void (this.quit = true),
-        save: () => this.save(),
+        save: () => void this.save(),
         say: (text) => void process.stderr.write(text.replaceAll("\n", "\r\n")),
       });
     const paced = options.pace ?? (this.input !== undefined && process.stdin.isTTY === true);
     this.pace = paced ? new Pace(() => performance.now(), machine.now()) : undefined;
   }
 
-  private save(): void {
+  private async save(): Promise<void> {
     const file = this.options.saveState;
-    if (file !== undefined) saveState(this.machine, file);
+    if (file !== undefined) (await import("../adapter/stateFiles")).saveState(this.machine, file);
     process.stderr.write(file === undefined ? "\r\napicscope: give --save-state FILE\r\n" : `\r\napicscope: saved ${file}\r\n`);
   }
 

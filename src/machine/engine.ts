@@ -1,6 +1,7 @@
 import type { CodeCache } from "../tcg/codeCache";
 import { defaultJitOptions, eagerJitOptions, type GeneratedImports, Jit } from "../tcg/backend/jit";
-import { assembleInterpreter, type EngineHost, type RunFunction } from "../tcg/interpreter/interpreter";
+import { assembledInterpreter } from "../tcg/interpreter/assembled";
+import type { EngineHost, RunFunction } from "../tcg/interpreter/interpreter";
 import type { EngineMemory } from "../tcg/memory";
 import { ReferenceInterpreter } from "../tcg/reference";
 import { CallCounts } from "./callCounts";
@@ -50,7 +51,7 @@ export function makeEngine(
     divide: (op) => executing().system.divide(op),
   };
   if (engine === "reference") return { run: new ReferenceInterpreter(engineMemory, host).run, jit: undefined, calls };
-  const module = new WebAssembly.Module(assembleInterpreter(engineMemory));
+  const module = new WebAssembly.Module(assembledInterpreter());
   const table = new WebAssembly.Table({ element: "anyfunc", initial: FUNCTION_SLOTS });
   const { exports } = new WebAssembly.Instance(module, { env: { memory: engineMemory.memory, table, ...host } });
   const run = exports["run"] as RunFunction;

@@ -101,6 +101,10 @@ export const C2 = 1 << 10;
 export const C3 = 1 << 14;
 /** Segment selectors, 16 bits each. */
 export const WORD_SELECTORS = 1664;
+/** Where guest RAM and the marks of its pages are in the engine's memory, and how many pages it has: the same for every CPU, here so that the interpreter's code fits any machine. */
+export const WORD_RAM_BASE = 1680;
+export const WORD_MARKS_BASE = 1684;
+export const WORD_RAM_PAGES = 1688;
 export const CPU_STATE_BYTES = 1696;
 
 /** Soft TLB: direct mapped, `TLB_ENTRIES` per MMU index, `TLB_ENTRY_BYTES` each. */

@@ -1,5 +1,5 @@
 import { assert } from "../common/errors";
-import { CPU_STRIDE, MARK_FREE } from "./layout";
+import { CPU_STRIDE, MARK_FREE, WORD_MARKS_BASE, WORD_RAM_BASE, WORD_RAM_PAGES } from "./layout";
 
 const WASM_PAGE = 65536;
 
@@ -53,6 +53,12 @@ export class EngineMemory {
     this.u16 = new Uint16Array(buffer);
     this.u64 = new BigUint64Array(buffer);
     this.view = new DataView(buffer);
+    for (let cpu = 0; cpu < options.cpus; cpu++) {
+      const state = this.stateOf(cpu);
+      this.i32[(state + WORD_RAM_BASE) >> 2] = this.ramBase;
+      this.i32[(state + WORD_MARKS_BASE) >> 2] = this.marksBase;
+      this.i32[(state + WORD_RAM_PAGES) >> 2] = this.ramBytes / 4096;
+    }
   }
 
   /** Stores to page `page` of RAM, or to any (-1), need notice from now on: MARK_FREE goes. For all CPUs. */

@@ -139,17 +139,17 @@ interface Form {
 }
 
 const legacy: readonly (readonly [readonly OpcodeRow[], readonly number[], number])[] = [
-  [oneByteRows, [], 0],
-  [twoByteRows, [0x0f], 0],
-  [simd0FRows, [0x0f], 0],
-  [map38Rows, [0x0f, 0x38], 0],
-  [[...simd38Rows, ...crypto38Rows], [0x0f, 0x38], 0],
-  [[...simd3ARows, ...crypto3ARows], [0x0f, 0x3a], 0],
-  [vexSimd0FRows, [], 1],
-  [[...vex38Rows], [], 2],
-  [[...vexSimd38Rows, ...vexCrypto38Rows], [], 2],
-  [[...vex3ARows], [], 3],
-  [[...vexSimd3ARows, ...vexCrypto3ARows], [], 3],
+  [oneByteRows(), [], 0],
+  [twoByteRows(), [0x0f], 0],
+  [simd0FRows(), [0x0f], 0],
+  [map38Rows(), [0x0f, 0x38], 0],
+  [[...simd38Rows(), ...crypto38Rows()], [0x0f, 0x38], 0],
+  [[...simd3ARows(), ...crypto3ARows()], [0x0f, 0x3a], 0],
+  [vexSimd0FRows(), [], 1],
+  [[...vex38Rows()], [], 2],
+  [[...vexSimd38Rows(), ...vexCrypto38Rows()], [], 2],
+  [[...vex3ARows()], [], 3],
+  [[...vexSimd3ARows(), ...vexCrypto3ARows()], [], 3],
 ];
 /** Shares of the tables: plain integer code makes up half. */
 const shares = [8, 4, 4, 2, 1, 1, 2, 2, 2, 1, 1];

@@ -76,7 +76,7 @@ class Bench {
       divide: (op) => divide(memory, op),
     };
     const table = new WebAssembly.Table({ element: "anyfunc", initial: 4 });
-    const module = new WebAssembly.Module(assembleInterpreter(memory));
+    const module = new WebAssembly.Module(assembleInterpreter());
     const { exports } = new WebAssembly.Instance(module, { env: { memory: memory.memory, table, ...host } });
     this.run = exports["run"] as RunFunction;
     this.reference = new ReferenceInterpreter(memory, host);

@@ -53,7 +53,7 @@ const boundary = [
 describe("emitted interpreter against the reference interpreter", () => {
   const memory = new EngineMemory({ cpus: 1, ram: 4096, codeArena: 1 << 16 });
   const imports = host(memory);
-  const module = new WebAssembly.Module(assembleInterpreter(memory));
+  const module = new WebAssembly.Module(assembleInterpreter());
   const instance = new WebAssembly.Instance(module, {
     env: { memory: memory.memory, table: new WebAssembly.Table({ element: "anyfunc", initial: 1 }), ...imports },
   });

@@ -31,7 +31,7 @@ const host: EngineHost = {
   divide: () => 1,
 };
 const table = new WebAssembly.Table({ element: "anyfunc", initial: 4 });
-const module = new WebAssembly.Module(assembleInterpreter(memory));
+const module = new WebAssembly.Module(assembleInterpreter());
 const { exports } = new WebAssembly.Instance(module, { env: { memory: memory.memory, table, ...host } });
 const emitted = exports["run"] as RunFunction;
 const code = new CodeCache(

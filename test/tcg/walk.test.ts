@@ -51,7 +51,7 @@ class Bench {
     this.mmu = cpu.mmu;
     const { memory } = this.state;
     const none = (): number => 0;
-    const module = new WebAssembly.Module(assembleInterpreter(memory));
+    const module = new WebAssembly.Module(assembleInterpreter());
     const table = new WebAssembly.Table({ element: "anyfunc", initial: 1 });
     const host = { helper: none, load: none, store: none, segment: none, fault: none, divide: none };
     this.walk = new WebAssembly.Instance(module, { env: { memory: memory.memory, table, ...host } }).exports["walk"] as Walk;
@@ -162,7 +162,8 @@ function share(levels: 4 | 5, cr4: number): number {
     state.pkru = random() & ~3;
     state.pkrs = random() & ~3;
     state.cpl = 0;
-    for (const bit of [12 + 9 * levels, 63]) bench.leaves(known | (1n << BigInt(bit)), known);
+    const above = BigInt(12 + 9 * levels);
+    for (const bits of [1n << above, 1n << 63n, BigInt.asUintN(64, -1n << above)]) bench.leaves(known | bits, known);
     for (const address of addresses) {
       for (const write of [false, true]) {
         state.cpl = random() % 2 === 0 ? 0 : 3;

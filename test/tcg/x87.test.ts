@@ -26,7 +26,7 @@ class Bench {
   constructor() {
     const { memory, cpu, copy } = this;
     const none = (): number => 0;
-    const module = new WebAssembly.Module(assembleInterpreter(memory));
+    const module = new WebAssembly.Module(assembleInterpreter());
     const table = new WebAssembly.Table({ element: "anyfunc", initial: 1 });
     const host = { helper: none, load: none, store: none, segment: none, fault: none, divide: none };
     const { exports } = new WebAssembly.Instance(module, { env: { memory: memory.memory, table, ...host } });

@@ -1,8 +1,7 @@
-import type { OpcodeRow } from "./rows";
-import { parseRows } from "./rows";
+import { lazyRows } from "./rows";
 
 /** AES-NI, PCLMULQDQ and SHA: 0F 38. */
-export const crypto38Rows: readonly OpcodeRow[] = parseRows(`
+export const crypto38Rows = lazyRows(`
   C8 sha1nexte Vx,Wx np sha
   C9 sha1msg1 Vx,Wx np sha
   CA sha1msg2 Vx,Wx np sha
@@ -16,13 +15,13 @@ export const crypto38Rows: readonly OpcodeRow[] = parseRows(`
   DF aesdeclast Vx,Wx 66 aes`);
 
 /** 0F 3A. */
-export const crypto3ARows: readonly OpcodeRow[] = parseRows(`
+export const crypto3ARows = lazyRows(`
   44 pclmulqdq Vx,Wx,Ib 66 pclmulqdq
   CC sha1rnds4 Vx,Wx,Ib np sha
   DF aeskeygenassist Vx,Wx,Ib 66 aes`);
 
 /** With VEX, of 256 bits where VAES and VPCLMULQDQ have it: map 2. */
-export const vexCrypto38Rows: readonly OpcodeRow[] = parseRows(`
+export const vexCrypto38Rows = lazyRows(`
   DB vaesimc Vdq,Wdq 66 l0 aes avx
   DC vaesenc Vx,Hx,Wx 66 l0 aes avx
   DC vaesenc Vx,Hx,Wx 66 l1 vaes
@@ -34,7 +33,7 @@ export const vexCrypto38Rows: readonly OpcodeRow[] = parseRows(`
   DF vaesdeclast Vx,Hx,Wx 66 l1 vaes`);
 
 /** Map 3. */
-export const vexCrypto3ARows: readonly OpcodeRow[] = parseRows(`
+export const vexCrypto3ARows = lazyRows(`
   44 vpclmulqdq Vx,Hx,Wx,Ib 66 l0 pclmulqdq avx
   44 vpclmulqdq Vx,Hx,Wx,Ib 66 l1 vpclmulqdq
   DF vaeskeygenassist Vdq,Wdq,Ib 66 l0 aes avx`);

@@ -36,7 +36,7 @@ const indexes16 = [6, 7, 6, 7, NO_REGISTER, NO_REGISTER, NO_REGISTER, NO_REGISTE
  */
 export class Decoder {
   length = 0;
-  row: OpcodeRow = oneByteRows[0];
+  row: OpcodeRow = oneByteRows()[0];
   opcode = 0;
   /** The ModRM byte; 0 without one. */
   modrm = 0;

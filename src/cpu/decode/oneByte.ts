@@ -1,4 +1,4 @@
-import { type OpcodeRow, parseRows } from "./rows";
+import { lazyRows } from "./rows";
 
 const arithmetic = ["add", "or", "adc", "sbb", "and", "sub", "xor", "cmp"];
 const shifts = ["rol", "ror", "rcl", "rcr", "shl", "shr", "shl", "sar"];
@@ -261,4 +261,4 @@ const x87Rows = `
   DF/6:reg x87 -`;
 
 /** SDM volume 2, table A-2. */
-export const oneByteRows: readonly OpcodeRow[] = [arithmeticRows, shiftRows, otherRows, x87Rows].flatMap(parseRows);
+export const oneByteRows = lazyRows(arithmeticRows, shiftRows, otherRows, x87Rows);

@@ -26,21 +26,61 @@ export interface OpcodeMaps {
 }
 
 function cells(rows: readonly OpcodeRow[], features: CpuFeatures): OpcodeCell[] {
-  return Array.from({ length: 256 }, (_, opcode) => {
-    const own = rows.filter((row) => opcode >= row.opcode && opcode < row.opcode + row.span);
-    return { modrm: own.some((row) => row.modrm), rows: own.filter((row) => row.features.every((name) => features[name])) };
-  });
+  const all = Array.from({ length: 256 }, () => ({ modrm: false, rows: [] as OpcodeRow[] }));
+  for (const row of rows) {
+    const offered = row.features.every((name) => features[name]);
+    for (let opcode = row.opcode; opcode < row.opcode + row.span; opcode++) {
+      const cell = all[opcode];
+      cell.modrm ||= row.modrm;
+      if (offered) cell.rows.push(row);
+    }
+  }
+  return all;
 }
 
-/** The table without the rows of features that a CPU lacks. */
+/** The table without the rows of features that a CPU lacks. Each map is made when it is first asked for. */
 export function opcodeMaps(features: CpuFeatures): OpcodeMaps {
-  return {
-    oneByte: cells(oneByteRows, features),
-    twoByte: cells([...simd0FRows, ...twoByteRows], features),
-    map38: cells([...simd38Rows, ...crypto38Rows, ...map38Rows], features),
-    map3A: cells([...simd3ARows, ...crypto3ARows, ...map3ARows], features),
-    vex0F: cells(vexSimd0FRows, features),
-    vex38: cells([...vexSimd38Rows, ...vexCrypto38Rows, ...vex38Rows], features),
-    vex3A: cells([...vexSimd3ARows, ...vexCrypto3ARows, ...vex3ARows], features),
-  };
+  return new LazyMaps(features);
+}
+
+class LazyMaps implements OpcodeMaps {
+  readonly oneByte: readonly OpcodeCell[];
+  private readonly others = new Map<string, readonly OpcodeCell[]>();
+
+  constructor(private readonly features: CpuFeatures) {
+    this.oneByte = cells(oneByteRows(), features);
+  }
+
+  private map(name: string, rows: () => readonly OpcodeRow[]): readonly OpcodeCell[] {
+    let map = this.others.get(name);
+    if (map === undefined) {
+      map = cells(rows(), this.features);
+      this.others.set(name, map);
+    }
+    return map;
+  }
+
+  get twoByte(): readonly OpcodeCell[] {
+    return this.map("0F", () => [...simd0FRows(), ...twoByteRows()]);
+  }
+
+  get map38(): readonly OpcodeCell[] {
+    return this.map("38", () => [...simd38Rows(), ...crypto38Rows(), ...map38Rows()]);
+  }
+
+  get map3A(): readonly OpcodeCell[] {
+    return this.map("3A", () => [...simd3ARows(), ...crypto3ARows(), ...map3ARows()]);
+  }
+
+  get vex0F(): readonly OpcodeCell[] {
+    return this.map("VEX 0F", vexSimd0FRows);
+  }
+
+  get vex38(): readonly OpcodeCell[] {
+    return this.map("VEX 38", () => [...vexSimd38Rows(), ...vexCrypto38Rows(), ...vex38Rows()]);
+  }
+
+  get vex3A(): readonly OpcodeCell[] {
+    return this.map("VEX 3A", () => [...vexSimd3ARows(), ...vexCrypto3ARows(), ...vex3ARows()]);
+  }
 }

@@ -131,24 +131,27 @@ const letters: readonly OperandLetter[] = [
   "L",
 ];
 const widthLetters: readonly WidthLetter[] = ["b", "bs", "w", "d", "q", "v", "z", "y", "p", "s", "a", "x", "dq", "h", "f", "e", ""];
+const byText = new Map<string, OperandKind>([
+  ...fixedOperands.map((letter) => [letter, { letter, width: "" }] as const),
+  ...letters.flatMap((letter) => widthLetters.map((width) => [`${letter}${width}`, { letter, width }] as const)),
+]);
+const mnemonicIds = new Map<string, number>(mnemonics.map((name, id) => [name, id]));
+const featuresByName = new Map<string, FeatureName>(featureNames.map((name) => [name, name]));
 /** Operands that a ModRM byte encodes. */
 const modrmLetters: ReadonlySet<OperandLetter> = new Set(["E", "G", "M", "R", "S", "C", "D", "V", "W", "P", "Q"]);
 
 function parseOperand(text: string): OperandKind {
-  const fixed = fixedOperands.find((name) => name === text);
-  if (fixed !== undefined) return { letter: fixed, width: "" };
-  const letter = letters.find((name) => name === text[0]);
-  const width = widthLetters.find((name) => name === text.slice(1));
-  assert(letter !== undefined && width !== undefined, `no operand is called ${text}`);
-  return { letter, width };
+  const operand = byText.get(text);
+  assert(operand !== undefined, `no operand is called ${text}`);
+  return operand;
 }
 
 function parseRow(line: string): OpcodeRow {
   const [selector, name, operandText, ...attributes] = line.split(/\s+/);
   const match = /^([0-9A-F]{2})(\+?)(?:\/([0-7]))?(?::(mem|reg))?(?::r([0-7]))?$/.exec(selector);
   assert(match !== null, `the opcode table has a bad row: ${line}`);
-  const mnemonic = mnemonics.find((candidate) => candidate === name);
-  assert(mnemonic !== undefined, `no mnemonic is called ${name}`);
+  const id = mnemonicIds.get(name);
+  assert(id !== undefined, `no mnemonic is called ${name}`);
   const operands = operandText === "-" ? [] : operandText.split(",").map(parseOperand);
   const take = (attribute: string): boolean => {
     const at = attributes.indexOf(attribute);
@@ -163,8 +166,8 @@ function parseRow(line: string): OpcodeRow {
     (take("nf") ? PREFIX_NONE | PREFIX_66 : 0);
   const needsModrm = take("modrm");
   const row = {
-    mnemonic,
-    id: mnemonics.indexOf(mnemonic),
+    mnemonic: mnemonics[id],
+    id,
     operands,
     opcode: parseInt(match[1], 16),
     span: match[2] === "+" ? 8 : 1,
@@ -183,8 +186,11 @@ function parseRow(line: string): OpcodeRow {
     vsib: take("vsib"),
     usesVvvv: operands.some(({ letter }) => letter === "B" || letter === "H"),
   } as const;
-  const features = featureNames.filter((candidate) => attributes.includes(candidate));
-  assert(features.length === attributes.length, `the opcode table has a bad attribute: ${line}`);
+  const features = attributes.map((attribute) => {
+    const feature = featuresByName.get(attribute);
+    assert(feature !== undefined, `the opcode table has a bad attribute: ${line}`);
+    return feature;
+  });
   return { ...row, features };
 }
 
@@ -203,4 +209,10 @@ export function parseRows(text: string): OpcodeRow[] {
         parseRow((first + index).toString(16).toUpperCase().padStart(2, "0") + range[3]),
       );
     });
+}
+
+/** The rows of tables that are parsed when they are first asked for: many guests never use an instruction of most of them. */
+export function lazyRows(...texts: readonly string[]): () => readonly OpcodeRow[] {
+  let rows: readonly OpcodeRow[] | undefined;
+  return () => (rows ??= texts.flatMap(parseRows));
 }

@@ -1,11 +1,10 @@
-import type { OpcodeRow } from "./rows";
-import { parseRows } from "./rows";
+import { lazyRows } from "./rows";
 
 /**
  * SSE to SSE4.2 and MMX (SDM volume 2, appendix A). Operands beyond those of rows.ts: V XMM register of the reg field, W XMM register or memory, P MMX
  * register of the reg field, Q MMX register or memory; x: 128 bits.
  */
-export const simd0FRows: readonly OpcodeRow[] = parseRows(`
+export const simd0FRows = lazyRows(`
   10 movups Vx,Wx np
   10 movupd Vx,Wx 66
   10 movss Vd,Wd f3
@@ -182,7 +181,7 @@ ${both(`60 punpcklbw 61 punpcklwd 62 punpckldq 63 packsswb 64 pcmpgtb 65 pcmpgtw
   FB psubq FC paddb FD paddw FE paddd`)}`);
 
 /** 0F 38. */
-export const simd38Rows: readonly OpcodeRow[] = parseRows(`
+export const simd38Rows = lazyRows(`
 ${both(
   `00 pshufb 01 phaddw 02 phaddd 03 phaddsw 04 pmaddubsw 05 phsubw 06 phsubd 07 phsubsw 08 psignb 09 psignw 0A psignd 0B pmulhrsw
   1C pabsb 1D pabsw 1E pabsd`,
@@ -221,7 +220,7 @@ ${both(
   41 phminposuw Vx,Wx 66 sse4.1`);
 
 /** 0F 3A. */
-export const simd3ARows: readonly OpcodeRow[] = parseRows(`
+export const simd3ARows = lazyRows(`
   08 roundps Vx,Wx,Ib 66 sse4.1
   09 roundpd Vx,Wx,Ib 66 sse4.1
   0A roundss Vx,Wd,Ib 66 sse4.1

@@ -1,7 +1,7 @@
-import { type OpcodeRow, parseRows } from "./rows";
+import { lazyRows } from "./rows";
 
 /** SDM volume 2, table A-4: opcodes after 0F 38. */
-export const map38Rows: readonly OpcodeRow[] = parseRows(`
+export const map38Rows = lazyRows(`
   82:mem invpcid Gq,M 66 invpcid
   F0:mem movbe Gv,Mv nf movbe
   F1:mem movbe Mv,Gv nf movbe
@@ -12,11 +12,11 @@ export const map38Rows: readonly OpcodeRow[] = parseRows(`
   00-FF simd - modrm`);
 
 /** SDM volume 2, table A-5: opcodes after 0F 3A. */
-export const map3ARows: readonly OpcodeRow[] = parseRows(`
+export const map3ARows = lazyRows(`
   00-FF simd Ib modrm`);
 
 /** VEX-encoded opcodes of map 2 (0F 38): BMI1 and BMI2; vexRows.ts has the vector instructions. */
-export const vex38Rows: readonly OpcodeRow[] = parseRows(`
+export const vex38Rows = lazyRows(`
   F2 andn Gy,By,Ey np l0 bmi1
   F3/1 blsr By,Ey np l0 bmi1
   F3/2 blsmsk By,Ey np l0 bmi1
@@ -31,5 +31,5 @@ export const vex38Rows: readonly OpcodeRow[] = parseRows(`
   F7 shrx Gy,Ey,By f2 l0 bmi2`);
 
 /** VEX-encoded opcodes of map 3 (0F 3A): RORX. */
-export const vex3ARows: readonly OpcodeRow[] = parseRows(`
+export const vex3ARows = lazyRows(`
   F0 rorx Gy,Ey,Ib f2 l0 bmi2`);

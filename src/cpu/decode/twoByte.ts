@@ -1,4 +1,4 @@
-import { type OpcodeRow, parseRows } from "./rows";
+import { lazyRows } from "./rows";
 
 const rows = `
   00/0 sldt Ev
@@ -131,4 +131,4 @@ const rows = `
   FF ud - modrm`;
 
 /** SDM volume 2, table A-3: opcodes after 0F. */
-export const twoByteRows: readonly OpcodeRow[] = parseRows(rows);
+export const twoByteRows = lazyRows(rows);

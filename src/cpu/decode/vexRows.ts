@@ -1,12 +1,11 @@
-import type { OpcodeRow } from "./rows";
-import { parseRows } from "./rows";
+import { lazyRows } from "./rows";
 import { fmaKinds } from "./vexMnemonics";
 
 /**
  * AVX, AVX2, F16C and FMA (SDM volume 2, appendix A). Beyond simdRows.ts: operand H is the vector register VEX.vvvv, L the one that bits 4-7 of an immediate name;
  * x is 128 bits, or 256 with VEX.L; dq 128 bits always; h, f, e a half, a quarter, an eighth of x. Scalar instructions take either VEX.L.
  */
-export const vexSimd0FRows: readonly OpcodeRow[] = parseRows(`
+export const vexSimd0FRows = lazyRows(`
   10 vmovups Vx,Wx np avx
   10 vmovupd Vx,Wx 66 avx
   10:mem vmovss Vd,Wd f3 avx
@@ -124,7 +123,7 @@ ${integer(
 )}`);
 
 /** 0F 38. */
-export const vexSimd38Rows: readonly OpcodeRow[] = parseRows(`
+export const vexSimd38Rows = lazyRows(`
 ${integer(
   `00 vpshufb 01 vphaddw 02 vphaddd 03 vphaddsw 04 vpmaddubsw 05 vphsubw 06 vphsubd 07 vphsubsw 08 vpsignb 09 vpsignw 0A vpsignd 0B vpmulhrsw
   28 vpmuldq 29 vpcmpeqq 2B vpackusdw 37 vpcmpgtq 38 vpminsb 39 vpminsd 3A vpminuw 3B vpminud 3C vpmaxsb 3D vpmaxsd 3E vpmaxuw 3F vpmaxud
@@ -180,7 +179,7 @@ ${multiplyAdd(0xa0, "213")}
 ${multiplyAdd(0xb0, "231")}`);
 
 /** 0F 3A. */
-export const vexSimd3ARows: readonly OpcodeRow[] = parseRows(`
+export const vexSimd3ARows = lazyRows(`
   00 vpermq Vx,Wx,Ib 66 l1 w1 avx2
   01 vpermpd Vx,Wx,Ib 66 l1 w1 avx2
   02 vpblendd Vx,Hx,Wx,Ib 66 w0 avx2

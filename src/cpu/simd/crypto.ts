@@ -12,10 +12,14 @@ function fieldProduct(x: number, y: number): number {
   return product;
 }
 
+/** Powers of 3, which generates the field: each element but 0 is one of the first 255. */
+const powers = new Uint8Array(255).fill(1);
+for (let i = 1; i < 255; i++) powers[i] = fieldProduct(powers[i - 1], 3);
+const inverses = new Uint8Array(256);
+powers.forEach((power, i) => (inverses[power] = powers[(255 - i) % 255]));
+
 /** The S-box: the inverse in the field, then an affine map. */
-const substitution = Uint8Array.from({ length: 256 }, (_, value) => {
-  let inverse = 0;
-  for (let candidate = 1; candidate < 256 && value !== 0; candidate++) if (fieldProduct(value, candidate) === 1) inverse = candidate;
+const substitution = inverses.map((inverse) => {
   let result = 0x63;
   for (let turn = 0; turn < 5; turn++) result ^= ((inverse << turn) | (inverse >> (8 - turn))) & 0xff;
   return result;

@@ -20,7 +20,6 @@ import {
   WORD_OP,
 } from "../layout";
 import { EXIT_BUDGET, EXIT_HOT, EXIT_LOOKUP, type OpName, opNames } from "../ops";
-import type { EngineMemory } from "../memory";
 import { x87Function } from "../x87/function";
 import { ModuleBuilder } from "../wasm/module";
 import { arithmeticCases } from "./arithmetic";
@@ -69,8 +68,8 @@ export type RunFunction = (cpu: number, op: number, block: number, charge: numbe
 /** As `charge` of a RunFunction: `op` is the first op of the block, which is entered. */
 export const ENTER_BLOCK = -1;
 
-/** Assembles the op interpreter: one loop around one br_table with a case for each op. */
-export function assembleInterpreter(memory: EngineMemory): Uint8Array<ArrayBuffer> {
+/** Assembles the op interpreter: one loop around one br_table with a case for each op. The module fits every machine. */
+export function assembleInterpreter(): Uint8Array<ArrayBuffer> {
   const module = new ModuleBuilder();
   const callees: Callees = {
     helper: module.import("helper", ["i32", "i32", "i32", "i32", "i32"], ["i32"]),
@@ -85,13 +84,13 @@ export function assembleInterpreter(memory: EngineMemory): Uint8Array<ArrayBuffe
     generated: module.type(["i32", "i32", "i32"], ["i32"]),
     bulkString: 0,
     x87: 0,
-    walk: module.add(walkFunction(memory), "walk"),
+    walk: module.add(walkFunction(), "walk"),
     findJump: module.add(findJumpFunction(), "findJump"),
   };
   callees.x87 = module.add(x87Function(callees.walk, callees.multiplyHigh), "x87");
   callees.bulkString = module.add(bulkStringFunction(callees.walk), "bulkString");
   module.add(assembleLoop(new InterpreterEmitter(callees)), "run");
-  return module.bytes(memory.pages);
+  return module.bytes(1);
 }
 
 function assembleLoop(e: InterpreterEmitter) {

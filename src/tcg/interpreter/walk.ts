@@ -17,6 +17,9 @@ import {
   WALK_NX,
   WALK_PSE,
   WALK_WP,
+  WORD_MARKS_BASE,
+  WORD_RAM_BASE,
+  WORD_RAM_PAGES,
   WORD_TLB,
   WORD_TLB_USED,
   WORD_WALK,
@@ -24,7 +27,6 @@ import {
   WORD_WALK_ROOT,
   WORD_WALKS,
 } from "../layout";
-import type { EngineMemory } from "../memory";
 import { CodeBuilder } from "../wasm/code";
 import { KIND_PROBE_WRITE } from "./memory";
 
@@ -43,7 +45,7 @@ const TLB_BYTES = TLB_ENTRIES * TLB_ENTRY_BYTES;
  * is out of the ordinary: accessed or dirty bits to set, pages that are no plain RAM or watched for stores, entries that are there but slow, faults, accesses across pages. `kind`: size in bytes, KIND_PROBE_WRITE.
  * Tables and pages must have been marked by the host.
  */
-export function walkFunction({ ramBase, ramBytes, marksBase }: Pick<EngineMemory, "ramBase" | "ramBytes" | "marksBase">): CodeBuilder {
+export function walkFunction(): CodeBuilder {
   const code = new CodeBuilder(["i32", "i64", "i32"], ["i32"]);
   const cpu = code.parameter(0);
   const address = code.parameter(1);
@@ -51,6 +53,7 @@ export function walkFunction({ ramBase, ramBytes, marksBase }: Pick<EngineMemory
   const mode = code.local("i32");
   const low = code.local("i32");
   const table = code.local("i32");
+  const ram = code.local("i32");
   const page = code.local("i32");
   const entry = code.local("i32");
   const index = code.local("i32");
@@ -60,12 +63,8 @@ export function walkFunction({ ramBase, ramBytes, marksBase }: Pick<EngineMemory
 
   const mask = (value: number): CodeBuilder => code.i32(value).op("i32.and");
   const requireMark = (mark: number): void => {
-    code
-      .get(page)
-      .i32(ramBytes / 4096)
-      .op("i32.ge_u")
-      .brIf("no");
-    code.get(page).mem("i32.load8_u", marksBase);
+    code.get(page).get(cpu).mem("i32.load", WORD_RAM_PAGES).op("i32.ge_u").brIf("no");
+    code.get(page).get(cpu).mem("i32.load", WORD_MARKS_BASE).op("i32.add").mem("i32.load8_u");
     mask(mark).op("i32.eqz").brIf("no");
   };
   /** Of the table at `table`, entry number `push` pushes: into `e`, its rights into `rights`. */
@@ -78,7 +77,9 @@ export function walkFunction({ ramBase, ramBytes, marksBase }: Pick<EngineMemory
       .op("i32.shl")
       .get(table)
       .op("i32.add")
-      .mem(bytes === 8 ? "i64.load" : "i64.load32_u", ramBase)
+      .get(ram)
+      .op("i32.add")
+      .mem(bytes === 8 ? "i64.load" : "i64.load32_u")
       .tee(e);
     code.i64(PRESENT_ACCESSED).op("i64.and").i64(PRESENT_ACCESSED).op("i64.ne").brIf("no");
     if (bytes === 8) {
@@ -130,6 +131,7 @@ export function walkFunction({ ramBase, ramBytes, marksBase }: Pick<EngineMemory
   code.get(entry).mem("i64.load", TLB_WRITE).get(entry).mem("i64.load", TLB_READ).get(kind);
   mask(KIND_PROBE_WRITE).op("select").i64(-2n).op("i64.and").get(address).i64(-4096n).op("i64.and", "i64.eq").brIf("no");
   code.get(cpu).mem("i32.load", WORD_WALK_ROOT).set(table);
+  code.get(cpu).mem("i32.load", WORD_RAM_BASE).set(ram);
   code.i64(-1n).set(rights);
   code.block("leaf");
   code.get(mode);
@@ -210,7 +212,7 @@ export function walkFunction({ ramBase, ramBytes, marksBase }: Pick<EngineMemory
   requireMark(MARK_FREE);
   code.get(entry).get(address).i64(-4096n).op("i64.and").mem("i64.store", TLB_READ);
   code.get(entry).get(linear).mem("i64.store", TLB_WRITE);
-  code.get(entry).get(page).i32(12).op("i32.shl").i32(ramBase).op("i32.add").get(low);
+  code.get(entry).get(page).i32(12).op("i32.shl").get(ram).op("i32.add").get(low);
   mask(-4096).op("i32.sub").mem("i32.store", TLB_ADDEND);
   code.get(entry).get(page).mem("i32.store", TLB_PHYSICAL_PAGE);
   code.get(cpu).get(cpu).mem("i32.load", WORD_TLB_USED).i32(1).get(low).i32(17).op("i32.shr_u", "i32.shl", "i32.or");

@@ -152,7 +152,7 @@ export class FlatMachine {
     const host = this.host();
     if (options.engine === "reference") this.run = new ReferenceInterpreter(this.memory, host).run;
     else {
-      const module = new WebAssembly.Module(assembleInterpreter(this.memory));
+      const module = new WebAssembly.Module(assembleInterpreter());
       const table = new WebAssembly.Table({ element: "anyfunc", initial: 4 });
       const { exports } = new WebAssembly.Instance(module, { env: { memory: this.memory.memory, table, ...host } });
       this.run = exports["run"] as RunFunction;

@@ -170,11 +170,11 @@ function surround(name: string, code: number[], memory: boolean, random: Random)
 export function* simdCases(perForm = 48, firstSeed = 0x2545f491): Generator<SimdCase> {
   const random = new Random(firstSeed);
   const maps: readonly (readonly [readonly OpcodeRow[], readonly number[]])[] = [
-    [simd0FRows, []],
-    [simd38Rows, [0x38]],
-    [simd3ARows, [0x3a]],
-    [crypto38Rows, [0x38]],
-    [crypto3ARows, [0x3a]],
+    [simd0FRows(), []],
+    [simd38Rows(), [0x38]],
+    [simd3ARows(), [0x3a]],
+    [crypto38Rows(), [0x38]],
+    [crypto3ARows(), [0x3a]],
   ];
   for (const [rows, map] of maps) {
     for (const row of rows) {

@@ -66,11 +66,11 @@ interface Form {
 
 /** Rows of each opcode map. */
 const tables: readonly (readonly [map: number, rows: readonly OpcodeRow[]])[] = [
-  [1, vexSimd0FRows],
-  [2, vexSimd38Rows],
-  [3, vexSimd3ARows],
-  [2, vexCrypto38Rows],
-  [3, vexCrypto3ARows],
+  [1, vexSimd0FRows()],
+  [2, vexSimd38Rows()],
+  [3, vexSimd3ARows()],
+  [2, vexCrypto38Rows()],
+  [3, vexCrypto3ARows()],
 ];
 
 function* forms(): Generator<Form> {

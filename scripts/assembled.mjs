@@ -1,0 +1,33 @@
+// A plugin for esbuild: bundles get the interpreter's WebAssembly module as bytes, not the code that assembles it.
+import { build } from "esbuild";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+
+const MODULE = join("src", "tcg", "interpreter", "assembled.ts");
+
+/** The bytes of the interpreter's module, by the sources of the project in the current directory. */
+export async function interpreterBytes() {
+  const { outputFiles } = await build({ entryPoints: [MODULE], bundle: true, format: "cjs", write: false, logLevel: "warning" });
+  const module = { exports: {} };
+  new Function("module", "exports", "require", outputFiles[0].text)(module, module.exports, createRequire(import.meta.url));
+  return module.exports.assembledInterpreter();
+}
+
+export const assembledInterpreter = {
+  name: "assembled-interpreter",
+  setup(bundler) {
+    bundler.onLoad({ filter: /[\\/]interpreter[\\/]assembled\.ts$/ }, async () => {
+      const text = Buffer.from(await interpreterBytes()).toString("base64");
+      const contents = `
+        const text = ${JSON.stringify(text)};
+        /** The interpreter's module. */
+        export const assembledInterpreter = () => {
+          const characters = atob(text);
+          const bytes = new Uint8Array(characters.length);
+          for (let i = 0; i < bytes.length; i++) bytes[i] = characters.charCodeAt(i);
+          return bytes;
+        };`;
+      return { contents, loader: "js" };
+    });
+  },
+};
