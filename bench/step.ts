@@ -5,6 +5,7 @@ import { spawn } from "node:child_process";
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import type { DebugProtocol } from "@vscode/debugprotocol";
+import { MessageReader, frame } from "../src/adapter/framing";
 import { interruptStateRequest } from "../src/adapter/protocol";
 import { lintsRequest } from "../src/adapter/insightProtocol";
 import { timelineRequest, type TimelinePage } from "../src/adapter/timelineProtocol";
@@ -24,40 +25,31 @@ const { values } = parseArgs({
 /** A DAP client over the adapter's standard input and output. */
 class Client {
   private readonly adapter = spawn(process.execPath, [resolve("dist/cli.js"), "dap"], { stdio: ["pipe", "pipe", "inherit"] });
-  private received = Buffer.alloc(0);
   private sequence = 0;
   private readonly waiting = new Map<number, (response: DebugProtocol.Response) => void>();
   private readonly heard = new Map<string, ((event: DebugProtocol.Event) => void)[]>();
 
   constructor() {
-    this.adapter.stdout.on("data", (chunk: Buffer) => this.receive(chunk));
+    const reader = new MessageReader((message) => this.receive(message));
+    this.adapter.stdout.on("data", (piece: Buffer) => reader.push(piece));
   }
 
-  private receive(chunk: Buffer): void {
-    this.received = Buffer.concat([this.received, chunk]);
-    for (;;) {
-      const head = this.received.indexOf("\r\n\r\n");
-      const length = Number(/Content-Length: (\d+)/.exec(this.received.toString("latin1", 0, Math.max(head, 0)))?.[1]);
-      if (head < 0 || this.received.length < head + 4 + length) return;
-      const message = JSON.parse(this.received.toString("utf8", head + 4, head + 4 + length)) as DebugProtocol.ProtocolMessage;
-      this.received = this.received.subarray(head + 4 + length);
-      if (message.type === "response") {
-        const response = message as DebugProtocol.Response;
-        this.waiting.get(response.request_seq)?.(response);
-        this.waiting.delete(response.request_seq);
-      } else if (message.type === "event") {
-        const event = message as DebugProtocol.Event;
-        this.heard.get(event.event)?.shift()?.(event);
-      }
+  private receive(message: DebugProtocol.ProtocolMessage): void {
+    if (message.type === "response") {
+      const response = message as DebugProtocol.Response;
+      this.waiting.get(response.request_seq)?.(response);
+      this.waiting.delete(response.request_seq);
+    } else if (message.type === "event") {
+      const event = message as DebugProtocol.Event;
+      this.heard.get(event.event)?.shift()?.(event);
     }
   }
 
   /** Sends a request; the answer's body. */
   async ask(command: string, args: object = {}): Promise<unknown> {
     const seq = ++this.sequence;
-    const text = JSON.stringify({ seq, type: "request", command, arguments: args });
     const answer = new Promise<DebugProtocol.Response>((taken) => this.waiting.set(seq, taken));
-    this.adapter.stdin.write(`Content-Length: ${Buffer.byteLength(text)}\r\n\r\n${text}`);
+    this.adapter.stdin.write(frame({ seq, type: "request", command, arguments: args }));
     const response = await answer;
     if (!response.success) throw new Error(`${command}: ${response.message}`);
     return response.body as unknown;

@@ -1,7 +1,7 @@
 // Activation: makes the parts and connects them.
 import * as vscode from "vscode";
 import { exceptionFilters } from "../adapter/protocol";
-import { AdapterFactory, createAdapterLog } from "./adapterFactory";
+import { Adapters, createAdapterLog } from "./adapter/adapterFactory";
 import { registerCommands } from "./commands";
 import { ConfigurationProvider, DynamicConfigurations, debugType } from "./configuration";
 import { InterruptBreakpoints } from "./interruptBreakpoints";
@@ -36,7 +36,8 @@ let open: Timelines | undefined;
 export function activate(context: vscode.ExtensionContext): ApicscopeApi {
   const log = vscode.window.createOutputChannel("APICScope", { log: true });
   const breakpoints = new InterruptBreakpoints(context.workspaceState);
-  const sessions = new Sessions(breakpoints, log);
+  const adapters = new Adapters(context.extensionUri, log);
+  const sessions = new Sessions(breakpoints, adapters, log);
   const interrupts = new InterruptsView(breakpoints, sessions);
   const books = new Books(sessions);
   const timelines = new Timelines(context.extensionUri, context.storageUri, sessions, books, openAnyPlace);
@@ -49,6 +50,7 @@ export function activate(context: vscode.ExtensionContext): ApicscopeApi {
   const status = new StatusBar(sessions);
   context.subscriptions.push(
     log,
+    adapters,
     sessions,
     interrupts,
     books,
@@ -66,7 +68,7 @@ export function activate(context: vscode.ExtensionContext): ApicscopeApi {
     Listings.register((id) => sessions.session(id)),
     vscode.debug.registerDebugConfigurationProvider(debugType, provider),
     vscode.debug.registerDebugConfigurationProvider(debugType, dynamic, vscode.DebugConfigurationProviderTriggerKind.Dynamic),
-    vscode.debug.registerDebugAdapterDescriptorFactory(debugType, new AdapterFactory(context.extensionUri)),
+    vscode.debug.registerDebugAdapterDescriptorFactory(debugType, adapters),
     vscode.debug.registerDebugAdapterTrackerFactory(debugType, createAdapterLog(log)),
     ...registerCommands({ breakpoints, sessions, extension: context.extensionUri }),
   );

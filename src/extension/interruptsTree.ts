@@ -1,4 +1,5 @@
 // The 'Interrupts' view: renders the nodes of interruptsModel.ts, marks what changed, and follows the focused CPU.
+import { isDeepStrictEqual } from "node:util";
 import * as vscode from "vscode";
 import type { InterruptState } from "../adapter/protocol";
 import type { InterruptBreakpoints } from "./interruptBreakpoints";
@@ -129,15 +130,19 @@ export class InterruptsView implements vscode.TreeDataProvider<InterruptNode>, v
     for (const disposable of this.disposables) disposable.dispose();
   }
 
-  private build(): void {
+  /** Makes the rows. Returns whether they differ from those that there were. */
+  private build(): boolean {
     const { shown } = this.sessions;
     if (shown === undefined) this.opened.clear();
     const machine = shown === undefined ? [] : machineNodes(shown.history, this.sessions.focusedThread);
     // With nothing at all to show the view stays empty, so that its welcome text appears.
     const empty = machine.length === 0 && shown === undefined && this.breakpoints.all.length === 0;
-    this.nodes = empty ? [] : [...machine, breakpointsNode(this.breakpoints.all, shown?.statuses)];
+    const nodes = empty ? [] : [...machine, breakpointsNode(this.breakpoints.all, shown?.statuses)];
+    if (isDeepStrictEqual(nodes, this.nodes)) return false;
+    this.nodes = nodes;
     this.parents.clear();
     for (const node of flatten(this.nodes)) this.setParents(node.children, node);
+    return true;
   }
 
   private setParents(children: readonly InterruptNode[], parent: InterruptNode): void {
@@ -145,18 +150,26 @@ export class InterruptsView implements vscode.TreeDataProvider<InterruptNode>, v
   }
 
   private update(): void {
-    this.build();
     this.noteRunning();
     const state = this.sessions.shown?.history.state;
     const isNew = state !== this.drawn;
+    // A stop brings several updates, and most change nothing: VS Code is spared reading every open row again.
+    if (!this.build() && !isNew) return this.settle();
     this.drawn = state;
+    if (this.drawTimer !== undefined && !isNew) return;
     clearTimeout(this.drawTimer);
     this.drawTimer = setTimeout(() => this.draw(), isNew ? 0 : settleMilliseconds);
   }
 
   private draw(): void {
+    this.drawTimer = undefined;
     this.changed.fire(undefined);
     this.draws++;
+    this.settle();
+  }
+
+  /** What follows the rows. */
+  private settle(): void {
     this.setContext("apicscope.interruptBreakpointCount", this.breakpoints.all.length);
     this.setContext("apicscope.frozenCpus", this.sessions.shown?.frozenThreads.length ?? 0);
     this.revealFocusedCpu();

@@ -15,6 +15,7 @@ import {
   type SetInterruptBreakpointsArguments,
   type SetInterruptBreakpointsResponse,
 } from "../adapter/protocol";
+import type { Adapters } from "./adapter/adapterFactory";
 import { debugType } from "./configuration";
 import { BreakpointStatuses, type InterruptBreakpoints } from "./interruptBreakpoints";
 import { InterruptHistory } from "./interruptsModel";
@@ -29,6 +30,10 @@ export class SessionState {
   readonly openTables = new Map<string, number>();
   /** DAP threads that stand still whatever the others do. */
   frozenThreads: readonly number[] = [];
+  /** DAP thread that the user looked at last. */
+  focusedThread: number | undefined;
+  /** Why it stopped last, in DAP's words. */
+  stopReason = "";
 
   constructor(readonly session: vscode.DebugSession) {}
 }
@@ -39,6 +44,7 @@ interface Message {
   readonly event?: string;
   readonly command?: string;
   readonly success?: boolean;
+  readonly body?: { readonly reason?: string };
 }
 
 /** Responses after which registers may have changed although the machine stayed stopped. */
@@ -51,21 +57,26 @@ export class Sessions implements vscode.Disposable {
   private readonly timers = new Map<string, NodeJS.Timeout>();
   private readonly changed = new vscode.EventEmitter<void>();
   private readonly focusChanged = new vscode.EventEmitter<void>();
+  private readonly wasRead = new vscode.EventEmitter<SessionState>();
   private readonly disposables: vscode.Disposable[];
   private lastShown: string | undefined;
 
   /** A state, a session or a breakpoint's status changed. */
   readonly onDidChange = this.changed.event;
+  /** A stopped session's state has been read, at a stop or after a change by hand. Comes after {@link onDidChange}. */
+  readonly onDidRead = this.wasRead.event;
   /** Another session or CPU is looked at. */
   readonly onDidChangeFocus = this.focusChanged.event;
 
   constructor(
     private readonly breakpoints: InterruptBreakpoints,
+    private readonly adapters: Adapters,
     private readonly log: vscode.LogOutputChannel,
   ) {
     this.disposables = [
       this.changed,
       this.focusChanged,
+      this.wasRead,
       vscode.debug.registerDebugAdapterTrackerFactory(debugType, {
         createDebugAdapterTracker: (session) => ({ onDidSendMessage: (message: Message) => this.hear(session, message) }),
       }),
@@ -89,15 +100,22 @@ export class Sessions implements vscode.Disposable {
     return this.states.get(this.lastShown ?? "") ?? [...this.states.values()].at(-1);
   }
 
-  /** DAP thread id of the CPU that the user looks at in the shown session. */
+  /** DAP thread id of the CPU that the user looks at in the shown session, or looked at last: while a step runs VS Code has no focus. */
   get focusedThread(): number | undefined {
     const item = vscode.debug.activeStackItem;
-    return item !== undefined && item.session.id === this.shown?.session.id ? item.threadId : undefined;
+    const { shown } = this;
+    if (shown !== undefined && item?.session.id === shown.session.id) shown.focusedThread = item.threadId;
+    return shown?.focusedThread;
   }
 
   /** The session with this id, while it runs. */
   session(id: string): vscode.DebugSession | undefined {
     return this.states.get(id)?.session;
+  }
+
+  /** Asks a session's adapter. Rejects, with one sentence, what it refuses, and when it has ended. */
+  ask(session: vscode.DebugSession, command: string, args: object = {}): Promise<unknown> {
+    return this.adapters.ask(session, command, args);
   }
 
   /** A table's row was closed: its gates are no longer read at each stop. */
@@ -140,6 +158,7 @@ export class Sessions implements vscode.Disposable {
           break;
         case "stopped":
           this.stateOf(session).running = false;
+          this.stateOf(session).stopReason = message.body?.reason ?? "";
           this.readSoon(session, 0);
           break;
         case "invalidated":
@@ -182,6 +201,7 @@ export class Sessions implements vscode.Disposable {
     if (answer === undefined) return;
     state.history.update(answer as InterruptState);
     this.changed.fire();
+    this.wasRead.fire(state);
     const { history } = state;
     for (const { base, kind, cpus } of history.state?.tables ?? []) {
       const id = tableNodeId({ base, kind });
@@ -204,7 +224,7 @@ export class Sessions implements vscode.Disposable {
   /** Sends a request; a session that ends meanwhile, or refuses, is a line in the log and answers undefined. */
   private async request(state: SessionState, command: string, args: object): Promise<unknown> {
     try {
-      return await state.session.customRequest(command, args);
+      return await this.ask(state.session, command, args);
     } catch (error) {
       if (this.states.has(state.session.id)) this.log.warn(`${command}: ${error instanceof Error ? error.message : String(error)}`);
       return undefined;

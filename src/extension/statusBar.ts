@@ -12,6 +12,8 @@ export class StatusBar implements vscode.Disposable {
   private readonly item: vscode.StatusBarItem;
   private readonly disposables: vscode.Disposable[];
   private timer: NodeJS.Timeout | undefined;
+  /** The tooltip that is shown, which has everything that the text has; undefined while the entry is hidden. */
+  private shown: string | undefined;
   private last: { readonly session: string; readonly at: number; readonly progress: Progress } | undefined;
 
   constructor(private readonly sessions: Sessions) {
@@ -37,6 +39,7 @@ export class StatusBar implements vscode.Disposable {
     if (shown === undefined) {
       this.stopLooking();
       this.item.hide();
+      this.shown = undefined;
       return;
     }
     if (shown.running) {
@@ -62,7 +65,7 @@ export class StatusBar implements vscode.Disposable {
     const { timer } = this;
     let progress: Progress | undefined;
     try {
-      const { instruction, time } = (await session.customRequest(progressRequest)) as ProgressResponse;
+      const { instruction, time } = (await this.sessions.ask(session, progressRequest)) as ProgressResponse;
       progress = { instructions: Number(instruction), nanoseconds: Number(time) };
     } catch {
       // It has ended, or is about to.
@@ -80,6 +83,8 @@ export class StatusBar implements vscode.Disposable {
   }
 
   private show({ text, tooltip, label }: { text: string; tooltip: string; label: string }): void {
+    if (this.shown === tooltip) return;
+    this.shown = tooltip;
     this.item.text = text;
     this.item.tooltip = tooltip;
     this.item.accessibilityInformation = { label };

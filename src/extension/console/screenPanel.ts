@@ -20,6 +20,7 @@ class ScreenPanel {
   constructor(
     extension: vscode.Uri,
     readonly state: SessionState,
+    private readonly sessions: Sessions,
     closed: () => void,
   ) {
     const options = { enableScripts: true, localResourceRoots: [vscode.Uri.joinPath(extension, "dist")], retainContextWhenHidden: true };
@@ -71,7 +72,7 @@ class ScreenPanel {
     this.busy = true;
     try {
       const args = this.picture === undefined ? {} : { since: this.picture };
-      const picture = (await this.state.session.customRequest(screenRequest, args)) as ScreenResponse;
+      const picture = (await this.sessions.ask(this.state.session, screenRequest, args)) as ScreenResponse;
       this.picture = picture.picture;
       this.post({ kind: "picture", picture });
       const size = `${picture.width} x ${picture.height}${picture.text === undefined ? "" : ", text"}`;
@@ -94,7 +95,7 @@ class ScreenPanel {
         return;
       case "keys":
         if (this.ended) return;
-        this.state.session.customRequest(keyInputRequest, { keys: message.keys }).then(
+        this.sessions.ask(this.state.session, keyInputRequest, { keys: message.keys }).then(
           () => this.update(),
           // Keys that a PC keyboard does not have do nothing.
           () => undefined,
@@ -129,7 +130,7 @@ export class Screens implements vscode.Disposable {
     const { id } = shown.session;
     const known = this.panels.get(id);
     if (known !== undefined) return known.show();
-    this.panels.set(id, new ScreenPanel(this.extension, shown, () => this.panels.delete(id)));
+    this.panels.set(id, new ScreenPanel(this.extension, shown, this.sessions, () => this.panels.delete(id)));
   }
 
   dispose(): void {

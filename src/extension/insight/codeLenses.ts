@@ -11,8 +11,8 @@ export class StatisticsLenses implements vscode.CodeLensProvider, vscode.Disposa
   private readonly disposables: vscode.Disposable[];
   private files: ReadonlyMap<string, readonly LineStatistics[]> = new Map();
   private timer: NodeJS.Timeout | undefined;
-  /** What was counted last: a book, and how far it was. */
-  private counted: { readonly book: SessionBook; readonly mark: string } | undefined;
+  /** What was counted last. */
+  private counted: { readonly book: SessionBook; readonly revision: number } | undefined;
 
   readonly onDidChangeCodeLenses = this.changed.event;
 
@@ -68,9 +68,9 @@ export class StatisticsLenses implements vscode.CodeLensProvider, vscode.Disposa
     const { shown: book } = this.books;
     if (book === undefined) return;
     const { store } = book;
-    const mark = `${store.rows} ${store.forgotten} ${store.now.instruction}`;
-    if (this.counted?.book === book && this.counted.mark === mark) return;
-    this.counted = { book, mark };
+    const { revision } = store;
+    if (this.counted?.book === book && this.counted.revision === revision) return;
+    this.counted = { book, revision };
     this.files = statisticsByFile(store);
     this.changed.fire();
   }

@@ -25,9 +25,9 @@ export function registerInsights(extension: vscode.Uri, sessions: Sessions, book
     new LintProblems(sessions),
     sender,
     vscode.languages.registerHoverProvider(guestSources, new RegisterHovers(sessions)),
-    vscode.languages.registerInlineValuesProvider(guestSources, new InlineValues()),
+    vscode.languages.registerInlineValuesProvider(guestSources, new InlineValues(sessions)),
     vscode.workspace.registerTextDocumentContentProvider(memoryScheme, memory),
-    sessions.onDidChange(() => memory.refresh()),
+    sessions.onDidRead(() => memory.refresh()),
     vscode.commands.registerCommand("apicscope.goToAddress", (given?: { text: string; as: "memory" | "disassembly" }) =>
       goToAddress(sessions, given),
     ),

@@ -31,11 +31,12 @@ export class LintProblems implements vscode.Disposable {
     { readonly name: string; readonly files: ReadonlyMap<string, vscode.Diagnostic[]>; live: boolean }
   >();
   private timer: NodeJS.Timeout | undefined;
+  private shown = "[]";
 
   constructor(private readonly sessions: Sessions) {
     this.disposables = [
       this.collection,
-      sessions.onDidChange(() => this.readSoon()),
+      sessions.onDidRead(() => this.readSoon()),
       vscode.debug.onDidStartDebugSession((session) => this.begin(session)),
       vscode.debug.onDidTerminateDebugSession(({ id }) => {
         const known = this.bySession.get(id);
@@ -64,7 +65,7 @@ export class LintProblems implements vscode.Disposable {
   private async read(session: vscode.DebugSession): Promise<void> {
     let answer: LintsResponse;
     try {
-      answer = (await session.customRequest(lintsRequest, {})) as LintsResponse;
+      answer = (await this.sessions.ask(session, lintsRequest)) as LintsResponse;
     } catch {
       // The session has ended, or its adapter knows no lints.
       return;
@@ -79,10 +80,14 @@ export class LintProblems implements vscode.Disposable {
     this.show();
   }
 
+  /** Tells VS Code the problems, if they are not those that it has. */
   private show(): void {
     const all = new Map<string, vscode.Diagnostic[]>();
     for (const { files } of this.bySession.values())
       for (const [file, problems] of files) all.set(file, [...(all.get(file) ?? []), ...problems]);
+    const text = JSON.stringify([...all]);
+    if (text === this.shown) return;
+    this.shown = text;
     this.collection.clear();
     this.collection.set([...all].map(([file, problems]) => [vscode.Uri.file(file), problems]));
   }

@@ -39,7 +39,7 @@ export class RegisterHovers implements vscode.HoverProvider {
   ): Promise<vscode.Hover | undefined> {
     const args: DecodeArguments = { register, value: `0x${value.toString(16)}` };
     try {
-      const { text, fields } = (await session.customRequest(decodeRequest, args)) as DecodeResponse;
+      const { text, fields } = (await this.sessions.ask(session, decodeRequest, args)) as DecodeResponse;
       const table = new vscode.MarkdownString(`**${register}** \`${args.value}\`: ${text}\n\n| Bits | Field | Value |\n|---|---|---|\n`);
       for (const field of fields) {
         const shown = field.text === undefined || field.text === field.value ? field.value : `${field.value} (${field.text})`;
@@ -57,7 +57,7 @@ export class RegisterHovers implements vscode.HoverProvider {
     const item = vscode.debug.activeStackItem;
     const frame = item instanceof vscode.DebugStackFrame && item.session.id === session.id ? { frameId: item.frameId } : {};
     try {
-      const { result } = (await session.customRequest("evaluate", { expression, context: "hover", ...frame })) as { result: string };
+      const { result } = (await this.sessions.ask(session, "evaluate", { expression, context: "hover", ...frame })) as { result: string };
       return numberOf(/^\S+/.exec(result)?.[0] ?? "");
     } catch {
       return undefined;

@@ -13,6 +13,8 @@ const againMilliseconds = 100;
 export class SenderMark implements vscode.Disposable {
   private readonly decoration: vscode.TextEditorDecorationType;
   private readonly disposables: vscode.Disposable[];
+  /** Whether there is a mark in some editor. */
+  private drawn = false;
   private current: { readonly stop: string; place?: TimelinePlace; text?: string } | undefined;
 
   constructor(
@@ -52,16 +54,18 @@ export class SenderMark implements vscode.Disposable {
     this.draw();
     const book = this.books.shown;
     const thread = this.sessions.focusedThread ?? state?.cpus[0]?.threadId;
-    if (stop !== undefined && book !== undefined && thread !== undefined) void this.find(stop, book, thread);
+    // Only a stop on an event has a record.
+    const isEvent = shown?.stopReason === "exception";
+    if (stop !== undefined && isEvent && book !== undefined && thread !== undefined) void this.find(stop, book, thread);
   }
 
   private async find(stop: string, book: SessionBook, threadId: number): Promise<void> {
     let record: number | undefined;
     try {
-      const info = (await book.session.customRequest("exceptionInfo", { threadId })) as { details?: { record?: { id?: number } } };
+      const info = (await this.sessions.ask(book.session, "exceptionInfo", { threadId })) as { details?: { record?: { id?: number } } };
       record = info.details?.record?.id;
     } catch {
-      // It did not stop on an event.
+      // It has ended, or runs again.
       return;
     }
     if (record === undefined) return;
@@ -80,6 +84,8 @@ export class SenderMark implements vscode.Disposable {
 
   private draw(): void {
     const { place, text } = this.current ?? {};
+    if (place === undefined && !this.drawn) return;
+    this.drawn = place !== undefined;
     for (const editor of vscode.window.visibleTextEditors) {
       const here = place?.file !== undefined && place.line !== undefined && pathKey(editor.document.uri.fsPath) === pathKey(place.file);
       const line = Math.min((place?.line ?? 1) - 1, editor.document.lineCount - 1);

@@ -2,22 +2,26 @@
 import * as vscode from "vscode";
 import type { TimelinePage } from "../../adapter/timelineProtocol";
 import { TimelineStore } from "../../webview/timeline/store";
-import type { Sessions } from "../sessions";
+import type { SessionState, Sessions } from "../sessions";
 import { TimelineFeed } from "./feed";
 
 /** The interrupts of one session. Stays readable when the session has ended. */
 export class SessionBook {
   readonly store = new TimelineStore();
+  /** What the session did when it was last read. */
+  private known: object | undefined;
+  private wasRunning: boolean | undefined;
   private readonly listeners = new Set<(page: TimelinePage) => void>();
   private readonly feed: TimelineFeed;
 
-  /** `onPage` is called after every page, watched or not. */
+  /** `ask` asks the session's adapter; `onPage` is called after every page, watched or not. */
   constructor(
     readonly session: vscode.DebugSession,
+    ask: (command: string, args: object) => Promise<unknown>,
     onPage: () => void,
   ) {
     this.feed = new TimelineFeed({
-      request: (command, args) => session.customRequest(command, args),
+      request: ask,
       page: (page) => {
         this.store.take(page);
         for (const listener of this.listeners) listener(page);
@@ -35,9 +39,17 @@ export class SessionBook {
     return new vscode.Disposable(() => this.listeners.delete(listener));
   }
 
-  /** Something has happened in the session. */
+  /** Reads what is new. */
   update(): void {
     this.feed.update();
+  }
+
+  /** Something has happened in the session: reads what is new if that can have brought any. */
+  follow({ running, history: { state } }: SessionState): void {
+    if (running === this.wasRunning && state === this.known) return;
+    this.wasRunning = running;
+    this.known = state;
+    this.update();
   }
 
   /** The session is over. */
@@ -78,7 +90,11 @@ export class Books implements vscode.Disposable {
   of(session: vscode.DebugSession): SessionBook {
     let book = this.books.get(session.id);
     if (book === undefined) {
-      const made = new SessionBook(session, () => this.changed.fire(made));
+      const made = new SessionBook(
+        session,
+        (command, args) => this.sessions.ask(session, command, args),
+        () => this.changed.fire(made),
+      );
       book = made;
       this.books.set(session.id, book);
     }
@@ -91,7 +107,7 @@ export class Books implements vscode.Disposable {
   }
 
   private follow(): void {
-    for (const { session } of this.sessions.all) this.of(session).update();
+    for (const state of this.sessions.all) this.of(state.session).follow(state);
   }
 
   private close(session: string): void {

@@ -36,6 +36,8 @@ export class TimelineStore {
   running = false;
   /** Rows that no longer fitted. */
   forgotten = 0;
+  /** Grows with each page that brought rows. */
+  revision = 0;
 
   constructor(private readonly limit = maximumRows) {}
 
@@ -81,6 +83,7 @@ export class TimelineStore {
   /** Takes in a page: new rows are added, known ones replaced. */
   take(page: TimelinePage): void {
     if (page.restarted) this.clear();
+    if (page.restarted || page.rows.length > 0) this.revision++;
     this.cpus = page.cpus;
     this.now = page.now;
     this.running = page.running;
