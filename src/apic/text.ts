@@ -1,30 +1,6 @@
-import type { InterruptEvent, InterruptRecord, InterruptSource, InterruptStorm, Stage } from "./events";
+import type { InterruptEvent, InterruptRecord, InterruptSource, InterruptStorm } from "./events";
 import { hex, modeText } from "./registerViews";
-
-const sourceTexts: Readonly<Record<InterruptSource, string>> = {
-  ipi: "IPI",
-  ioapic: "I/O APIC",
-  msi: "MSI",
-  timer: "APIC timer",
-  lint0: "LINT0",
-  lint1: "LINT1",
-  error: "APIC error",
-  thermal: "Thermal",
-  pmc: "Performance counter",
-  cmci: "CMCI",
-  pic: "8259",
-  debugger: "Debugger",
-};
-
-const stageTexts: Readonly<Record<Stage, string>> = {
-  send: "sent",
-  accept: "accepted",
-  request: "requested",
-  deliver: "delivered",
-  eoi: "ended",
-  drop: "dropped",
-  return: "returned from",
-};
+import { sourceTexts, stageTexts } from "./words";
 
 /** A source in words: "APIC timer". */
 export const sourceText = (source: InterruptSource): string => sourceTexts[source];

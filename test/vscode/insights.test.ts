@@ -90,6 +90,7 @@ test(
         { frameId, stoppedLocation: stopped },
       );
       assert.ok(values.length > 0);
+      assert.ok(values.every((value) => !(value instanceof vscode.InlineValueText) || !value.text.includes("= <")));
 
       await vscode.commands.executeCommand("apicscope.goToAddress", { text: "apic_write", as: "disassembly" });
       const listing = vscode.window.activeTextEditor?.document;

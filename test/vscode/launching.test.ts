@@ -91,6 +91,30 @@ test(
   { timeout: 4 * minute },
 );
 
+test(
+  "an adapter that dies ends its session, and its timeline says so",
+  async () => {
+    if (process.platform !== "linux") return;
+    const { sessions, timelines } = await api();
+    const before = adapters();
+    assert.equal(await vscode.debug.startDebugging(folder(), "One machine"), true);
+    try {
+      await eventually("the stop", () => sessions.shown?.history.state, minute);
+      await vscode.commands.executeCommand("apicscope.showTimeline");
+      const [panel] = timelines.all;
+      const [adapter] = adapters().filter((pid) => !before.includes(pid));
+      process.kill(adapter, "SIGKILL");
+      await eventually("the end", () => (sessions.all.length === 0 ? true : undefined), minute);
+      assert.equal(panel.panel.title, "Interrupt Timeline: One machine (ended)");
+      await eventually("no adapter is left", () => (adapters().length === before.length ? true : undefined), minute);
+    } finally {
+      await ended();
+      for (const { panel } of timelines.all) panel.dispose();
+    }
+  },
+  { timeout: 3 * minute },
+);
+
 test("guests of the workspace are found by their content and offered", async () => {
   const { extensionUri } = await extension();
   const kernel = join(folder().uri.fsPath, "my-kernel");

@@ -1,16 +1,11 @@
 // The screen's webview: draws pictures as they come, and sends keys while it has the focus.
 import type { KeyInput, ScreenResponse } from "../../adapter/screenProtocol";
+import { part } from "../elements";
 import type { FromScreen, ToScreen } from "./messages";
 
 declare function acquireVsCodeApi(): { postMessage(message: FromScreen): void };
 
 const vscode = acquireVsCodeApi();
-
-function part<Kind extends HTMLElement>(id: string, kind: new () => Kind): Kind {
-  const found = document.getElementById(id);
-  if (!(found instanceof kind)) throw new Error(`the page has no ${id}`);
-  return found;
-}
 
 const canvas = part("screen", HTMLCanvasElement);
 const text = part("text", HTMLPreElement);

@@ -1,30 +1,28 @@
 // The timeline's webview: takes pages from the extension, draws them, and answers to mouse and keyboard.
 import { TimelineColumn, type TimelinePlace } from "../../adapter/timelineProtocol";
+import { part } from "../elements";
+import { showDetails } from "./details";
 import { parseVectors, shownRows, showAll, type TimelineFilter } from "./filter";
 import { rowAt } from "./hit";
 import { buildGeometry, handlerEnd, type Geometry } from "./lanes";
 import { gutter, layOut, ruler } from "./layout";
+import { writeLegend } from "./legend";
 import type { FromTimeline, TimelineHead, ToTimeline } from "./messages";
 import { Painter, type Scene } from "./painter";
 import { perfettoText } from "./perfetto";
 import { statistics } from "./statistics";
 import { TimelineStore, type Axis } from "./store";
-import { RecordTable, StatisticsTable, lifeLines, spokenRow } from "./tables";
+import { RecordTable, StatisticsTable, spokenRow } from "./tables";
 import { readTheme } from "./theme";
+import { showTooltip } from "./tooltip";
 import { fit, pan, reveal, show, zoom, type Extent, type Viewport } from "./viewport";
-import { describeRow, grouped, handlerTimeOf, latencyOf, lengthText, placeText, sourceText, stateText } from "./words";
+import { grouped, lengthText } from "./words";
 
 declare function acquireVsCodeApi(): { postMessage(message: FromTimeline): void; getState(): unknown; setState(state: unknown): void };
 
 type Tab = "timeline" | "table" | "statistics";
 
 const vscode = acquireVsCodeApi();
-
-function part<Kind extends HTMLElement>(id: string, kind: new () => Kind): Kind {
-  const found = document.getElementById(id);
-  if (!(found instanceof kind)) throw new Error(`the page has no ${id}`);
-  return found;
-}
 
 const canvas = part("canvas", HTMLCanvasElement);
 const scroller = part("scroller", HTMLDivElement);
@@ -85,6 +83,7 @@ class TimelineView {
         this.setFilter();
       },
     );
+    writeLegend(part("legend", HTMLElement), this.theme);
     this.listen();
     this.resize();
   }
@@ -291,41 +290,14 @@ class TimelineView {
   }
 
   private showDetails(): void {
-    const { store, selected: row } = this;
-    details.hidden = row < 0;
-    if (row < 0) return;
-    const title = document.createElement("h2");
-    title.textContent = `#${store.value(row, TimelineColumn.id)} ${describeRow(store, row)}: ${stateText(store, row)}`;
-    const life = document.createElement("ol");
-    for (const { stage, at, since } of lifeLines(store, row, this.axis)) {
-      const line = document.createElement("li");
-      const name = document.createElement("b");
-      name.textContent = stage;
-      line.append(name, ` ${at} ${since}`);
-      life.append(line);
-    }
-    const actions = document.createElement("div");
-    actions.className = "actions";
-    const action = (text: string, run: () => void): void => {
-      const button = document.createElement("button");
-      button.textContent = text;
-      button.addEventListener("click", run);
-      actions.append(button);
-    };
-    for (const [column, text] of [
-      ["sentAt", "Go to sender"],
-      ["handler", "Go to handler"],
-      ["endedAt", "Go to EOI"],
-    ] as const) {
-      const place = store.place(row, column);
-      if (place !== undefined) action(`${text}: ${placeText(place)}`, () => this.openPlace(place));
-    }
-    if (store.stage(row, "deliver", this.axis) >= 0) action("Zoom to it", () => this.zoomTo(row));
-    action("Show in table", () => {
-      this.openTab("table");
-      this.table.reveal(row);
+    showDetails(details, this.store, this.selected, this.axis, {
+      openPlace: (place) => this.openPlace(place),
+      zoomTo: (row) => this.zoomTo(row),
+      showInTable: (row) => {
+        this.openTab("table");
+        this.table.reveal(row);
+      },
     });
-    details.replaceChildren(title, life, actions);
   }
 
   private zoomTo(row: number): void {
@@ -386,27 +358,8 @@ class TimelineView {
       this.hovered = row;
       this.draw();
     }
-    tooltip.hidden = row < 0;
     canvas.style.cursor = row < 0 ? "" : "pointer";
-    if (row < 0) return;
-    const { store, axis } = this;
-    const latency = latencyOf(store, row, axis);
-    const handler = handlerTimeOf(store, row, axis);
-    const sent = store.place(row, "sentAt");
-    const lines = [
-      `#${store.value(row, TimelineColumn.id)} ${describeRow(store, row)}`,
-      stateText(store, row),
-      latency < 0
-        ? ""
-        : `latency ${lengthText(latency, axis)}${axis === "time" ? ` (${lengthText(latencyOf(store, row, "instruction"), "instruction")})` : ""}`,
-      handler < 0 ? "" : `handler ${lengthText(handler, axis)}`,
-      sent === undefined ? "" : `sent at ${placeText(sent)}`,
-    ];
-    tooltip.textContent = lines.filter((line) => line !== "").join("\n");
-    const { clientWidth, clientHeight } = document.documentElement;
-    const { offsetWidth, offsetHeight } = tooltip;
-    tooltip.style.left = `${Math.max(4, Math.min(event.clientX + 14, clientWidth - offsetWidth - 4))}px`;
-    tooltip.style.top = `${event.clientY + 18 + offsetHeight > clientHeight ? event.clientY - offsetHeight - 8 : event.clientY + 18}px`;
+    showTooltip(tooltip, this.store, row, this.axis, event);
   }
 
   private wheel(event: WheelEvent): void {
@@ -499,6 +452,7 @@ class TimelineView {
     // The theme may change while the panel is open: VS Code then changes the classes of the body.
     new MutationObserver(() => {
       this.theme = readTheme(document.documentElement);
+      writeLegend(part("legend", HTMLElement), this.theme);
       this.draw();
     }).observe(document.body, { attributes: true, attributeFilter: ["class"] });
     window.addEventListener("message", ({ data }) => this.receive(data as ToTimeline));
@@ -515,32 +469,7 @@ class TimelineView {
   }
 }
 
-/** The legend: a colour and its source. */
-function writeLegend(): void {
-  const theme = readTheme(document.documentElement);
-  const legend = part("legend", HTMLElement);
-  const shown = [
-    ["ipi", 0],
-    ["ioapic", 1],
-    ["msi", 2],
-    ["timer", 3],
-    ["lint0", 4],
-    ["error", 6],
-  ] as const;
-  legend.replaceChildren(
-    ...shown.map(([source, number]) => {
-      const entry = document.createElement("span");
-      const swatch = document.createElement("i");
-      swatch.style.background = theme.sources[number];
-      entry.append(swatch, source === "lint0" ? "LINT" : sourceText(source));
-      return entry;
-    }),
-  );
-}
-
 const view = new TimelineView();
-writeLegend();
-new MutationObserver(writeLegend).observe(document.body, { attributes: true, attributeFilter: ["class"] });
 // Tests measure frames by it.
 Object.assign(globalThis, { apicscopeTimeline: view });
 vscode.postMessage({ kind: "ready" });

@@ -1,31 +1,7 @@
 // Numbers and interrupts in words.
-import { TimelineColumn, timelineModes, timelineSources, timelineStages, type TimelinePlace } from "../../adapter/timelineProtocol";
+import { TimelineColumn, timelineModes, timelineSources, type TimelinePlace, type TimelineStage } from "../../adapter/timelineProtocol";
+import { sourceTexts } from "../../apic/words";
 import { stageOffset, type Axis, type TimelineStore } from "./store";
-
-const sourceTexts: Readonly<Record<string, string>> = {
-  ipi: "IPI",
-  ioapic: "I/O APIC",
-  msi: "MSI",
-  timer: "APIC timer",
-  lint0: "LINT0",
-  lint1: "LINT1",
-  error: "APIC error",
-  thermal: "Thermal",
-  pmc: "Performance counter",
-  cmci: "CMCI",
-  pic: "8259",
-  debugger: "Debugger",
-};
-
-export const stageTexts: Readonly<Record<(typeof timelineStages)[number], string>> = {
-  send: "sent",
-  accept: "accepted",
-  request: "requested",
-  deliver: "delivered",
-  eoi: "ended",
-  drop: "dropped",
-  return: "returned from",
-};
 
 export function hexVector(vector: number): string {
   return `0x${vector.toString(16).padStart(2, "0")}`;
@@ -65,8 +41,8 @@ export function sourceOf(store: TimelineStore, row: number): (typeof timelineSou
   return timelineSources[store.value(row, TimelineColumn.source)];
 }
 
-export function sourceText(source: string): string {
-  return sourceTexts[source] ?? source;
+export function sourceText(source: (typeof timelineSources)[number]): string {
+  return sourceTexts[source];
 }
 
 /** "0xf0" or, for what has no vector, "NMI". */
@@ -104,7 +80,7 @@ export function handlerTimeOf(store: TimelineStore, row: number, axis: Axis): nu
 
 /** Where it stands: "ended", "in service", "pending", "dropped: why". */
 export function stateText(store: TimelineStore, row: number): string {
-  const has = (stage: (typeof timelineStages)[number]): boolean => store.stage(row, stage, "instruction") >= 0;
+  const has = (stage: TimelineStage): boolean => store.stage(row, stage, "instruction") >= 0;
   if (has("drop")) return `dropped${store.reason(row) === undefined ? "" : `: ${store.reason(row)}`}`;
   const into = store.value(row, TimelineColumn.coalescedInto);
   if (into > 0) return `coalesced with #${into}`;
