@@ -49,7 +49,7 @@ export default tseslint.config(
   },
   {
     // Functions that run in the page.
-    files: ["scripts/webview-test.mjs", "test/webview/browser/*.mjs"],
+    files: ["scripts/webview-test.mjs", "test/webview/browser/*.mjs", "test/vscode/browser/*.mjs"],
     languageOptions: { globals: { window: "readonly", document: "readonly", requestAnimationFrame: "readonly", performance: "readonly" } },
   },
 );

@@ -1,14 +1,19 @@
-// Runs the extension's tests (test/vscode/*.test.ts) inside a real VS Code and prints each result:
+// Runs the extension's tests inside a real VS Code and prints each result:
 //   node scripts/vscode-test.mjs [--no-build] [--server] [PATTERN...]
+// test/vscode/*.test.ts run in the extension host. test/vscode/browser/*.mjs drive a window from outside, by what a person sees
+// and does: each is a module with a `name`, `async run({ page, workbench, workspace, log })` and, if it wants one,
+// `prepare(workspace)`. They need the server, where the window is a page of Chromium.
 // The desktop build is used where VSCODE_PATH names one or @vscode/test-electron can download it, else the server of
 // vscode-server.mjs (--server: always). PATTERNs choose test files by name. Ends with `N passed, N failed`; the exit status
 // is 0 only if every test passed and at least one ran.
 import { build } from "esbuild";
 import { spawnSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
+import { pathToFileURL } from "node:url";
 import { setTimeout as sleep } from "node:timers/promises";
 import { SetupError, findChromium, main, openWindow, out, progress, root, startServer } from "./vscode-server.mjs";
+import { Workbench } from "./vscode-workbench.mjs";
 
 /** The version that the desktop route downloads. */
 const desktopVersion = process.env.VSCODE_VERSION ?? "1.139.1";
@@ -17,6 +22,8 @@ const probeMilliseconds = 5_000;
 const downloadMilliseconds = 120_000;
 /** How long nothing may be reported by the tests before the run is given up. Each test has its own, shorter limit. */
 const silenceMilliseconds = Number(process.env.VSCODE_TEST_SILENCE ?? 180_000);
+/** How long a test that drives a window may take. */
+const browserTestMilliseconds = 5 * 60_000;
 
 const flags = process.argv.slice(2).filter((argument) => argument.startsWith("--"));
 const patterns = process.argv.slice(2).filter((argument) => !argument.startsWith("--"));
@@ -26,27 +33,36 @@ const report = join(out, "report.jsonl");
 
 await main(async () => {
   mkdirSync(out, { recursive: true });
+  const directory = join(root, "test", "vscode");
+  const suite = chosen(directory, ".test.ts");
+  const driven = chosen(join(directory, "browser"), ".mjs");
+  if (suite.length + driven.length === 0) throw new SetupError(`No extension test matches ${patterns.join(" ")}.`);
   if (!flags.includes("--no-build")) buildExtension();
-  await bundleTests();
+  if (suite.length > 0) await bundleTests(directory, suite);
   rmSync(workspace, { recursive: true, force: true });
-  cpSync(join(root, "test", "vscode", "workspace"), workspace, { recursive: true });
+  cpSync(join(directory, "workspace"), workspace, { recursive: true });
   rmSync(report, { force: true });
   const env = { APICSCOPE_TEST_REPORT: report, APICSCOPE_TEST_ROOT: root };
   const desktop = flags.includes("--server") ? undefined : await findDesktop();
-  return desktop === undefined ? runInServer(env) : runOnDesktop(desktop, env);
+  const results = desktop === undefined ? await runInServer(env, suite, driven) : await runOnDesktop(desktop, env);
+  if (desktop !== undefined && driven.length > 0) progress(`${driven.length} tests that drive a window need --server: left out`);
+  console.log(`${results.passed} passed, ${results.failed} failed`);
+  return results.complete && results.failed === 0 && results.passed > 0 ? 0 : 1;
 });
+
+/** Test files of a directory that the patterns choose. */
+function chosen(directory, ending) {
+  return readdirSync(directory)
+    .filter((file) => file.endsWith(ending) && (patterns.length === 0 || patterns.some((pattern) => file.includes(pattern))))
+    .sort();
+}
 
 function buildExtension() {
   const built = spawnSync(process.execPath, [join(root, "scripts", "build.mjs")], { cwd: root, stdio: ["ignore", 2, 2] });
   if (built.status !== 0) throw new SetupError("The extension does not build; see above.");
 }
 
-async function bundleTests() {
-  const directory = join(root, "test", "vscode");
-  const files = readdirSync(directory)
-    .filter((file) => file.endsWith(".test.ts") && (patterns.length === 0 || patterns.some((pattern) => file.includes(pattern))))
-    .sort();
-  if (files.length === 0) throw new SetupError(`No extension test matches ${patterns.join(" ") || "test/vscode/*.test.ts"}.`);
+async function bundleTests(directory, files) {
   const imports = files.map((file) => `import ${JSON.stringify(`./${file}`)};`);
   await build({
     stdin: { contents: [...imports, 'export { run } from "./runner.ts";'].join("\n"), resolveDir: directory, loader: "ts" },
@@ -109,22 +125,64 @@ async function runOnDesktop(vscodeExecutablePath, env) {
   return followReport({ ended: closed, where: "the terminal output above" });
 }
 
-async function runInServer(env) {
+async function runInServer(env, suite, driven) {
   findChromium();
   const { port, stop, log } = await startServer({ env, data: join(out, "server-data") });
+  try {
+    const results = suite.length === 0 ? { passed: 0, failed: 0, complete: true } : await runSuite({ port, log });
+    for (const file of driven) (await drive(file, { port, log })) ? results.passed++ : results.failed++;
+    return results;
+  } finally {
+    stop();
+  }
+}
+
+async function runSuite({ port, log }) {
   const { page, close } = await openWindow({ port, workspace, tests, log });
   try {
     const crashed = new Promise((resolve) => page.once("crash", () => resolve("the window crashed")));
     return await followReport({ ended: crashed, where: log, page });
   } finally {
     await close();
-    stop();
+  }
+}
+
+/** Runs a test that drives a window of its own. */
+async function drive(file, { port, log }) {
+  const { name, run, prepare } = await import(pathToFileURL(join(root, "test", "vscode", "browser", file)).href);
+  const folder = join(out, `workspace-${basename(file, ".mjs")}`);
+  rmSync(folder, { recursive: true, force: true });
+  cpSync(join(root, "test", "vscode", "workspace"), folder, { recursive: true });
+  await prepare?.(folder);
+  const started = Date.now();
+  const { page, close } = await openWindow({ port, workspace: folder, log });
+  const workbench = new Workbench(page);
+  let timer;
+  const late = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`no end after ${browserTestMilliseconds} ms`)), browserTestMilliseconds);
+  });
+  try {
+    await Promise.race([
+      workbench.ready().then(() => run({ page, workbench, workspace: folder, log: (text) => console.log(`    ${text}`) })),
+      late,
+    ]);
+    console.log(`ok   ${name} (${Date.now() - started} ms)`);
+    return true;
+  } catch (error) {
+    const picture = join(out, `${basename(file, ".mjs")}-failed.png`);
+    await page.screenshot({ path: picture }).catch(() => undefined);
+    console.log(`FAIL ${name} (${Date.now() - started} ms); see ${picture}`);
+    console.log(String(error.stack ?? error).replace(/^/gm, "     "));
+    return false;
+  } finally {
+    clearTimeout(timer);
+    await close();
   }
 }
 
 /**
  * Prints results as the extension host appends them to the report.
- * @returns the exit status.
+ * @returns how many passed and failed, and whether all ran.
  */
 async function followReport({ ended, where, page }) {
   let over = false;
@@ -154,6 +212,5 @@ async function followReport({ ended, where, page }) {
     console.log(`The tests did not finish; see ${where}.`);
     if (page !== undefined) await page.screenshot({ path: join(out, "unfinished.png") }).catch(() => undefined);
   }
-  console.log(`${passed} passed, ${failed} failed`);
-  return complete && failed === 0 && passed > 0 ? 0 : 1;
+  return { passed, failed, complete };
 }
