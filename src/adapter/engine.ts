@@ -1,5 +1,6 @@
 // The engine: machine and debugger of one session. Runs in a worker, in portions of a few milliseconds, so that requests get through.
 import { appendFileSync, existsSync, writeFileSync } from "node:fs";
+import { resolve } from "node:path";
 import { Debugger } from "../debugger/debugger";
 import { completeCommand, isCommand, runCommandLine, type CommandContext } from "../debugger/console/console";
 import { accessesOf, formatPlace, placeText, type DataPlace } from "../debugger/dataPlaces";
@@ -530,7 +531,7 @@ export class Engine {
     return {
       address: hex64(address),
       ...(symbol === undefined ? {} : { symbol }),
-      ...(line === undefined || !existsSync(line.file) ? {} : { path: line.file, line: line.line }),
+      ...(line === undefined || !existsSync(line.file) ? {} : { path: resolve(line.file), line: line.line }),
     };
   }
 

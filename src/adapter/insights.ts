@@ -4,6 +4,7 @@ import { hex64, parseAddress } from "../debugger/numbers";
 import { codePlace } from "../debugger/records/timeline";
 import type { DebugCpu } from "../debugger/target";
 import { UserError } from "../machine/errors";
+import { wholePath } from "./sources";
 import { physicalPrefix, type DecodeResponse, type LintsResponse, type ResolveAddressResponse } from "./insightProtocol";
 
 /** What the guest did wrong so far, with the code that did it. */
@@ -11,7 +12,7 @@ export function lintsView({ lints, symbols }: Debugger): LintsResponse {
   return {
     lints: lints.all.map(({ kind, severity, cpu, vector, text, advice, count, record, address }) => ({
       ...{ kind, severity, cpu, vector, text, advice, count, record },
-      ...(address === 0n ? {} : { place: codePlace(symbols, address) }),
+      ...(address === 0n ? {} : { place: wholePath(codePlace(symbols, address)) }),
     })),
   };
 }

@@ -1,14 +1,19 @@
 import { Source } from "@vscode/debugadapter";
 import type { DebugProtocol } from "@vscode/debugprotocol";
-import { basename } from "node:path";
+import { basename, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { UserError } from "../machine/errors";
 import type { Args } from "./arguments";
 import type { ClientSettings } from "./context";
 
-/** A source file as the client names it. */
+/** A source file as the client names it: clients take no relative paths, which debug information may have. */
 export function toSource(path: string, client: ClientSettings): DebugProtocol.Source {
-  return new Source(basename(path), client.uris ? pathToFileURL(path).href : path);
+  return new Source(basename(path), client.uris ? pathToFileURL(path).href : resolve(path));
+}
+
+/** A place in code with the whole path of its file. */
+export function wholePath<Place extends { file?: string }>(place: Place): Place {
+  return place.file === undefined ? place : { ...place, file: resolve(place.file) };
 }
 
 /** The path in a request's `source`. */

@@ -18,10 +18,12 @@ function problems(): readonly (readonly [vscode.Uri, vscode.Diagnostic])[] {
 /** A guest that makes one mistake, stopped where it does. */
 async function launch(mistake: string): Promise<void> {
   const { sessions } = await api();
-  const program = join(process.env["APICSCOPE_TEST_ROOT"] ?? "", "guests", "faults", "faults.elf");
+  const guests = join(process.env["APICSCOPE_TEST_ROOT"] ?? "", "guests");
+  const program = join(guests, "faults", "faults.elf");
   assert.ok(existsSync(program));
   const interruptBreakpoints = [{ filter: "interrupt.lint" }];
-  const configuration = { type: "apicscope", request: "launch", name: "mistake", program, cmdline: mistake, interruptBreakpoints };
+  const launch = { type: "apicscope", request: "launch", name: "mistake", program, cmdline: mistake };
+  const configuration = { ...launch, sourceMap: { guests }, interruptBreakpoints };
   assert.equal(await vscode.debug.startDebugging(undefined, configuration), true);
   await eventually("the stop", () => (sessions.shown?.running === false ? sessions.shown.history.state : undefined), minute);
 }

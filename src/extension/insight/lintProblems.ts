@@ -1,5 +1,6 @@
 // What guests do wrong with their interrupts, in the Problems panel, at the line that did it.
 import { existsSync } from "node:fs";
+import { isAbsolute } from "node:path";
 import * as vscode from "vscode";
 import { lintsRequest, type LintView, type LintsResponse } from "../../adapter/insightProtocol";
 import type { Sessions } from "../sessions";
@@ -73,7 +74,7 @@ export class LintProblems implements vscode.Disposable {
     const files = new Map<string, vscode.Diagnostic[]>();
     for (const lint of answer.lints) {
       const file = lint.place?.file;
-      if (file === undefined || lint.place?.line === undefined || !existsSync(file)) continue;
+      if (file === undefined || lint.place?.line === undefined || !isAbsolute(file) || !existsSync(file)) continue;
       files.set(file, [...(files.get(file) ?? []), problemOf(lint)]);
     }
     this.bySession.set(session.id, { name: session.name, files, live: true });
