@@ -44,6 +44,19 @@ export class Workbench {
     await this.page.waitForTimeout(200);
   }
 
+  /** Starts the chosen launch configuration. A window that has just come up may not listen to the key yet. */
+  async startDebugging() {
+    for (let attempt = 1; ; attempt++) {
+      await this.page.keyboard.press("F5");
+      try {
+        await this.page.locator(".debug-toolbar, .debug-pane .codicon-debug-stop").first().waitFor({ timeout: 20_000 });
+        return;
+      } catch (error) {
+        if (attempt === 5) throw error;
+      }
+    }
+  }
+
   /** Answers the open quick pick or input box. */
   async answer(text) {
     const input = this.page.locator(".quick-input-widget input.input");

@@ -49,7 +49,9 @@ export class DapTrace implements vscode.Disposable {
 
   private receive(message: DebugProtocol.ProtocolMessage): void {
     if (message.type !== "request") return;
-    const { command, arguments: args, seq } = message as DebugProtocol.Request;
+    const asked = message as DebugProtocol.Request;
+    const args: unknown = asked.arguments;
+    const { command, seq } = asked;
     const request: TracedRequest = { command, arguments: args, sentAt: performance.now(), answeredAt: undefined, response: undefined };
     this.requests.push(request);
     this.pending.set(seq, request);

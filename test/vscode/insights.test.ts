@@ -1,5 +1,6 @@
 // What VS Code shows beside the code of a stopped guest: lenses, hovers, the sender's mark, inline values, problems, addresses.
 import assert from "node:assert/strict";
+import type { DebugProtocol } from "@vscode/debugprotocol";
 import * as vscode from "vscode";
 import { api } from "./extension";
 import { eventually, log, test } from "./runner";
@@ -33,6 +34,25 @@ async function end(): Promise<void> {
   const { sessions } = await api();
   await vscode.debug.stopDebugging();
   await eventually("the session ends", () => (sessions.shown === undefined ? true : undefined));
+}
+
+/** A frame of a CPU that has variables with a value and without, and the names of those without. */
+async function frameWithMissing(threadId: number): Promise<[DebugProtocol.StackFrame, string[]]> {
+  const session = vscode.debug.activeDebugSession;
+  assert.ok(session !== undefined);
+  const ask = async (command: string, args: object): Promise<unknown> => session.customRequest(command, args);
+  const { stackFrames } = (await ask("stackTrace", { threadId })) as DebugProtocol.StackTraceResponse["body"];
+  for (const frame of stackFrames) {
+    const { scopes } = (await ask("scopes", { frameId: frame.id })) as DebugProtocol.ScopesResponse["body"];
+    const locals = scopes.find(({ name }) => name === "Locals");
+    if (locals === undefined || frame.source === undefined) continue;
+    const { variables } = (await ask("variables", {
+      variablesReference: locals.variablesReference,
+    })) as DebugProtocol.VariablesResponse["body"];
+    const missing = variables.filter(({ value }) => value.startsWith("<")).map(({ name }) => name);
+    if (missing.length > 0 && missing.length < variables.length) return [frame, missing];
+  }
+  throw new Error("no such frame");
 }
 
 test(
@@ -80,17 +100,19 @@ test(
       assert.match(await hover(0, 30), /ICR.*vector 0xf0, to all other CPUs[^]*Delivery Mode/);
       assert.doesNotMatch(await hover(1, 15), /ICR/);
 
-      const stopped = new vscode.Range(60, 0, 60, 0);
-      const frame = vscode.debug.activeStackItem;
-      const frameId = frame instanceof vscode.DebugStackFrame ? frame.frameId : 0;
+      const [frame, missing] = await frameWithMissing(1);
+      log(`${frame.name} has no value for ${missing.join(", ")}`);
+      const source = vscode.Uri.parse(frame.source?.path ?? "").with({ scheme: "file", authority: "" });
       const values = await vscode.commands.executeCommand<vscode.InlineValue[]>(
         "vscode.executeInlineValueProvider",
-        document.uri,
-        new vscode.Range(0, 0, 100, 0),
-        { frameId, stoppedLocation: stopped },
+        source,
+        new vscode.Range(Math.max(0, frame.line - 40), 0, frame.line + 10, 0),
+        { frameId: frame.id, stoppedLocation: new vscode.Range(frame.line - 1, 0, frame.line - 1, 0) },
       );
-      assert.ok(values.length > 0);
-      assert.ok(values.every((value) => !(value instanceof vscode.InlineValueText) || !value.text.includes("= <")));
+      const texts = values.map((value) => ("text" in value ? value.text : JSON.stringify(value)));
+      log(texts.join("; "));
+      assert.ok(texts.length > 0 && texts.every((text) => /^\w+ = [^<]/.test(text)));
+      for (const name of missing) assert.ok(!texts.some((text) => text.startsWith(`${name} = `)), name);
 
       await vscode.commands.executeCommand("apicscope.goToAddress", { text: "apic_write", as: "disassembly" });
       const listing = vscode.window.activeTextEditor?.document;

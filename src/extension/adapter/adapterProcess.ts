@@ -131,6 +131,6 @@ export class AdapterProcess implements vscode.DebugAdapter {
   }
 
   private tell(event: string, body: object): void {
-    this.sent.fire({ type: "event", seq: 0, event, body } as vscode.DebugProtocolMessage);
+    this.sent.fire({ type: "event", seq: 0, event, body });
   }
 }

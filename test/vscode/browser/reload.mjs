@@ -42,7 +42,7 @@ function timelineOf(page) {
 export async function run({ page, workbench, log }) {
   const before = adapters();
   await workbench.command("View: Show Run and Debug");
-  await page.keyboard.press("F5");
+  await workbench.startDebugging();
   await workbench.row("serving 0xf0").waitFor({ timeout: 120_000 });
   await workbench.command("APICScope: Show Interrupt Timeline");
   const status = timelineOf(page).locator("#status");
@@ -68,6 +68,6 @@ export async function run({ page, workbench, log }) {
 
   // A new session works as if nothing had been, and takes the timeline over.
   await workbench.command("View: Show Run and Debug");
-  await page.keyboard.press("F5");
+  await workbench.startDebugging();
   await restored.filter({ hasText: "interrupts. Stopped." }).waitFor({ timeout: 120_000 });
 }

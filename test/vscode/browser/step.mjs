@@ -59,7 +59,7 @@ export async function run({ page, workbench, log }) {
   await workbench.command("View: Show Run and Debug");
   for (const pane of ["Watch", "Breakpoints", "Loaded Scripts"]) await workbench.pane(pane, false).catch(() => undefined);
   await workbench.pane("Interrupts", true);
-  await page.keyboard.press("F5");
+  await workbench.startDebugging();
   await workbench.row("serving 0xf0").waitFor({ timeout: 120_000 });
   await page.locator(".debug-top-stack-frame-line").first().waitFor({ timeout: 60_000 });
   await page.waitForTimeout(3000);
