@@ -70,6 +70,7 @@ function createMachine(attributes: LaunchAttributes, storage: Storage): Machine 
       ...(attributes.quantum === undefined ? {} : { quantum: attributes.quantum }),
       ...(attributes.cpuModel === undefined ? {} : { cpuModel: attributes.cpuModel }),
       seed: attributes.seed ?? launchDefaults.seed,
+      tripleFault: attributes.tripleFault ?? launchDefaults.tripleFault,
       ...(attributes.interruptRecords === undefined ? {} : { interruptRecords: attributes.interruptRecords }),
       // A PCI function that sends an MSI on demand: the bundled guest shows one by it, and no driver of others claims it.
       devices: ["msi-test"],

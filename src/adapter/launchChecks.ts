@@ -2,7 +2,7 @@
 import { statSync } from "node:fs";
 import { UserError } from "../machine/errors";
 import { parseDisk } from "./storage";
-import { engines, maximumCpus, type LaunchAttributes } from "./protocol";
+import { engines, maximumCpus, tripleFaults, type LaunchAttributes } from "./protocol";
 
 type Check = (value: unknown) => string | undefined;
 
@@ -90,6 +90,8 @@ const checks: Readonly<Record<Exclude<keyof LaunchAttributes, "program">, Check>
   serial: (value) => (typeof value === "string" && value !== "" ? undefined : 'must be "stdio", "terminal", "none" or the path of a file'),
   engine: (value) =>
     engines.some((engine) => engine === value) ? undefined : `must be one of ${engines.join(", ")}, not ${JSON.stringify(value)}`,
+  tripleFault: (value) =>
+    tripleFaults.some((what) => what === value) ? undefined : `must be one of ${tripleFaults.join(", ")}, not ${JSON.stringify(value)}`,
   quantum: whole(1, 1_000_000_000, " (instructions)"),
   seed: whole(0, 0xffff_ffff),
   interruptRecords: whole(64, 1_000_000, " (records)"),

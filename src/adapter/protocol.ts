@@ -38,6 +38,8 @@ export interface LaunchAttributes {
   quantum?: number;
   /** Seed of whatever is random in the machine. */
   seed?: number;
+  /** What a triple fault does: "stop" ends the guest, "reset" resets the machine, as a PC's chips do. */
+  tripleFault?: TripleFault;
   /** Holds virtual time back to the wall clock while the guest idles. */
   pace?: boolean;
   /** Records of interrupts kept, the newest. */
@@ -65,9 +67,12 @@ export const launchDefaults = {
   serial: "stdio",
   engine: "auto",
   seed: 0,
+  tripleFault: "stop",
   pace: false,
 } as const satisfies Partial<LaunchAttributes>;
 
+export const tripleFaults = ["stop", "reset"] as const;
+export type TripleFault = (typeof tripleFaults)[number];
 export const engines = ["auto", "jit", "interpreter"] as const;
 export const maximumCpus = 64;
 

@@ -1,5 +1,6 @@
 // What the session says to the engine in its worker and back. Everything is plain data; addresses are bigints, as structured clones
 // keep them exact.
+import type { GuestWrite } from "../debugger/guestWrite";
 import type { RecordQuery } from "../apic/records";
 import type { ExportFormat } from "../debugger/records/recordExport";
 import type { FilterSpec, FilterStatus } from "../debugger/eventFilters";
@@ -136,7 +137,7 @@ export interface EngineMethods {
   /** A line of the console, if it calls a command; undefined when it is an expression. */
   command: { args: { line: string; frameId: number | undefined; cpu: number | undefined }; result: CommandView | undefined };
   completeCommand: { args: { before: string; frameId: number | undefined }; result: string[] };
-  guestWrite: { args: GuestWrite; result: void };
+  guestWrite: { args: GuestWrite & { readonly cpu: number }; result: void };
   exportRecords: {
     args: { format: ExportFormat; file: string | undefined; query: RecordQuery; after: number };
     result: { records: number; text: string | undefined; next: number | undefined };
@@ -174,16 +175,6 @@ export interface StepArguments {
   readonly interrupts: StepInterrupts | undefined;
 }
 export type EngineMethod = keyof EngineMethods;
-
-/** A write with all its effects, as the guest would do it: an APIC register of a CPU, or memory. */
-export interface GuestWrite {
-  readonly cpu: number;
-  /** Register of the local APIC by its public name, or undefined for a write to `address`. */
-  readonly register: string | undefined;
-  readonly address: bigint | undefined;
-  readonly value: bigint;
-  readonly size: 1 | 2 | 4 | 8;
-}
 
 /** What a console command says. */
 export interface CommandView {

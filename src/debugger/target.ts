@@ -69,6 +69,11 @@ export interface DebugMachine {
   readonly ioApic: IoApic;
   readonly bus: InterruptBus;
   readonly devices: readonly Device[];
+  /** The bus. */
+  readonly memory: {
+    /** A store as by CPU `cpu`, with all its effects. */
+    write(physical: number, size: 1 | 2 | 4 | 8, value: bigint, cpu: number): void;
+  };
   readonly frames: { of(cpu: number): readonly HandlerFrame[] };
   instructions(): number;
   /** Linear address of the instruction that executes now, 0n when none does. */

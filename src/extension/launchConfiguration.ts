@@ -1,5 +1,12 @@
 // Checks and completes launch configurations. Knows nothing of VS Code; src/extension/configuration.ts shows what it finds.
-import { engines, launchDefaults, maximumCpus, type LaunchAttributes, type LaunchInterruptBreakpoint } from "../adapter/protocol";
+import {
+  engines,
+  tripleFaults,
+  launchDefaults,
+  maximumCpus,
+  type LaunchAttributes,
+  type LaunchInterruptBreakpoint,
+} from "../adapter/protocol";
 import { conditionProblem, hitConditionProblem } from "./conditions";
 import { isExceptionFilter } from "./interruptBreakpoints";
 
@@ -90,6 +97,7 @@ const checks: Readonly<Record<Exclude<keyof LaunchAttributes, "program" | "works
   interruptBreakpoints: listOf(interruptBreakpoint),
   serial: (value) => (typeof value === "string" && value !== "" ? undefined : 'must be "stdio", "terminal", "none" or the path of a file'),
   engine: (value) => (engines.some((engine) => engine === value) ? undefined : `must be one of ${engines.join(", ")}`),
+  tripleFault: (value) => (tripleFaults.some((what) => what === value) ? undefined : `must be one of ${tripleFaults.join(", ")}`),
   quantum: whole(1, 1_000_000_000, " (instructions)"),
   seed: whole(0, 0xffff_ffff),
   pace: flag,

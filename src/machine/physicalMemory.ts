@@ -25,6 +25,13 @@ const SMRAM_HIDDEN_END = 0xb0;
 /** As much of the firmware ROM's end shows below 1 MiB as well. */
 const LOW_ROM_LIMIT = 0x20000;
 
+/** Hears of accesses by devices and from outside: of reads, and before and after writes. */
+export interface DeviceWatch {
+  reading(address: number, length: number): void;
+  writing(address: number, length: number): void;
+  wrote(): void;
+}
+
 /**
  * The physical address space: RAM from 0 to the PCI hole and on from 4 GiB, overlaid by device regions; the firmware ROM up to 4 GiB, whose end shows below
  * 1 MiB where shadow RAM is not enabled. Serves CPUs, devices (DMA) and the boot code.
@@ -40,8 +47,8 @@ export class PhysicalMemory implements PhysicalBus, DmaMemory, BootMemory {
   private readonly romFirst: number;
   private readonly lowRomFirst: number;
   private smramMode: SmramMode = "off";
-  /** Hears of writes by devices and from outside, before and after they are made. Undefined while nobody wants to know. */
-  deviceWatch: { writing(address: number, length: number): void; wrote(): void } | undefined;
+  /** Undefined while nobody wants to know. */
+  deviceWatch: DeviceWatch | undefined;
 
   /** `written` is called after every write that does not come from a CPU, so that translated code is dropped; `portRead` before a CPU reads a port. */
   constructor(
@@ -191,6 +198,12 @@ export class PhysicalMemory implements PhysicalBus, DmaMemory, BootMemory {
   read(address: number, size: 1 | 2 | 4 | 8, cpu: number): bigint;
   read(address: number, length: number, cpu?: number): Uint8Array | bigint {
     if (cpu !== undefined) return this.readBus(address, length as 1 | 2 | 4 | 8, cpu);
+    this.deviceWatch?.reading(address, length);
+    return this.peek(address, length);
+  }
+
+  /** Plain memory as it stands, seen by nobody; 0xff where there is none. */
+  peek(address: number, length: number): Uint8Array {
     const bytes = new Uint8Array(length).fill(0xff);
     for (let done = 0; done < length;) {
       const chunk = Math.min(length - done, 4096 - ((address + done) % 4096));

@@ -157,7 +157,7 @@ export class Vcpu implements ApicCpu {
       const chunk = Math.min(length - done, 4096 - Number(at & 0xfffn));
       const physical = this.mmu.inspect(at);
       if (physical < 0 || this.memory.hostPage(Math.floor(physical / 4096), false, this.index) < 0) break;
-      bytes.set(this.memory.read(physical, chunk), done);
+      bytes.set(this.memory.peek(physical, chunk), done);
       done += chunk;
     }
     return done === 0 && length > 0 ? undefined : bytes.subarray(0, done);
@@ -166,7 +166,7 @@ export class Vcpu implements ApicCpu {
   /** `length` bytes of plain memory at a physical address, which must not cross a page; undefined where there is none. */
   readPhysical(physical: number, length: number): Uint8Array | undefined {
     if (this.memory.hostPage(Math.floor(physical / 4096), false, this.index) < 0) return undefined;
-    return this.memory.read(physical, length);
+    return this.memory.peek(physical, length);
   }
 
   /** Writes bytes at a physical address; returns how many, fewer where there is no plain memory. */

@@ -1,7 +1,7 @@
 import type { DataWatch } from "../cpu/mmu";
 import type { RegisterWatch } from "../cpu/system/context";
 import { SLOT_MEM_VALUE } from "../tcg/layout";
-import type { PhysicalMemory } from "./physicalMemory";
+import type { DeviceWatch, PhysicalMemory } from "./physicalMemory";
 import type { Vcpu } from "./vcpu";
 
 /** What a debugger watches. CPU -1 stands for any. */
@@ -76,10 +76,14 @@ export class Watches {
     private readonly hook: Hook,
   ) {}
 
-  /** What devices' writes to memory are to be told to; undefined when nobody wants to know. */
-  get forDevices(): { writing(address: number, length: number): void; wrote(): void } | undefined {
+  /** What devices' accesses to memory are to be told to; undefined when nobody wants to know. */
+  get forDevices(): DeviceWatch | undefined {
     if (this.physicalPages.size === 0) return undefined;
-    return { writing: (address, length) => this.deviceWrites(address, length), wrote: () => this.deviceWrote() };
+    return {
+      reading: (address, length) => this.deviceReads(address, length),
+      writing: (address, length) => void (this.deviceWrite = this.ofDevice(address, length, true)),
+      wrote: () => this.deviceWrote(),
+    };
   }
 
   set(watches: readonly Watch[]): void {
@@ -172,20 +176,26 @@ export class Watches {
   private peek({ physical, first, next, size }: Omit<Candidate, "old">, cpu: number): bigint | undefined {
     const plain = (address: number): boolean => this.bus.isPlain(address, cpu);
     if (!plain(physical) || (size > first && !plain(next))) return undefined;
-    const low = littleEndian(this.bus.read(physical, first));
-    return size > first ? low | (littleEndian(this.bus.read(next, size - first)) << BigInt(8 * first)) : low;
+    const low = littleEndian(this.bus.peek(physical, first));
+    return size > first ? low | (littleEndian(this.bus.peek(next, size - first)) << BigInt(8 * first)) : low;
   }
 
-  private deviceWrites(address: number, length: number): void {
-    this.deviceWrite = [];
+  /** The watched parts of what a device accesses. */
+  private ofDevice(address: number, length: number, write: boolean): Candidate[] {
+    const found: Candidate[] = [];
     for (const watch of this.memory) {
-      if (watch.kind !== "physical" || !watch.write) continue;
+      if (watch.kind !== "physical" || !(write ? watch.write : watch.read)) continue;
       const from = Math.max(address, watch.address);
       const to = Math.min(address + length, watch.address + watch.size, from + mostBytes);
       if (from >= to) continue;
       const part = { watch, address: BigInt(from), size: to - from, offset: 0, physical: from, first: to - from, next: -1 };
-      this.deviceWrite.push({ ...part, old: this.peek(part, -1) });
+      found.push({ ...part, old: this.peek(part, -1) });
     }
+    return found;
+  }
+
+  private deviceReads(address: number, length: number): void {
+    for (const candidate of this.ofDevice(address, length, false)) this.tell(candidate, -1, false, candidate.old);
   }
 
   private deviceWrote(): void {

@@ -106,10 +106,40 @@ describe("the stopped machine", () => {
       assert.equal(await client.value(2, "Local APIC", "ISR"), "{0xf0}");
       await client.request("apicscope/guestWrite", { threadId: 2, register: "EOI", value: 0 });
       assert.equal(await client.value(2, "Local APIC", "ISR"), "{}");
+      await client.breakOn();
       await client.request("apicscope/guestWrite", { threadId: 1, register: "ICR", value: "0x01000000000040f4" });
       assert.equal(await client.value(2, "Local APIC", "IRR"), "{0xf4}");
       const nowhere = { threadId: 2, address: "0xffff8000f0000000", value: 1 };
       assert.match(await client.refused("apicscope/guestWrite", nowhere), /Nothing is mapped/);
+      // The same from where values are edited: ":=" writes as the guest would.
+      assert.equal(await set("Local APIC", "IRR", "{}"), "{}");
+      await client.breakOn();
+      await client.evaluate("lapic.isr = 1 << 0x33", 2);
+      assert.equal(await client.value(2, "Local APIC", "ISR"), "{0x33}");
+      assert.equal(await client.evaluate("lapic.eoi := 0", 2), "written");
+      assert.equal(await client.value(2, "Local APIC", "ISR"), "{}");
+      assert.match(await set("Local APIC", "TPR", ":= 0x40"), /^0x00000040/);
+      assert.equal(await client.evaluate("lapic.ppr", 2), "0x40");
+      const expression = { expression: "lapic.icr", value: ":= 0x00000000000440f6", frameId: (await client.stack(2))[0].id };
+      await client.request("setExpression", expression);
+      assert.equal(await client.value(2, "Local APIC", "IRR"), "{0xf6}");
+      await client.evaluate("u32[0xfee00080] := 0x20", 2);
+      assert.equal(await client.evaluate("lapic.tpr", 2), "0x20");
+      const entry = (await client.scope(2, "Local APIC")).variables.find(({ name }) => name === "LVT Error")?.variablesReference ?? 0;
+      await client.dap.setVariableRequest({ variablesReference: entry, name: "Vector", value: ":= 0x9" });
+      assert.match(await client.value(2, "Local APIC", "LVT Error"), /^0x000[01]0009/);
+      for (const [wrong, why] of [
+        ["lapic.ppr := 1", /no register 'ppr' that software can write/],
+        ["rax := 1", /cannot be written as the guest would/],
+        ["phys32(0x1000) := 1", /cannot be written as the guest would/],
+      ] as const)
+        assert.match(await client.evaluate(wrong, 2).catch((error: unknown) => (error as Error).message), why);
+      assert.match(
+        await set("Registers", "rax", ":= 1").catch((error: unknown) => (error as Error).message),
+        /rax can only be poked: leave out the colon/,
+      );
+      await client.breakOn({ filterId: "interrupt.send" });
+      await client.request("apicscope/guestWrite", { threadId: 1, register: "ICR", value: "0x01000000000040f4" });
       // What it sent is told before the guest goes on.
       assert.match((await client.continue(1)).text ?? "", /vector 0xf4, .* -> CPU 1, sent/);
     }),

@@ -29,7 +29,7 @@ function scope(avx = true) {
   const set = (path: string, text: string): void => {
     const node = find(path);
     assert.ok(node.set !== undefined, `${path} is read-only`);
-    node.set({ text, number: () => BigInt(text) });
+    node.set({ text, asGuest: false, number: () => BigInt(text) });
   };
   return { cpu, find, set, value: (path: string) => find(path).value };
 }

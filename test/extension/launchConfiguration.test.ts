@@ -30,7 +30,16 @@ describe("launch configurations", () => {
         cpuModel: "max",
         symbols: ["/s", { file: "/t", offset: "0xffffffff81000000" }],
       },
-      ...{ sourceMap: { "/build": "/src" }, serial: "none", engine: "jit", quantum: 100, seed: 1, pace: true, record: "/r" },
+      ...{
+        sourceMap: { "/build": "/src" },
+        serial: "none",
+        engine: "jit",
+        quantum: 100,
+        seed: 1,
+        tripleFault: "reset",
+        pace: true,
+        record: "/r",
+      },
       interruptBreakpoints: [{ filter: "interrupt.deliver", condition: "vector == 0xf0", hitCondition: "% 2", enabled: false }],
     };
     assert.equal(findProblem(full, files), undefined);
@@ -51,6 +60,7 @@ describe("launch configurations", () => {
     ["sourceMap", ["/a"], /"sourceMap" must map/],
     ["stopOnEntry", "yes", /true or false/],
     ["engine", "fast", /one of auto, jit, interpreter/],
+    ["tripleFault", "ignore", /"tripleFault" must be one of stop, reset/],
     ["interruptBreakpoints", [{ filter: "interrupt.sent" }], /entry 1 that has the unknown filter "interrupt.sent"/],
     ["interruptBreakpoints", [{ filter: "nmi", condition: "dst = 1" }], /wrong condition: Use == to compare\.$/],
     ["interruptBreakpoints", [{ filter: "nmi", hitCondition: 3 }], /wrong hitCondition/],

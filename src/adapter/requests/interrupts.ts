@@ -4,18 +4,9 @@ import { UserError } from "../../machine/errors";
 import { modes, sources, stages } from "../../apic/recordStore";
 import type { RecordQuery } from "../../apic/records";
 import { exportFormats, formatOf } from "../../debugger/records/recordExport";
-import type { Args } from "../arguments";
 import type { HandlerTable } from "../context";
+import { choice } from "./choice";
 import { commandRequest, interruptStateRequest, interruptTableRequest, locateRequest, maximumCpus, progressRequest } from "../protocol";
-
-/** An argument that is one of some words; undefined when it is left out. */
-function oneOf<T extends string>(args: Args, name: string, words: readonly T[]): T | undefined {
-  const given = args.optionalText(name);
-  const found = words.find((word) => word === given);
-  if (given !== undefined && found === undefined)
-    throw new UserError(`The argument "${name}" must be one of ${words.join(", ")}, not ${JSON.stringify(given)}.`, name);
-  return found;
-}
 
 const sizes = [1, 2, 4, 8] as const;
 
@@ -75,16 +66,16 @@ export const interruptRequests: HandlerTable = {
    */
   "apicscope/exportRecords": async (args, { call }) => {
     const file = args.optionalText("file");
-    const format = oneOf(args, "format", exportFormats) ?? formatOf(file ?? "");
+    const format = choice(args, "format", exportFormats) ?? formatOf(file ?? "");
     const query: { -readonly [K in keyof RecordQuery]: RecordQuery[K] } = {};
     const cpu = args.optionalWhole("cpu", 0, maximumCpus - 1);
     const vector = args.optionalWhole("vector", 0, 255);
     const from = args.optionalWhole("from");
     const to = args.optionalWhole("to");
     const limit = args.optionalWhole("last", 1);
-    const source = oneOf(args, "source", sources);
-    const mode = oneOf(args, "mode", modes);
-    const stage = oneOf(args, "stage", stages);
+    const source = choice(args, "source", sources);
+    const mode = choice(args, "mode", modes);
+    const stage = choice(args, "stage", stages);
     if (cpu !== undefined) query.cpu = cpu;
     if (vector !== undefined) query.vector = vector;
     if (from !== undefined) query.from = from;

@@ -12,7 +12,7 @@ const expressionHelp = `Expressions, with C's operators:
   (struct node *)rdi  (u8)rax             casts to pointers to types of the program, and to integers
   start_kernel  &counter                  addresses of symbols
   rax,d  flags,b  byte,c  text,s          a format behind a comma: x d u o b c s
-Assignments: rax = 5, u32[0x1000] = 1, lapic.tpr = 0x20 (a poke, without side effects).
+Assignments: rax = 5, u32[0x1000] = 1, lapic.tpr = 0x20 (a poke, without side effects); lapic.eoi := 0 (a write as by the guest, with all effects).
 "> text" sends a line to the guest's serial port.`;
 
 /** What the console knows, or one command of it. Throws a UserError for a name that there is not. */

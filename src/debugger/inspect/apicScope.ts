@@ -15,22 +15,28 @@ export interface Pokable {
 /** Registers of 256 bits, one for each vector. */
 const vectorRegisters = new Set(["ISR", "TMR", "IRR"]);
 
-/** Scopes 'Local APIC' and 'I/O APIC': each register with its raw value and decoded fields, which can be set without side effects. */
-export function deviceNodes(device: Pokable, prefix?: string): VariableNode[] {
-  return device.registers().map((view) => registerNode(device, view, prefix));
+/**
+ * Scopes 'Local APIC' and 'I/O APIC': each register with its raw value and decoded fields, which can be set without side effects or, where there is `store`, written as by the
+ * guest.
+ */
+export function deviceNodes(device: Pokable, prefix?: string, store?: Store): VariableNode[] {
+  return device.registers().map((view) => registerNode(device, view, prefix, store));
 }
+
+/** Writes a register as the guest would. Throws a UserError for one that it cannot write. */
+type Store = (register: string, value: bigint) => void;
 
 function poke(device: Pokable, name: string, value: bigint): void {
   if (!device.poke(name, value)) throw new UserError(`${name} is read-only.`, name);
 }
 
-function registerNode(device: Pokable, view: RegisterView, prefix: string | undefined): VariableNode {
+function registerNode(device: Pokable, view: RegisterView, prefix: string | undefined, store: Store | undefined): VariableNode {
   const fields = view.fields ?? [];
   const isVectors = vectorRegisters.has(view.name);
   const raw = hex(view.value, Math.ceil(view.bits / 4));
   const children = (): VariableNode[] => [
     ...(isVectors ? [{ name: "Raw", value: raw }] : []),
-    ...fields.map((field) => fieldNode(device, view, field)),
+    ...fields.map((field) => fieldNode(device, view, field, store)),
   ];
   return {
     name: view.name,
@@ -39,6 +45,7 @@ function registerNode(device: Pokable, view: RegisterView, prefix: string | unde
     evaluateName: prefix === undefined ? undefined : `${prefix}.${view.name.toLowerCase().replaceAll(" ", "_")}`,
     children: fields.length === 0 && !isVectors ? undefined : children,
     set: (input) => poke(device, view.name, isVectors ? parseVectors(input) : fitting(view, input.number())),
+    store: store === undefined ? undefined : (input) => store(view.name, input.number()),
   };
 }
 
@@ -67,15 +74,17 @@ function vectorNumber(text: string): bigint {
   return BigInt(text);
 }
 
-function fieldNode(device: Pokable, view: RegisterView, field: FieldView): VariableNode {
+function fieldNode(device: Pokable, view: RegisterView, field: FieldView, store: Store | undefined): VariableNode {
   const [high, low = high] = field.bits.split(":").map(Number);
   const width = high - low + 1;
   const raw = width === 1 ? String(field.value) : hex(field.value);
   const text = field.text === undefined || field.text === raw ? raw : `${raw} (${field.text})`;
+  const changed = (input: SetInput): bigint => withField(view.value, low, width, input.number(), field.name);
   return {
     name: field.name,
     value: text,
     type: width === 1 ? `bit ${field.bits}` : `bits ${field.bits}`,
-    set: (input) => poke(device, view.name, withField(view.value, low, width, input.number(), field.name)),
+    set: (input) => poke(device, view.name, changed(input)),
+    store: store === undefined ? undefined : (input) => store(view.name, changed(input)),
   };
 }

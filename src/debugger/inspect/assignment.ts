@@ -3,12 +3,13 @@ import { compile, parseExpression, toInteger, type Node, type Scope } from "../e
 import { hex } from "../numbers";
 import { readRegister, writeRegister } from "../registerAccess";
 import { registerPart } from "../expr";
+import { registerName, type GuestWrite } from "../guestWrite";
 import { Value } from "../symbols/dwarf/values";
 import type { DebugCpu } from "../target";
 import type { SetInput } from "./node";
 import { assignValue, type ValuePlace } from "./valueNodes";
 
-/** Splits `target = value` at its assignment sign; undefined for an expression without one. */
+/** Splits `target = value` or `target := value`, whose value keeps the `:=`, at the assignment sign; undefined for an expression without one. */
 export function splitAssignment(text: string): { target: string; value: string } | undefined {
   let quote: string | undefined;
   for (let at = 0; at < text.length; at++) {
@@ -19,6 +20,7 @@ export function splitAssignment(text: string): { target: string; value: string }
     } else if (character === '"' || character === "'") quote = character;
     else if (character === "=") {
       if (text[at + 1] === "=") at++;
+      else if (text[at - 1] === ":") return { target: text.slice(0, at - 1).trim(), value: text.slice(at - 1).trim() };
       else if (!/[=!<>]/.test(text[at - 1] ?? "")) return { target: text.slice(0, at).trim(), value: text.slice(at + 1).trim() };
     }
   }
@@ -32,12 +34,15 @@ export interface Assignment {
   readonly cpus: readonly DebugCpu[];
   readonly scope: Scope;
   readonly place: ValuePlace;
+  /** Writes as the CPU would. */
+  readonly store: (write: GuestWrite) => void;
 }
 
 /** Carries out an assignment. Throws a {@link UserError} for targets that are no place. */
 export function assign(assignment: Assignment): void {
   const { target, input, cpu, cpus, scope, place } = assignment;
   const { root } = parseExpression(target);
+  if (input.asGuest) return assignAsGuest(assignment, root);
   switch (root.kind) {
     case "name":
       if (!root.register) {
@@ -71,6 +76,18 @@ export function assign(assignment: Assignment): void {
   const value = compile(parseExpression(target)).evaluate(scope);
   if (value.kind === "typed" && value.value instanceof Value) return assignValue(value.value, input.number(), place);
   throw new UserError(`'${target}' cannot be assigned to; registers, variables and memory such as u32[0x1000] can.`);
+}
+
+/** `target := value`: a register of the local APIC, or memory of any kind, as if an instruction had stored it. */
+function assignAsGuest({ target, input, scope, store }: Assignment, root: Node): void {
+  if (root.kind === "member" && root.operand.kind === "name" && root.operand.name === "lapic")
+    return store({ register: registerName(root.name), value: input.number(), size: 4 });
+  if (root.kind === "memory" && !root.physical) {
+    const address = BigInt.asUintN(64, toInteger(compile({ text: target, root: root.address, format: undefined }).evaluate(scope)).value);
+    const size = [1, 2, 4, 8].find((bytes): bytes is 1 | 2 | 4 | 8 => bytes === root.type.bits / 8);
+    if (size !== undefined) return store({ address, value: BigInt.asUintN(root.type.bits, input.number()), size });
+  }
+  throw new UserError(`'${target}' cannot be written as the guest would; lapic.NAME and memory such as u32[0xfec00000] can.`);
 }
 
 function assignThroughCast({ target, input, cpu, scope }: Assignment, cast: Extract<Node, { kind: "cast" }>): void {

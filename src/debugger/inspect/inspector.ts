@@ -1,3 +1,4 @@
+import { guestWrite, type GuestWrite } from "../guestWrite";
 import { UserError } from "../../machine/errors";
 import { CpuScope, apicNames } from "../cpuScope";
 import type { Debugger } from "../debugger";
@@ -167,7 +168,7 @@ export class Inspector {
     add("Registers", "registers", () =>
       entry.innermost ? registerNodes(cpu, symbolOf) : frameRegisterNodes(entry.frame.registers, cpu.codeBits()),
     );
-    add("Local APIC", "other", () => deviceNodes(cpu.apic, "lapic"));
+    add("Local APIC", "other", () => deviceNodes(cpu.apic, "lapic", (register, value) => this.store(cpu, { register, value, size: 4 })));
     add("I/O APIC", "other", () => deviceNodes(this.session.machine.ioApic));
     add("System", "other", () => systemNodes(cpu, symbolOf));
     return views;
@@ -207,15 +208,25 @@ export class Inspector {
     const find = (): VariableNode | undefined => container.children(0, maximumChildren).find((node) => node.name === name);
     const node = find();
     if (node === undefined) throw new UserError(`There is no variable '${name}' here.`, "name");
-    if (node.set === undefined) throw new UserError(`${name} is read-only.`, "name");
     const frame = container.frame ?? this.defaultFrame();
-    node.set(this.input(text, frame));
+    const input = this.input(text, frame);
+    const change = input.asGuest ? node.store : node.set;
+    if (change === undefined)
+      throw new UserError(input.asGuest ? `${name} can only be poked: leave out the colon of ":=".` : `${name} is read-only.`, "name");
+    change(input);
     this.refresh();
     return this.view(find() ?? node, container.frame);
   }
 
-  private input(text: string, frame: Frame): SetInput {
-    return { text, number: () => toInteger(compile(parseExpression(text)).evaluate(this.scope(frame))).value };
+  /** What a person typed as a new value: `VALUE`, or `:= VALUE` for a write as by the guest. */
+  private input(typed: string, frame: Frame): SetInput {
+    const guest = /^\s*:=(.*)$/s.exec(typed);
+    const text = guest === null ? typed : guest[1].trim();
+    return { text, asGuest: guest !== null, number: () => toInteger(compile(parseExpression(text)).evaluate(this.scope(frame))).value };
+  }
+
+  private store(cpu: DebugCpu, write: GuestWrite): void {
+    guestWrite(this.session.machine, cpu, write);
   }
 
   /** Expressions as seen from a frame. */
@@ -292,17 +303,29 @@ export class Inspector {
     const scope = this.scope(frame);
     if (!frame.entry.innermost && isFrameRegister(target.replace(/^\$/, "").toLowerCase()) && wholeRegisters().includes(target))
       throw new UserError(`${target} belongs to a caller's frame and cannot be set; choose the innermost frame.`);
+    const input = this.input(value, frame);
     assign({
       target,
-      input: this.input(value, frame),
+      input,
       cpu: frame.cpu,
       cpus: this.session.machine.cpus,
       scope,
       place: this.valuePlace(frame),
+      store: (write) => this.store(frame.cpu, write),
     });
     this.refresh();
-    const view = this.result(target, frame);
+    const view = input.asGuest ? this.resultOfStore(target, frame) : this.result(target, frame);
     return view.location === undefined ? { ...view, location: this.locationOf(target, frame) } : view;
+  }
+
+  /** What was written as by the guest, as it is now, where it can be read: some registers can only be written, and devices are not read by looking at them. */
+  private resultOfStore(target: string, frame: Frame): VariableView {
+    try {
+      return this.result(target, frame);
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+      return this.view({ name: target, value: "written" }, frame);
+    }
   }
 
   /** The guest memory that an expression names, if it does. */

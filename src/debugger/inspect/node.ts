@@ -17,6 +17,8 @@ export interface VariableNode {
   readonly indexed?: number | undefined;
   /** Changes the value; `text` is what the person typed. Throws a UserError when that cannot be. Undefined: read-only. */
   readonly set?: ((input: SetInput) => void) | undefined;
+  /** Writes the value as the guest would, with all effects. Undefined where only {@link set} is offered. */
+  readonly store?: ((input: SetInput) => void) | undefined;
 }
 
 /** What a person typed to change a value: the text itself, and the number that it evaluates to. */
@@ -24,4 +26,6 @@ export interface SetInput {
   readonly text: string;
   /** Throws a UserError when the text is no expression for a number. */
   readonly number: () => bigint;
+  /** Written as `:= value`: a write as by the guest, with all effects, and not a poke. */
+  readonly asGuest: boolean;
 }

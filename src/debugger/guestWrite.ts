@@ -1,9 +1,15 @@
 import { Reg } from "../apic/registerMap";
-import { hex } from "../debugger/numbers";
-import type { DebugCpu } from "../debugger/target";
 import { UserError } from "../machine/errors";
-import type { Machine } from "../machine/machine";
-import type { GuestWrite } from "./rpc";
+import { hex } from "./numbers";
+import type { DebugCpu, DebugMachine } from "./target";
+
+/** A write to a register of the local APIC (by its public name) or to linear memory, of `size` bytes. */
+export interface GuestWrite {
+  readonly register?: string | undefined;
+  readonly address?: bigint | undefined;
+  readonly value: bigint;
+  readonly size: 1 | 2 | 4 | 8;
+}
 
 /** Local APIC registers that software may write, by their public names. */
 const writable: Readonly<Record<string, number>> = {
@@ -27,11 +33,16 @@ const writable: Readonly<Record<string, number>> = {
   "SELF IPI": Reg.selfIpi,
 };
 
+/** The public name of the register that `lapic.NAME` stands for: lower case, with `_` for blanks; as it is where there is none. */
+export function registerName(name: string): string {
+  return Object.keys(writable).find((known) => known.toLowerCase().replaceAll(" ", "_") === name.toLowerCase()) ?? name;
+}
+
 /**
  * Writes as the guest would, with every effect: an ICR write sends, an EOI ends. Throws a {@link UserError} for registers that cannot be
  * written and for writes that would fault.
  */
-export function guestWrite(machine: Machine, cpu: DebugCpu, write: GuestWrite): void {
+export function guestWrite(machine: Pick<DebugMachine, "memory">, cpu: DebugCpu, write: GuestWrite): void {
   if (write.register !== undefined) return writeRegister(cpu, write.register, write.value);
   const { address, size, value } = write;
   if (address === undefined) throw new UserError('Give a "register" of the local APIC or an "address" to write.');
