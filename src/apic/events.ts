@@ -1,3 +1,5 @@
+import type { MomentSource } from "../common/moment";
+
 /** Delivery modes of the ICR, LVTs, redirection entries and MSI (SDM vol. 3, "Interrupt Command Register"), by their public names. */
 export type DeliveryMode = "fixed" | "lowpri" | "smi" | "nmi" | "init" | "sipi" | "extint";
 
@@ -129,16 +131,10 @@ export interface ApicCpu {
   readonly bootstrap: boolean;
 }
 
-/** Instruction count, time and RIP for stamps. Implemented by `machine/`. */
-export interface StampSource {
+/** Moments for stamps, and counts of instructions. Implemented by `machine/`. */
+export interface StampSource extends MomentSource {
   /** Instructions retired by the whole machine, exact inside an instruction. */
   instructions(): number;
   /** Instructions retired by one CPU, where they are counted apart; storms are then judged by them. */
   instructionsOf?(cpu: number): number;
-  /** Nanoseconds of virtual time. */
-  now(): number;
-  /** Index of the CPU executing now, -1 when none is (a timer or the host). */
-  currentCpu(): number;
-  /** RIP of the current instruction of that CPU; 0n for -1. */
-  currentRip(): bigint;
 }

@@ -1,5 +1,6 @@
+import type { Moment } from "../common/moment";
 import type { State } from "../common/state";
-import type { DeliveryMode, InterruptRecord, InterruptSource, Shorthand, Stage, StageStamp, StampSource, TriggerMode } from "./events";
+import type { DeliveryMode, InterruptRecord, InterruptSource, Shorthand, Stage, StageStamp, TriggerMode } from "./events";
 import type { SendInfo } from "./message";
 import type { RecordQuery } from "./records";
 
@@ -34,158 +35,182 @@ const rowLength = rowHead + stageCount * 6;
 const overflowSlots = 512;
 
 /**
- * The records of a machine's interrupts: columns of typed arrays, so that recording allocates nothing. A ring of `capacity`
- * slots, indexed by id, with some room for records that outlive their turn.
+ * A record in the store, in 64-bit words: these, KIND as two halves of 32 bits (source, mode and so on, a byte each; sender and target, 16 bits each), the CPUs of its stages, a byte
+ * each, then four words a stage: sequence, instructions, time, and the two halves of RIP.
+ */
+const ID = 0;
+const SEND_ID = 1;
+const COALESCED_INTO = 2;
+const SRC = 3;
+const DST = 4;
+const DELAY = 5;
+const KIND = 6;
+const CPUS = 7;
+const STAGES = 8;
+const STAGE_WORDS = 4;
+const SEQUENCE = 0;
+const INSTRUCTION = 1;
+const TIME = 2;
+const RIP = 3;
+const RECORD_WORDS = STAGES + stageCount * STAGE_WORDS;
+/** Bytes at KIND. */
+const VECTOR = 0;
+const MODE = 1;
+const SOURCE = 2;
+const TRIGGER = 3;
+const SENDER = 4;
+const TARGET = 5;
+const SHORTHAND = 6;
+
+/**
+ * The records of a machine's interrupts: numbers in typed arrays, so that recording allocates nothing, and a record's side by side, so that it touches few lines of the
+ * cache. A ring of `capacity` slots, indexed by id, with some room for records that outlive their turn.
  */
 export class RecordStore {
   readonly capacity: number;
-  private readonly ids: Float64Array;
-  private readonly sendIds: Float64Array;
-  private readonly coalescedInto: Float64Array;
-  private readonly source: Uint8Array;
-  private readonly mode: Uint8Array;
-  private readonly vector: Uint8Array;
-  private readonly trigger: Uint8Array;
-  private readonly shorthand: Uint8Array;
-  private readonly src: Float64Array;
-  private readonly dst: Float64Array;
-  private readonly sender: Int16Array;
-  private readonly target: Int16Array;
-  private readonly delays: Float64Array;
+  /** All slots, the ring's and the others'; empty ones have id 0. */
+  readonly slots: number;
+  private readonly f64: Float64Array;
+  /** The same memory. */
+  private readonly i32: Int32Array;
+  private readonly i8: Int8Array;
+  private readonly u8: Uint8Array;
   private readonly reasons: (string | undefined)[];
-  private readonly seqs: Float64Array;
-  private readonly instructions: Float64Array;
-  private readonly times: Float64Array;
-  private readonly cpus: Int16Array;
-  private readonly rips: BigUint64Array;
   private readonly overflow = new Map<number, number>();
   private nextOverflow = 0;
 
   constructor(capacity: number) {
     this.capacity = capacity;
-    const n = capacity + overflowSlots;
-    this.ids = new Float64Array(n);
-    this.sendIds = new Float64Array(n);
-    this.coalescedInto = new Float64Array(n);
-    this.source = new Uint8Array(n);
-    this.mode = new Uint8Array(n);
-    this.vector = new Uint8Array(n);
-    this.trigger = new Uint8Array(n);
-    this.shorthand = new Uint8Array(n);
-    this.src = new Float64Array(n);
-    this.dst = new Float64Array(n);
-    this.sender = new Int16Array(n);
-    this.target = new Int16Array(n);
-    this.delays = new Float64Array(n);
-    this.reasons = new Array<string | undefined>(n);
-    this.seqs = new Float64Array(n * stageCount);
-    this.instructions = new Float64Array(n * stageCount);
-    this.times = new Float64Array(n * stageCount);
-    this.cpus = new Int16Array(n * stageCount);
-    this.rips = new BigUint64Array(n * stageCount);
+    this.slots = capacity + overflowSlots;
+    this.f64 = new Float64Array(this.slots * RECORD_WORDS);
+    this.i32 = new Int32Array(this.f64.buffer);
+    this.i8 = new Int8Array(this.f64.buffer);
+    this.u8 = new Uint8Array(this.f64.buffer);
+    this.reasons = new Array<string | undefined>(this.slots);
   }
 
   /** Slot of record `id`, -1 if the ring has forgotten it. */
   slotOf(id: number): number {
     if (id <= 0) return -1;
     const slot = (id - 1) % this.capacity;
-    if (this.ids[slot] === id) return slot;
+    if (this.f64[slot * RECORD_WORDS + ID] === id) return slot;
     return this.overflow.get(id) ?? -1;
   }
 
   /** Makes the record of a send. `dst` is the target's APIC id and `target` its CPU index, -1 where nobody matched. */
   create(id: number, sendId: number, info: SendInfo, dst: number, target: number): number {
     const slot = this.claim(id);
-    this.ids[slot] = id;
-    this.sendIds[slot] = sendId;
-    this.coalescedInto[slot] = 0;
-    this.source[slot] = sources.indexOf(info.source);
-    this.mode[slot] = modes.indexOf(info.mode);
-    this.vector[slot] = info.vector;
-    this.trigger[slot] = info.trigger === "level" ? 1 : 0;
-    this.shorthand[slot] = shorthands.indexOf(info.shorthand);
-    this.src[slot] = info.src;
-    this.dst[slot] = dst;
-    this.sender[slot] = info.senderCpu;
-    this.target[slot] = target;
-    this.delays[slot] = 0;
-    this.reasons[slot] = undefined;
-    this.seqs.fill(0, slot * stageCount, (slot + 1) * stageCount);
+    const at = slot * RECORD_WORDS;
+    const { f64, u8, i8 } = this;
+    f64[at + ID] = id;
+    f64[at + SEND_ID] = sendId;
+    f64[at + COALESCED_INTO] = 0;
+    f64[at + SRC] = info.src;
+    f64[at + DST] = dst;
+    f64[at + DELAY] = 0;
+    const kind = (at + KIND) * 8;
+    u8[kind + VECTOR] = info.vector;
+    u8[kind + MODE] = modes.indexOf(info.mode);
+    u8[kind + SOURCE] = sources.indexOf(info.source);
+    u8[kind + TRIGGER] = info.trigger === "level" ? 1 : 0;
+    i8[kind + SENDER] = info.senderCpu;
+    i8[kind + TARGET] = target;
+    u8[kind + SHORTHAND] = shorthands.indexOf(info.shorthand);
+    if (this.reasons[slot] !== undefined) this.reasons[slot] = undefined;
+    for (let word = at + STAGES + SEQUENCE; word < at + RECORD_WORDS; word += STAGE_WORDS) f64[word] = 0;
     return slot;
   }
 
-  stamp(slot: number, stage: StageCode, seq: number, from: StampSource): void {
-    const at = slot * stageCount + stage;
-    const cpu = from.currentCpu();
-    this.seqs[at] = seq;
-    this.instructions[at] = from.instructions();
-    this.times[at] = from.now();
-    this.cpus[at] = cpu;
-    this.rips[at] = cpu < 0 ? 0n : from.currentRip();
+  /** The record has reached `stage`, as number `seq` of all stages of the machine. */
+  stamp(slot: number, stage: StageCode, seq: number, { instruction, time, cpu, ripLow, ripHigh }: Moment): void {
+    const { f64, i32 } = this;
+    const record = slot * RECORD_WORDS;
+    const at = record + STAGES + stage * STAGE_WORDS;
+    f64[at + SEQUENCE] = seq;
+    f64[at + INSTRUCTION] = instruction;
+    f64[at + TIME] = time;
+    i32[(at + RIP) * 2] = ripLow;
+    i32[(at + RIP) * 2 + 1] = ripHigh;
+    this.i8[(record + CPUS) * 8 + stage] = cpu;
+  }
+
+  /** Index of a stage's words. */
+  private stageAt(slot: number, stage: StageCode): number {
+    return slot * RECORD_WORDS + STAGES + stage * STAGE_WORDS;
+  }
+
+  /** Index of the byte `field` of a record. */
+  private byteAt(slot: number, field: number): number {
+    return (slot * RECORD_WORDS + KIND) * 8 + field;
   }
 
   hasStage(slot: number, stage: StageCode): boolean {
-    return this.seqs[slot * stageCount + stage] !== 0;
+    return this.f64[this.stageAt(slot, stage) + SEQUENCE] !== 0;
   }
 
   /** Order of the stage among all stages of the machine, ascending from 1; 0 if it did not happen. */
   sequence(slot: number, stage: StageCode): number {
-    return this.seqs[slot * stageCount + stage];
+    return this.f64[this.stageAt(slot, stage) + SEQUENCE];
   }
 
   /** Order of the latest stage of a record among all stages of the machine. */
   lastSequence(slot: number): number {
     let last = 0;
-    for (let at = slot * stageCount; at < (slot + 1) * stageCount; at++) if (this.seqs[at] > last) last = this.seqs[at];
+    for (let at = this.stageAt(slot, StageCode.send); at < (slot + 1) * RECORD_WORDS; at += STAGE_WORDS)
+      if (this.f64[at + SEQUENCE] > last) last = this.f64[at + SEQUENCE];
     return last;
   }
 
   instructionAt(slot: number, stage: StageCode): number {
-    return this.instructions[slot * stageCount + stage];
+    return this.f64[this.stageAt(slot, stage) + INSTRUCTION];
   }
 
   idAt(slot: number): number {
-    return this.ids[slot];
+    return this.f64[slot * RECORD_WORDS + ID];
   }
 
   senderAt(slot: number): number {
-    return this.sender[slot];
+    return this.i8[this.byteAt(slot, SENDER)];
   }
 
   targetAt(slot: number): number {
-    return this.target[slot];
+    return this.i8[this.byteAt(slot, TARGET)];
   }
 
   vectorAt(slot: number): number {
-    return this.vector[slot];
+    return this.u8[this.byteAt(slot, VECTOR)];
   }
 
   /** Source, mode and vector in one number: same number, same kind of interrupt. */
   kindAt(slot: number): number {
-    return this.vector[slot] | (this.mode[slot] << 8) | (this.source[slot] << 12);
+    const at = this.byteAt(slot, 0);
+    return this.u8[at + VECTOR] | (this.u8[at + MODE] << 8) | (this.u8[at + SOURCE] << 12);
   }
 
   /** What the interrupt is, from where and to where, mixed into 32 bits. */
   fingerprint(slot: number): number {
-    return Math.imul(this.kindAt(slot), 0x85ebca6b) ^ (this.ids[slot] << 3) ^ (this.dst[slot] << 16) ^ (this.src[slot] << 22);
+    const at = slot * RECORD_WORDS;
+    const { f64 } = this;
+    return Math.imul(this.kindAt(slot), 0x85ebca6b) ^ (f64[at + ID] << 3) ^ (f64[at + DST] << 16) ^ (f64[at + SRC] << 22);
   }
 
   /** Whether a record is what `query` looks for; its `limit` and `before` are the caller's. */
   matches(slot: number, query: RecordQuery): boolean {
     const { vector, cpu, target, sendId, source, mode, stage, from, to } = query;
-    if (vector !== undefined && this.vector[slot] !== vector) return false;
-    if (target !== undefined && this.target[slot] !== target) return false;
-    if (cpu !== undefined && this.target[slot] !== cpu && this.sender[slot] !== cpu) return false;
-    if (sendId !== undefined && this.sendIds[slot] !== sendId) return false;
-    if (source !== undefined && sources[this.source[slot]] !== source) return false;
-    if (mode !== undefined && modes[this.mode[slot]] !== mode) return false;
+    const at = this.byteAt(slot, 0);
+    if (vector !== undefined && this.u8[at + VECTOR] !== vector) return false;
+    if (target !== undefined && this.i8[at + TARGET] !== target) return false;
+    if (cpu !== undefined && this.i8[at + TARGET] !== cpu && this.i8[at + SENDER] !== cpu) return false;
+    if (sendId !== undefined && this.f64[slot * RECORD_WORDS + SEND_ID] !== sendId) return false;
+    if (source !== undefined && sources[this.u8[at + SOURCE]] !== source) return false;
+    if (mode !== undefined && modes[this.u8[at + MODE]] !== mode) return false;
     if (stage !== undefined && !this.hasStage(slot, StageCode[stage])) return false;
-    const sent = this.instructions[slot * stageCount];
+    const sent = this.instructionAt(slot, StageCode.send);
     return (from === undefined || sent >= from) && (to === undefined || sent < to);
   }
 
   setVector(slot: number, vector: number): void {
-    this.vector[slot] = vector;
+    this.u8[this.byteAt(slot, VECTOR)] = vector;
   }
 
   setReason(slot: number, reason: string): void {
@@ -193,101 +218,106 @@ export class RecordStore {
   }
 
   setDelay(slot: number, instructions: number): void {
-    this.delays[slot] = instructions;
+    this.f64[slot * RECORD_WORDS + DELAY] = instructions;
   }
 
   setCoalesced(slot: number, into: number): void {
-    this.coalescedInto[slot] = into;
-  }
-
-  /** All slots, the ring's and the others'; empty ones have id 0. */
-  get slots(): number {
-    return this.ids.length;
+    this.f64[slot * RECORD_WORDS + COALESCED_INTO] = into;
   }
 
   /** The record as of `upTo`: later stages, and what they brought, are left out. */
   record(slot: number, upTo: StageCode = StageCode.return): InterruptRecord {
+    const { f64, u8 } = this;
+    const at = slot * RECORD_WORDS;
     const list: StageStamp[] = [];
-    for (let stage = 0; stage <= upTo; stage++) {
-      const at = slot * stageCount + stage;
-      if (this.seqs[at] === 0) continue;
+    for (let code = 0; code <= upTo; code++) {
+      const stage = code as StageCode;
+      if (!this.hasStage(slot, stage)) continue;
+      const words = this.stageAt(slot, stage);
       list.push({
         stage: stages[stage],
-        instruction: this.instructions[at],
-        time: this.times[at],
-        cpu: this.cpus[at],
-        rip: this.rips[at],
+        instruction: f64[words + INSTRUCTION],
+        time: f64[words + TIME],
+        cpu: this.i8[(at + CPUS) * 8 + stage],
+        rip: (BigInt(this.i32[(words + RIP) * 2 + 1] >>> 0) << 32n) | BigInt(this.i32[(words + RIP) * 2] >>> 0),
       });
     }
     const reason = upTo >= StageCode.drop ? this.reasons[slot] : undefined;
-    const into = upTo >= StageCode.accept ? this.coalescedInto[slot] : 0;
+    const into = upTo >= StageCode.accept ? f64[at + COALESCED_INTO] : 0;
+    const delay = f64[at + DELAY];
+    const kind = this.byteAt(slot, 0);
     return {
-      id: this.ids[slot],
-      sendId: this.sendIds[slot],
-      source: sources[this.source[slot]],
-      mode: modes[this.mode[slot]],
-      vector: this.vector[slot],
-      trigger: triggers[this.trigger[slot]],
-      shorthand: shorthands[this.shorthand[slot]],
-      src: this.src[slot],
-      dst: this.dst[slot],
+      id: f64[at + ID],
+      sendId: f64[at + SEND_ID],
+      source: sources[u8[kind + SOURCE]],
+      mode: modes[u8[kind + MODE]],
+      vector: u8[kind + VECTOR],
+      trigger: triggers[u8[kind + TRIGGER]],
+      shorthand: shorthands[u8[kind + SHORTHAND]],
+      src: f64[at + SRC],
+      dst: f64[at + DST],
       ...(reason === undefined ? {} : { dropReason: reason }),
       ...(into === 0 ? {} : { coalescedInto: into }),
-      ...(this.delays[slot] === 0 ? {} : { delay: this.delays[slot] }),
+      ...(delay === 0 ? {} : { delay }),
       stages: list,
     };
   }
 
   /** Forgets everything. */
   clear(): void {
-    this.ids.fill(0);
+    for (let slot = 0; slot < this.slots; slot++) this.f64[slot * RECORD_WORDS + ID] = 0;
     this.overflow.clear();
     this.nextOverflow = 0;
   }
 
   /** Forgets the records from `id` on. */
   truncate(id: number): void {
-    for (let slot = 0; slot < this.ids.length; slot++) {
-      if (this.ids[slot] < id) continue;
-      this.overflow.delete(this.ids[slot]);
-      this.ids[slot] = 0;
+    for (let slot = 0; slot < this.slots; slot++) {
+      const own = this.idAt(slot);
+      if (own < id) continue;
+      this.overflow.delete(own);
+      this.f64[slot * RECORD_WORDS + ID] = 0;
     }
   }
 
   /** The given records as plain data. */
   save(ids: Iterable<number>): State {
+    const { f64, u8, i8, i32 } = this;
     const rows: State[] = [];
     for (const id of ids) {
       const slot = this.slotOf(id);
       if (slot < 0) continue;
-      const delay = this.delays[slot];
+      const at = slot * RECORD_WORDS;
+      const delay = f64[at + DELAY];
       const row = new Float64Array(delay === 0 ? rowLength : rowLength + 1);
       if (delay !== 0) row[rowLength] = delay;
+      const kind = this.byteAt(slot, 0);
       row.set([
-        this.ids[slot],
-        this.sendIds[slot],
-        this.source[slot],
-        this.mode[slot],
-        this.vector[slot],
-        this.trigger[slot],
-        this.shorthand[slot],
-        this.src[slot],
-        this.dst[slot],
-        this.sender[slot],
-        this.target[slot],
-        this.coalescedInto[slot],
+        f64[at + ID],
+        f64[at + SEND_ID],
+        u8[kind + SOURCE],
+        u8[kind + MODE],
+        u8[kind + VECTOR],
+        u8[kind + TRIGGER],
+        u8[kind + SHORTHAND],
+        f64[at + SRC],
+        f64[at + DST],
+        i8[kind + SENDER],
+        i8[kind + TARGET],
+        f64[at + COALESCED_INTO],
       ]);
-      for (let stage = 0; stage < stageCount; stage++) {
-        const at = slot * stageCount + stage;
-        if (this.seqs[at] === 0) continue;
+      for (let code = 0; code < stageCount; code++) {
+        const stage = code as StageCode;
+        if (!this.hasStage(slot, stage)) continue;
+        const words = this.stageAt(slot, stage);
         row.set(
           [
-            this.seqs[at],
-            this.instructions[at],
-            this.times[at],
-            this.cpus[at],
-            Number(this.rips[at] & 0xffffffffn),
-            Number(this.rips[at] >> 32n),
+            f64[words + SEQUENCE],
+            f64[words + INSTRUCTION],
+            f64[words + TIME],
+            i8[(at + CPUS) * 8 + stage],
+            i32[(words + RIP) * 2] >>> 0,
+            i32[(words + RIP) * 2 + 1] >>> 0,
           ],
           rowHead + stage * 6,
         );
@@ -298,32 +328,37 @@ export class RecordStore {
   }
 
   restore(state: State): void {
+    const { f64, u8, i8, i32 } = this;
     for (const item of state as readonly State[]) {
       const [bytes, reason] = item as readonly [Uint8Array, string | null];
       const row = new Float64Array(bytes.slice().buffer);
       const slot = this.slotOf(row[0]) >= 0 ? this.slotOf(row[0]) : this.claim(row[0]);
-      this.ids[slot] = row[0];
-      this.sendIds[slot] = row[1];
-      this.source[slot] = row[2];
-      this.mode[slot] = row[3];
-      this.vector[slot] = row[4];
-      this.trigger[slot] = row[5];
-      this.shorthand[slot] = row[6];
-      this.src[slot] = row[7];
-      this.dst[slot] = row[8];
-      this.sender[slot] = row[9];
-      this.target[slot] = row[10];
-      this.coalescedInto[slot] = row[11];
-      this.delays[slot] = row.length > rowLength ? row[rowLength] : 0;
+      const at = slot * RECORD_WORDS;
+      const kind = this.byteAt(slot, 0);
+      f64[at + ID] = row[0];
+      f64[at + SEND_ID] = row[1];
+      u8[kind + SOURCE] = row[2];
+      u8[kind + MODE] = row[3];
+      u8[kind + VECTOR] = row[4];
+      u8[kind + TRIGGER] = row[5];
+      u8[kind + SHORTHAND] = row[6];
+      f64[at + SRC] = row[7];
+      f64[at + DST] = row[8];
+      i8[kind + SENDER] = row[9];
+      i8[kind + TARGET] = row[10];
+      f64[at + COALESCED_INTO] = row[11];
+      f64[at + DELAY] = row.length > rowLength ? row[rowLength] : 0;
       this.reasons[slot] = reason ?? undefined;
-      for (let stage = 0; stage < stageCount; stage++) {
-        const at = slot * stageCount + stage;
+      for (let code = 0; code < stageCount; code++) {
+        const stage = code as StageCode;
+        const words = this.stageAt(slot, stage);
         const from = rowHead + stage * 6;
-        this.seqs[at] = row[from];
-        this.instructions[at] = row[from + 1];
-        this.times[at] = row[from + 2];
-        this.cpus[at] = row[from + 3];
-        this.rips[at] = BigInt(row[from + 4]) | (BigInt(row[from + 5]) << 32n);
+        f64[words + SEQUENCE] = row[from];
+        f64[words + INSTRUCTION] = row[from + 1];
+        f64[words + TIME] = row[from + 2];
+        i8[(at + CPUS) * 8 + stage] = row[from + 3];
+        i32[(words + RIP) * 2] = row[from + 4];
+        i32[(words + RIP) * 2 + 1] = row[from + 5];
       }
     }
   }
@@ -331,7 +366,7 @@ export class RecordStore {
   /** The ring slot for a new `id`; a live record that holds it moves to the overflow slots. */
   private claim(id: number): number {
     const slot = (id - 1) % this.capacity;
-    const old = this.ids[slot];
+    const old = this.idAt(slot);
     if (old === 0 || !this.isLive(slot)) return slot;
     if (old > id) return this.claimOverflow(id);
     this.copySlot(slot, this.claimOverflow(old));
@@ -342,8 +377,8 @@ export class RecordStore {
     for (let tries = 0; tries < overflowSlots; tries++) {
       const slot = this.capacity + this.nextOverflow;
       this.nextOverflow = (this.nextOverflow + 1) % overflowSlots;
-      if (this.ids[slot] !== 0 && this.isLive(slot) && tries < overflowSlots - 1) continue;
-      this.overflow.delete(this.ids[slot]);
+      if (this.idAt(slot) !== 0 && this.isLive(slot) && tries < overflowSlots - 1) continue;
+      this.overflow.delete(this.idAt(slot));
       this.overflow.set(id, slot);
       return slot;
     }
@@ -352,30 +387,13 @@ export class RecordStore {
 
   /** Accepted and not yet at its end; what has no EOI counts as live until it is delivered. */
   private isLive(slot: number): boolean {
-    if (this.coalescedInto[slot] !== 0 || !this.hasStage(slot, StageCode.accept)) return false;
-    const last = this.mode[slot] <= 1 ? StageCode.eoi : StageCode.deliver;
+    if (this.f64[slot * RECORD_WORDS + COALESCED_INTO] !== 0 || !this.hasStage(slot, StageCode.accept)) return false;
+    const last = this.u8[this.byteAt(slot, MODE)] <= 1 ? StageCode.eoi : StageCode.deliver;
     return !this.hasStage(slot, last) && !this.hasStage(slot, StageCode.drop);
   }
 
   private copySlot(from: number, to: number): void {
-    const columns = [
-      this.ids,
-      this.sendIds,
-      this.coalescedInto,
-      this.source,
-      this.mode,
-      this.vector,
-      this.trigger,
-      this.shorthand,
-      this.src,
-      this.dst,
-      this.sender,
-      this.target,
-      this.delays,
-    ];
-    for (const column of columns) column[to] = column[from];
+    this.f64.copyWithin(to * RECORD_WORDS, from * RECORD_WORDS, (from + 1) * RECORD_WORDS);
     this.reasons[to] = this.reasons[from];
-    for (const column of [this.seqs, this.instructions, this.times, this.cpus, this.rips])
-      column.copyWithin(to * stageCount, from * stageCount, (from + 1) * stageCount);
   }
 }

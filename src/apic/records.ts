@@ -1,4 +1,5 @@
 import { assert } from "../common/errors";
+import { Moment } from "../common/moment";
 import type { State } from "../common/state";
 import type {
   DeliveryMode,
@@ -105,6 +106,7 @@ export class InterruptLedger {
   /** Digest of all stages so far, and what it was at each of the last stages: tells whether two histories are the same. */
   private digest = 0;
   private readonly digests: Uint32Array;
+  private readonly moment = new Moment();
   /** Records that are neither pending nor in service anywhere but on their way: they are part of the state. */
   onTheirWay: () => readonly number[] = () => [];
   /** Record and stage of each of the latest marks, by `seq`. A help for reading, no state: what does not fit the records is not believed. */
@@ -553,15 +555,24 @@ export class InterruptLedger {
     return (stage === StageCode.send && sender >= 0) || target < 0 ? sender : target;
   }
 
+  /** Whether somebody would hear of an event. Called at every stage. */
+  private isWanted(): boolean {
+    const { observers } = this;
+    for (let index = 0; index < observers.length; index++) if (observers[index].wanted?.() ?? true) return true;
+    return false;
+  }
+
   private mark(slot: number, stage: StageCode, cpu: number): void {
     this.seq++;
     this.markIds[this.seq % markCount] = this.store.idAt(slot);
     this.markStages[this.seq % markCount] = stage;
-    this.store.stamp(slot, stage, this.seq, this.stamps);
-    const mixed = this.store.instructionAt(slot, stage) ^ this.store.fingerprint(slot) ^ stage;
+    const { moment } = this;
+    this.stamps.moment(moment);
+    this.store.stamp(slot, stage, this.seq, moment);
+    const mixed = moment.instruction ^ this.store.fingerprint(slot) ^ stage;
     this.digest = Math.imul((this.digest << 5) ^ (this.digest >>> 27) ^ mixed, 0x9e3779b1) >>> 0;
     this.digests[this.seq % this.digests.length] = this.digest;
-    if (!this.observers.some((observer) => observer.wanted?.() ?? true)) return;
+    if (!this.isWanted()) return;
     const event: InterruptEvent = { stage: stages[stage], record: this.store.record(slot, stage), cpu };
     // An observer may take itself off the list while it is told.
     for (const observer of [...this.observers]) observer.interruptEvent(event);

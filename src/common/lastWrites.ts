@@ -1,3 +1,4 @@
+import { Moment, type MomentSource } from "./moment";
 import type { State } from "./state";
 
 /** When and where a piece of state was last changed. */
@@ -10,13 +11,6 @@ export interface Cause {
   readonly rip: bigint;
 }
 
-/** Where the stamps come from: the machine. */
-export interface CauseSource {
-  instructions(): number;
-  currentCpu(): number;
-  currentRip(): bigint;
-}
-
 /**
  * Remembers for each of `size` pieces of state which instruction changed it last. Flat arrays: noting allocates nothing, so that it can always be on.
  */
@@ -24,29 +18,37 @@ export class LastWrites {
   /** -1: never written. */
   private readonly instructions: Float64Array;
   private readonly cpus: Int16Array;
-  private readonly rips: BigUint64Array;
+  /** Halves, low first. */
+  private readonly rips: Int32Array;
+  private readonly moment = new Moment();
 
   constructor(
     size: number,
-    private readonly source: CauseSource,
+    private readonly source: MomentSource,
   ) {
     this.instructions = new Float64Array(size).fill(-1);
     this.cpus = new Int16Array(size);
-    this.rips = new BigUint64Array(size);
+    this.rips = new Int32Array(size * 2);
   }
 
   /** Piece `index` is being changed by whatever executes now. */
   note(index: number): void {
-    const cpu = this.source.currentCpu();
-    this.instructions[index] = this.source.instructions();
-    this.cpus[index] = cpu;
-    this.rips[index] = cpu < 0 ? 0n : this.source.currentRip();
+    const { moment } = this;
+    this.source.moment(moment);
+    this.instructions[index] = moment.instruction;
+    this.cpus[index] = moment.cpu;
+    this.rips[index * 2] = moment.ripLow;
+    this.rips[index * 2 + 1] = moment.ripHigh;
   }
 
   /** Who changed piece `index` last; undefined since power-on. */
   of(index: number): Cause | undefined {
     const instruction = this.instructions[index];
-    return instruction < 0 ? undefined : { instruction, cpu: this.cpus[index], rip: this.rips[index] };
+    return instruction < 0 ? undefined : { instruction, cpu: this.cpus[index], rip: this.ripOf(index) };
+  }
+
+  private ripOf(index: number): bigint {
+    return (BigInt(this.rips[index * 2 + 1] >>> 0) << 32n) | BigInt(this.rips[index * 2] >>> 0);
   }
 
   clear(): void {
@@ -55,7 +57,7 @@ export class LastWrites {
 
   save(): State {
     return Array.from(this.instructions, (instruction, index): State =>
-      instruction < 0 ? null : [instruction, this.cpus[index], this.rips[index]],
+      instruction < 0 ? null : [instruction, this.cpus[index], this.ripOf(index)],
     );
   }
 
@@ -64,7 +66,8 @@ export class LastWrites {
       const [instruction, cpu, rip] = (entry ?? [-1, 0, 0n]) as [number, number, bigint];
       this.instructions[index] = instruction;
       this.cpus[index] = cpu;
-      this.rips[index] = rip;
+      this.rips[index * 2] = Number(rip & 0xffff_ffffn);
+      this.rips[index * 2 + 1] = Number((rip >> 32n) & 0xffff_ffffn);
     }
   }
 }

@@ -1,5 +1,6 @@
 import { DECISION_EVENT, DECISION_STOP, type DecisionRing } from "./decisions";
 import { assert } from "../common/errors";
+import type { Moment } from "../common/moment";
 import { OpBuilder } from "../tcg/builder";
 import { type Block, type CodeCache, instructionAddress, instructionIndex, instructionOffset } from "../tcg/codeCache";
 import { ENTER_BLOCK, type RunFunction } from "../tcg/interpreter/interpreter";
@@ -68,7 +69,10 @@ export class Processor {
   /** Set when the current instruction asked to leave after it: budget left at that point; else -1. */
   private leaveBudget = -1;
   /** Resume point inside a block: valid while RIP and the block are unchanged. */
-  private resume: { rip: bigint; mode: number; generation: number; block: Block; index: number } | undefined;
+  private resumeBlock: Block | undefined;
+  private resumeIndex = 0;
+  private resumeMode = 0;
+  private resumeGeneration = 0;
   /** The loop's last decisions, kept while this is set. */
   decisions: DecisionRing | undefined;
   private yieldRequested = false;
@@ -104,6 +108,23 @@ export class Processor {
     if (!this.executing) return this.state.rip;
     const block = this.currentBlock();
     return this.ripOf(block, instructionIndex(this.state.memory, block, this.words[WORD_OP / 4]));
+  }
+
+  /** Fills in the RIP of {@link currentRip}; returns {@link retired}. */
+  moment(into: Moment): number {
+    const { words } = this;
+    if (!this.executing) {
+      into.ripLow = words[SLOT_RIP / 4];
+      into.ripHigh = words[SLOT_RIP / 4 + 1];
+      return this.retired;
+    }
+    const block = this.currentBlock();
+    const { memory } = this.state;
+    const index = instructionIndex(memory, block, words[WORD_OP / 4]);
+    const low = (block.ripLow >>> 0) + instructionOffset(memory, block, index);
+    into.ripLow = low | 0;
+    into.ripHigh = (block.mode & MODE_SIZE_MASK) !== MODE_64 ? 0 : low > 0xffff_ffff ? (block.ripHigh + 1) | 0 : block.ripHigh;
+    return this.retiredBefore + this.sliceBudget - this.remainingFrom(block, index);
   }
 
   /** Something changed that the CPU must look at: leave after the current instruction, or look before the next. */
@@ -280,7 +301,7 @@ export class Processor {
   private afterStateChange(): void {
     this.state.activity = this.state.activity === "halted" || this.state.activity === "mwait" ? "running" : this.state.activity;
     this.state.midString = false;
-    this.resume = undefined;
+    this.resumeBlock = undefined;
     this.words[WORD_SHADOW / 4] = -1;
   }
 
@@ -312,8 +333,8 @@ export class Processor {
       let index = 0;
       const resumed = this.takeResume();
       if (resumed !== undefined) {
-        block = resumed.block;
-        index = resumed.index;
+        block = resumed;
+        index = this.resumeIndex;
       } else if (from === "cache") {
         // Generated code looks RIP up itself, which spares the search below.
         from = "search";
@@ -399,7 +420,7 @@ export class Processor {
       }
       case EXIT_BUDGET:
         // Generated code leaves SLOT_RIP alone on its way from block to block.
-        state.rip = this.currentBlock().rip;
+        this.setRip(this.currentBlock(), 0);
         return left < 0 && words[WORD_BUDGET / 4] > 0;
       case EXIT_LOOKUP:
       case EXIT_CHAIN:
@@ -409,7 +430,7 @@ export class Processor {
         const index = instructionIndex(state.memory, block, words[WORD_OP / 4]);
         const end = stopped >= 0 ? stopped : block.count;
         words[WORD_BUDGET / 4] += left >= 0 ? 1 : end - index;
-        if (state.pending?.committed !== true) state.rip = this.ripOf(block, index);
+        if (state.pending?.committed !== true) this.setRip(block, index);
         this.deliverFault();
         return false;
       }
@@ -418,7 +439,7 @@ export class Processor {
           const block = this.currentBlock();
           const index = instructionIndex(state.memory, block, words[WORD_OP / 4]);
           words[WORD_BUDGET / 4] += (stopped >= 0 ? stopped : block.count) - index;
-          state.rip = this.ripOf(block, index);
+          this.setRip(block, index);
           return false;
         }
         words[WORD_MODE / 4] = this.system.computeMode();
@@ -436,9 +457,12 @@ export class Processor {
       case EXIT_BREAK: {
         const block = this.currentBlock();
         const index = instructionIndex(state.memory, block, words[WORD_OP / 4]);
-        assert(index === stopped, `stopped at instruction ${index} instead of ${stopped}`);
-        state.rip = this.ripOf(block, index);
-        this.resume = { rip: state.rip, mode: words[WORD_MODE / 4], generation: words[WORD_JUMP_GENERATION / 4], block, index };
+        if (index !== stopped) assert(false, `stopped at instruction ${index} instead of ${stopped}`);
+        this.setRip(block, index);
+        this.resumeBlock = block;
+        this.resumeIndex = index;
+        this.resumeMode = words[WORD_MODE / 4];
+        this.resumeGeneration = words[WORD_JUMP_GENERATION / 4];
         return false;
       }
       default:
@@ -448,24 +472,40 @@ export class Processor {
 
   private deliverFault(): void {
     this.faulted = true;
-    this.resume = undefined;
+    this.resumeBlock = undefined;
     this.words[WORD_SHADOW / 4] = -1;
     // What a part of the instruction hit is hit again when it is restarted.
     this.state.trapBits = 0;
     this.system.deliverPending();
   }
 
-  private takeResume(): { block: Block; index: number } | undefined {
-    const { resume } = this;
-    if (resume === undefined) return undefined;
-    this.resume = undefined;
+  /** The block to go on in, at `resumeIndex`. Whoever changes RIP between slices says so (`invalidateResume`). */
+  private takeResume(): Block | undefined {
+    const block = this.resumeBlock;
+    if (block === undefined) return undefined;
+    this.resumeBlock = undefined;
     const { words } = this;
     const valid =
-      resume.block.alive &&
-      resume.rip === this.state.rip &&
-      resume.mode === words[WORD_MODE / 4] &&
-      resume.generation === words[WORD_JUMP_GENERATION / 4];
-    return valid ? resume : undefined;
+      block.alive &&
+      this.isRipOf(block, this.resumeIndex) &&
+      this.resumeMode === words[WORD_MODE / 4] &&
+      this.resumeGeneration === words[WORD_JUMP_GENERATION / 4];
+    return valid ? block : undefined;
+  }
+
+  /** RIP, in the CPU's state, of instruction `index` of `block`. */
+  private setRip(block: Block, index: number): void {
+    const { words } = this;
+    const low = (block.ripLow >>> 0) + (index === 0 ? 0 : instructionOffset(this.state.memory, block, index));
+    words[SLOT_RIP / 4] = low;
+    words[SLOT_RIP / 4 + 1] = low <= 0xffff_ffff ? block.ripHigh : (block.mode & MODE_SIZE_MASK) === MODE_64 ? block.ripHigh + 1 : 0;
+  }
+
+  private isRipOf(block: Block, index: number): boolean {
+    const { words } = this;
+    const low = (block.ripLow >>> 0) + instructionOffset(this.state.memory, block, index);
+    const high = low <= 0xffff_ffff ? block.ripHigh : (block.mode & MODE_SIZE_MASK) === MODE_64 ? (block.ripHigh + 1) | 0 : 0;
+    return words[SLOT_RIP / 4] === (low | 0) && words[SLOT_RIP / 4 + 1] === high;
   }
 
   /** Instructions retired, and tried but faulted, since power-on: what a turn is measured by. */
@@ -489,14 +529,18 @@ export class Processor {
 
   /** Forgets where it was inside a block: RIP, mode or code were changed from outside. */
   invalidateResume(): void {
-    this.resume = undefined;
+    this.resumeBlock = undefined;
   }
 
   /** Instructions of the running slice that have not retired, the current one among them. */
   private remaining(): number {
-    if (this.leaveBudget >= 0) return this.leaveBudget + 1;
     const block = this.currentBlock();
-    const index = instructionIndex(this.state.memory, block, this.words[WORD_OP / 4]);
+    return this.remainingFrom(block, instructionIndex(this.state.memory, block, this.words[WORD_OP / 4]));
+  }
+
+  /** The same, the current one being number `index` of `block`. */
+  private remainingFrom(block: Block, index: number): number {
+    if (this.leaveBudget >= 0) return this.leaveBudget + 1;
     return this.words[WORD_BUDGET / 4] + (this.patchIndex >= 0 ? this.patchIndex : block.count) - index;
   }
 

@@ -6,6 +6,7 @@ import { InterruptLedger } from "../apic/records";
 import { ApicRegion } from "../apic/region";
 import { assert, unreachable, UserError } from "../common/errors";
 import { StateHash } from "../common/hash";
+import type { Moment } from "../common/moment";
 import { encodeState, type State } from "../common/state";
 import { X86Translator } from "../cpu/frontend/translator";
 import { DEFAULT_MODEL, parseCpuModel } from "../cpu/models";
@@ -431,6 +432,10 @@ export class Machine implements StampSource, InputTarget {
 
   currentRip(): bigint {
     return this.scheduler.current?.processor.currentRip ?? 0n;
+  }
+
+  moment(into: Moment): void {
+    this.scheduler.moment(into);
   }
 
   /** Stops the run after the current instruction (from a hook), or before the next slice. */

@@ -1,3 +1,4 @@
+import type { Moment } from "../common/moment";
 import type { SliceEnd } from "../cpu/processor";
 import type { VirtualClock } from "../devices/clock";
 import type { Course } from "./course";
@@ -75,6 +76,22 @@ export class Scheduler {
   /** Nanoseconds of virtual time. */
   now(): number {
     return this.instructions() + this.course.idleNanoseconds;
+  }
+
+  /** The present moment: MomentSource. */
+  moment(into: Moment): void {
+    const { executing, course } = this;
+    let { retired } = course;
+    if (executing === undefined) {
+      into.cpu = -1;
+      into.ripLow = 0;
+      into.ripHigh = 0;
+    } else {
+      into.cpu = executing.index;
+      retired += executing.processor.moment(into) - this.executingSince;
+    }
+    into.instruction = retired;
+    into.time = retired + course.idleNanoseconds;
   }
 
   /** Where the machine stands; between runs only. */

@@ -5,6 +5,7 @@ import { LocalApic } from "../../src/apic/localApic";
 import { InterruptLedger, type LedgerOptions } from "../../src/apic/records";
 import { Reg, type ApicModel } from "../../src/apic/registerMap";
 import { ApicRegion } from "../../src/apic/region";
+import type { Moment } from "../../src/common/moment";
 import type { State } from "../../src/common/state";
 import type { Clock, DeviceContext, MmioHandler, MmioRegion, PortRegion, Timer } from "../../src/devices/device";
 
@@ -108,14 +109,12 @@ export class FakeStamps implements StampSource {
   instructions(): number {
     return this.retired;
   }
-  now(): number {
-    return this.clock.time;
-  }
-  currentCpu(): number {
-    return this.cpu;
-  }
-  currentRip(): bigint {
-    return this.rip;
+  moment(into: Moment): void {
+    into.instruction = this.retired;
+    into.time = this.clock.time;
+    into.cpu = this.cpu;
+    into.ripLow = this.cpu < 0 ? 0 : Number(this.rip & 0xffff_ffffn) | 0;
+    into.ripHigh = this.cpu < 0 ? 0 : Number(this.rip >> 32n) | 0;
   }
 }
 

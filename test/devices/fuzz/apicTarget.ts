@@ -3,6 +3,7 @@ import { IoApic } from "../../../src/apic/ioApic";
 import { LocalApic } from "../../../src/apic/localApic";
 import { InterruptLedger } from "../../../src/apic/records";
 import { ApicRegion } from "../../../src/apic/region";
+import type { Moment } from "../../../src/common/moment";
 import type { State } from "../../../src/common/state";
 import type { Device } from "../../../src/devices/device";
 import { FakeCpu } from "../../apic/harness";
@@ -18,7 +19,15 @@ export const apicTarget: FuzzTarget = {
   build: (bench) => {
     let retired = 0;
     let current = -1;
-    const stamps = { instructions: () => retired, now: () => bench.time, currentCpu: () => current, currentRip: () => 0x1000n };
+    const stamps = {
+      instructions: () => retired,
+      moment: (into: Moment): void => {
+        into.instruction = retired;
+        into.time = bench.time;
+        into.cpu = current;
+        into.ripLow = current < 0 ? 0 : 0x1000;
+      },
+    };
     const ledger = new InterruptLedger(stamps, { capacity: 64 });
     const bus = new InterruptBus(ledger);
     bus.connectPic(() => 0x20);
