@@ -97,7 +97,6 @@ export const helperNames = [
    */
   "xsaveReady",
   "xsave",
-  "swapgs",
   /** enter with nesting level hi (1-31), frame size lo bits 0-15, operand size lo bits 16-23. Level 0 is expressed in ops. */
   "enter",
   /** cmpxchg16b at the linear address in slot a: #GP(0) unless 16-byte aligned. Compares and exchanges RDX:RAX, RCX:RBX; ZF. */

@@ -200,7 +200,9 @@ export class Processor {
       const resumed = (this.state.systemFlags & FLAG_RF) !== 0;
       const shadowed = this.inShadow;
       // A breakpoint that is passed once is passed by itself: the next time round it stops.
-      const single = trap || resumed || shadowed || this.state.freshDelivery || this.resumedFrom !== undefined;
+      // With nothing waiting, no event comes between the first instructions of a handler either.
+      const fresh = this.state.freshDelivery && this.words[WORD_REQUEST / 4] !== 0;
+      const single = trap || resumed || shadowed || fresh || this.resumedFrom !== undefined;
       this.system.trapSuppressed = false;
       this.system.resumeFlagLoaded = false;
       const before = this.retiredBefore;

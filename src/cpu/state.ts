@@ -6,12 +6,19 @@ import {
   CPU_STATE_BYTES,
   SLOT_CC_AUX,
   SLOT_CC_RES,
+  SLOT_GDTR_BASE,
+  SLOT_IDTR_BASE,
+  SLOT_KERNEL_GS_BASE,
+  SLOT_LSTAR,
   SLOT_MXCSR,
   SLOT_RFLAGS,
   SLOT_RIP,
   SLOT_SEG_BASE,
   SLOT_SEG_LIMIT_R,
   SLOT_SEG_LIMIT_W,
+  SLOT_SFMASK,
+  SLOT_STAR,
+  SLOT_TR_BASE,
   SLOT_XMM,
   VECTOR_UPPER,
   WORD_BUDGET,
@@ -167,12 +174,9 @@ export class CpuState {
   /** Limit in bytes, inclusive, after granularity. */
   readonly limit = new Uint32Array(8);
   readonly access = new Uint32Array(8);
-  /** Bases of LDTR and TR; those of ES to GS are slots. */
+  /** The others' bases are slots. */
   ldtrBase = 0n;
-  trBase = 0n;
-  gdtrBase = 0n;
   gdtrLimit = 0;
-  idtrBase = 0n;
   idtrLimit = 0;
 
   cr0 = 0;
@@ -194,11 +198,7 @@ export class CpuState {
   /** PAE paging: the four PDPTEs loaded with CR3. */
   readonly pdptes = [0n, 0n, 0n, 0n];
 
-  star = 0n;
-  lstar = 0n;
   cstar = 0n;
-  sfmask = 0n;
-  kernelGsBase = 0n;
   sysenterCs = 0n;
   sysenterEsp = 0n;
   sysenterEip = 0n;
@@ -261,6 +261,64 @@ export class CpuState {
     this.words[WORD_CPU_INDEX / 4] = index;
     this.words[WORD_SHADOW / 4] = -1;
     this.mxcsr = MXCSR_RESET;
+  }
+
+  // What transfers of control look at is in the engine's memory, where it can be read in halves: big integers would cost more than the transfer.
+
+  get idtrBase(): bigint {
+    return this.slots[SLOT_IDTR_BASE / 8];
+  }
+
+  set idtrBase(value: bigint) {
+    this.slots[SLOT_IDTR_BASE / 8] = value;
+  }
+
+  get gdtrBase(): bigint {
+    return this.slots[SLOT_GDTR_BASE / 8];
+  }
+
+  set gdtrBase(value: bigint) {
+    this.slots[SLOT_GDTR_BASE / 8] = value;
+  }
+
+  get trBase(): bigint {
+    return this.slots[SLOT_TR_BASE / 8];
+  }
+
+  set trBase(value: bigint) {
+    this.slots[SLOT_TR_BASE / 8] = value;
+  }
+
+  get star(): bigint {
+    return this.slots[SLOT_STAR / 8];
+  }
+
+  set star(value: bigint) {
+    this.slots[SLOT_STAR / 8] = value;
+  }
+
+  get lstar(): bigint {
+    return this.slots[SLOT_LSTAR / 8];
+  }
+
+  set lstar(value: bigint) {
+    this.slots[SLOT_LSTAR / 8] = value;
+  }
+
+  get sfmask(): bigint {
+    return this.slots[SLOT_SFMASK / 8];
+  }
+
+  set sfmask(value: bigint) {
+    this.slots[SLOT_SFMASK / 8] = value;
+  }
+
+  get kernelGsBase(): bigint {
+    return this.slots[SLOT_KERNEL_GS_BASE / 8];
+  }
+
+  set kernelGsBase(value: bigint) {
+    this.slots[SLOT_KERNEL_GS_BASE / 8] = value;
   }
 
   /** IA32_MISC_ENABLE. */
@@ -353,27 +411,37 @@ export class CpuState {
 
   /** The whole RFLAGS (its upper 32 bits are always zero), unsigned. */
   get rflags(): number {
-    const f = this.flags;
-    let value = this.systemFlags | 2;
-    if (f.cf) value |= FLAG_CF;
-    if (f.pf) value |= FLAG_PF;
-    if (f.af) value |= FLAG_AF;
-    if (f.zf) value |= FLAG_ZF;
-    if (f.sf) value |= FLAG_SF;
-    if (f.of) value |= FLAG_OF;
+    const { words } = this;
+    const result = words[SLOT_CC_RES / 4];
+    const resultHigh = words[SLOT_CC_RES / 4 + 1];
+    const aux = words[SLOT_CC_AUX / 4];
+    const carries = words[SLOT_CC_AUX / 4 + 1];
+    let parity = (result ^ (aux >>> 8)) & 0xff;
+    parity ^= parity >>> 4;
+    parity ^= parity >>> 2;
+    parity ^= parity >>> 1;
+    let value = words[SLOT_RFLAGS / 4] | 2;
+    if (carries < 0) value |= FLAG_CF;
+    if ((parity & 1) === 0) value |= FLAG_PF;
+    if ((aux & 8) !== 0) value |= FLAG_AF;
+    if ((result | resultHigh) === 0) value |= FLAG_ZF;
+    if (resultHigh >>> 31 !== ((aux >>> 16) & 1)) value |= FLAG_SF;
+    if (((carries ^ (carries << 1)) & 0x8000_0000) !== 0) value |= FLAG_OF;
     return value >>> 0;
   }
 
   set rflags(value: number) {
     this.systemFlags = value;
-    this.flags = {
-      cf: (value & FLAG_CF) !== 0,
-      pf: (value & FLAG_PF) !== 0,
-      af: (value & FLAG_AF) !== 0,
-      zf: (value & FLAG_ZF) !== 0,
-      sf: (value & FLAG_SF) !== 0,
-      of: (value & FLAG_OF) !== 0,
-    };
+    // As packFlags makes them of six flags.
+    const { words } = this;
+    const zero = (value & FLAG_ZF) !== 0;
+    const carry = value & FLAG_CF;
+    const top = ((value & FLAG_OF) !== 0 ? 1 : 0) ^ carry;
+    words[SLOT_CC_RES / 4] = zero ? 0 : 1;
+    words[SLOT_CC_RES / 4 + 1] = 0;
+    words[SLOT_CC_AUX / 4] =
+      ((value & FLAG_AF) !== 0 ? 8 : 0) | ((value & FLAG_SF) !== 0 ? 1 << 16 : 0) | (((value & FLAG_PF) !== 0) !== zero ? 1 << 8 : 0);
+    words[SLOT_CC_AUX / 4 + 1] = (carry << 31) | (top << 30);
   }
 
   segBase(segment: number): bigint {
@@ -395,17 +463,33 @@ export class CpuState {
     }
   }
 
+  /** The same for ES to GS with base 0, as system calls and flat descriptors load them. */
+  setFlatSegment(segment: number, selector: number, limit: number, access: number): void {
+    this.selector[segment] = selector;
+    this.words[SLOT_SEG_BASE / 4 + segment * 2] = 0;
+    this.words[SLOT_SEG_BASE / 4 + segment * 2 + 1] = 0;
+    if (this.limit[segment] === limit && this.access[segment] === access) return;
+    this.limit[segment] = limit;
+    this.access[segment] = access;
+    this.updateSegmentBounds(segment);
+  }
+
   /** Recomputes the fast bounds of the `segment` op (SDM vol. 3, "Limit Checking", "Type Checking"). Real and V86 mode keep present, readable, writable access rights. */
   updateSegmentBounds(segment: number): void {
     const access = this.access[segment];
     const code = (access & AR_CODE) !== 0;
     const usable = (access & AR_UNUSABLE) === 0 && (access & AR_PRESENT) !== 0 && (access & AR_S) !== 0;
     const expandDown = !code && (access & AR_CONFORMING) !== 0;
-    const bound = BigInt(this.limit[segment]) + 1n;
+    const bound = this.limit[segment] + 1;
     const readable = usable && !expandDown && (!code || (access & AR_WRITABLE) !== 0);
     const writable = usable && !expandDown && !code && (access & AR_WRITABLE) !== 0;
-    this.slots[SLOT_SEG_LIMIT_R / 8 + segment] = readable ? bound : 0n;
-    this.slots[SLOT_SEG_LIMIT_W / 8 + segment] = writable ? bound : 0n;
+    this.setBound(SLOT_SEG_LIMIT_R, segment, readable ? bound : 0);
+    this.setBound(SLOT_SEG_LIMIT_W, segment, writable ? bound : 0);
+  }
+
+  private setBound(slots: number, segment: number, bound: number): void {
+    this.words[slots / 4 + segment * 2] = bound;
+    this.words[slots / 4 + segment * 2 + 1] = bound > 0xffff_ffff ? 1 : 0;
   }
 
   get longMode(): boolean {

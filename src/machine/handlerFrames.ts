@@ -1,5 +1,11 @@
 import type { State } from "../common/state";
+import type { CpuState } from "../cpu/state";
 import type { EnteredEvent, EventKind } from "../cpu/system/context";
+import { SLOT_RIP, slotOfGpr } from "../tcg/layout";
+
+/** Indexes of the lower halves. */
+const RIP = SLOT_RIP / 4;
+const RSP = slotOfGpr(4) / 4;
 
 /** What a delivery left on a stack, for as long as its handler runs. */
 export interface HandlerFrame {
@@ -28,47 +34,143 @@ export function isInterruptFrame({ kind }: HandlerFrame): boolean {
 /** Handlers that may be open on one CPU; more lose the outermost. */
 const maximumDepth = 64;
 
+/** A frame as it is kept: flat, addresses in halves, used for one handler after the other. What is told of it is made when somebody asks. */
+class OpenFrame {
+  vector = 0;
+  kind: EventKind = "external";
+  record = 0;
+  cs = 0;
+  ripLow = 0;
+  ripHigh = 0;
+  rspLow = 0;
+  rspHigh = 0;
+  handlerLow = 0;
+  handlerHigh = 0;
+  handlerRspLow = 0;
+  handlerRspHigh = 0;
+  instruction = 0;
+  retired = 0;
+  private told: HandlerFrame | undefined;
+
+  /** Another handler's frame takes this one's place. */
+  begin(): void {
+    this.told = undefined;
+  }
+
+  /** The frame as the outside sees it: one object for as long as its handler runs. */
+  get view(): HandlerFrame {
+    const { vector, kind, record, cs, instruction, retired } = this;
+    this.told ??= {
+      vector,
+      kind,
+      record,
+      cs,
+      rip: join(this.ripLow, this.ripHigh),
+      rsp: join(this.rspLow, this.rspHigh),
+      handlerRsp: join(this.handlerRspLow, this.handlerRspHigh),
+      handler: join(this.handlerLow, this.handlerHigh),
+      instruction,
+      retired,
+    };
+    return this.told;
+  }
+
+  set view(frame: HandlerFrame) {
+    this.vector = frame.vector;
+    this.kind = frame.kind;
+    this.record = frame.record;
+    this.cs = frame.cs;
+    [this.ripLow, this.ripHigh] = halves(frame.rip);
+    [this.rspLow, this.rspHigh] = halves(frame.rsp);
+    [this.handlerRspLow, this.handlerRspHigh] = halves(frame.handlerRsp);
+    [this.handlerLow, this.handlerHigh] = halves(frame.handler);
+    this.instruction = frame.instruction;
+    this.retired = frame.retired;
+    this.told = undefined;
+  }
+}
+
+const join = (low: number, high: number): bigint => (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0);
+const halves = (value: bigint): [number, number] => [Number(value & 0xffff_ffffn) | 0, Number((value >> 32n) & 0xffff_ffffn) | 0];
+
+/** The open frames of one CPU, outermost first: as many of `list` as `depth` says. */
+class FrameStack {
+  readonly list: OpenFrame[] = [];
+  depth = 0;
+
+  /** A frame on top; at the maximum the outermost is lost. */
+  push(): OpenFrame {
+    if (this.depth === maximumDepth) {
+      const first = this.list.shift();
+      if (first !== undefined) this.list.push(first);
+      this.depth--;
+    }
+    if (this.depth === this.list.length) this.list.push(new OpenFrame());
+    const frame = this.list[this.depth++];
+    frame.begin();
+    return frame;
+  }
+}
+
 /**
  * The handlers that each CPU is in, outermost first. The processor knows which frame each delivery pushed and which stack pointer an IRET goes back to, so that
  * nesting, the time in a handler and the stack below it need no debug information. A handler that never returns by IRET (a context switch that ends elsewhere) is
  * found when another CPU returns to its frame, or stays until INIT.
  */
 export class HandlerFrames {
-  private readonly open: HandlerFrame[][];
+  private readonly open: readonly FrameStack[];
 
   constructor(cpus: number) {
-    this.open = Array.from({ length: cpus }, () => []);
+    this.open = Array.from({ length: cpus }, () => new FrameStack());
   }
 
-  /** A delivery has succeeded. */
-  entered(cpu: number, event: EnteredEvent, record: number, instruction: number, retired: number): HandlerFrame {
-    const { vector, kind, cs, rip, rsp, handlerRsp, handler } = event;
-    const frame = { vector, kind, record, cs, rip, rsp, handlerRsp, handler, instruction, retired };
-    const list = this.open[cpu];
-    if (list.length === maximumDepth) list.shift();
-    list.push(frame);
-    return frame;
+  /** A delivery to CPU `cpu` has succeeded, and `state` is at the handler's first instruction. */
+  entered(cpu: number, event: EnteredEvent, { words }: CpuState, record: number, instruction: number, retired: number): void {
+    const frame = this.open[cpu].push();
+    frame.vector = event.vector;
+    frame.kind = event.kind;
+    frame.record = record;
+    frame.cs = event.cs;
+    frame.ripLow = event.ripLow;
+    frame.ripHigh = event.ripHigh;
+    frame.rspLow = event.rspLow;
+    frame.rspHigh = event.rspHigh;
+    frame.handlerLow = words[RIP];
+    frame.handlerHigh = words[RIP + 1];
+    frame.handlerRspLow = words[RSP];
+    frame.handlerRspHigh = words[RSP + 1];
+    frame.instruction = instruction;
+    frame.retired = retired;
   }
 
-  /** An IRET has gone back to `rsp`: the handler whose frame that was, which ends with all those inside it; undefined when it was none. */
-  returned(cpu: number, rsp: bigint): HandlerFrame | undefined {
-    const own = this.take(cpu, rsp);
+  /** The innermost handler of a CPU. */
+  top(cpu: number): HandlerFrame | undefined {
+    const { list, depth } = this.open[cpu];
+    return depth === 0 ? undefined : list[depth - 1].view;
+  }
+
+  /**
+   * An IRET on CPU `cpu` has gone back to where `state` is: the handler whose frame that was, which ends with all those inside it; undefined when it was none. To be looked at before the next
+   * one is entered.
+   */
+  returned(cpu: number, { words }: CpuState): { readonly record: number; readonly view: HandlerFrame } | undefined {
+    const own = this.take(cpu, words[RSP], words[RSP + 1]);
     if (own !== undefined) return own;
     // The interrupted task may have moved to this CPU meanwhile.
     for (let other = 0; other < this.open.length; other++) {
       if (other === cpu) continue;
-      const found = this.take(other, rsp);
+      const found = this.take(other, words[RSP], words[RSP + 1]);
       if (found !== undefined) return found;
     }
     return undefined;
   }
 
-  private take(cpu: number, rsp: bigint): HandlerFrame | undefined {
-    const list = this.open[cpu];
-    for (let index = list.length - 1; index >= 0; index--) {
-      if (list[index].rsp !== rsp) continue;
-      const frame = list[index];
-      list.length = index;
+  private take(cpu: number, rspLow: number, rspHigh: number): OpenFrame | undefined {
+    const stack = this.open[cpu];
+    for (let index = stack.depth - 1; index >= 0; index--) {
+      const frame = stack.list[index];
+      if (frame.rspLow !== rspLow || frame.rspHigh !== rspHigh) continue;
+      stack.depth = index;
       return frame;
     }
     return undefined;
@@ -76,20 +178,23 @@ export class HandlerFrames {
 
   /** Outermost first. */
   of(cpu: number): readonly HandlerFrame[] {
-    return this.open[cpu];
+    const { list, depth } = this.open[cpu];
+    return list.slice(0, depth).map((frame) => frame.view);
   }
 
   /** The CPU was reset. */
   clear(cpu: number): void {
-    this.open[cpu].length = 0;
+    this.open[cpu].depth = 0;
   }
 
   save(): State {
-    return this.open.map((list) => list.map((frame): State => ({ ...frame })));
+    return this.open.map((_, cpu) => this.of(cpu).map((frame): State => ({ ...frame })));
   }
 
   restore(state: State): void {
-    for (const [cpu, list] of (state as readonly State[]).entries())
-      this.open[cpu] = (list as readonly State[]).map((frame) => ({ ...(frame as unknown as HandlerFrame) }));
+    for (const [cpu, list] of (state as readonly State[]).entries()) {
+      this.clear(cpu);
+      for (const frame of list as readonly State[]) this.open[cpu].push().view = frame as unknown as HandlerFrame;
+    }
   }
 }

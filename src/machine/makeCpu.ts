@@ -51,15 +51,19 @@ export interface CpuSurroundings {
 function handlerEntered(vcpu: Vcpu, event: EnteredEvent, { ledger, frames, stamps, hooks }: CpuSurroundings): void {
   const { index } = vcpu;
   const record = event.kind === "external" ? ledger.lastDelivered(index) : event.kind === "nmi" ? ledger.pendingLatch(index, "nmi") : 0;
-  const frame = frames.entered(index, event, record, stamps.instructions(), vcpu.retired);
-  hooks().handlerEntered?.(index, frame);
+  frames.entered(index, event, vcpu.state, record, stamps.instructions(), vcpu.retired);
+  const observers = hooks();
+  if (observers.handlerEntered === undefined) return;
+  const frame = frames.top(index);
+  if (frame !== undefined) observers.handlerEntered(index, frame);
 }
 
 function handlerReturned(vcpu: Vcpu, { ledger, frames, hooks }: CpuSurroundings): void {
-  const frame = frames.returned(vcpu.index, vcpu.state.gpr(4));
+  const frame = frames.returned(vcpu.index, vcpu.state);
   if (frame === undefined) return;
   if (frame.record !== 0) ledger.returned(frame.record, vcpu.index);
-  hooks().handlerReturned?.(vcpu.index, frame);
+  const observers = hooks();
+  if (observers.handlerReturned !== undefined) observers.handlerReturned(vcpu.index, frame.view);
 }
 
 /** A CPU with its MMU, local APIC and system side, wired to its machine. CPU 0 is the bootstrap processor. */
@@ -87,9 +91,10 @@ export function makeCpu(index: number, apicId: number, surroundings: CpuSurround
     clock: surroundings.clock,
     apicId,
     model: { x2apic: model.features.x2apic, tscDeadline: model.features["tsc-deadline"] },
-    tsc: { read: () => BigInt.asUintN(64, BigInt(stamps.now()) + state.tscOffset), ticksPerNanosecond: 1 },
+    tsc: { read: () => BigInt.asUintN(64, BigInt(scheduler.now()) + state.tscOffset), ticksPerNanosecond: 1 },
   });
   const observer = {
+    wantsDeliveries: (): boolean => hooks().exception !== undefined,
     delivering: (event: Parameters<NonNullable<MachineHooks["exception"]>>[1]): void => hooks().exception?.(index, event),
     entered: (event: EnteredEvent): void => handlerEntered(vcpu, event, surroundings),
     returned: (): void => handlerReturned(vcpu, surroundings),
@@ -97,7 +102,7 @@ export function makeCpu(index: number, apicId: number, surroundings: CpuSurround
   };
   const { hypercall } = surroundings;
   const system: CpuSystem = new CpuSystem(state, mmu, memory, apic, model, observer, {
-    now: () => stamps.now(),
+    now: () => scheduler.now(),
     pause: () => scheduler.paused(vcpu),
     trap: (_cpu, bits) => vcpu.processor.addTrap(bits),
     breakpoint: (_cpu, rip) => vcpu.processor.reachedBreakpoint(rip),

@@ -105,7 +105,17 @@ export const WORD_SELECTORS = 1664;
 export const WORD_RAM_BASE = 1680;
 export const WORD_MARKS_BASE = 1684;
 export const WORD_RAM_PAGES = 1688;
-export const CPU_STATE_BYTES = 1696;
+/** Linear addresses of the IDT, the GDT and the task state segment. */
+export const SLOT_IDTR_BASE = 1696;
+export const SLOT_GDTR_BASE = 1704;
+export const SLOT_TR_BASE = 1712;
+/** MSRs by which system calls are entered: IA32_KERNEL_GS_BASE, IA32_STAR, IA32_LSTAR, IA32_FMASK. */
+export const SLOT_KERNEL_GS_BASE = 1720;
+export const SLOT_STAR = 1728;
+export const SLOT_LSTAR = 1736;
+export const SLOT_SFMASK = 1744;
+/** A multiple of the size of a TLB entry. */
+export const CPU_STATE_BYTES = 1760;
 
 /** Soft TLB: direct mapped, `TLB_ENTRIES` per MMU index, `TLB_ENTRY_BYTES` each. */
 export const TLB_ENTRIES = 1024;

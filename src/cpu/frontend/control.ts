@@ -125,7 +125,7 @@ export function farReturn(e: Emission): void {
 export function interruptReturn(e: Emission): void {
   e.setRipToNext();
   e.helper("iret", SLOT_ZERO, SLOT_ZERO, e.insn.operandSize / 8);
-  e.exit();
+  e.lookup();
 }
 
 /** INT n (0), INT3 (1), INTO (2), INT1 (3). */
@@ -140,7 +140,7 @@ export function softwareInterrupt(kind: "int" | "int3" | "into" | "int1") {
     const kinds = { int: 0, int3: 1, into: 2, int1: 3 };
     const vectors = { int: e.insn.immediate, int3: 3, into: 4, int1: 1 };
     e.helper("interrupt", SLOT_ZERO, SLOT_ZERO, vectors[kind], kinds[kind]);
-    e.exit();
+    e.lookup();
   };
 }
 

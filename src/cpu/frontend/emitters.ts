@@ -158,7 +158,7 @@ export const emitters: { readonly [name in Mnemonic]: (e: Emission) => void } = 
   rol: shifts.shift("rolf"),
   ror: shifts.shift("rorf"),
   rorx: shifts.rotateWithoutFlags,
-  rsm: system.enterSystem("rsm"),
+  rsm: system.resumeFromManagement,
   sahf: moves.storeAhIntoFlags,
   salc: moves.setAlFromCarry,
   sar: shifts.shift("sarf"),

@@ -1,5 +1,5 @@
 /** System instructions: privilege that the mode decides is checked here, the rest by the helpers. */
-import { SLOT_RFLAGS, SLOT_ZERO, slotOfGpr } from "../../tcg/layout";
+import { SLOT_KERNEL_GS_BASE, SLOT_RFLAGS, SLOT_ZERO, slotOfGpr, slotOfSegBase } from "../../tcg/layout";
 import { MODE_UMIP } from "../mode";
 import type { Vendor } from "../models";
 import { type Emission, RDX, SEGMENT_SS } from "./emission";
@@ -7,6 +7,7 @@ import { type Emission, RDX, SEGMENT_SS } from "./emission";
 type Emitter = (e: Emission) => void;
 const INTERRUPT_FLAG = 0x200;
 const FS = 4;
+const GS = 5;
 
 /** Calls a helper that ends the block: RIP is the next instruction's first. */
 function terminal(e: Emission, call: () => void, end: "exit" | "lookup" = "exit"): void {
@@ -90,18 +91,28 @@ export function output(e: Emission): void {
 
 // Fast system calls.
 
-/** SYSCALL, SYSENTER, RSM: the helper knows when they are allowed. */
-export function enterSystem(name: "syscall" | "sysenter" | "rsm"): Emitter {
-  return (e) => terminal(e, () => e.helper(name));
+/** SYSCALL, SYSENTER: the helper knows when they are allowed. */
+export function enterSystem(name: "syscall" | "sysenter"): Emitter {
+  return (e) => terminal(e, () => e.helper(name), "lookup");
+}
+
+export function resumeFromManagement(e: Emission): void {
+  terminal(e, () => e.helper("rsm"));
 }
 
 /** SYSRET and SYSEXIT: the helpers know which of their conditions comes first. */
 export function leaveSystem(name: "sysret" | "sysexit"): Emitter {
-  return (e) => terminal(e, () => e.helper(name, SLOT_ZERO, SLOT_ZERO, e.insn.operandSize === 64 ? 8 : 4));
+  return (e) => terminal(e, () => e.helper(name, SLOT_ZERO, SLOT_ZERO, e.insn.operandSize === 64 ? 8 : 4), "lookup");
 }
 
+/** SWAPGS: IA32_GS_BASE and IA32_KERNEL_GS_BASE change places. */
 export function swapGs(e: Emission): void {
-  if (e.requireCpl0()) e.helper("swapgs");
+  if (!e.requireCpl0()) return;
+  const base = e.temp();
+  const own = slotOfSegBase(GS);
+  e.emit("mov", base, own);
+  e.emit("mov", own, SLOT_KERNEL_GS_BASE);
+  e.emit("mov", SLOT_KERNEL_GS_BASE, base);
 }
 
 /** RDFSBASE .. WRGSBASE: #UD unless CR4.FSGSBASE, which the helper checks. */

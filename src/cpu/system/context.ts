@@ -6,9 +6,11 @@ import type { DescriptorTables } from "./descriptors";
 
 /** What the processor tells the outside of its exceptions and events; observers change nothing. */
 export interface SystemObserver {
+  /** False while nobody wants `delivering`: its events are then not made. */
+  wantsDeliveries(): boolean;
   /** An exception or interrupt is being delivered. `errorCode` -1: none. `kind` tells how it came to be. */
   delivering(event: DeliveredEvent): void;
-  /** The handler's first instruction is next: what the delivery pushed, and where. */
+  /** The handler's first instruction is next, as the state has it; the frame says where it returns to. The event is made use of again. */
   entered(event: EnteredEvent): void;
   /** An IRET completed; the state has the instruction and stack pointer it went back to. */
   returned(): void;
@@ -18,17 +20,15 @@ export interface SystemObserver {
 
 export type EventKind = "exception" | "external" | "nmi" | "software" | "trap";
 
-/** A delivery that succeeded. */
+/** A delivery that succeeded: what it is, and where the handler returns to, addresses in halves. */
 export interface EnteredEvent {
   readonly vector: number;
   readonly kind: EventKind;
-  /** Where the handler returns to. */
   readonly cs: number;
-  readonly rip: bigint;
-  readonly rsp: bigint;
-  /** The handler, and the stack pointer it starts with. */
-  readonly handler: bigint;
-  readonly handlerRsp: bigint;
+  readonly ripLow: number;
+  readonly ripHigh: number;
+  readonly rspLow: number;
+  readonly rspHigh: number;
 }
 
 export interface DeliveredEvent {

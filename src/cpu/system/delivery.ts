@@ -32,8 +32,10 @@ import {
   SS,
   TR,
 } from "../state";
-import { type EventKind, fail, type SystemContext } from "./context";
+import { SLOT_RIP, slotOfGpr } from "../../tcg/layout";
+import { type EnteredEvent, type EventKind, fail, type SystemContext } from "./context";
 import { canonical, type Descriptor, dplOf, isCode, isSystem, typeOf } from "./descriptors";
+import type { FlatTransfer } from "./flatTransfer";
 import type { Segments } from "./segments";
 import { StackCursor } from "./stack";
 import type { TaskSwitcher } from "./taskSwitch";
@@ -59,6 +61,8 @@ const withErrorCode = new Set([8, 10, 11, 12, 13, 14, 17, 21]);
 const contributory = (vector: number): boolean => vector === EXC_DE || (vector >= EXC_TS && vector <= EXC_GP);
 
 const RFLAGS_MASK_64 = 0x3f7fd7;
+/** Index of RSP's lower half. */
+const RSP = slotOfGpr(4) / 4;
 
 /**
  * Delivery of interrupts and exceptions through the real-mode vector table, 16- and 32-bit gates, task gates and 64-bit gates with IST
@@ -69,7 +73,10 @@ export class Delivery {
     private readonly c: SystemContext,
     private readonly segments: Segments,
     private readonly tasks: TaskSwitcher,
+    private readonly flat: FlatTransfer,
   ) {}
+
+  private readonly frame = { vector: 0, kind: "external" as EventKind, cs: 0, ripLow: 0, ripHigh: 0, rspLow: 0, rspHigh: 0 };
 
   /**
    * Delivers `event`, and whatever its delivery raises in turn, to a double and a triple fault. Returns false when the CPU shut down.
@@ -79,21 +86,21 @@ export class Delivery {
     let current = event;
     for (;;) {
       state.pending = undefined;
-      observer.delivering({
-        vector: current.vector,
-        kind: current.kind,
-        errorCode: current.errorCode,
-        rip: state.rip,
-        cs: state.selector[CS],
-        address: current.address,
-      });
+      if (observer.wantsDeliveries()) {
+        observer.delivering({
+          vector: current.vector,
+          kind: current.kind,
+          errorCode: current.errorCode,
+          rip: state.rip,
+          cs: state.selector[CS],
+          address: current.address,
+        });
+      }
       if (current.vector === EXC_PF && current.kind === "exception") state.cr2 = current.address;
       if (current.vector === EXC_DB && current.kind !== "software" && current.kind !== "external") this.reportDebug(current.dr6);
-      const { rip } = state;
-      const cs = state.selector[CS];
-      const rsp = state.gpr(4);
+      const frame = this.leaving(current);
       if (this.enter(current)) {
-        observer.entered({ vector: current.vector, kind: current.kind, cs, rip, rsp, handler: state.rip, handlerRsp: state.gpr(4) });
+        observer.entered(frame);
         return true;
       }
       const second = state.pending as Event | undefined;
@@ -124,19 +131,36 @@ export class Delivery {
 
   /** A software interrupt: one attempt, whose failure is the instruction's own fault (recorded). */
   attempt(event: Event): boolean {
-    const { state, observer } = this.c;
-    const { rip } = state;
-    const cs = state.selector[CS];
-    const rsp = state.gpr(4);
+    const { observer } = this.c;
+    const frame = this.leaving(event);
     if (!this.enter(event)) return false;
     if (event.kind === "trap") this.reportDebug(event.dr6);
-    observer.delivering({ vector: event.vector, kind: event.kind, errorCode: -1, rip, cs, address: 0n });
-    observer.entered({ vector: event.vector, kind: event.kind, cs, rip, rsp, handler: state.rip, handlerRsp: state.gpr(4) });
+    if (observer.wantsDeliveries()) {
+      const { vector, kind, cs } = frame;
+      const rip = (BigInt(frame.ripHigh >>> 0) << 32n) | BigInt(frame.ripLow >>> 0);
+      observer.delivering({ vector, kind, errorCode: -1, rip, cs, address: 0n });
+    }
+    observer.entered(frame);
     return true;
+  }
+
+  /** Where the CPU is as `event` comes. The same object each time. */
+  private leaving({ vector, kind }: Event): EnteredEvent {
+    const { words, selector } = this.c.state;
+    const { frame } = this;
+    frame.vector = vector;
+    frame.kind = kind;
+    frame.cs = selector[CS];
+    frame.ripLow = words[SLOT_RIP / 4];
+    frame.ripHigh = words[SLOT_RIP / 4 + 1];
+    frame.rspLow = words[RSP];
+    frame.rspHigh = words[RSP + 1];
+    return frame;
   }
 
   private enter(event: Event): boolean {
     const { state } = this.c;
+    if (state.longMode && this.flat.enter(event.vector, event.kind, this.flagsImage(event), this.pushedErrorCode(event) ?? -1)) return true;
     if (!state.protectedMode) return this.enterReal(event);
     const software = event.kind === "software";
     if (state.vm86 && software && event.breakpoint !== true && (state.systemFlags & FLAG_IOPL) !== FLAG_IOPL) return fail(state, EXC_GP, 0);
@@ -403,7 +427,8 @@ export class Delivery {
 }
 
 export const nmiEvent: Event = { vector: EXC_NMI, kind: "nmi", errorCode: -1, address: 0n, dr6: 0 };
-export const externalEvent = (vector: number): Event => ({ vector, kind: "external", errorCode: -1, address: 0n, dr6: 0 });
+const externalEvents = Array.from({ length: 256 }, (_, vector): Event => ({ vector, kind: "external", errorCode: -1, address: 0n, dr6: 0 }));
+export const externalEvent = (vector: number): Event => externalEvents[vector];
 export const softwareEvent = (vector: number): Event => ({
   vector,
   kind: "software",

@@ -25,6 +25,7 @@ import {
 import { fail, type SystemContext } from "./context";
 import type { Delivery } from "./delivery";
 import { canonical, type Descriptor, dplOf, isCode, isSystem, typeOf, V86_ACCESS } from "./descriptors";
+import type { FlatTransfer } from "./flatTransfer";
 import type { Segments } from "./segments";
 import { StackCursor } from "./stack";
 import type { TaskSwitcher } from "./taskSwitch";
@@ -43,6 +44,7 @@ export class FarTransfer {
     private readonly segments: Segments,
     private readonly delivery: Delivery,
     private readonly tasks: TaskSwitcher,
+    private readonly flat: FlatTransfer,
   ) {}
 
   /** JMP and CALL to selector:offset with operand size `size` in bytes. */
@@ -234,6 +236,12 @@ export class FarTransfer {
   iret(size: Size): boolean {
     const { state, mmu } = this.c;
     if (!state.protectedMode) return this.iretReal(size, false);
+    if (size === 8 && this.flat.frame()) {
+      this.loadFlags(this.flat.frameFlags, size, state.cpl);
+      if (this.flat.leave()) this.segments.dropInaccessible();
+      mmu.selectIndex();
+      return true;
+    }
     if (state.vm86) return (state.systemFlags & FLAG_IOPL) === FLAG_IOPL ? this.iretReal(size, true) : fail(state, EXC_GP, 0);
     if ((state.systemFlags & FLAG_NT) !== 0) {
       if (state.longMode) return fail(state, EXC_GP, 0);

@@ -1,3 +1,4 @@
+import { SLOT_LSTAR, SLOT_RIP, SLOT_SFMASK, SLOT_STAR, slotOfGpr } from "../../tcg/layout";
 import { AR_DB, CS, EFER_SCE, EXC_GP, EXC_UD, FLAG_IF, FLAG_RF, FLAG_VM, SS } from "../state";
 import { fail, type SystemContext } from "./context";
 import { canonical } from "./descriptors";
@@ -6,6 +7,10 @@ import { canonical } from "./descriptors";
 const CODE = 0x809b;
 const DATA = 0xc093;
 const LONG = 0x2000;
+/** Indexes of the lower halves: these run too often for big integers. */
+const RIP = SLOT_RIP / 4;
+const RCX = slotOfGpr(1) / 4;
+const R11 = slotOfGpr(11) / 4;
 
 /**
  * SYSCALL, SYSRET, SYSENTER, SYSEXIT (SDM vol. 2; vol. 3, "Fast System Calls in 64-Bit Mode"; AMD64 APM vol. 3). SLOT_RIP holds the next instruction's RIP on entry.
@@ -22,16 +27,23 @@ export class FastCalls {
   syscall(): boolean {
     const { state } = this.c;
     if ((state.efer & EFER_SCE) === 0 || !(state.code64 || this.amd)) return fail(state, EXC_UD);
-    const { longMode, code64 } = state;
-    const selector = Number((state.star >> 32n) & 0xfffcn);
+    const { longMode, code64, words } = state;
+    const selector = words[SLOT_STAR / 4 + 1] & 0xfffc;
     if (longMode) {
-      state.setGpr(1, state.rip);
-      state.setGpr(11, BigInt(state.rflags & ~FLAG_RF));
-      state.rip = code64 ? state.lstar : state.cstar;
-      state.rflags = state.rflags & ~Number(state.sfmask) & ~FLAG_RF;
+      words[RCX] = words[RIP];
+      words[RCX + 1] = words[RIP + 1];
+      const { rflags } = state;
+      words[R11] = rflags & ~FLAG_RF;
+      words[R11 + 1] = 0;
+      if (code64) {
+        words[RIP] = words[SLOT_LSTAR / 4];
+        words[RIP + 1] = words[SLOT_LSTAR / 4 + 1];
+      } else state.rip = state.cstar;
+      state.rflags = rflags & ~words[SLOT_SFMASK / 4] & ~FLAG_RF;
     } else {
-      state.setGpr(1, state.rip & 0xffff_ffffn);
-      state.rip = state.star & 0xffff_ffffn;
+      state.setGpr32(1, words[RIP]);
+      words[RIP] = words[SLOT_STAR / 4];
+      words[RIP + 1] = 0;
       state.systemFlags &= ~(FLAG_VM | FLAG_IF | FLAG_RF);
     }
     this.loadCode(selector, longMode, 0);
@@ -45,14 +57,17 @@ export class FastCalls {
     if ((state.efer & EFER_SCE) === 0 || !(code64 || this.amd)) return fail(state, EXC_UD);
     if (state.cpl !== 0 || !state.protectedMode) return fail(state, EXC_GP, 0);
     const to64 = size === 8;
-    const target = state.gpr(1);
-    if (to64 && !this.amd && !canonical(target, state.linearBits)) return fail(state, EXC_GP, 0);
-    const base = Number((state.star >> 48n) & 0xffffn);
-    state.rip = to64 ? target : target & 0xffff_ffffn;
-    if (code64) state.rflags = Number(state.gpr(11) & 0x3c7fd7n) | 2;
+    const { words } = state;
+    // Canonical: the bits above those that linear addresses have are all equal.
+    const top = words[RCX + 1] >> (state.linearBits - 33);
+    if (to64 && !this.amd && top !== 0 && top !== -1) return fail(state, EXC_GP, 0);
+    const base = words[SLOT_STAR / 4 + 1] >>> 16;
+    words[RIP] = words[RCX];
+    words[RIP + 1] = to64 ? words[RCX + 1] : 0;
+    if (code64) state.rflags = (words[R11] & 0x3c7fd7) | 2;
     else state.systemFlags |= FLAG_IF;
     this.loadCode(((base + (to64 ? 16 : 0)) & 0xffff) | 3, to64, 3);
-    if (this.amd) state.setSegment(SS, (base + 8) & 0xffff, state.segBase(SS), state.limit[SS], state.access[SS]);
+    if (this.amd) state.selector[SS] = (base + 8) & 0xffff;
     else this.loadStack(((base + 8) & 0xffff) | 3, 3);
     return true;
   }
@@ -89,12 +104,12 @@ export class FastCalls {
 
   private loadCode(selector: number, long: boolean, cpl: number): void {
     const { state, mmu } = this.c;
-    state.setSegment(CS, selector, 0n, 0xffffffff, CODE | (long ? LONG : AR_DB) | (cpl << 5));
+    state.setFlatSegment(CS, selector, 0xffffffff, CODE | (long ? LONG : AR_DB) | (cpl << 5));
     state.cpl = cpl;
     mmu.selectIndex();
   }
 
   private loadStack(selector: number, cpl: number): void {
-    this.c.state.setSegment(SS, selector, 0n, 0xffffffff, DATA | (cpl << 5));
+    this.c.state.setFlatSegment(SS, selector, 0xffffffff, DATA | (cpl << 5));
   }
 }

@@ -131,7 +131,7 @@ export function buildHelpers(system: CpuSystem): readonly HelperFunction[] {
       if (kind === 3) state.trapBits = 0;
       system.trapSuppressed = true;
       // INT n proper is subject to V86's IOPL; INT3 and INTO are not.
-      return status(system.delivery.attempt(kind === 0 ? { ...event, breakpoint: false } : event));
+      return system.delivery.attempt(kind === 0 ? { ...event, breakpoint: false } : event) ? system.onward() : STATUS_FAULT;
     },
     bound: (a, b, size) => {
       const bits = size * 8;
@@ -216,23 +216,23 @@ export function buildHelpers(system: CpuSystem): readonly HelperFunction[] {
       if (!far.iret(size as Size)) return STATUS_FAULT;
       system.resumeFlagLoaded = true;
       system.observer.returned();
-      return STATUS_OK;
+      return system.onward();
     },
     syscall: () => {
-      const ok = system.fastCalls.syscall();
+      if (!system.fastCalls.syscall()) return STATUS_FAULT;
       // The flag mask may have cleared TF: then nothing is left to trap.
       system.trapSuppressed = (state.systemFlags & FLAG_TF) === 0;
-      return status(ok);
+      return system.onward();
     },
     sysret: (_a, _b, size) => {
       if (!system.fastCalls.sysret(size)) return STATUS_FAULT;
       // TF counts as it is after the instruction, so that a single-stepped SYSCALL whose mask clears it traps when it is over (AMD64 APM vol. 3, "SYSRET").
       if ((state.systemFlags & FLAG_TF) !== 0) system.host.trap(state.index, DR6_BS);
       else system.trapSuppressed = true;
-      return STATUS_OK;
+      return system.onward();
     },
-    sysenter: () => status(system.fastCalls.sysenter()),
-    sysexit: (_a, _b, size) => status(system.fastCalls.sysexit(size)),
+    sysenter: () => (system.fastCalls.sysenter() ? system.onward() : STATUS_FAULT),
+    sysexit: (_a, _b, size) => (system.fastCalls.sysexit(size) ? system.onward() : STATUS_FAULT),
     rsm: () => {
       if (!state.inSmm) return fault(EXC_UD);
       if (!system.smm.leave()) {
@@ -389,13 +389,6 @@ export function buildHelpers(system: CpuSystem): readonly HelperFunction[] {
       return (state.cr0 & CR0_TS) !== 0 ? fault(EXC_NM) : STATUS_OK;
     },
     xsave: (a, _b, kind, wide) => status(extendedState.execute(xsaveKinds[kind], get(a), edxEax(), wide !== 0)),
-    swapgs: () => {
-      if (!privileged()) return fault(EXC_GP, 0);
-      const base = state.segBase(GS);
-      state.setSegment(GS, state.selector[GS], state.kernelGsBase, state.limit[GS], state.access[GS]);
-      state.kernelGsBase = base;
-      return STATUS_OK;
-    },
     enter: (_a, _b, lo, level) => status(enter(system, lo & 0xffff, ((lo >> 16) & 0xff) as Size, level)),
     cmpxchg16b: (a) => {
       const address = get(a);

@@ -44,6 +44,8 @@ import {
   EXC_DE,
   EXC_GP,
   FLAG_AC,
+  FLAG_RF,
+  FLAG_TF,
   FLAG_VM,
   FS,
   GS,
@@ -51,8 +53,8 @@ import {
   SS,
   TR,
 } from "../state";
-import { STATUS_FAULT, STATUS_OK } from "../../tcg/ops";
-import { OP_A, OP_B, OP_D, OP_IMM, SLOT_MEM_VALUE, slotOfSegBase } from "../../tcg/layout";
+import { STATUS_FAULT, STATUS_LEAVE, STATUS_OK } from "../../tcg/ops";
+import { OP_A, OP_B, OP_D, OP_IMM, SLOT_MEM_VALUE, slotOfSegBase, WORD_MODE, WORD_REQUEST } from "../../tcg/layout";
 import { FAULT_ALIGNMENT, FAULT_DIVIDE } from "../../tcg/interpreter/interpreter";
 import { Op } from "../../tcg/ops";
 import type { WriteMonitor } from "../writeMonitor";
@@ -64,6 +66,7 @@ import { Delivery, externalEvent, nmiEvent, trapEvent } from "./delivery";
 import { DescriptorTables, REAL_ACCESS } from "./descriptors";
 import { FarTransfer } from "./farTransfer";
 import { FastCalls } from "./fastCalls";
+import { FlatTransfer } from "./flatTransfer";
 import { buildHelpers, type HelperFunction } from "./helperTable";
 import { Msrs } from "./msrs";
 import { Ports } from "./ports";
@@ -95,6 +98,8 @@ export interface SystemHost {
 export class CpuSystem implements SystemContext {
   readonly tables: DescriptorTables;
   readonly segments: Segments;
+  /** Transfers in their ordinary case. */
+  readonly transfers: FlatTransfer;
   readonly delivery: Delivery;
   readonly tasks: TaskSwitcher;
   readonly far: FarTransfer;
@@ -127,8 +132,9 @@ export class CpuSystem implements SystemContext {
     this.control = new ControlRegisters(this);
     this.tasks = new TaskSwitcher(this, this.segments, (cr3) => this.control.loadCr3(cr3));
     this.tasks.onDebugTrap = () => host.trap(state.index, 1 << 15);
-    this.delivery = new Delivery(this, this.segments, this.tasks);
-    this.far = new FarTransfer(this, this.segments, this.delivery, this.tasks);
+    this.transfers = new FlatTransfer(state, mmu);
+    this.delivery = new Delivery(this, this.segments, this.tasks, this.transfers);
+    this.far = new FarTransfer(this, this.segments, this.delivery, this.tasks, this.transfers);
     this.fastCalls = new FastCalls(this);
     this.msrs = new Msrs(this);
     this.debug = new DebugRegisters(
@@ -162,6 +168,18 @@ export class CpuSystem implements SystemContext {
   /** EngineHost.helper for this CPU. */
   helper(id: number, a: number, b: number, lo: number, hi: number): number {
     return this.helpers[id](a, b, lo, hi);
+  }
+
+  /**
+   * An instruction that ends its block has changed mode, rights or flags: what generated code goes by follows. The status tells whether the next instruction may follow at once, or the processor
+   * has to look first.
+   */
+  onward(): number {
+    const { words, systemFlags } = this.state;
+    words[WORD_MODE / 4] = this.computeMode();
+    this.mmu.selectIndex();
+    this.mmu.selectCode();
+    return words[WORD_REQUEST / 4] === 0 && (systemFlags & (FLAG_TF | FLAG_RF)) === 0 ? STATUS_OK : STATUS_LEAVE;
   }
 
   /** EngineHost.fault for this CPU. */

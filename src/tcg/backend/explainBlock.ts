@@ -11,6 +11,7 @@ import {
   OP_SCALE,
   SLOT_CC_AUX,
   SLOT_CC_RES,
+  SLOT_KERNEL_GS_BASE,
   SLOT_RFLAGS,
   SLOT_RIP,
   SLOT_SEG_BASE,
@@ -64,6 +65,7 @@ const otherSlots: Readonly<Record<number, string>> = {
   [SLOT_CC_RES]: "cc.result",
   [SLOT_CC_AUX]: "cc.aux",
   [SLOT_RFLAGS]: "rflags",
+  [SLOT_KERNEL_GS_BASE]: "kernel_gs.base",
   [SLOT_ZERO]: "0",
   [SLOT_SINK]: "_",
 };
