@@ -40,6 +40,7 @@ export abstract class ApicCommon implements Device {
   /** What IA32_APIC_BASE says, kept apart as it is asked for at every message. */
   private isEnabled = false;
   private isX2apic = false;
+  private page = -1;
   /** The xAPIC's ID register, bits 31:24. x2APIC mode has the initial id. */
   protected idRegister = 0;
   protected tpr = 0;
@@ -108,6 +109,7 @@ export abstract class ApicCommon implements Device {
     this.baseValue = value;
     this.isEnabled = (value & ApicBase.enable) !== 0n;
     this.isX2apic = this.isEnabled && (value & ApicBase.x2apic) !== 0n;
+    this.page = this.isEnabled && !this.isX2apic ? Number((value & ~0xfffn) >> 12n) : -1;
   }
 
   /** SVR bit 8. */
@@ -118,6 +120,11 @@ export abstract class ApicCommon implements Device {
   /** IA32_APIC_BASE as RDMSR gives it. */
   get baseMsr(): bigint {
     return this.base;
+  }
+
+  /** Physical page number of the register page while there is one: in xAPIC mode; else -1. */
+  get registerPage(): number {
+    return this.page;
   }
 
   /** Physical address of the register page. */

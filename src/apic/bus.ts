@@ -88,12 +88,28 @@ export class InterruptBus {
 
   /** Sends a message to all its targets. Returns how many accepted it; each target, or a lack of any, has its record. */
   deliver(message: InterruptMessage): number {
-    const targets = this.targets(message);
-    if (targets.length === 0) {
+    const first = message.shorthand === "self" ? message.senderCpu : this.addressed(message, 0);
+    if (first < 0 || !this.locals[first].enabled) {
       this.reject(message, this.whyNobody(message));
       return 0;
     }
-    return this.deliverTo(targets, message);
+    if (message.shorthand === "self" || this.addressed(message, first + 1) < 0) return this.deliverToOne(this.locals[first], message);
+    return this.deliverTo(this.targets(message), message);
+  }
+
+  /** Index of the first enabled local APIC from `from` on that a message is for, -1 for none. */
+  private addressed(message: InterruptMessage, from: number): number {
+    const { locals } = this;
+    for (let index = from; index < locals.length; index++)
+      if (locals[index].enabled && this.isAddressed(locals[index], message)) return index;
+    return -1;
+  }
+
+  /** The same as {@link deliverTo} for the usual number of targets. */
+  private deliverToOne(apic: LocalApic, message: InterruptMessage): number {
+    const id = this.ledger.sent(this.ledger.newSend(), message, apic.apicId, apic.cpuIndex);
+    if (this.delayLine?.takes(message, apic.apicId, apic.cpuIndex, id) === true) return 0;
+    return apic.receive(message, id) ? 1 : 0;
   }
 
   /** Records a send that reaches nobody. */
@@ -145,7 +161,7 @@ export class InterruptBus {
     };
     if (injection.cpu === undefined) return this.deliver(message);
     const apic = this.locals.at(injection.cpu);
-    if (apic !== undefined && injection.cpu >= 0) return this.deliverTo([apic], message);
+    if (apic !== undefined && injection.cpu >= 0) return this.deliverToOne(apic, message);
     this.reject(message, `there is no CPU ${injection.cpu}`);
     return 0;
   }

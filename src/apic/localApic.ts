@@ -227,8 +227,7 @@ export class LocalApic extends ApicCommon {
    */
   readMmio(offset: number, size: 1 | 2 | 4 | 8): bigint {
     const register = (offset >> 4) & 0xff;
-    if (register === Reg.icrLow) this.sendNotLookedAt = false;
-    if (this.peek(register) === undefined) this.raiseError(EsrBit.illegalRegister);
+    this.noteRead(register);
     const value = this.peekMmio(offset, size);
     this.accessed?.(register, false);
     return value;
@@ -237,9 +236,26 @@ export class LocalApic extends ApicCommon {
   /** Guest write to the register page in xAPIC mode. Anything but an aligned 32-bit write is ignored. */
   writeMmio(offset: number, size: 1 | 2 | 4 | 8, value: bigint): void {
     if (size !== 4 || (offset & 15) !== 0) return;
-    const register = (offset >> 4) & 0xff;
-    this.writeRegister(register, Number(BigInt.asUintN(32, value)));
+    this.storeRegister((offset >> 4) & 0xff, Number(BigInt.asUintN(32, value)));
+  }
+
+  /** Guest store of 32 bits to a register's place in the register page; `value` is unsigned. */
+  storeRegister(register: number, value: number): void {
+    this.writeRegister(register, value);
     this.accessed?.(register, true);
+  }
+
+  /** Guest load of 32 bits from a register's place in the register page, unsigned. */
+  loadRegister(register: number): number {
+    this.noteRead(register);
+    const value = this.peek(register) ?? 0;
+    this.accessed?.(register, false);
+    return value >>> 0;
+  }
+
+  private noteRead(register: number): void {
+    if (register === Reg.icrLow) this.sendNotLookedAt = false;
+    if (this.peek(register) === undefined) this.raiseError(EsrBit.illegalRegister);
   }
 
   /** Guest write of an xAPIC register by number (offset / 16). Reserved bits are ignored and read as zero. */
@@ -506,8 +522,16 @@ export class LocalApic extends ApicCommon {
   /** A write of the ICR's low half, or of all of it in x2APIC mode. */
   private sendIpi(): void {
     this.writes.note(WrittenRegister.icr);
-    this.send(sendByIcr(this.icrLow, this.icrHigh, this.sender));
+    const { icrLow, icrHigh, apicId, x2apicMode, lastSend } = this;
+    if (lastSend?.icrLow !== icrLow || lastSend.icrHigh !== icrHigh || lastSend.apicId !== apicId || lastSend.x2apic !== x2apicMode)
+      this.lastSend = { icrLow, icrHigh, apicId, x2apic: x2apicMode, send: sendByIcr(icrLow, icrHigh, this.sender) };
+    if (this.lastSend !== undefined) this.send(this.lastSend.send);
   }
+
+  /** What the last write of the ICR asked for, and what that followed from: most are like the one before. A help, no state. */
+  private lastSend:
+    | { readonly icrLow: number; readonly icrHigh: number; readonly apicId: number; readonly x2apic: boolean; readonly send: Send }
+    | undefined;
 
   private send(send: Send): void {
     switch (send.kind) {

@@ -3,6 +3,7 @@ import { defaultJitOptions, eagerJitOptions, type GeneratedImports, Jit } from "
 import { assembledInterpreter } from "../tcg/interpreter/assembled";
 import type { EngineHost, RunFunction } from "../tcg/interpreter/interpreter";
 import type { EngineMemory } from "../tcg/memory";
+import { STATUS_OK } from "../tcg/ops";
 import { ReferenceInterpreter } from "../tcg/reference";
 import { CallCounts } from "./callCounts";
 import type { MachineConfiguration } from "./types";
@@ -40,11 +41,13 @@ export function makeEngine(
     helper,
     load: (kind, lo, hi) => {
       calls.loads++;
-      return executing().mmu.load(kind, lo, hi);
+      const { apicPage, mmu } = executing();
+      return apicPage.load(kind, lo, hi) ? STATUS_OK : mmu.load(kind, lo, hi);
     },
     store: (kind, lo, hi) => {
       calls.stores++;
-      return executing().mmu.store(kind, lo, hi);
+      const { apicPage, mmu } = executing();
+      return apicPage.store(kind, lo, hi) ? STATUS_OK : mmu.store(kind, lo, hi);
     },
     segment: (op) => executing().system.segment(op),
     fault: (fault) => executing().system.fault(fault),
@@ -61,7 +64,8 @@ export function makeEngine(
     helper,
     hostAddress: (kind, lo, hi) => {
       calls.refills++;
-      return executing().mmu.hostAddress(kind, lo, hi);
+      const { apicPage, mmu } = executing();
+      return apicPage.isDevice(kind, lo, hi) ? 0 : mmu.hostAddress(kind, lo, hi);
     },
     walk: exports["walk"] as GeneratedImports["walk"],
     x87: exports["x87"] as GeneratedImports["x87"],

@@ -5,6 +5,7 @@ import { MODE_16, MODE_32, MODE_SIZE_MASK } from "../cpu/mode";
 import type { Processor } from "../cpu/processor";
 import { type Activity, CS, type CpuState } from "../cpu/state";
 import type { CpuSystem } from "../cpu/system/system";
+import { ApicPage } from "./apicPage";
 import type { PhysicalMemory } from "./physicalMemory";
 
 /** What a vCPU asks of its machine. */
@@ -15,11 +16,18 @@ export interface VcpuHost {
   started(vcpu: Vcpu): void;
 }
 
+interface Parts {
+  readonly processor: Processor;
+  readonly system: CpuSystem;
+  readonly apic: LocalApic;
+  readonly apicPage: ApicPage;
+}
+
 /** One virtual CPU with its local APIC, as the machine schedules it and a debugger looks at it. */
 export class Vcpu implements ApicCpu {
   /** Frozen by the debugger: not scheduled. */
   held = false;
-  private attached: { processor: Processor; system: CpuSystem; apic: LocalApic } | undefined;
+  private attached: Parts | undefined;
 
   constructor(
     readonly state: CpuState,
@@ -29,11 +37,11 @@ export class Vcpu implements ApicCpu {
   ) {}
 
   /** Completes construction: these refer back to the vCPU. */
-  attach(parts: { processor: Processor; system: CpuSystem; apic: LocalApic }): void {
-    this.attached = parts;
+  attach(parts: Omit<Parts, "apicPage">): void {
+    this.attached = { ...parts, apicPage: new ApicPage(this.state, this.mmu, parts.apic) };
   }
 
-  private get parts(): { processor: Processor; system: CpuSystem; apic: LocalApic } {
+  private get parts(): Parts {
     if (this.attached === undefined) throw new Error("vCPU used before it was attached");
     return this.attached;
   }
@@ -48,6 +56,10 @@ export class Vcpu implements ApicCpu {
 
   get apic(): LocalApic {
     return this.parts.apic;
+  }
+
+  get apicPage(): ApicPage {
+    return this.parts.apicPage;
   }
 
   get index(): number {

@@ -427,7 +427,13 @@ export class Delivery {
 }
 
 export const nmiEvent: Event = { vector: EXC_NMI, kind: "nmi", errorCode: -1, address: 0n, dr6: 0 };
-const externalEvents = Array.from({ length: 256 }, (_, vector): Event => ({ vector, kind: "external", errorCode: -1, address: 0n, dr6: 0 }));
+const externalEvents = Array.from({ length: 256 }, (_, vector): Event => ({
+  vector,
+  kind: "external",
+  errorCode: -1,
+  address: 0n,
+  dr6: 0,
+}));
 export const externalEvent = (vector: number): Event => externalEvents[vector];
 export const softwareEvent = (vector: number): Event => ({
   vector,
