@@ -7,6 +7,7 @@ import { CpuScope, type Fields } from "./cpuScope";
 import type { DataBreakpoints } from "./dataBreakpoints";
 import type { EventFilters } from "./eventFilters";
 import { EventStops } from "./eventStops";
+import type { StageStates } from "./explain/stageStates";
 import type { ExceptionLog } from "./exceptionLog";
 import type { HandlerCounts } from "./handlerCounts";
 import { handlerLabels } from "./handlerLabels";
@@ -54,6 +55,7 @@ export class Debugger implements StepHost, RewindHost {
   readonly runControl: RunControl;
   readonly handlerCounts: HandlerCounts;
   readonly senderStacks: SenderStacks;
+  readonly stageStates: StageStates;
   /** The stop that the machine stands at; undefined while it runs. */
   stop: Stop | undefined;
   /** Counts the stops. */
@@ -105,6 +107,7 @@ export class Debugger implements StepHost, RewindHost {
     this.handlerCounts = events.handlerCounts;
     this.lints = events.lints;
     this.senderStacks = events.senderStacks;
+    this.stageStates = events.stageStates;
     this.ends = new RunEnds({ machine, sink, events, runControl: this.runControl, resetGuest: () => this.resetGuest() });
     this.injections = new Injections(machine);
     this.travel = new TimeTravel(machine, () => this.remember(), momentInterval ?? MOMENT_INTERVAL);

@@ -10,6 +10,7 @@ import { EventCounts } from "./eventCounts";
 import { EventFilters, exceptionFields, filtersOf, interruptFields, lintFields, measureFields, type BudgetMeasure } from "./eventFilters";
 import { ExceptionLog, describeException, isException } from "./exceptionLog";
 import { guestReport } from "./guestReport";
+import { StageStates } from "./explain/stageStates";
 import { HandlerCounts } from "./handlerCounts";
 import { LintList, type Lint } from "./lints/lint";
 import { LintWatch } from "./lints/lintWatch";
@@ -50,6 +51,7 @@ export class EventStops {
   readonly handlerCounts: HandlerCounts;
   readonly lints: LintList;
   readonly senderStacks: SenderStacks;
+  readonly stageStates: StageStates;
   readonly hooks: MachineHooks;
   /** The machine goes over known ground, to come to a place in its past: everything is counted and asked as it was before, and nothing is told. */
   backwards = false;
@@ -84,6 +86,7 @@ export class EventStops {
     this.filters = new EventFilters(symbols, cpus, warn);
     this.exceptions = new ExceptionLog(cpus.length);
     this.senderStacks = new SenderStacks(symbols, cpus);
+    this.stageStates = new StageStates(machine);
     this.counts = new EventCounts(cpus.length);
     this.handlerCounts = new HandlerCounts(cpus.length);
     this.lints = new LintList(machine, (lint) => this.lint(lint));
@@ -95,6 +98,7 @@ export class EventStops {
     this.hooks = {
       interrupt: (event) => {
         this.senderStacks.interrupt(event);
+        this.stageStates.interrupt(event);
         this.interrupt(event);
         this.lintWatch.interrupt(event);
         this.budgets.interrupt(event);
@@ -104,6 +108,7 @@ export class EventStops {
       misuse: (misuse) => this.lintWatch.misuse(misuse),
       handlerEntered: (cpu, frame) => {
         this.handlerCounts.entered(cpu, frame.vector);
+        this.stageStates.entered(cpu, frame);
         this.lintWatch.handlerEntered(cpu, frame);
         this.budgets.entered(cpu, frame);
       },

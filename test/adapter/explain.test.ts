@@ -60,6 +60,26 @@ describe("the machine explains itself", { timeout: 160_000 }, () => {
       transcript.check();
     }));
 
+  test("the way of interrupts from every source, with the registers of then", () =>
+    withClient(async (client) => {
+      await client.launch({ program: smpGuest, cpus: 2 }, () => client.breakOn({ filterId: "guest.end" }));
+      await client.stop();
+      const transcript = new Transcript("path", client);
+      for (const query of ["ioapic", "timer", "msi", "nmi", "init", "pic", "lowpri"]) {
+        const [record] = (await client.data(`records ${query} last 1`, 1)) as { id: number; stages: { stage: string }[] }[];
+        transcript.note(`the last of: records ${query}`);
+        const text = await transcript.say(`path ${record.id}`);
+        assert.doesNotMatch(text, /undefined|NaN/);
+        // Everything that happened to it is told, in order.
+        const told = [...text.matchAll(/event: (\w+)/g)].map(([, stage]) => stage);
+        assert.deepEqual(
+          told,
+          record.stages.map(({ stage }) => stage),
+        );
+      }
+      transcript.check();
+    }));
+
   test("a hot block is shown as it is generated, with the blocks around it", () =>
     withClient(async (client) => {
       await client.launch({ program: smpGuest, cpus: 2, engine: "jit" }, async () => {

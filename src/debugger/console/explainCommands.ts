@@ -29,9 +29,10 @@ const path: Command = {
   name: "path",
   usage: "ID",
   summary: "the way of an interrupt through the emulator, function by function, with the state each read and wrote",
+  details: "Registers are remembered as the interrupt passes, for the newest 2,048 records; of older ones values are missing.",
   run: (args, { session }) => {
     const found = recordArgument(args, session, "path");
-    const steps = recordPath(found);
+    const steps = recordPath(found, session.stageStates);
     return { text: pathLines(found, steps, session.symbols).join("\n"), data: steps };
   },
 };
