@@ -44,8 +44,18 @@ for (const [path, bytes] of [...files]) {
 const internal = new Set(["scripts", "devDependencies", "dependencies", "private"]);
 const published = Object.fromEntries(Object.entries(manifest).filter(([key]) => !internal.has(key)));
 files.set("package.json", Buffer.from(`${JSON.stringify(published, null, 2)}\n`));
-// The licence has another name here.
-files.set("README.md", Buffer.from(String(files.get("README.md")).replaceAll("](LICENSE)", "](LICENSE.txt)")));
+/** Where the sources are, for the Marketplace's page; undefined while package.json names no repository. */
+const repository = (manifest.repository?.url ?? manifest.repository)?.replace(/^git\+|\.git$/g, "");
+const readme = String(files.get("README.md"));
+// The licence has another name here. The Marketplace shows README.md alone: its links lead to the repository there, as its own tool writes them.
+const linked =
+  repository === undefined
+    ? readme.replaceAll("](LICENSE)", "](LICENSE.txt)")
+    : readme.replaceAll(
+        /(!?)\[([^\]]*)\]\((?!\w+:|#)([^)]+)\)/g,
+        (_, image, text, path) => `${image}[${text}](${repository}/${image ? "raw" : "blob"}/HEAD/${path})`,
+      );
+files.set("README.md", Buffer.from(linked));
 
 const escape = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll('"', "&quot;");
 const property = (id, value) => `      <Property Id="${id}" Value="${escape(value)}" />`;
@@ -70,6 +80,7 @@ ${[
   property("Microsoft.VisualStudio.Code.LocalizedLanguages", ""),
   property("Microsoft.VisualStudio.Services.Branding.Color", manifest.galleryBanner.color),
   property("Microsoft.VisualStudio.Services.Branding.Theme", manifest.galleryBanner.theme),
+  ...(repository === undefined ? [] : [property("Microsoft.VisualStudio.Services.Links.Source", repository)]),
   property("Microsoft.VisualStudio.Services.GitHubFlavoredMarkdown", "true"),
   property("Microsoft.VisualStudio.Services.EnableMarketplaceQnA", String(manifest.qna)),
   property("Microsoft.VisualStudio.Services.Content.Pricing", "Free"),
@@ -124,4 +135,8 @@ if (zipped.length > maximumBytes) {
   process.exit(1);
 }
 writeFileSync(out, zipped);
+if (repository === undefined)
+  console.warn(
+    "package.json names no repository: the package installs and runs, but on the Marketplace's page the links and pictures of README.md would lead nowhere.",
+  );
 console.log(`${relative(process.cwd(), out)}: ${(zipped.length / 1e6).toFixed(2)} MB, ${files.size} files`);

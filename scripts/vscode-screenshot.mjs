@@ -30,16 +30,17 @@ await main(async () => {
     .filter((file) => file.endsWith(".mjs") && (patterns.length === 0 || patterns.some((pattern) => file.includes(pattern))))
     .sort();
   if (files.length === 0) throw new SetupError(`No scenario matches ${patterns.join(" ") || "test/vscode/scenarios/*.mjs"}.`);
+  let failed = 0;
   const { port, stop, log } = await startServer({ data: join(out, "server-data") });
   try {
     for (const theme of Object.keys(themes)) {
       if (flags.some((flag) => Object.hasOwn(themes, flag.slice(2))) && !flags.includes(`--${theme}`)) continue;
-      for (const file of files) await play(file, theme, { port, log });
+      for (const file of files) await play(file, theme, { port, log }).catch(() => failed++);
     }
   } finally {
     stop();
   }
-  return 0;
+  return failed === 0 ? 0 : 1;
 });
 
 async function play(file, theme, { port, log }) {
@@ -70,7 +71,7 @@ async function play(file, theme, { port, log }) {
   } catch (error) {
     const path = join(out, `${name}-${theme}-failed.png`);
     await page.screenshot({ path });
-    progress(`${name} failed; see ${path}`);
+    progress(`${name} failed; see ${path}\n${error.stack ?? error}`);
     throw error;
   } finally {
     await close();

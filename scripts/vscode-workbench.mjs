@@ -49,7 +49,7 @@ export class Workbench {
     for (let attempt = 1; ; attempt++) {
       await this.page.keyboard.press("F5");
       try {
-        await this.page.locator(".debug-toolbar, .debug-pane .codicon-debug-stop").first().waitFor({ timeout: 20_000 });
+        await this.page.locator(".debug-toolbar, .part.sidebar .codicon-debug-stop").first().waitFor({ timeout: 20_000 });
         return;
       } catch (error) {
         if (attempt === 5) throw error;

@@ -11,7 +11,7 @@ export async function run({ page, workbench, shot }) {
   await workbench.command("APICScope: Add Interrupt Breakpoint");
   await workbench.answer("interrupt.eoi");
   await workbench.answer("vector == 0xf0 && dst == 3");
-  await page.keyboard.press("F5");
+  await workbench.startDebugging();
   await page.locator(".codelens-decoration", { hasText: "Sent " }).first().waitFor({ timeout: 90_000 });
   await workbench.sideBarWidth(300);
   await shot("source");

@@ -44,7 +44,7 @@ export async function run({ page, workbench, shot }) {
   await shot("add-breakpoint");
   await page.keyboard.press("Enter");
   await workbench.answer("vector == 0xf0 && dst == 1");
-  await page.keyboard.press("F5");
+  await workbench.startDebugging();
   // The stopped session shows the CPUs; a machine under load takes its time.
   await page.locator(".monaco-list-row", { hasText: "serving 0xf0" }).last().waitFor({ timeout: 120_000 });
   await page.waitForTimeout(2500);
@@ -59,6 +59,7 @@ export async function run({ page, workbench, shot }) {
   await workbench.command("APICScope: Why Is an Interrupt Not Delivered?");
   await workbench.answer("0xf0 cpu1");
   await page.locator(".repl .monaco-list-row", { hasText: "is in service" }).first().waitFor({ timeout: 30_000 });
+  await shot("console");
   await workbench.row("CPU 2 · APIC 2").click({ button: "right" });
   await page.waitForTimeout(1200);
   await shot("call-stack");
