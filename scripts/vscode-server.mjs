@@ -157,12 +157,14 @@ export function findChromium() {
  * Starts the server on a free port of this machine.
  * @param options.env added to the environment that the server and its extension hosts get.
  * @param options.data directory for the server's own data; emptied first.
+ * @param options.vsix an extension to install before.
  * @returns its port and a function that stops it.
  */
-export async function startServer({ env = {}, data }) {
+export async function startServer({ env = {}, data, vsix }) {
   const { node, main } = await installServer();
   rmSync(data, { recursive: true, force: true });
   mkdirSync(data, { recursive: true });
+  if (vsix !== undefined) installExtension(node, main, data, vsix);
   const port = await freePort();
   const log = join(data, "server.log");
   const args = [
@@ -194,6 +196,12 @@ export async function startServer({ env = {}, data }) {
   return { port, stop, log };
 }
 
+/** Installs a .vsix as `code --install-extension` does. */
+function installExtension(node, main, data, vsix) {
+  const args = ["--accept-server-license-terms", "--server-data-dir", join(data, "server"), "--extensions-dir", join(data, "extensions")];
+  execFileSync(node, [main, ...args, "--install-extension", vsix], { stdio: ["ignore", 2, 2], timeout: 300_000 });
+}
+
 function freePort() {
   return new Promise((resolve, reject) => {
     const probe = createServer();
@@ -206,11 +214,11 @@ function freePort() {
 }
 
 /**
- * Opens a VS Code window on a workspace with the extension in development loaded.
+ * Opens a VS Code window on a workspace, with the extension in development loaded unless `installed` says that the server has it.
  * @param options.tests module whose run() the extension host is to call; without it the window is driven from outside.
  * @returns the playwright page and a function that closes the browser.
  */
-export async function openWindow({ port, workspace, tests, log, size = { width: 1280, height: 800 }, scale = 1 }) {
+export async function openWindow({ port, workspace, tests, log, installed = false, size = { width: 1280, height: 800 }, scale = 1 }) {
   const { chromium } = createRequire(join(cache, "package.json"))("playwright-core");
   const browser = await chromium.launch({
     executablePath: findChromium(),
@@ -223,7 +231,7 @@ export async function openWindow({ port, workspace, tests, log, size = { width: 
   page.on("console", (message) => appendFileSync(log, `[${message.type()}] ${message.text()}\n`));
   page.on("pageerror", (error) => appendFileSync(log, `[page error] ${error.message}\n`));
   const remote = `vscode-remote://127.0.0.1:${port}`;
-  const payload = [["extensionDevelopmentPath", `${remote}${root}`]];
+  const payload = installed ? [] : [["extensionDevelopmentPath", `${remote}${root}`]];
   if (tests !== undefined) payload.push(["extensionTestsPath", `${remote}${tests}`]);
   const query = `folder=${encodeURIComponent(workspace)}&payload=${encodeURIComponent(JSON.stringify(payload))}`;
   // A machine under load takes its time.

@@ -1,8 +1,9 @@
 // Runs the extension's tests inside a real VS Code and prints each result:
 //   node scripts/vscode-test.mjs [--no-build] [--server] [PATTERN...]
 // test/vscode/*.test.ts run in the extension host. test/vscode/browser/*.mjs drive a window from outside, by what a person sees
-// and does: each is a module with a `name`, `async run({ page, workbench, workspace, log })` and, if it wants one,
-// `prepare(workspace)`. They need the server, where the window is a page of Chromium.
+// and does: each is a module with a `name`, `async run({ page, workbench, workspace, log, shot })` and, if it wants one,
+// `prepare(workspace)`; with `installed` set, in a new profile that has the extension's .vsix installed. They need the
+// server, where the window is a page of Chromium.
 // The desktop build is used where VSCODE_PATH names one or @vscode/test-electron can download it, else the server of
 // vscode-server.mjs (--server: always). PATTERNs choose test files by name. Ends with `N passed, N failed`; the exit status
 // is 0 only if every test passed and at least one ran.
@@ -148,22 +149,38 @@ async function runSuite({ port, log }) {
 }
 
 /** Runs a test that drives a window of its own. */
-async function drive(file, { port, log }) {
-  const { name, run, prepare } = await import(pathToFileURL(join(root, "test", "vscode", "browser", file)).href);
+async function drive(file, server) {
+  const test = await import(pathToFileURL(join(root, "test", "vscode", "browser", file)).href);
+  if (test.installed !== true) return driveIn(file, test, server);
+  const vsix = join(out, "apicscope.vsix");
+  const packaged = spawnSync(process.execPath, ["scripts/package.mjs", "--out", vsix], { cwd: root, stdio: ["ignore", 2, 2] });
+  if (packaged.status !== 0) throw new SetupError("The package cannot be made; see above.");
+  const own = await startServer({ data: join(out, "installed-data"), vsix });
+  try {
+    return await driveIn(file, test, own);
+  } finally {
+    own.stop();
+  }
+}
+
+async function driveIn(file, { name, run, prepare, installed }, { port, log }) {
   const folder = join(out, `workspace-${basename(file, ".mjs")}`);
   rmSync(folder, { recursive: true, force: true });
   cpSync(join(root, "test", "vscode", "workspace"), folder, { recursive: true });
+  if (installed === true) rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder, { recursive: true });
   await prepare?.(folder);
   const started = Date.now();
-  const { page, close } = await openWindow({ port, workspace: folder, log });
+  const { page, close } = await openWindow({ port, workspace: folder, log, installed });
   const workbench = new Workbench(page);
+  const shot = (picture) => page.screenshot({ path: join(out, `${basename(file, ".mjs")}-${picture}.png`) });
   let timer;
   const late = new Promise((_, reject) => {
     timer = setTimeout(() => reject(new Error(`no end after ${browserTestMilliseconds} ms`)), browserTestMilliseconds);
   });
   try {
     await Promise.race([
-      workbench.ready().then(() => run({ page, workbench, workspace: folder, log: (text) => console.log(`    ${text}`) })),
+      workbench.ready().then(() => run({ page, workbench, workspace: folder, shot, log: (text) => console.log(`    ${text}`) })),
       late,
     ]);
     console.log(`ok   ${name} (${Date.now() - started} ms)`);

@@ -46,7 +46,8 @@ const capabilities: DebugProtocol.Capabilities = {
   supportsReadMemoryRequest: true,
   supportsWriteMemoryRequest: true,
   supportsGotoTargetsRequest: true,
-  supportsDelayedStackTraceLoading: true,
+  // Parts of a stack can be asked for, but a stack is walked as a whole: a client that waits before it asks for the rest (VS Code 420 ms) gains nothing.
+  supportsDelayedStackTraceLoading: false,
   supportsLoadedSourcesRequest: true,
   supportsModulesRequest: true,
   supportsRestartRequest: true,

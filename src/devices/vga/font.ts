@@ -1,4 +1,4 @@
-/** A small font for text screens: printable ASCII of 5 by 7 dots, drawn twice as high in cells of 8 by 16. */
+/** A small font for text screens: printable ASCII of 5 by 7 dots, drawn twice as high in cells of 8 by 16, and the lines, shades and blocks of code page 437. */
 
 export const GLYPH_WIDTH = 8;
 export const GLYPH_HEIGHT = 16;
@@ -103,7 +103,31 @@ const COLUMNS =
 
 const FIRST = 0x20;
 const LAST = 0x7e;
-const FULL_BLOCK = 0xdb;
+
+/** Lines 0xb3 to 0xda of code page 437: what leaves the middle to the left, right, top and bottom; 1 is a single line, 2 a double one. */
+const LINES =
+  "0011 1011 2011 1022 1002 2001 2022 0022 2002 2020 1020 2010 1001 0110 1110 1101 0111 1100 1111 0211 " +
+  "0122 0220 0202 2220 2202 0222 2200 2222 2210 1120 2201 1102 0120 0210 0201 0102 1122 2211 1010 0101";
+const FIRST_LINE = 0xb3;
+const LAST_LINE = FIRST_LINE + LINES.split(" ").length - 1;
+
+/** Shades from 0xb0 on, as the dots of two rows in turn. */
+const SHADES = [
+  [0x22, 0x88],
+  [0x55, 0xaa],
+  [0xdd, 0x77],
+] as const;
+const FIRST_SHADE = 0xb0;
+
+/** Blocks from 0xdb on: dots of a row in the upper and in the lower half. */
+const BLOCKS = [
+  [0xff, 0xff],
+  [0x00, 0xff],
+  [0xf0, 0xf0],
+  [0x0f, 0x0f],
+  [0xff, 0x00],
+] as const;
+const FIRST_BLOCK = 0xdb;
 
 /** Row `row` (0 to 15) of a character (0 to 255): bit 7 is the left dot. Characters without a glyph show as a box, but those that are blank on PCs. */
 export const glyphRow = (character: number, row: number): number => GLYPHS[character * GLYPH_HEIGHT + row];
@@ -111,7 +135,9 @@ export const glyphRow = (character: number, row: number): number => GLYPHS[chara
 const GLYPHS = Uint8Array.from({ length: 256 * GLYPH_HEIGHT }, (_, index) => draw(Math.floor(index / GLYPH_HEIGHT), index % GLYPH_HEIGHT));
 
 function draw(character: number, row: number): number {
-  if (character === FULL_BLOCK) return 0xff;
+  if (character >= FIRST_LINE && character <= LAST_LINE) return lineRow(LINES.split(" ")[character - FIRST_LINE], row);
+  if (character >= FIRST_SHADE && character < FIRST_SHADE + SHADES.length) return SHADES[character - FIRST_SHADE][row & 1];
+  if (character >= FIRST_BLOCK && character < FIRST_BLOCK + BLOCKS.length) return BLOCKS[character - FIRST_BLOCK][row >> 3];
   if (character === 0 || character === 0xff) return 0;
   const dot = (row - 1) >> 1;
   if (character < FIRST || character > LAST) return row < 2 || row > 13 ? 0 : row === 2 || row === 13 ? 0x7c : 0x44;
@@ -120,6 +146,22 @@ function draw(character: number, row: number): number {
   for (let column = 0; column < 5; column++) {
     const at = ((character - FIRST) * 5 + column) * 2;
     if (parseInt(COLUMNS.slice(at, at + 2), 16) & (1 << dot)) bits |= 0x40 >> column;
+  }
+  return bits;
+}
+
+/** A row of a line-drawing character: its arms end where they meet the lines across. */
+function lineRow(arms: string, row: number): number {
+  const [left, right, up, down] = [...arms].map(Number);
+  // Dots of the vertical lines, and rows of the horizontal ones.
+  const upright = up === 2 || down === 2 ? 0x24 : up === 1 || down === 1 ? 0x10 : 0;
+  const level = left === 2 || right === 2 ? [6, 9] : left === 1 || right === 1 ? [7] : [];
+  const [first, last] = [level[0] ?? 7, level.at(-1) ?? 7];
+  let bits = 0;
+  if ((up > 0 && row <= last) || (down > 0 && row >= first)) bits |= upright;
+  if (level.includes(row)) {
+    const [leftmost, rightmost] = upright === 0x24 ? [0x20, 0x04] : [0x10, 0x10];
+    for (let dot = 0x80; dot > 0; dot >>= 1) if ((left > 0 && dot >= rightmost) || (right > 0 && dot <= leftmost)) bits |= dot;
   }
   return bits;
 }
