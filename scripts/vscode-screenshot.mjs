@@ -87,6 +87,7 @@ function settings(theme) {
     "window.commandCenter": false,
     "window.title": "APICScope",
     "workbench.tips.enabled": false,
+    "telemetry.telemetryLevel": "off",
     "workbench.layoutControl.enabled": false,
     "workbench.secondarySideBar.defaultVisibility": "hidden",
     "chat.commandCenter.enabled": false,

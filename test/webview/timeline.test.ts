@@ -7,6 +7,7 @@ import { perfettoText } from "../../src/webview/timeline/perfetto";
 import { firstAtLeast } from "../../src/webview/timeline/search";
 import { percentile, statistics } from "../../src/webview/timeline/statistics";
 import { TimelineStore } from "../../src/webview/timeline/store";
+import { clearer } from "../../src/webview/timeline/colours";
 import { fit, pan, reveal, tickStep, zoom } from "../../src/webview/timeline/viewport";
 import { describeRow, latencyOf, lengthText, momentText, stateText } from "../../src/webview/timeline/words";
 import { busyRows, pageOf, type Row } from "./pages";
@@ -233,4 +234,13 @@ describe("words and files", () => {
     assert.equal(count("X"), 297 + count("s"));
     assert.ok(traceEvents.every(({ ph, ts, dur }) => ph === "M" || (ts !== undefined && ts >= 0 && (dur ?? 1) > 0)));
   });
+});
+
+test("a chart colour that hardly stands out gives way to one that does", () => {
+  // Orange of VS Code's dark theme, which is meant for a minimap.
+  assert.equal(clearer("#613214", "#d18616", "#1f1f1f"), "#d18616");
+  assert.equal(clearer("#3794ff", "#d18616", "#1f1f1f"), "#3794ff");
+  // Neither stands out: the theme's own stays.
+  assert.equal(clearer("#eeeeee", "#ffffff", "#ffffff"), "#eeeeee");
+  assert.equal(clearer("orange", "#d18616", "#1f1f1f"), "orange");
 });

@@ -52,7 +52,9 @@ export class TimelinePanel {
     this.head = { session: restored?.session ?? "", key: this.key, ended: undefined };
     const { webview } = panel;
     const file = (name: string): string => webview.asWebviewUri(vscode.Uri.joinPath(extension, "dist", name)).toString();
-    panel.iconPath = vscode.Uri.joinPath(extension, "media", "interrupts.svg");
+    // A tab's icon is a picture, which has its own colours.
+    const icon = (theme: string): vscode.Uri => vscode.Uri.joinPath(extension, "media", `timeline-${theme}.svg`);
+    panel.iconPath = { light: icon("light"), dark: icon("dark") };
     webview.onDidReceiveMessage((message: FromTimeline) => void this.receive(message));
     panel.onDidDispose(() => {
       this.disposed = true;

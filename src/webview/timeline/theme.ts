@@ -1,5 +1,7 @@
 // Colours of the editor's theme, as a canvas needs them. High contrast themes have borders where others have fills.
 
+import { clearer, readable } from "./colours";
+
 /** Colours by what they are for. */
 export interface Theme {
   readonly foreground: string;
@@ -39,7 +41,8 @@ export function readTheme(element: HTMLElement): Theme {
   const highContrast = classList.contains("vscode-high-contrast") || classList.contains("vscode-high-contrast-light");
   const foreground = read("editor-foreground", "#cccccc");
   const background = read("editor-background", "#1f1f1f");
-  const colour = (name: Chart): string => read(`charts-${name}`, fallbacks[name]);
+  // Some themes have chart colours that hardly stand out from the editor.
+  const colour = (name: Chart): string => clearer(read(`charts-${name}`, fallbacks[name]), fallbacks[name], background);
   return {
     foreground,
     muted: highContrast ? foreground : read("descriptionForeground", "#9d9d9d"),
@@ -55,18 +58,4 @@ export function readTheme(element: HTMLElement): Theme {
     sources: sourceColours.map(colour),
     font: `11px ${read("font-family", "system-ui, sans-serif")}`,
   };
-}
-
-/** Of two colours the one that stands out more on `on`; colours that are not written as #rrggbb leave the first. */
-function readable(on: string, first: string, second: string): string {
-  const [base, one, other] = [on, first, second].map(brightness);
-  if (base === undefined || one === undefined || other === undefined) return first;
-  return Math.abs(base - one) >= Math.abs(base - other) ? first : second;
-}
-
-function brightness(colour: string): number | undefined {
-  const match = /^#([0-9a-f]{2})([0-9a-f]{2})([0-9a-f]{2})/i.exec(colour);
-  if (match === null) return undefined;
-  const [red, green, blue] = match.slice(1).map((digits) => parseInt(digits, 16));
-  return (red * 299 + green * 587 + blue * 114) / 1000;
 }
