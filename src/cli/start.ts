@@ -4,7 +4,9 @@
  */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { setFlagsFromString } from "node:v8";
 import { Script } from "node:vm";
+import { hasV8Flags, v8Flags } from "./v8Flags";
 
 type ModuleFunction = (exports: object, require: NodeJS.Require, module: object, filename: string, dirname: string) => void;
 
@@ -15,6 +17,8 @@ function cachedCode(): Buffer | undefined {
     return undefined;
   }
 }
+
+if (hasV8Flags(process.versions.v8)) setFlagsFromString(v8Flags);
 
 const filename = join(__dirname, "main.js");
 const cachedData = cachedCode();

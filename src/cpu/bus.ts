@@ -7,6 +7,8 @@ export interface PhysicalBus {
   hostPage(page: number, write: boolean, cpu: number): number;
   /** Whether stores to the page may take the fast path: plain memory, read and written at one place, written since the last snapshot. */
   writesFreely(page: number, cpu: number): boolean;
+  /** An instruction is about to read at `address`, which is no plain memory: some devices take their time. Not for fetches and walks of page tables. */
+  reading(address: number): void;
   /** Any access that is not plain memory; never crosses a page. Unmapped reads give all ones. */
   read(address: number, size: 1 | 2 | 4 | 8, cpu: number): bigint;
   write(address: number, size: 1 | 2 | 4 | 8, value: bigint, cpu: number): void;

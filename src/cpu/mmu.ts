@@ -541,6 +541,7 @@ export class Mmu {
   private readPhysicalToSlot(physical: number, size: Size): void {
     const host = this.bus.hostPage(Math.floor(physical / 4096), false, this.cpu.index);
     if (host < 0) {
+      this.bus.reading(physical);
       this.cpu.slots[SLOT_MEM_VALUE / 8] = this.bus.read(physical, size, this.cpu.index);
       return;
     }

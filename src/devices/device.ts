@@ -89,6 +89,8 @@ export interface PortHandler {
 
 /** Handler of an MMIO region. `offset` is relative to the region; `size` 1, 2, 4 or 8 bytes; `cpu` is the index of the accessing CPU, -1 for a device. */
 export interface MmioHandler {
+  /** Guests read it again and again to let time go by: a read takes as long as one of a port. */
+  readonly polled?: boolean;
   read(offset: number, size: 1 | 2 | 4 | 8, cpu: number): bigint;
   write(offset: number, size: 1 | 2 | 4 | 8, value: bigint, cpu: number): void;
 }

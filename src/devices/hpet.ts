@@ -56,6 +56,7 @@ export class Hpet implements Device {
       return timer;
     });
     context.mapMmio(this.name, HPET_BASE, HPET_BYTES, {
+      polled: true,
       read: (offset, size) => this.read(offset, size),
       write: (offset, size, value) => this.write(offset, size, value),
     });

@@ -166,7 +166,7 @@ export class Machine implements StampSource, InputTarget {
       this.ports,
       this.mmio,
       (address, length) => this.written(address, length),
-      () => this.scheduler.portRead(),
+      () => this.scheduler.deviceRead(),
       this.tracker,
       (cpu) => this.cpus[cpu].state.inSmm,
       video,

@@ -50,13 +50,13 @@ export class PhysicalMemory implements PhysicalBus, DmaMemory, BootMemory {
   /** Undefined while nobody wants to know. */
   deviceWatch: DeviceWatch | undefined;
 
-  /** `written` is called after every write that does not come from a CPU, so that translated code is dropped; `portRead` before a CPU reads a port. */
+  /** `written` is called after every write that does not come from a CPU, so that translated code is dropped; `polled` before a CPU reads a port or a device that guests wait by. */
   constructor(
     private readonly memory: EngineMemory,
     private readonly ports: PortSpace,
     private readonly mmio: MmioSpace,
     private readonly written: (address: number, length: number) => void,
-    private readonly portRead: () => void,
+    private readonly polled: () => void,
     private readonly tracker: PageTracker,
     private readonly inSmm: (cpu: number) => boolean = () => false,
     /** The last so many bytes of the engine's RAM are video memory, which a device region gives an address. */
@@ -239,8 +239,12 @@ export class PhysicalMemory implements PhysicalBus, DmaMemory, BootMemory {
     this.write(address, bytes);
   }
 
+  reading(address: number): void {
+    if (this.mmio.find(address)?.handler.polled === true) this.polled();
+  }
+
   in(port: number, size: 1 | 2 | 4): number {
-    this.portRead();
+    this.polled();
     return this.ports.read(port, size);
   }
 

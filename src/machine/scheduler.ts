@@ -13,8 +13,8 @@ export const DEFAULT_QUANTUM = 10_000;
 const IDLE_LIMIT = 30e9;
 /** Virtual time that PAUSE takes on the only CPU that can run: delay loops cost the host a fraction of what they wait for. */
 const PAUSE_NANOSECONDS = 256;
-/** The same for reading an I/O port. */
-const PORT_READ_NANOSECONDS = 500;
+/** The same for reading an I/O port, or the counter of the HPET. */
+const DEVICE_READ_NANOSECONDS = 500;
 /** Bound of one slice: a host gets control back at least so often (instructions). */
 const MAX_SLICE = 100_000;
 
@@ -231,10 +231,10 @@ export class Scheduler {
     vcpu.processor.yield();
   }
 
-  /** A port is read: on a real board that takes about a microsecond, which bounds how often a guest can poll. */
-  portRead(): void {
+  /** A port, or a device that guests wait by, is read: on a real board that takes about a microsecond, which bounds how often a guest can poll. */
+  deviceRead(): void {
     const vcpu = this.executing;
-    if (vcpu !== undefined && !this.othersCanRun(vcpu)) this.linger(vcpu, PORT_READ_NANOSECONDS);
+    if (vcpu !== undefined && !this.othersCanRun(vcpu)) this.linger(vcpu, DEVICE_READ_NANOSECONDS);
   }
 
   /** Lets `nanoseconds` of virtual time go by inside an instruction, at most to the next deadline. */

@@ -34,8 +34,9 @@ export interface Block {
   readonly count: number;
   readonly bytes: number;
   readonly ops: number;
-  /** Addresses of the goto ops chained to this block. */
-  readonly incoming: number[];
+  /** Addresses of the goto ops chained to this block: 0, or the first one, and the others. Most blocks have one, and an array takes as much memory as the block. */
+  firstIncoming: number;
+  otherIncoming: number[] | undefined;
   /** Generated functions that the block is part of. */
   regions: readonly Region[];
   /** Heat (BLOCK_HEAT) it was last given. */
@@ -157,7 +158,8 @@ export class CodeCache {
       count,
       bytes,
       ops: builder.count,
-      incoming: [],
+      firstIncoming: 0,
+      otherIncoming: undefined,
       regions: noRegions,
       heat: 0,
       sibling: this.byPhysical.get(key.physical),
@@ -208,7 +210,8 @@ export class CodeCache {
   /** Chains the goto op at address `op` to `block`. */
   chain(op: number, block: Block): void {
     this.memory.u32[(op + OP_CHAIN) >>> 2] = block.entry;
-    block.incoming.push(op);
+    if (block.firstIncoming === 0) block.firstIncoming = op;
+    else (block.otherIncoming ??= []).push(op);
   }
 
   /** A block of mode `mode` that the byte at `physical` is code of, best one that begins there; undefined when there is none. */
@@ -314,8 +317,10 @@ export class CodeCache {
     this.settle(block);
     block.alive = false;
     this.memory.u32[(block.header + BLOCK_COUNT) >>> 2] = DEAD_COUNT;
-    for (const op of block.incoming) this.memory.u32[(op + OP_CHAIN) >>> 2] = 0;
-    block.incoming.length = 0;
+    if (block.firstIncoming !== 0) this.memory.u32[(block.firstIncoming + OP_CHAIN) >>> 2] = 0;
+    for (const op of block.otherIncoming ?? []) this.memory.u32[(op + OP_CHAIN) >>> 2] = 0;
+    block.firstIncoming = 0;
+    block.otherIncoming = undefined;
     for (const region of block.regions) this.generated?.discard(region);
     this.alive--;
     let before = this.byPhysical.get(block.physical);

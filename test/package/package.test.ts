@@ -42,6 +42,7 @@ describe("the .vsix", () => {
     assert.ok(size < 3_000_000, `${size} bytes`);
     const needed = [
       "dist/cli.js",
+      "dist/main.js",
       "dist/worker.js",
       "dist/iced_x86_bg.wasm",
       "dist/timeline.js",
@@ -69,11 +70,14 @@ describe("the .vsix", () => {
     }
   });
 
-  test("its bundles ask for nothing but Node and VS Code", () => {
+  test("its bundles ask for nothing but Node, VS Code and each other", () => {
     const known = new Set([...builtinModules, ...builtinModules.map((name) => `node:${name}`), "vscode"]);
-    for (const bundle of ["extension.js", "cli.js", "worker.js"]) {
+    for (const bundle of ["extension.js", "cli.js", "main.js", "worker.js", "iced.js"]) {
       const text = readFileSync(join(extension, "dist", bundle), "utf8");
-      for (const [, name] of text.matchAll(/\brequire\("([^"]+)"\)/g)) assert.ok(known.has(name), `${bundle} requires ${name}`);
+      for (const [, name] of text.matchAll(/\brequire\("([^"]+)"\)/g)) {
+        const beside = name.startsWith("./") && existsSync(join(extension, "dist", name));
+        assert.ok(known.has(name) || beside, `${bundle} requires ${name}`);
+      }
     }
   });
 

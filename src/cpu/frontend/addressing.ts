@@ -2,7 +2,19 @@ import type { Address } from "../../tcg/builder";
 import { MEM_STACK, SLOT_ZERO, slotOfGpr, slotOfSegBase } from "../../tcg/layout";
 import { BASE_RIP, type Width } from "../decode/decoder";
 import { MODE_ALIGN, MODE_FLAT, MODE_STACK32 } from "../mode";
-import { EmissionCore, RSP, SEGMENT_CS, SEGMENT_SS } from "./core";
+import { EmissionCore, RSP, SEGMENT_CS, SEGMENT_SS, sized } from "./core";
+
+type MemoryKind = "ld" | "ldw" | "st";
+type MemoryOps = { readonly [W in Width]: `${MemoryKind}${W}` | `${MemoryKind}${W}_32` };
+const accesses: { readonly [K in MemoryKind]: MemoryOps } = { ld: sized("ld"), ldw: sized("ldw"), st: sized("st") };
+const wrap = <K extends MemoryKind>(kind: K): MemoryOps => ({
+  8: `${kind}8_32`,
+  16: `${kind}16_32`,
+  32: `${kind}32_32`,
+  64: `${kind}64_32`,
+});
+/** The same with addresses cut to 32 bits. */
+const wrappedAccesses: { readonly [K in MemoryKind]: MemoryOps } = { ld: wrap("ld"), ldw: wrap("ldw"), st: wrap("st") };
 
 const fits32 = (value: bigint): boolean => BigInt.asIntN(32, value) === value;
 const noAddress = (): Address => ({ base: SLOT_ZERO, index: SLOT_ZERO, scale: 0, displacement: 0, flags: 0 });
@@ -43,19 +55,19 @@ export class Addressing extends EmissionCore {
     }
     const result = slot ?? this.temp();
     const name = this.lea();
-    this.setScratch();
+    this.setRegisters(this.scratch);
     this.builder.memory(narrow && name === "lea" ? "lea32" : name, result, this.scratch);
     return result;
   }
 
   /** Base, index and displacement of the operand as they are encoded. */
-  private setScratch(): void {
-    const { insn, scratch } = this;
-    scratch.base = insn.base < 0 ? SLOT_ZERO : slotOfGpr(insn.base);
-    scratch.index = insn.index < 0 ? SLOT_ZERO : slotOfGpr(insn.index);
-    scratch.scale = insn.scale;
-    scratch.displacement = insn.displacement;
-    scratch.flags = 0;
+  private setRegisters(address: Address): void {
+    const { insn } = this;
+    address.base = insn.base < 0 ? SLOT_ZERO : slotOfGpr(insn.base);
+    address.index = insn.index < 0 ? SLOT_ZERO : slotOfGpr(insn.index);
+    address.scale = insn.scale;
+    address.displacement = insn.displacement;
+    address.flags = 0;
   }
 
   /** Offset of an operand without registers. */
@@ -85,14 +97,12 @@ export class Addressing extends EmissionCore {
       operand.displacement = fits ? Number(value) : 0;
       this.finishAddress(insn.segment < 4 ? SLOT_ZERO : slotOfSegBase(insn.segment));
     } else if (insn.addressSize === 64 && segmentFree) {
-      this.setScratch();
-      Object.assign(operand, this.scratch);
+      this.setRegisters(operand);
       operand.flags = insn.segment === SEGMENT_SS ? MEM_STACK : 0;
       this.operandWraps = false;
     } else if (insn.addressSize === 64 && (insn.index < 0 || insn.base < 0)) {
       // FS and GS: the segment's base takes the place that is free.
-      this.setScratch();
-      Object.assign(operand, this.scratch);
+      this.setRegisters(operand);
       if (insn.base < 0) operand.base = slotOfSegBase(insn.segment);
       else {
         operand.index = slotOfSegBase(insn.segment);
@@ -100,8 +110,7 @@ export class Addressing extends EmissionCore {
       }
       this.operandWraps = false;
     } else if (insn.addressSize === 32 && segmentFree) {
-      this.setScratch();
-      Object.assign(operand, this.scratch);
+      this.setRegisters(operand);
       operand.flags = insn.segment === SEGMENT_SS ? MEM_STACK : 0;
       this.operandWraps = true;
     } else {
@@ -132,7 +141,7 @@ export class Addressing extends EmissionCore {
 
   /** As `addressMemory`, for an element of a gather: the index is in a slot, sign-extended. */
   addressIndexed(index: number, bytes: number): void {
-    this.setScratch();
+    this.setRegisters(this.scratch);
     this.scratch.index = index;
     const offset = this.temp();
     this.builder.memory(this.lea(), offset, this.scratch);
@@ -225,10 +234,10 @@ export class Addressing extends EmissionCore {
   }
 
   /** Accesses the prepared operand, `displacement` bytes on: ld and ldw into `slot`, st from it. */
-  load(kind: "ld" | "ldw" | "st", slot: number, width: Width, displacement = 0): void {
+  load(kind: MemoryKind, slot: number, width: Width, displacement = 0): void {
     const { operand } = this;
     operand.displacement += displacement;
-    this.builder.memory(this.operandWraps ? `${kind}${width}_32` : `${kind}${width}`, slot, operand);
+    this.builder.memory((this.operandWraps ? wrappedAccesses : accesses)[kind][width], slot, operand);
     operand.displacement -= displacement;
   }
 
@@ -293,10 +302,10 @@ export class Addressing extends EmissionCore {
     this.builder.memory(width === 64 ? "lea" : width === 32 ? "lea32" : "lea16", slot, scratch);
   }
 
-  accessStack(kind: "ld" | "ldw" | "st", slot: number, width: Width, displacement = 0): void {
+  accessStack(kind: MemoryKind, slot: number, width: Width, displacement = 0): void {
     const { stack } = this;
     stack.displacement += displacement;
-    this.builder.memory(this.stackWraps ? `${kind}${width}_32` : `${kind}${width}`, slot, stack);
+    this.builder.memory((this.stackWraps ? wrappedAccesses : accesses)[kind][width], slot, stack);
     stack.displacement -= displacement;
   }
 

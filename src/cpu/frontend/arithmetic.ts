@@ -1,29 +1,33 @@
 /** Arithmetic and logic with flags: ADD..CMP, INC..NEG, multiplication, division, exchange-and-add, compare-and-exchange. */
-import { SLOT_ZERO, slotOfGpr } from "../../tcg/layout";
+import type { Address } from "../../tcg/builder";
+import { MEM_STACK, SLOT_ZERO, slotOfGpr } from "../../tcg/layout";
 import type { Width } from "../decode/decoder";
-import { type Emission, RAX, RDX, VECTOR_DE } from "./emission";
+import { type Emission, RAX, RBX, RCX, RDX, SEGMENT_SS, sized, VECTOR_DE } from "./emission";
 
 /** ADD, ADC, AND, OR, SBB, SUB, XOR. */
 export function binary(name: "addf" | "adcf" | "subf" | "sbbf" | "andf" | "orf" | "xorf") {
+  const ops = sized(name);
   return (e: Emission): void => {
     const source = e.source(1);
     const immediate = e.sourceImmediate;
-    e.update((d, old, width) => e.emit(`${name}${width}`, d, old, source, immediate));
+    e.update((d, old, width) => e.emit(ops[width], d, old, source, immediate));
   };
 }
 
 /** CMP and TEST: flags only. */
 export function compare(name: "subf" | "andf") {
+  const ops = sized(name);
   return (e: Emission): void => {
     const left = e.read(0);
     const right = e.source(1);
-    e.emit(`${name}${e.width(0)}`, e.sink, left, right, e.sourceImmediate);
+    e.emit(ops[e.width(0)], e.sink, left, right, e.sourceImmediate);
   };
 }
 
 /** INC, DEC, NEG. */
 export function unary(name: "incf" | "decf" | "negf") {
-  return (e: Emission): void => e.update((d, old, width) => e.emit(`${name}${width}`, d, old));
+  const ops = sized(name);
+  return (e: Emission): void => e.update((d, old, width) => e.emit(ops[width], d, old));
 }
 
 export function not(e: Emission): void {
@@ -160,9 +164,41 @@ function pair(e: Emission, high: number, low: number): number {
   return slot;
 }
 
+/** CMPXCHG16B. Only ZF changes. The helper, which means the same, raises the exception for an operand that is not aligned. */
 export function compareExchange16(e: Emission): void {
   e.addressMemory(16, true, 0);
-  e.helper("cmpxchg16b", e.linearAddress());
+  const linear = e.linearAddress();
+  const part = (displacement: number): Address => ({
+    base: linear,
+    index: SLOT_ZERO,
+    scale: 0,
+    displacement,
+    flags: e.insn.segment === SEGMENT_SS ? MEM_STACK : 0,
+  });
+  const low = e.temp();
+  const high = e.temp();
+  const equal = e.temp();
+  const other = e.temp();
+  e.emit("and", other, linear, SLOT_ZERO, 15);
+  const aligned = e.builder.branch("brz", other);
+  e.helper("cmpxchg16b", linear);
+  e.builder.bind(aligned);
+  e.builder.memory("ldw64", low, part(0));
+  e.builder.memory("ldw64", high, part(8));
+  e.emit("eq", equal, low, RAX);
+  e.emit("eq", other, high, RDX);
+  e.emit("and", equal, equal, other);
+  const differs = e.builder.branch("brz", equal);
+  e.builder.memory("st64", RBX, part(0));
+  e.builder.memory("st64", RCX, part(8));
+  const stored = e.builder.branch("br");
+  e.builder.bind(differs);
+  e.builder.memory("st64", low, part(0));
+  e.builder.memory("st64", high, part(8));
+  e.emit("mov", RAX, low);
+  e.emit("mov", RDX, high);
+  e.builder.bind(stored);
+  e.emit("setZf", SLOT_ZERO, equal);
 }
 
 /** ADCX (carry) and ADOX (overflow as a second carry): the other flags are kept. */

@@ -22,6 +22,10 @@ export const VECTOR_UD = 6;
 export const VECTOR_NM = 7;
 export const VECTOR_GP = 13;
 
+/** Names of an op of each width. Made once: a name put together for each op that is emitted was a good part of a translation's time. */
+export type Sized<T extends string> = { readonly [W in Width]: `${T}${W}` };
+export const sized = <T extends string>(name: T): Sized<T> => ({ 8: `${name}8`, 16: `${name}16`, 32: `${name}32`, 64: `${name}64` });
+
 /** The base of Emission: mode, temporaries, ops, the ways a block ends, registers. */
 export class EmissionCore {
   builder: OpBuilder;

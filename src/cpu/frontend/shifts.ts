@@ -1,13 +1,14 @@
 /** Shifts and rotates, with and without flags. */
 import { SLOT_ZERO } from "../../tcg/layout";
-import type { Emission } from "./emission";
+import { type Emission, sized } from "./emission";
 
 /** SHL, SHR, SAR, ROL, ROR, RCL, RCR: the ops mask the count and keep the flags when it is 0. */
 export function shift(name: "shlf" | "shrf" | "sarf" | "rolf" | "rorf" | "rclf" | "rcrf") {
+  const ops = sized(name);
   return (e: Emission): void => {
     const count = e.source(1);
     const immediate = e.sourceImmediate;
-    e.update((d, old, width) => e.emit(`${name}${width}`, d, old, count, immediate));
+    e.update((d, old, width) => e.emit(ops[width], d, old, count, immediate));
   };
 }
 

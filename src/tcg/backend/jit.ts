@@ -50,7 +50,7 @@ export interface JitOptions {
  * millisecond.
  */
 export const defaultJitOptions: JitOptions = {
-  threshold: 60_000,
+  threshold: 30_000,
   batch: 64,
   patience: 100,
   maximumModules: 800,

@@ -47,6 +47,9 @@ export interface RegionPlan {
   memberAt(rip: bigint): number;
 }
 
+/** Regions that a block is part of at most, beside one that it is the seed of: a kernel's small functions were generated for each of dozens of callers. */
+const MAX_COPIES = 2;
+
 /** How a block ends, as far as choosing a region goes. */
 interface Ending {
   readonly targets: readonly { readonly rip: bigint; readonly far: boolean }[];
@@ -83,7 +86,7 @@ export class RegionPlanner {
       if (block?.alive !== true || block.mode !== seed.mode || block.codeLimit !== seed.codeLimit || block.secondPage >= 0) return -1;
       const known = byRip.get(block.rip);
       if (known !== undefined) return blocks[known] === block ? known : -1;
-      if (this.memory.i32[(block.header + BLOCK_HEAT) >> 2] > warm(block)) return -1;
+      if (this.memory.i32[(block.header + BLOCK_HEAT) >> 2] > warm(block) || block.regions.length >= MAX_COPIES) return -1;
       const size = this.opsOf(block);
       if (blocks.length >= MAX_REGION_BLOCKS || ops + size > MAX_REGION_OPS) return -1;
       const page = pages.get(block.rip >> 12n);
