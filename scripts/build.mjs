@@ -62,6 +62,8 @@ mkdirSync(outdir, { recursive: true });
 // iced-x86 loads its WebAssembly module from beside the bundle.
 const iced = "node_modules/iced-x86/iced_x86_bg.wasm";
 if (existsSync(iced)) cpSync(iced, `${outdir}/iced_x86_bg.wasm`);
+// So does the reader of mangled names (src/adapter/demangler.ts).
+cpSync("node_modules/gecko-profiler-demangle/index_bg.wasm", `${outdir}/demangle_bg.wasm`);
 
 if (process.argv.includes("--watch")) {
   // A cache of older code would be run.

@@ -9,6 +9,7 @@ import { SymbolStore } from "../debugger/symbols/table";
 import { UserError } from "../machine/errors";
 import { Machine } from "../machine/machine";
 import type { MachineConfiguration } from "../machine/types";
+import { demangle } from "./demangler";
 import { loadFirmware, openStorage } from "./storage";
 import { inflateSection, openSymbolFile, readImage } from "./symbolFiles";
 import { launchDefaults, type LaunchAttributes, type SymbolFile } from "./protocol";
@@ -121,7 +122,7 @@ function loadSymbols(
   const files = (attributes.symbols ?? []).map((entry) => (typeof entry === "string" ? { file: entry } : entry));
   const warnings: string[] = [];
   const open: (() => void)[] = [];
-  const symbols = new SymbolStore({ sourceMap: Object.entries(attributes.sourceMap ?? {}), inflate: inflateSection, watch });
+  const symbols = new SymbolStore({ sourceMap: Object.entries(attributes.sourceMap ?? {}), inflate: inflateSection, watch, demangle });
   const add = (file: string, offset: bigint, image?: LoadedImage, canSlide = true): void => {
     const { source, close } = openSymbolFile(file);
     open.push(close);

@@ -1,6 +1,7 @@
 // What looks on while a guest runs from the command line: the trace of its interrupts, and its contract.
 import { createWriteStream, readFileSync, writeFileSync, type WriteStream } from "node:fs";
 import type { InterruptEvent, InterruptRecord } from "../apic/events";
+import { demangle } from "../adapter/demangler";
 import { inflateSection } from "../adapter/symbolFiles";
 import { UserError } from "../common/errors";
 import { ContractChecker } from "../debugger/contract/contract";
@@ -64,7 +65,7 @@ function isPerfetto(file: string | undefined): boolean {
 
 /** The symbols of an image, none where it has none. */
 export function symbolStoreOf(image: Uint8Array | undefined, name: string): SymbolStore {
-  const store = new SymbolStore({ inflate: inflateSection });
+  const store = new SymbolStore({ inflate: inflateSection, demangle });
   if (image === undefined || !isElf(image)) return store;
   try {
     store.add(name, image);

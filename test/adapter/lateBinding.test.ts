@@ -1,12 +1,15 @@
 // Breakpoints on code that is not in memory yet: they are told as not verified, do not stop other code at their addresses, and bind when theirs appears.
 import assert from "node:assert/strict";
 import { resolve } from "node:path";
-import { describe, test } from "node:test";
+import { after, describe, test } from "node:test";
 import type { DebugProtocol } from "@vscode/debugprotocol";
 import { fixtureElf } from "../fixtures/dwarf/fixture";
-import { smpGuest, withClient } from "./harness";
+import { codeImage, smpGuest, temporaryFolder, withClient } from "./harness";
 
 describe("breakpoints before their code is loaded", { timeout: 120_000 }, () => {
+  const files = temporaryFolder();
+  after(() => files.remove());
+
   test("bind when it appears, and only then stop", () =>
     withClient(async (client) => {
       const elf = fixtureElf("c-O2-dwarf5");
@@ -60,5 +63,33 @@ describe("breakpoints before their code is loaded", { timeout: 120_000 }, () => 
       const gone = (await client.next("breakpoint")) as DebugProtocol.BreakpointEvent["body"];
       assert.equal(gone.breakpoint.verified, false);
       assert.equal(gone.breakpoint.id, told.breakpoint.id);
+    }));
+
+  test("functions are set and told by their readable names where symbols are mangled", () =>
+    withClient(async (client) => {
+      // nop; nop; jmp to the second
+      const program = files.write("mangled.elf", codeImage(0xfa, 0x90, 0x90, 0xeb, 0xfd));
+      const listing = ["100000 T _start", "100001 T _ZN4demo5firstEi", "100002 T _RNvCs1234_7mycrate6second"].map(
+        (line) => `0000000000${line}`,
+      );
+      const symbols = files.write("mangled.map", `${listing.join("\n")}\n`);
+      await client.launch({ program, cpus: 1, symbols: [symbols] }, async () => {
+        const names = ["demo::first", "_RNvCs1234_7mycrate6second", "demo::third"];
+        const { body } = await client.dap.setFunctionBreakpointsRequest({ breakpoints: names.map((name) => ({ name })) });
+        assert.deepEqual(
+          body.breakpoints.map(({ verified }) => verified),
+          [true, true, false],
+        );
+      });
+      await client.stop();
+      assert.equal((await client.stack(1))[0].name, "demo::first");
+      await client.continue(1);
+      assert.equal((await client.stack(1))[0].name, "mycrate::second");
+      assert.match(await client.evaluate("$rip", 1), /<mycrate::second>/);
+      const { targets } = (await client.dap.completionsRequest({ text: "demo", column: 5 })).body;
+      assert.deepEqual(
+        targets.map(({ label }) => label),
+        ["demo::first"],
+      );
     }));
 });

@@ -45,6 +45,7 @@ describe("the .vsix", () => {
       "dist/main.js",
       "dist/worker.js",
       "dist/iced_x86_bg.wasm",
+      "dist/demangle_bg.wasm",
       "dist/timeline.js",
       "guests/smp/smp.elf",
       "README.md",

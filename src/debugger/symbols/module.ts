@@ -3,6 +3,7 @@ import { DwarfInfo } from "./dwarf/info";
 import type { WorkWatch } from "../../common/work";
 import type { Inflate } from "./elf";
 import { ElfFile, ElfType, SectionFlag, SectionType, isElf } from "./elf";
+import type { Demangle } from "./names";
 import { bytesOf, toSource, type ByteSource } from "./source";
 import type { SymbolTable } from "./symtab";
 import { elfSymbolTable, isSymbolMap, readSymbolMap } from "./symtab";
@@ -38,17 +39,18 @@ export class SymbolModule {
     public offset: bigint,
     inflate?: Inflate,
     private readonly watch?: WorkWatch,
+    demangle?: Demangle,
   ) {
     if (!isElf(bytes)) {
       if (!isSymbolMap(bytesOf(toSource(bytes), 0, 4096))) throw new UserError(`${name} is neither an ELF file nor a System.map.`, name);
       this.kind = "map";
-      this.symbols = readSymbolMap(bytesOf(toSource(bytes)), name);
+      this.symbols = readSymbolMap(bytesOf(toSource(bytes)), name, demangle);
       return;
     }
     const elf = new ElfFile(bytes, name, inflate);
     if (elf.type === ElfType.Relocatable) throw new UserError(`${name} is an unlinked object file; give the linked image instead.`, name);
     this.elf = elf;
-    this.symbols = elfSymbolTable(elf);
+    this.symbols = elfSymbolTable(elf, demangle);
     this.dwarf = this.readDwarf(elf);
     this.kind = this.dwarf === undefined ? "elf" : "dwarf";
     if (this.dwarf === undefined && this.symbols.size === 0)

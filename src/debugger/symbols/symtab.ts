@@ -1,6 +1,7 @@
 import { UserError } from "../../machine/errors";
 import type { ElfFile } from "./elf";
 import { SectionFlag } from "./elf";
+import { isMangled, readableName, type Demangle } from "./names";
 
 /** A named address, as linked. */
 export interface PlainSymbol {
@@ -21,12 +22,16 @@ export interface SymbolHit {
 export class SymbolTable {
   private readonly sorted: readonly PlainSymbol[];
   private readonly byName = new Map<string, PlainSymbol[]>();
+  /** Mangled names by their readable form; made when a name is looked for that no symbol has as it stands. */
+  private byReadable: ReadonlyMap<string, readonly string[]> | undefined;
+  private readonly readable = new Map<string, string>();
 
   /** `absolute` symbols are found by name only. A symbol without size ends at `limit(address)`, if not at the next symbol. */
   constructor(
     symbols: readonly PlainSymbol[],
     absolute: readonly PlainSymbol[],
     private readonly limit: (address: bigint) => bigint,
+    private readonly demangle?: Demangle,
   ) {
     this.sorted = [...symbols].sort((a, b) => (a.address < b.address ? -1 : a.address > b.address ? 1 : rank(a) - rank(b)));
     for (const symbol of [...symbols, ...absolute]) {
@@ -40,13 +45,37 @@ export class SymbolTable {
     return this.sorted.length;
   }
 
-  /** All symbols called `name`; globals first. */
+  /** All symbols called `name`, as it stands in the file or readably; globals first. */
   named(name: string): readonly PlainSymbol[] {
-    return [...(this.byName.get(name) ?? [])].sort((a, b) => Number(b.global) - Number(a.global));
+    const names = this.byName.has(name) ? [name] : (this.mangledNames.get(name) ?? []);
+    return names.flatMap((each) => this.byName.get(each) ?? []).sort((a, b) => Number(b.global) - Number(a.global));
   }
 
+  /** All names, in their readable form. */
   names(): Iterable<string> {
-    return this.byName.keys();
+    return new Set([...this.byName.keys()].map((name) => this.readableOf(name)));
+  }
+
+  /** A symbol's name as people write it: without mangling and parameters. */
+  readableOf(name: string): string {
+    if (this.demangle === undefined || !isMangled(name)) return name;
+    let readable = this.readable.get(name);
+    if (readable === undefined) this.readable.set(name, (readable = readableName(name, this.demangle)));
+    return readable;
+  }
+
+  private get mangledNames(): ReadonlyMap<string, readonly string[]> {
+    if (this.byReadable !== undefined) return this.byReadable;
+    const index = new Map<string, string[]>();
+    for (const name of this.demangle === undefined ? [] : this.byName.keys()) {
+      const readable = this.readableOf(name);
+      if (readable === name) continue;
+      const known = index.get(readable);
+      if (known === undefined) index.set(readable, [name]);
+      else known.push(name);
+    }
+    this.byReadable = index;
+    return index;
   }
 
   /** The symbol that `address` belongs to: the nearest at or below that reaches it, of several at one place the most telling. */
@@ -74,7 +103,7 @@ function rank(symbol: PlainSymbol): number {
 }
 
 /** The symbol table of an ELF file. */
-export function elfSymbolTable(elf: ElfFile): SymbolTable {
+export function elfSymbolTable(elf: ElfFile, demangle?: Demangle): SymbolTable {
   const allocated = elf.sections.filter((section) => (section.flags & SectionFlag.Alloc) !== 0n);
   const limit = (address: bigint): bigint => {
     const section = allocated.find((candidate) => address >= candidate.address && address < candidate.address + BigInt(candidate.size));
@@ -87,7 +116,7 @@ export function elfSymbolTable(elf: ElfFile): SymbolTable {
     if (section === 0xfff1) absolute.push(symbol);
     else symbols.push(symbol);
   }
-  return new SymbolTable(symbols, absolute, limit);
+  return new SymbolTable(symbols, absolute, limit, demangle);
 }
 
 const mapLine = /^\s*([0-9a-fA-F]{4,16})\s+([A-Za-z?-])\s+(\S+)(?:\s+\[(\S+)\])?\s*$/;
@@ -100,7 +129,7 @@ export function isSymbolMap(bytes: Uint8Array): boolean {
 }
 
 /** Reads a System.map, /proc/kallsyms or `nm` listing (`address type name [module]` lines). */
-export function readSymbolMap(bytes: Uint8Array, name: string): SymbolTable {
+export function readSymbolMap(bytes: Uint8Array, name: string, demangle?: Demangle): SymbolTable {
   const symbols: PlainSymbol[] = [];
   const absolute: PlainSymbol[] = [];
   let number = 0;
@@ -123,5 +152,5 @@ export function readSymbolMap(bytes: Uint8Array, name: string): SymbolTable {
   if (!anyAddress) throw new UserError(`${name} has only zero addresses; read /proc/kallsyms as root to see them.`, name);
   // A listing does not say where its last symbol ends, so that one stands for its own address only.
   const last = symbols.reduce((highest, symbol) => (symbol.address > highest ? symbol.address : highest), 0n);
-  return new SymbolTable(symbols, absolute, () => last);
+  return new SymbolTable(symbols, absolute, () => last, demangle);
 }

@@ -5,6 +5,7 @@ import type { Inflate } from "./elf";
 import type { LoadedImage } from "./module";
 import { SymbolModule } from "./module";
 import type { SourceMapping } from "./paths";
+import type { Demangle } from "./names";
 import type { ByteSource } from "./source";
 import { mapPath, matchPaths } from "./paths";
 
@@ -39,6 +40,8 @@ export interface SymbolStoreOptions {
   readonly inflate?: Inflate | undefined;
   /** Hears of indexing that takes long, and may end it. */
   readonly watch?: WorkWatch | undefined;
+  /** Reads mangled names; without it they stay as they are. */
+  readonly demangle?: Demangle | undefined;
 }
 
 /**
@@ -70,7 +73,7 @@ export class SymbolStore {
    * no symbol file, is damaged or does not match `image`.
    */
   add(name: string, bytes: Uint8Array | ByteSource, offset = 0n, image?: LoadedImage): SymbolModule {
-    const module = new SymbolModule(name, bytes, offset, this.options.inflate, this.options.watch);
+    const module = new SymbolModule(name, bytes, offset, this.options.inflate, this.options.watch, this.options.demangle);
     if (image !== undefined) module.checkMatches(image);
     this.loaded.push(module);
     return module;
@@ -123,7 +126,8 @@ export class SymbolStore {
     }
     for (const module of this.loaded) {
       const hit = this.guard(() => module.symbols.find(module.toLinked(address)));
-      if (hit !== undefined) return { module: module.name, symbol: hit.symbol.name, offset: hit.offset, ...place };
+      if (hit !== undefined)
+        return { module: module.name, symbol: module.symbols.readableOf(hit.symbol.name), offset: hit.offset, ...place };
     }
     const module = line === undefined ? undefined : this.moduleAt(address);
     return module === undefined ? undefined : { module: module.name, symbol: undefined, offset: 0n, ...place };

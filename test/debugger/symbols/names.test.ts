@@ -1,0 +1,76 @@
+// Mangled names of C++ and Rust, as symbol tables have them, and names that only look like some.
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { demangle } from "../../../src/adapter/demangler";
+import { readableName } from "../../../src/debugger/symbols/names";
+import { SymbolStore } from "../../../src/debugger/symbols/table";
+import { fixtureBytes } from "../../fixtures/dwarf/fixture";
+
+describe("mangled names", () => {
+  for (const [name, readable] of [
+    ["_ZN4demo3fooEi", "demo::foo"],
+    ["_ZNK5Shape4areaEv", "Shape::area"],
+    ["_ZN5ShapeC2Ev", "Shape::Shape"],
+    ["_ZTV5Shape", "{vtable(Shape)}"],
+    ["_ZN12_GLOBAL__N_13fooEv", "(anonymous namespace)::foo"],
+    ["_ZN4coreclERKi", "core::operator()"],
+    ["_ZNSt6vectorIiSaIiEE9push_backERKi", "std::vector<int, std::allocator<int> >::push_back"],
+    ["_ZN4demo3fooEi.cold", "demo::foo [clone .cold]"],
+    ["_ZN3std2io5stdio6_print17h0123456789abcdefE", "std::io::stdio::_print"],
+    ["_RNvCs1234_7mycrate3foo", "mycrate::foo"],
+    ["_RNvMs_NtCs1234_7mycrate3barNtB4_3Baz3run", "<mycrate::bar::Baz>::run"],
+    ["_RINvNtC3std3mem8align_ofjE", "std::mem::align_of::<usize>"],
+    // These are none.
+    ...["main", "_start", "_Zbroken", "_R", "_Z", "__raw_spin_lock", "_RAX", "_ZN99999999999999999999a", ""].map(
+      (same) => [same, same] as const,
+    ),
+  ] as const)
+    test(`${name} is ${readable}`, () => assert.equal(readableName(name, demangle), readable));
+
+  test("hostile ones end soon, and others are read after them", () => {
+    for (const hostile of [
+      `_ZN${"1a".repeat(2_000)}E`,
+      `_Z${"P".repeat(4_000)}i`,
+      `_ZN1A${"IS_".repeat(1_300)}E`,
+      `_R${"I".repeat(4_000)}`,
+      `_Z${"x".repeat(1e6)}`,
+    ]) {
+      const before = performance.now();
+      readableName(hostile, demangle);
+      assert.ok(performance.now() - before < 2_000, hostile.slice(0, 20));
+    }
+    assert.equal(readableName("_ZN4demo3fooEi", demangle), "demo::foo");
+  });
+
+  test("without a demangler they stay as they are", () => assert.equal(readableName("_ZN4demo3fooEi", undefined), "_ZN4demo3fooEi"));
+
+  test("symbols are told and found by both names, overloads together", () => {
+    const listing = ["1000 T _ZN4demo3fooEi", "1010 T _ZN4demo3fooEd", "1020 t plain", "1030 T _RNvCs1234_7mycrate3foo"].join("\n");
+    const store = new SymbolStore({ demangle });
+    store.add("System.map", new TextEncoder().encode(listing.replaceAll(/^(\d+)/gm, "000000000000$1")));
+    assert.equal(store.describe(0x1004n), "demo::foo+0x4");
+    assert.equal(store.describe(0x1030n), "mycrate::foo");
+    assert.deepEqual(store.addressesOf("demo::foo"), [0x1000n, 0x1010n]);
+    assert.deepEqual(store.functionBreakpoints("_ZN4demo3fooEd"), [0x1010n]);
+    assert.deepEqual(store.addressesOf("mycrate::foo"), [0x1030n]);
+    assert.deepEqual(store.addressesOf("demo::bar"), []);
+    assert.deepEqual([...(store.modules[0]?.symbols.names() ?? [])], ["demo::foo", "plain", "mycrate::foo"]);
+  });
+
+  for (const [fixture, mangledName] of [
+    ["cpp-O0-dwarf5", /^_Z/],
+    ["rust-O0", /^_(Z|R)/],
+  ] as const)
+    test(`${fixture}: debug information and symbol table call functions the same`, () => {
+      const store = new SymbolStore({ demangle });
+      const module = store.add(`${fixture}.elf`, fixtureBytes(fixture));
+      const functions = (module.elf?.symbols() ?? []).filter(({ name, kind }) => kind === "function" && mangledName.test(name));
+      assert.ok(functions.length > 2, `${functions.length} functions`);
+      for (const { name, address } of functions) {
+        const told = store.lookup(address)?.symbol ?? "";
+        assert.doesNotMatch(told, mangledName);
+        const readable = module.symbols.readableOf(name);
+        assert.ok(store.addressesOf(readable).includes(address), `${readable} is not found`);
+      }
+    });
+});
