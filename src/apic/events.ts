@@ -106,6 +106,8 @@ export interface InterruptObserver {
   interruptEvent(event: InterruptEvent): void;
   interruptStorm?(storm: InterruptStorm): void;
   misuse?(misuse: Misuse): void;
+  /** False while nobody would hear of misuse. True where left out. */
+  wantsMisuse?(): boolean;
   /** False while nobody would hear of events: they are then not made. True where left out. */
   wanted?(): boolean;
 }

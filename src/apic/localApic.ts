@@ -654,8 +654,9 @@ export class LocalApic extends ApicCommon {
 
   /** Keeps one record for the external interrupt that is being asked for. */
   private trackExtInt(): void {
-    const pending = this.ledger.pendingLatch(this.cpuIndex, "extint");
+    const pending = this.ledger.pendingExternal(this.cpuIndex);
     const line = this.extIntLine();
+    if (!line && !this.extIntMessage && pending === 0) return;
     if (line && pending === 0) {
       const id = this.ledger.sent(
         this.ledger.newSend(),

@@ -77,6 +77,7 @@ export interface LatencyStatistics {
   readonly maximum: number;
 }
 
+const externalMode = modes.indexOf("extint");
 const savedHistory = 32;
 /** Latest stages that are found again without a look at every record. */
 const markCount = 4096;
@@ -183,6 +184,11 @@ export class InterruptLedger {
     return this.track(cpu).latched[modes.indexOf(mode)];
   }
 
+  /** The same of ExtINT, which is asked for at every change of a local APIC. */
+  pendingExternal(cpu: number): number {
+    return this.track(cpu).latched[externalMode];
+  }
+
   /** `request`: the CPU is asked to take `vector`. Only the first time counts. */
   requested(cpu: number, vector: number): void {
     this.request(cpu, this.track(cpu).pending[vector]);
@@ -243,6 +249,7 @@ export class InterruptLedger {
 
   /** Tells observers of a {@link Misuse}. */
   misused(misuse: Misuse): void {
+    if (!this.observers.some((observer) => observer.misuse !== undefined && (observer.wantsMisuse?.() ?? true))) return;
     for (const observer of [...this.observers]) observer.misuse?.(misuse);
   }
 

@@ -187,6 +187,7 @@ export class Machine implements StampSource, InputTarget {
       interruptStorm: (storm) => this.hooks.storm?.(storm),
       misuse: (misuse) => this.hooks.misuse?.(misuse),
       wanted: () => this.hooks.interrupt !== undefined,
+      wantsMisuse: () => this.hooks.misuse !== undefined,
     });
     this.bus = new InterruptBus(this.ledger);
     this.delayLine = this.bus.connectDelays(this.clock);
