@@ -21,8 +21,11 @@ import {
   SLOT_TR_BASE,
   SLOT_XMM,
   VECTOR_UPPER,
+  WORD_ACCESS,
   WORD_BUDGET,
+  WORD_CPL,
   WORD_CPU_INDEX,
+  WORD_LIMITS,
   WORD_MODE,
   WORD_SELECTORS,
   WORD_SHADOW,
@@ -172,8 +175,8 @@ export class CpuState {
   /** Indexed by segment number, ES to TR. */
   readonly selector: Uint16Array;
   /** Limit in bytes, inclusive, after granularity. */
-  readonly limit = new Uint32Array(8);
-  readonly access = new Uint32Array(8);
+  readonly limit: Uint32Array;
+  readonly access: Uint32Array;
   /** The others' bases are slots. */
   ldtrBase = 0n;
   gdtrLimit = 0;
@@ -189,8 +192,6 @@ export class CpuState {
   readonly dr = [0n, 0n, 0n, 0n];
   dr6 = 0xffff0ff0;
   dr7 = 0x400;
-  cpl = 0;
-
   /** Rights of protection keys, two bits each: access disable, write disable. PKRU is for user-mode addresses, IA32_PKRS for supervisor-mode ones. */
   pkru = 0;
   pkrs = 0;
@@ -257,6 +258,8 @@ export class CpuState {
     this.slots = new BigUint64Array(memory.memory.buffer, this.base, OWN_SLOTS);
     this.words = new Int32Array(memory.memory.buffer, this.base, OWN_SLOTS * 2);
     this.selector = new Uint16Array(memory.memory.buffer, this.base + WORD_SELECTORS, 8);
+    this.limit = new Uint32Array(memory.memory.buffer, this.base + WORD_LIMITS, 8);
+    this.access = new Uint32Array(memory.memory.buffer, this.base + WORD_ACCESS, 8);
     this.fpu = new FpuState(memory.memory.buffer, this.base);
     this.words[WORD_CPU_INDEX / 4] = index;
     this.words[WORD_SHADOW / 4] = -1;
@@ -264,6 +267,14 @@ export class CpuState {
   }
 
   // What transfers of control look at is in the engine's memory, where it can be read in halves: big integers would cost more than the transfer.
+
+  get cpl(): number {
+    return this.words[WORD_CPL / 4];
+  }
+
+  set cpl(value: number) {
+    this.words[WORD_CPL / 4] = value;
+  }
 
   get idtrBase(): bigint {
     return this.slots[SLOT_IDTR_BASE / 8];

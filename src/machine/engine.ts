@@ -70,6 +70,7 @@ export function makeEngine(
     walk: exports["walk"] as GeneratedImports["walk"],
     x87: exports["x87"] as GeneratedImports["x87"],
     bulkString: exports["bulkString"] as GeneratedImports["bulkString"],
+    fastCall: exports["fastCall"] as GeneratedImports["fastCall"],
     findJump: exports["findJump"] as GeneratedImports["findJump"],
     getFlags: exports["getFlags"] as GeneratedImports["getFlags"],
     setFlags: exports["setFlags"] as GeneratedImports["setFlags"],

@@ -280,8 +280,8 @@ export class Machine implements StampSource, InputTarget {
   }
 
   /**
-   * Whether changes of IF by CLI and STI are told (`hooks.interruptFlag`) and remembered (`CpuState.interruptsMaskedBy`); those by deliveries, IRET and POPF always are.
-   * Costs a call out for each CLI and STI.
+   * Whether changes of IF by CLI, STI, SYSCALL and SYSRET are told (`hooks.interruptFlag`) and remembered (`CpuState.interruptsMaskedBy`); those by deliveries, IRET and POPF always are.
+   * Costs a call out for each of them.
    */
   followInterruptFlag(follow: boolean): void {
     this.translator.followInterruptFlag = follow;

@@ -114,8 +114,17 @@ export const SLOT_KERNEL_GS_BASE = 1720;
 export const SLOT_STAR = 1728;
 export const SLOT_LSTAR = 1736;
 export const SLOT_SFMASK = 1744;
+/** Mode words that SYSCALL and SYSRET of 64-bit code lead to while flags are ordinary, 0 where they do not; address of the TLB that SYSCALL leads to. */
+export const WORD_CALL_MODE = 1752;
+export const WORD_RETURN_MODE = 1756;
+export const WORD_CALL_TLB = 1760;
+/** Current privilege level. */
+export const WORD_CPL = 1764;
+/** Limits and access rights of segments, ES to TR, 32 bits each (CpuState.limit, CpuState.access). */
+export const WORD_LIMITS = 1768;
+export const WORD_ACCESS = 1800;
 /** A multiple of the size of a TLB entry. */
-export const CPU_STATE_BYTES = 1760;
+export const CPU_STATE_BYTES = 1856;
 
 /** Soft TLB: direct mapped, `TLB_ENTRIES` per MMU index, `TLB_ENTRY_BYTES` each. */
 export const TLB_ENTRIES = 1024;

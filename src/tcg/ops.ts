@@ -75,6 +75,11 @@ export const opNames = [
    */
   "x87",
   /**
+   * The helper that its fields name, with FAST_CALL or FAST_RETURN as the upper half of imm: SYSCALL or SYSRET of 64-bit code, which an engine may carry out itself where
+   * nothing about them is out of the ordinary (interpreter/fastCalls.ts). The block's last op but one.
+   */
+  "fastCall",
+  /**
    * Before the helper `string` for a REP MOVS, STOS, CMPS or SCAS on flat segments, with its operation as imm: an engine may do any number of iterations that neither fault
    * nor end the loop on a comparison, each paid from the budget; when RCX is zero then, it takes one payment back if it did any and passes over the helper. Or nothing.
    */
@@ -160,6 +165,10 @@ export const opNames = [
 ] as const;
 
 export type OpName = (typeof opNames)[number];
+
+/** Of `fastCall`: SYSCALL, SYSRET. */
+export const FAST_CALL = 1;
+export const FAST_RETURN = 2;
 
 /** Opcode number by name. */
 export const Op: { readonly [name in OpName]: number } = Object.fromEntries(opNames.map((name, index) => [name, index])) as {

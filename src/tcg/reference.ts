@@ -496,6 +496,7 @@ export class ReferenceInterpreter {
         return a !== 0n ? this.skip() : this.next();
       case "helper":
       case "x87":
+      case "fastCall":
         return this.helperOp();
       case "bulk":
         return this.next();

@@ -91,6 +91,7 @@ class Bench {
         walk: exports["walk"] as (cpu: number, address: bigint, kind: number) => number,
         x87: exports["x87"] as (cpu: number, address: bigint, rip: bigint, operation: number) => number,
         bulkString: exports["bulkString"] as (cpu: number, operation: number) => number,
+        fastCall: exports["fastCall"] as (cpu: number, what: number) => number,
         findJump: exports["findJump"] as (cpu: number, entry: number) => number,
         getFlags: exports["getFlags"] as (cpu: number) => bigint,
         setFlags: exports["setFlags"] as (cpu: number, flags: bigint) => void,
@@ -225,7 +226,7 @@ function fill(bench: Bench, inputs: Inputs): () => void {
   };
 }
 
-const control = /^(brk|exit|goto|gotoFar|jump|lookup|lookupUnlessRequest|br|brz|brnz|br_.*|segment|shadow|bulk|x87)$/;
+const control = /^(brk|exit|goto|gotoFar|jump|lookup|lookupUnlessRequest|br|brz|brnz|br_.*|segment|shadow|bulk|x87|fastCall)$/;
 const dataOps = opNames.filter((name) => !control.test(name));
 
 /** Emits one data op with operands among a few registers and temporaries. */

@@ -98,7 +98,7 @@ describe("emitted interpreter against the reference interpreter", () => {
 
   const simple = opNames.filter(
     (name) =>
-      !/^(brk|exit|goto|gotoFar|jump|lookup|lookupUnlessRequest|br|brz|brnz|br_.*|helper|x87|shadow|segment|v_.*|bulk|(ld|ldw|st)\d.*)$/.test(
+      !/^(brk|exit|goto|gotoFar|jump|lookup|lookupUnlessRequest|br|brz|brnz|br_.*|helper|x87|fastCall|shadow|segment|v_.*|bulk|(ld|ldw|st)\d.*)$/.test(
         name,
       ),
   );

@@ -127,6 +127,12 @@ export class EmissionCore {
     return slot;
   }
 
+  /** SYSCALL or SYSRET, in ops where nobody follows IF, which they change. */
+  fastCall(name: "syscall" | "sysret", what: number, size = 0): void {
+    const op = this.is64 && !this.followInterruptFlag ? "fastCall" : "helper";
+    this.emit(op, Helper[name], SLOT_ZERO, SLOT_ZERO, what * 0x1_0000_0000 + size);
+  }
+
   /** Calls a helper; `hi` may be -1. */
   helper(name: HelperName, a = SLOT_ZERO, b = SLOT_ZERO, lo = 0, hi = 0): void {
     this.emit("helper", Helper[name], a, b, hi * 0x1_0000_0000 + lo);

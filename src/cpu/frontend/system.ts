@@ -1,5 +1,6 @@
 /** System instructions: privilege that the mode decides is checked here, the rest by the helpers. */
 import { SLOT_KERNEL_GS_BASE, SLOT_RFLAGS, SLOT_ZERO, slotOfGpr, slotOfSegBase } from "../../tcg/layout";
+import { FAST_CALL, FAST_RETURN } from "../../tcg/ops";
 import { MODE_UMIP } from "../mode";
 import type { Vendor } from "../models";
 import { type Emission, RDX, SEGMENT_SS } from "./emission";
@@ -93,7 +94,7 @@ export function output(e: Emission): void {
 
 /** SYSCALL, SYSENTER: the helper knows when they are allowed. */
 export function enterSystem(name: "syscall" | "sysenter"): Emitter {
-  return (e) => terminal(e, () => e.helper(name), "lookup");
+  return (e) => terminal(e, () => (name === "syscall" ? e.fastCall(name, FAST_CALL) : e.helper(name)), "lookup");
 }
 
 export function resumeFromManagement(e: Emission): void {
@@ -102,7 +103,14 @@ export function resumeFromManagement(e: Emission): void {
 
 /** SYSRET and SYSEXIT: the helpers know which of their conditions comes first. */
 export function leaveSystem(name: "sysret" | "sysexit"): Emitter {
-  return (e) => terminal(e, () => e.helper(name, SLOT_ZERO, SLOT_ZERO, e.insn.operandSize === 64 ? 8 : 4), "lookup");
+  return (e) => {
+    const wide = e.insn.operandSize === 64;
+    terminal(
+      e,
+      () => (name === "sysret" && wide ? e.fastCall(name, FAST_RETURN, 8) : e.helper(name, SLOT_ZERO, SLOT_ZERO, wide ? 8 : 4)),
+      "lookup",
+    );
+  };
 }
 
 /** SWAPGS: IA32_GS_BASE and IA32_KERNEL_GS_BASE change places. */

@@ -16,6 +16,7 @@ import {
   MODE_LONG,
   MODE_OSFXSR,
   MODE_PROTECTED,
+  MODE_SIZE_MASK,
   MODE_STACK32,
   MODE_UMIP,
   MODE_VM86,
@@ -35,10 +36,12 @@ import {
   CR0_TS,
   CR4_OSFXSR,
   CR4_PKE,
+  CR4_SMAP,
   CR4_UMIP,
   CS,
   type CpuState,
   DS,
+  EFER_SCE,
   ES,
   EXC_AC,
   EXC_DE,
@@ -54,7 +57,24 @@ import {
   TR,
 } from "../state";
 import { STATUS_FAULT, STATUS_LEAVE, STATUS_OK } from "../../tcg/ops";
-import { OP_A, OP_B, OP_D, OP_IMM, SLOT_MEM_VALUE, slotOfSegBase, WORD_MODE, WORD_REQUEST } from "../../tcg/layout";
+import {
+  CPU_STATE_BYTES,
+  MMU_SUPERVISOR,
+  MMU_SUPERVISOR_SMAP,
+  OP_A,
+  OP_B,
+  OP_D,
+  OP_IMM,
+  SLOT_MEM_VALUE,
+  slotOfSegBase,
+  TLB_ENTRIES,
+  TLB_ENTRY_BYTES,
+  WORD_CALL_MODE,
+  WORD_CALL_TLB,
+  WORD_MODE,
+  WORD_REQUEST,
+  WORD_RETURN_MODE,
+} from "../../tcg/layout";
 import { FAULT_ALIGNMENT, FAULT_DIVIDE } from "../../tcg/interpreter/interpreter";
 import { Op } from "../../tcg/ops";
 import type { WriteMonitor } from "../writeMonitor";
@@ -344,7 +364,24 @@ export class CpuSystem implements SystemContext {
     if ((state.cr4 & CR4_UMIP) !== 0 && state.cpl > 0) mode |= MODE_UMIP;
     if (state.avxEnabled) mode |= MODE_AVX;
     if (state.linearBits === 57) mode |= MODE_LA57;
+    this.prepareFastCalls(mode);
     return mode;
+  }
+
+  /**
+   * Where SYSCALL and SYSRET of 64-bit code lead from mode `mode`, for the engine (interpreter/fastCalls.ts): nowhere while they are not enabled. AMD's SYSRET is not for it, as it
+   * loads SS otherwise.
+   */
+  private prepareFastCalls(mode: number): void {
+    const { state } = this;
+    const { words } = state;
+    const enabled = (state.efer & EFER_SCE) !== 0 && (mode & MODE_SIZE_MASK) === MODE_64;
+    const common = mode & ~((3 << MODE_CPL_SHIFT) | (3 << MODE_IOPL_SHIFT) | MODE_UMIP | MODE_ALIGN);
+    const user = common | (3 << MODE_CPL_SHIFT) | ((state.cr4 & CR4_UMIP) !== 0 ? MODE_UMIP : 0);
+    const index = (state.cr4 & CR4_SMAP) !== 0 ? MMU_SUPERVISOR_SMAP : MMU_SUPERVISOR;
+    words[WORD_CALL_MODE / 4] = enabled ? common : 0;
+    words[WORD_RETURN_MODE / 4] = enabled && this.model.vendor !== "amd" ? user : 0;
+    words[WORD_CALL_TLB / 4] = state.base + CPU_STATE_BYTES + index * TLB_ENTRIES * TLB_ENTRY_BYTES;
   }
 
   private flat(): boolean {

@@ -109,6 +109,7 @@ export function controlEmitters(): Map<OpName, OpEmitter> {
         w.end();
       },
     ],
+    ["fastCall", (f, i) => f.fastCall(i)],
     ["bulk", (f, i) => f.bulk(i)],
     [
       "canon",

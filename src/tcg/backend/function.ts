@@ -51,13 +51,14 @@ export const Callee = {
   bulkString: 6,
   findJump: 7,
   x87: 8,
-  storeFlags: 9,
-  jump: 10,
-  enter: 11,
-  multiplyHigh: 12,
-  plainAddress: 13,
+  fastCall: 9,
+  storeFlags: 10,
+  jump: 11,
+  enter: 12,
+  multiplyHigh: 13,
+  plainAddress: 14,
 } as const;
-export const COMMON_FUNCTIONS = 14;
+export const COMMON_FUNCTIONS = 15;
 
 /** Emits op `i` of the region. */
 export type OpEmitter = (f: RegionFunction, i: number) => void;
@@ -768,6 +769,23 @@ export class RegionFunction {
       .end();
     if (this.afterBulk) w.end();
     this.afterBulk = false;
+    this.reload(i);
+  }
+
+  /** The op `fastCall` at `i`; where it is not ordinary, the interpreter calls the helper. */
+  fastCall(i: number): void {
+    const { w, ops } = this;
+    this.storeRegisters(this.dirty);
+    this.flagsToMemory();
+    w.get(CPU).i32(ops.hi[i]).call(Callee.fastCall).op(W.i32Eqz).if();
+    this.leaveAt(i);
+    w.end();
+    this.reload(i);
+  }
+
+  /** After a call at op `i` that may have changed anything: reads again what is needed. */
+  private reload(i: number): void {
+    const { w, ops } = this;
     this.constants.clear();
     this.forgetVectors();
     this.dirty = 0;

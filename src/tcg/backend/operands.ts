@@ -28,6 +28,7 @@ const byName: readonly (readonly [RegExp, number])[] = [
   [/^br_/, IS_CONTROL | READS_FLAGS],
   [/^helper$/, IS_HELPER | READS_FLAGS],
   [/^x87$/, READS_A | READS_B | MAY_LEAVE],
+  [/^fastCall$/, IS_HELPER | READS_FLAGS],
   [/^bulk$/, IS_HELPER | READS_FLAGS],
   [/^canon$/, READS_A | MAY_LEAVE],
   [/^shadow$/, 0],

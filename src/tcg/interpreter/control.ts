@@ -109,6 +109,19 @@ export function controlCases(): Map<OpName, Case> {
       },
     ],
     [
+      "fastCall",
+      (e) => {
+        const { code } = e;
+        code
+          .get(e.cpu)
+          .get(e.op)
+          .mem("i32.load", OP_IMM + 4)
+          .call(e.callees.fastCall)
+          .op("i32.eqz")
+          .brIf("callHelper");
+      },
+    ],
+    [
       "bulk",
       (e) => {
         const { code } = e;

@@ -28,6 +28,8 @@ export interface Callees {
   walk: number;
   /** (cpu, operation): bulk iterations of a string instruction; 1 when it is complete. */
   bulkString: number;
+  /** (cpu, FAST_CALL or FAST_RETURN): 1 when the system call or return is done. */
+  fastCall: number;
   /** (cpu, jump-cache entry): first op of the block at SLOT_RIP that the entry is not, or 0. */
   findJump: number;
 }

@@ -29,6 +29,7 @@ import { type Callees, InterpreterEmitter } from "./emitter";
 import { memoryCases } from "./memory";
 import { moveCases } from "./moves";
 import { shiftCases } from "./shifts";
+import { fastCallFunction } from "./fastCalls";
 import { findJumpFunction } from "./jumps";
 import { bulkStringFunction } from "./strings";
 import { vectorCases } from "./vectors";
@@ -84,11 +85,13 @@ export function assembleInterpreter(): Uint8Array<ArrayBuffer> {
     generated: module.type(["i32", "i32", "i32"], ["i32"]),
     bulkString: 0,
     x87: 0,
+    fastCall: 0,
     walk: module.add(walkFunction(), "walk"),
     findJump: module.add(findJumpFunction(), "findJump"),
   };
   callees.x87 = module.add(x87Function(callees.walk, callees.multiplyHigh), "x87");
   callees.bulkString = module.add(bulkStringFunction(callees.walk), "bulkString");
+  callees.fastCall = module.add(fastCallFunction(callees.getFlags, callees.setFlags), "fastCall");
   module.add(assembleLoop(new InterpreterEmitter(callees)), "run");
   return module.bytes(1);
 }

@@ -1,8 +1,11 @@
 /** SYSCALL, SYSRET, SYSENTER and SYSEXIT where Intel's and AMD's processors differ; IA32_TSC_ADJUST; AVX where the system does not let it be used. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { CS, SS } from "../../../src/cpu/state";
+import { SLOT_SEG_LIMIT_R, SLOT_SEG_LIMIT_W, WORD_FETCH, WORD_MODE, WORD_TLB } from "../../../src/tcg/layout";
 import type { Assembler } from "../../machine/assembler";
-import { DATA, testGuest, type TestGuest } from "../../machine/testGuest";
+import { generator } from "../../machine/determinism";
+import { CODE, DATA, PT, testGuest, type TestGuest } from "../../machine/testGuest";
 
 const STAR = 0xc000_0081;
 const LSTAR = 0xc000_0082;
@@ -173,5 +176,61 @@ describe("AVX that the system has not enabled", () => {
     assert.deepEqual(vectors([0xc5, 0xfc, 0x28, 0x40, 0x10]), [13], "32 bytes at a multiple of 16");
     assert.deepEqual(vectors([0xc5, 0xfc, 0x10, 0x40, 0x01]), []);
     assert.deepEqual(vectors([0xc5, 0xf4, 0x58, 0x40, 0x01]), []);
+  });
+});
+
+describe("system calls and returns in the engine", () => {
+  const STATES = 600;
+  const tables = [0x3000, 0x4000, 0x5000, PT + (CODE >> 12) * 8];
+  const make = (engine: "interpreter" | "reference"): TestGuest => {
+    const guest = testGuest((a) => a.label("cpu0").bytes(0x0f, 0x05).label("target").bytes(0x48, 0x0f, 0x07), { engine });
+    // User code may run here.
+    for (const entry of tables) guest.machine.memory.write(entry, Uint8Array.of(guest.machine.memory.read(entry, 1)[0] | 4));
+    return guest;
+  };
+
+  /** Carries out the instruction at `label` from the state that `number` stands for; what became of it. */
+  function after(guest: TestGuest, number: number): unknown {
+    const next = generator(number + 1);
+    const random = (below: number): number => next() % below;
+    const pick = <T>(...list: readonly T[]): T => list[random(list.length)];
+    const [vcpu] = guest.machine.cpus;
+    const { state } = vcpu;
+    const flags = (): number => (random(2) === 0 ? random(0x1000) & ~0x100 : random(0x40_0000)) | 2;
+    const user = random(2) === 0;
+    state.cr4 = 0x6a0 | pick(0, 1 << 11) | pick(0, 0, 1 << 21);
+    state.efer = random(10) === 0 ? 0xd00 : 0xd01;
+    state.star = (BigInt(random(0x10000)) << 48n) | (BigInt(random(0x10000)) << 32n);
+    state.lstar = guest.code.at(pick("cpu0", "target"));
+    state.sfmask = BigInt(pick(0, 0x4_7700, random(0x40_0000)));
+    state.cpl = user ? 3 : 0;
+    state.setSegment(CS, user ? 0x33 : 8, 0n, 0xffffffff, user ? 0xa0fb : 0xa09b);
+    state.setSegment(SS, user ? 0x2b : 16, 0n, 0xffffffff, user ? 0xc0f3 : 0xc093);
+    // VM is no flag of long mode.
+    state.rflags = flags() & ~0x20000;
+    state.setGpr(1, pick(guest.code.at("cpu0"), guest.code.at("target"), 1n << 47n, (1n << 64n) - 4096n));
+    state.setGpr(11, BigInt(flags()));
+    state.rip = guest.code.at(user ? "cpu0" : pick("cpu0", "target"));
+    vcpu.changed();
+    guest.machine.run(1);
+    const { words } = state;
+    const bounds = [SLOT_SEG_LIMIT_R, SLOT_SEG_LIMIT_W].map((slot) => state.slots.slice(slot / 8 + CS, slot / 8 + SS + 1));
+    return { state: state.save(), words: [WORD_MODE, WORD_TLB, WORD_FETCH].map((word) => words[word / 4]), bounds };
+  }
+
+  test("are those of the helpers", () => {
+    const engine = make("interpreter");
+    const helpers = make("reference");
+    let short = 0;
+    const called = (): number => {
+      const list = engine.machine.stats().calls.frequent(9);
+      return list.reduce((sum, { name, calls }) => sum + (name === "syscall" || name === "sysret" ? calls : 0), 0);
+    };
+    for (let number = 0; number < STATES; number++) {
+      const before = called();
+      assert.deepEqual(after(engine, number), after(helpers, number), `state ${number}`);
+      if (called() === before) short++;
+    }
+    assert.ok(short > 100, `only ${short} went without the helpers`);
   });
 });

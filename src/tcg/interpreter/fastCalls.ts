@@ -1,0 +1,160 @@
+import {
+  CPU_STATE_BYTES,
+  MMU_USER,
+  SLOT_LSTAR,
+  SLOT_RIP,
+  SLOT_RFLAGS,
+  SLOT_SEG_BASE,
+  SLOT_SEG_LIMIT_R,
+  SLOT_SEG_LIMIT_W,
+  SLOT_SFMASK,
+  SLOT_STAR,
+  slotOfGpr,
+  TLB_ENTRIES,
+  TLB_ENTRY_BYTES,
+  WORD_ACCESS,
+  WORD_CALL_MODE,
+  WORD_CALL_TLB,
+  WORD_CPL,
+  WORD_FETCH,
+  WORD_LIMITS,
+  WORD_MODE,
+  WORD_REQUEST,
+  WORD_RETURN_MODE,
+  WORD_SELECTORS,
+  WORD_TLB,
+} from "../layout";
+import { FAST_CALL, FAST_RETURN } from "../ops";
+import { CodeBuilder } from "../wasm/code";
+
+const CS = 1;
+const SS = 2;
+const RCX = slotOfGpr(1);
+const R11 = slotOfGpr(11);
+/** RFLAGS bits: the six status flags; those that make a transfer anything but ordinary: TF, IOPL, RF, VM, AC; what SYSRET loads beside; what it may load here: IF, DF, ID. */
+const STATUS = 0x8d5;
+const SPECIAL = 0x100 | 0x3000 | 0x10000 | 0x20000 | 0x40000;
+const LOADED = 0x3c7fd7;
+const ORDINARY = STATUS | 0x200 | 0x400 | 0x200000 | 2;
+/** Access rights of the flat segments that SYSCALL loads; SYSRET's have DPL 3. */
+const CODE = 0x809b | 0x2000;
+const DATA = 0xc093;
+const DPL3 = 3 << 5;
+/** Number of a canonical address's bits above those that are significant, in its upper half, by the width of linear addresses: bit 20 of the mode is for 57 bits. */
+const LA57_SHIFT = 20;
+
+/**
+ * Function (cpu, what): SYSCALL or SYSRET of 64-bit code to 64-bit code, RIP being the next instruction's. Returns 1; or 0, with nothing done, where the helper has to: the host
+ * has not said where they lead (WORD_CALL_MODE, WORD_RETURN_MODE), an event waits, flags are of the rarer kind, SYSRET would fault.
+ */
+export function fastCallFunction(getFlags: number, setFlags: number): CodeBuilder {
+  const code = new CodeBuilder(["i32", "i32"], ["i32"]);
+  const cpu = code.parameter(0);
+  const what = code.parameter(1);
+  const flags = code.local("i32");
+  const selector = code.local("i32");
+  const state32 = (offset: number): CodeBuilder => code.get(cpu).mem("i32.load", offset);
+  const set32 = (offset: number, value: number): CodeBuilder => code.get(cpu).i32(value).mem("i32.store", offset);
+  /** Puts a flat segment with the selector in `selector` into CS or SS. */
+  const segment = (number: number, access: number): void => {
+    code
+      .get(cpu)
+      .get(selector)
+      .mem("i32.store16", WORD_SELECTORS + 2 * number);
+    code
+      .get(cpu)
+      .i64(0n)
+      .mem("i64.store", SLOT_SEG_BASE + 8 * number);
+    set32(WORD_LIMITS + 4 * number, -1);
+    set32(WORD_ACCESS + 4 * number, access);
+    code
+      .get(cpu)
+      .i64(1n << 32n)
+      .mem("i64.store", SLOT_SEG_LIMIT_R + 8 * number);
+    code
+      .get(cpu)
+      .i64(number === SS ? 1n << 32n : 0n)
+      .mem("i64.store", SLOT_SEG_LIMIT_W + 8 * number);
+  };
+  /** RFLAGS = `flags`. */
+  const loadFlags = (): void => {
+    code.get(cpu).get(flags).op("i64.extend_u").call(setFlags);
+    code.get(cpu).get(flags).i32(~STATUS).op("i32.and").i32(2).op("i32.or").mem("i32.store", SLOT_RFLAGS);
+  };
+  const copy64 = (to: number, from: number): CodeBuilder => code.get(cpu).get(cpu).mem("i64.load", from).mem("i64.store", to);
+  const copy32 = (to: number, from: number): CodeBuilder => code.get(cpu).get(cpu).mem("i32.load", from).mem("i32.store", to);
+
+  code.block("no");
+  state32(WORD_REQUEST).brIf("no");
+  state32(SLOT_RFLAGS).tee(flags).i32(SPECIAL).op("i32.and").brIf("no");
+  code.get(what).i32(FAST_CALL).op("i32.eq").if();
+
+  state32(WORD_CALL_MODE).op("i32.eqz").brIf("no");
+  code.get(flags).get(cpu).call(getFlags).op("i32.wrap", "i32.or").i32(2).op("i32.or").set(flags);
+  copy64(RCX, SLOT_RIP);
+  code.get(cpu).get(flags).op("i64.extend_u").mem("i64.store", R11);
+  copy64(SLOT_RIP, SLOT_LSTAR);
+  code.get(flags);
+  state32(SLOT_SFMASK).i32(-1).op("i32.xor", "i32.and").set(flags);
+  loadFlags();
+  state32(SLOT_STAR + 4)
+    .i32(0xfffc)
+    .op("i32.and")
+    .set(selector);
+  segment(CS, CODE);
+  code.get(selector).i32(8).op("i32.add").set(selector);
+  segment(SS, DATA);
+  set32(WORD_CPL, 0);
+  set32(WORD_FETCH, 0);
+  copy32(WORD_MODE, WORD_CALL_MODE);
+  copy32(WORD_TLB, WORD_CALL_TLB);
+  code.i32(1).op("return").end();
+
+  // FAST_RETURN
+  code.get(what).i32(FAST_RETURN).op("i32.ne").brIf("no");
+  state32(WORD_RETURN_MODE).op("i32.eqz").brIf("no");
+  state32(WORD_CPL).brIf("no");
+  state32(R11).i32(LOADED).op("i32.and").i32(2).op("i32.or").tee(flags).i32(~ORDINARY).op("i32.and").brIf("no");
+  // The bits from the highest significant one on are all equal: their sum with 1 is 0 or 1.
+  state32(RCX + 4);
+  code.i32(15).i32(24);
+  state32(WORD_MODE)
+    .i32(1 << LA57_SHIFT)
+    .op("i32.and", "i32.eqz", "select", "i32.shr_s")
+    .i32(1)
+    .op("i32.add")
+    .i32(1)
+    .op("i32.gt_u")
+    .brIf("no");
+  copy64(SLOT_RIP, RCX);
+  loadFlags();
+  state32(SLOT_STAR + 4)
+    .i32(16)
+    .op("i32.shr_u")
+    .i32(16)
+    .op("i32.add")
+    .i32(3)
+    .op("i32.or")
+    .set(selector);
+  segment(CS, CODE | DPL3);
+  state32(SLOT_STAR + 4)
+    .i32(16)
+    .op("i32.shr_u")
+    .i32(8)
+    .op("i32.add")
+    .i32(3)
+    .op("i32.or")
+    .set(selector);
+  segment(SS, DATA | DPL3);
+  set32(WORD_CPL, 3);
+  set32(WORD_FETCH, 1);
+  copy32(WORD_MODE, WORD_RETURN_MODE);
+  code
+    .get(cpu)
+    .get(cpu)
+    .i32(CPU_STATE_BYTES + MMU_USER * TLB_ENTRIES * TLB_ENTRY_BYTES)
+    .op("i32.add")
+    .mem("i32.store", WORD_TLB);
+  code.i32(1).op("return").end();
+  return code.i32(0);
+}
