@@ -200,7 +200,7 @@ describe("privilege and mode", () => {
     ["str under UMIP in virtual-8086 mode", vm86 | MODE_UMIP, [0x0f, 0x00, 0xc8], undefinedOps],
     ["lldt in real mode", real, [0x0f, 0x00, 0xd0], undefinedOps],
     ["lldt at CPL 3", kernel32 | cpl3, [0x0f, 0x00, 0xd0], protection],
-    ["sysret at CPL 3", kernel64 | cpl3, [0x0f, 0x07], ["movi", "sysret 4", "exit"]],
+    ["sysret at CPL 3", kernel64 | cpl3, [0x0f, 0x07], ["movi", "sysret 4", "lookup"]],
     ["clac at CPL 3", kernel64 | cpl3, [0x0f, 0x01, 0xca], undefinedOps],
     ["mwait at CPL 3", kernel64 | cpl3, [0x0f, 0x01, 0xc9], undefinedOps],
     ["ud2", kernel64, [0x0f, 0x0b], undefinedOps],
@@ -226,8 +226,12 @@ describe("privilege and mode", () => {
     ],
     ["out dx, al", kernel64, [0xee], ["zx8", "zx16", "movi", "out 1", "lookupUnlessRequest"]],
     ["in eax, 0x60", kernel64, [0xe5, 0x60], ["movi", "in 4", "mov"]],
-    ["iretq", kernel64, [0x48, 0xcf], ["movi", "iret 8", "exit"]],
-    ["int 0x80", kernel64, [0xcd, 0x80], ["movi", `interrupt ${0x80}`, "exit"]],
+    ["sysretq", kernel64, [0x48, 0x0f, 0x07], ["movi", "fastCall", "lookup"]],
+    ["syscall", kernel64 | cpl3, [0x0f, 0x05], ["movi", "fastCall", "lookup"]],
+    ["syscall outside 64-bit code", kernel32, [0x0f, 0x05], ["movi", "syscall 0", "lookup"]],
+    ["swapgs", kernel64, [0x0f, 0x01, 0xf8], ["mov", "mov", "mov"]],
+    ["iretq", kernel64, [0x48, 0xcf], ["movi", "iret 8", "lookup"]],
+    ["int 0x80", kernel64, [0xcd, 0x80], ["movi", `interrupt ${0x80}`, "lookup"]],
   ];
   for (const [name, mode, bytes, expected] of cases) test(name, () => assert.deepEqual(opsOf(mode, ...bytes), expected));
 
