@@ -238,7 +238,8 @@ describe("words and files", () => {
 
 test("a chart colour that hardly stands out gives way to one that does", () => {
   // Orange of VS Code's dark theme, which is meant for a minimap.
-  assert.equal(clearer("#613214", "#d18616", "#1f1f1f"), "#d18616");
+  assert.equal(clearer("rgba(234, 92, 0, 0.33)", "#d18616", "#1f1f1f"), "#d18616");
+  assert.equal(clearer("rgba(234, 92, 0, 0.33)", "#d18616", "#ffffff"), "#d18616");
   assert.equal(clearer("#3794ff", "#d18616", "#1f1f1f"), "#3794ff");
   // Neither stands out: the theme's own stays.
   assert.equal(clearer("#eeeeee", "#ffffff", "#ffffff"), "#eeeeee");
