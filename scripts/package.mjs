@@ -34,7 +34,8 @@ for (const file of ["README.md", "CHANGELOG.md", "CONTRIBUTING.md"]) add(file);
 add("LICENSE.txt", "LICENSE");
 for (const file of [...filesBelow("media"), ...filesBelow("syntaxes"), ...filesBelow("guests/smp")]) add(file);
 add("guests/README.md");
-for (const file of filesBelow("docs", (path) => path.endsWith(".md"))) add(file);
+// The light theme's pictures are for the repository: the dark ones show the same.
+for (const file of filesBelow("docs", (path) => path.endsWith(".md") && !path.endsWith("light.md"))) add(file);
 // Pictures that a packaged text shows.
 for (const [path, bytes] of [...files]) {
   if (!path.endsWith(".md")) continue;
