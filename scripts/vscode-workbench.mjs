@@ -44,12 +44,12 @@ export class Workbench {
     await this.page.waitForTimeout(200);
   }
 
-  /** Starts the chosen launch configuration. A window that has just come up may not listen to the key yet. */
+  /** Starts the chosen launch configuration, until the extension's entry in the status bar tells of it. A window that has just come up may not listen to the key yet. */
   async startDebugging() {
     for (let attempt = 1; ; attempt++) {
       await this.page.keyboard.press("F5");
       try {
-        await this.page.locator(".debug-toolbar, .part.sidebar .codicon-debug-stop").first().waitFor({ timeout: 20_000 });
+        await this.page.locator('.part.statusbar [id="apicscope.apicscope.apicscope.status"]').waitFor({ timeout: 25_000 });
         return;
       } catch (error) {
         if (attempt === 5) throw error;

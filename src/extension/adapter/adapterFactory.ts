@@ -35,8 +35,10 @@ export class Adapters implements vscode.DebugAdapterDescriptorFactory, vscode.Di
     return adapter?.alive === true ? adapter.ask(command, args) : session.customRequest(command, args);
   }
 
+  /** Ends every adapter that is left. */
   dispose(): void {
     this.ended.dispose();
+    for (const adapter of this.processes.values()) adapter.dispose();
   }
 }
 

@@ -89,6 +89,7 @@ export class AdapterProcess implements vscode.DebugAdapter {
   }
 
   dispose(): void {
+    if (this.disposed) return;
     this.disposed = true;
     this.end("The session has ended.", true);
     this.child.kill();
