@@ -1,5 +1,5 @@
 // The engine: machine and debugger of one session. Runs in a worker, in portions of a few milliseconds, so that requests get through.
-import { appendFileSync, existsSync, writeFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { Debugger } from "../debugger/debugger";
 import { completeCommand, isCommand, runCommandLine, type CommandContext } from "../debugger/console/console";
@@ -27,9 +27,11 @@ import { loadGuest } from "./guestLoader";
 import { decodeView, lintsView, resolveAddress } from "./insights";
 import { IcedDisassembler } from "./icedDisassembler";
 import { interruptState, interruptTable } from "./interruptState";
-import type { LaunchAttributes, LocateResponse } from "./protocol";
+import { launchDefaults, type LaunchAttributes, type LocateResponse } from "./protocol";
 import { RecordingFile } from "./recordingFile";
+import { RunLoop, type RunLoopHost } from "./runLoop";
 import { ScreenPictures } from "./screenPictures";
+import { SerialOutput } from "./serialOutput";
 import { timelinePage } from "./timelinePage";
 import { writeTextFile } from "./textFile";
 import { WorkProgress } from "./workProgress";
@@ -37,13 +39,6 @@ import type { DataPlaceView, DataQuestion, EngineEvent, EngineMethod, EngineMeth
 
 type Handlers = { readonly [M in EngineMethod]: (args: EngineMethods[M]["args"]) => EngineMethods[M]["result"] };
 
-/** Milliseconds of one portion, and between two pieces of serial output. */
-const portionMilliseconds = 4;
-const outputMilliseconds = 10;
-/** Values of the attribute `serial` that name no file. */
-const serialWords = new Set(["stdio", "terminal", "none"]);
-/** Between two looks at a guest that waits for input. */
-const waitingMilliseconds = 20;
 const maximumRead = 16 << 20;
 
 interface Session {
@@ -51,6 +46,7 @@ interface Session {
   readonly inspector: Inspector;
   readonly machine: ReturnType<typeof loadGuest>["machine"];
   readonly recording: RecordingFile | undefined;
+  readonly serial: SerialOutput;
   readonly screen: ScreenPictures;
   readonly pace: Pace | undefined;
   /** Closes what the session reads from. */
@@ -61,11 +57,6 @@ interface Session {
 export class Engine {
   private session: Session | undefined;
   private attributes: LaunchAttributes | undefined;
-  private budget = 50_000;
-  private scheduled = false;
-  private serialText: Uint8Array[] = [];
-  private serialTimer: NodeJS.Timeout | undefined;
-  private readonly decoder = new TextDecoder();
   /** CPU whose frame the client looked at last, since the stop: what it asks without naming a CPU is about that one. */
   private focus: number | undefined;
   private lastHits = 0;
@@ -73,6 +64,7 @@ export class Engine {
 
   private readonly work: WorkProgress;
   private readonly wayBack: WorkProgress;
+  private readonly loop = new RunLoop(this.loopHost());
 
   /** `isCancelled` says whether the request of this number was taken back while it is carried out. */
   constructor(
@@ -110,7 +102,7 @@ export class Engine {
     const { machine, symbols, entry, warnings, close } = loadGuest(attributes, this.work);
     const sink: DebuggerSink = {
       output: (text, kind) => this.tell({ kind: "output", category: kind, text }),
-      serial: (bytes) => this.serial(bytes),
+      serial: (bytes) => serial.write(bytes),
       cpuStarted: (cpu) => this.tell({ kind: "thread", cpu, reason: "started" }),
       cpuReset: (cpu) => this.tell({ kind: "thread", cpu, reason: "exited" }),
       breakpointChanged: (status) => this.tell({ kind: "breakpoint", status }),
@@ -128,7 +120,7 @@ export class Engine {
     session.stopSequence = this.session?.debugger.stopSequence ?? 0;
     session.filters.replace("launch", launch);
     session.filters.replace("workspace", attributes.workspaceInterruptBreakpoints ?? []);
-    if (attributes.serial !== undefined && !serialWords.has(attributes.serial)) createSerialFile(attributes.serial);
+    const serial = new SerialOutput(attributes.serial ?? launchDefaults.serial, this.tell);
     this.session?.recording?.close("quit");
     this.session?.close();
     const recording = attributes.record === undefined ? undefined : new RecordingFile(attributes.record, machine);
@@ -139,6 +131,7 @@ export class Engine {
       inspector: new Inspector(session),
       machine,
       recording,
+      serial,
       screen: new ScreenPictures(machine),
       pace,
       close,
@@ -147,71 +140,37 @@ export class Engine {
     return { cpus: machine.cpus.length, entry, hasLines: symbols.modules.some(({ dwarf }) => dwarf !== undefined) };
   }
 
-  private serial(bytes: Uint8Array): void {
-    const target = this.attributes?.serial ?? "stdio";
-    if (target === "none") return;
-    if (target !== "stdio" && target !== "terminal") return appendFileSync(target, bytes);
-    this.serialText.push(bytes.slice());
-    this.serialTimer ??= setTimeout(() => this.flushSerial(), outputMilliseconds);
-  }
-
-  private flushSerial(): void {
-    clearTimeout(this.serialTimer);
-    this.serialTimer = undefined;
-    if (this.attributes?.serial === "terminal") {
-      const bytes = Uint8Array.from(Buffer.concat(this.serialText));
-      this.serialText = [];
-      if (bytes.length > 0) this.tell({ kind: "serial", bytes });
-      return;
-    }
-    const text = this.serialText.map((bytes) => this.decoder.decode(bytes, { stream: true })).join("");
-    this.serialText = [];
-    if (text !== "") this.tell({ kind: "output", category: "stdout", text });
-  }
-
   // Running
 
-  private schedule(milliseconds = 0): void {
-    if (this.scheduled) return;
-    this.scheduled = true;
-    const run = (): void => {
-      this.scheduled = false;
-      this.portion();
+  private loopHost(): RunLoopHost {
+    const current = (): Session | undefined => this.session;
+    return {
+      get running() {
+        return current();
+      },
+      goingBack: ({ done, total }) => this.wayBack.step("Going back", done, total),
+      ran: (result) => this.ran(result),
+      failed: (error) => this.failed(error),
     };
-    if (milliseconds === 0) setImmediate(run);
-    else setTimeout(run, milliseconds);
   }
 
-  private portion(): void {
+  private ran(result: Stop | GuestEnd | undefined): void {
+    this.work.end();
     const { session } = this;
-    if (session === undefined || !session.debugger.isRunning) return;
-    const start = performance.now();
-    const { pace, machine } = session;
-    const until = pace?.until(machine.now()) ?? Infinity;
-    if (pace !== undefined && until <= machine.now() && !session.debugger.pausing)
-      return this.schedule(Math.min(pace.wait(machine.now()), waitingMilliseconds));
-    let result: Stop | GuestEnd | undefined;
-    const { goingBack } = session.debugger;
-    if (goingBack !== undefined) this.wayBack.step("Going back", goingBack.done, goingBack.total);
-    try {
-      result = session.debugger.advance(this.budget, until);
-      this.work.end();
-    } catch (error) {
-      // A bug of ours must not look like a guest that runs for ever.
-      this.flushSerial();
-      const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
-      this.tell({ kind: "output", category: "important", text: `APICScope failed: ${text}\n` });
-      this.tell({ kind: "ended", exitCode: 70, text: "The session ended by an internal error." });
-      this.session = undefined;
-      return;
-    }
-    const spent = performance.now() - start;
-    if (spent < portionMilliseconds / 2) this.budget = Math.min(this.budget * 2, 5_000_000);
-    else if (spent > portionMilliseconds * 2) this.budget = Math.max(Math.floor(this.budget / 2), 1_000);
+    if (session === undefined) return;
     this.tellHits(session, result !== undefined);
-    if (result === undefined) return this.schedule(session.debugger.waiting ? waitingMilliseconds : 0);
+    if (result === undefined) return;
     this.wayBack.end();
     this.tellEnd(session, result);
+  }
+
+  /** A bug of ours must not look like a guest that runs for ever. */
+  private failed(error: unknown): void {
+    this.session?.serial.flush();
+    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    this.tell({ kind: "output", category: "important", text: `APICScope failed: ${text}\n` });
+    this.tell({ kind: "ended", exitCode: 70, text: "The session ended by an internal error." });
+    this.session = undefined;
   }
 
   private tellHits(session: Session, now: boolean): void {
@@ -222,7 +181,7 @@ export class Engine {
   }
 
   private tellEnd(session: Session, result: Stop | GuestEnd): void {
-    this.flushSerial();
+    session.serial.flush();
     if ("exitCode" in result) session.recording?.close("quit");
     if ("exitCode" in result) this.tell({ kind: "ended", exitCode: result.exitCode, text: result.text });
     else this.tellStop(session, result);
@@ -238,7 +197,7 @@ export class Engine {
     const session = this.stopped;
     begin();
     session.inspector.clear();
-    this.schedule();
+    this.loop.schedule();
   }
 
   private startSession(): void {
@@ -454,7 +413,7 @@ export class Engine {
       })),
     terminate: () => {
       const session = this.session;
-      if (session !== undefined) this.flushSerial();
+      session?.serial.flush();
       session?.recording?.close("quit");
       session?.close();
       this.session = undefined;
@@ -548,15 +507,6 @@ export class Engine {
       lines: session.describeCause(stop.cause),
       record: senderStack.length === 0 ? record : { ...record, senderStack },
     };
-  }
-}
-
-function createSerialFile(path: string): void {
-  try {
-    writeFileSync(path, "");
-  } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    throw new UserError(`The launch attribute "serial" names ${path}, which cannot be written: ${why}.`, "serial");
   }
 }
 
