@@ -4,6 +4,11 @@ import type { DebugMachine } from "./target";
 
 /** Instructions from one moment to the next, while the guest runs. */
 export const MOMENT_INTERVAL = 8_000_000;
+/**
+ * Pages that a guest may write from one moment to the next; one that writes more has them as far apart as it takes longer to copy its pages: a kernel's boot writes a thousand pages in
+ * 8 million instructions.
+ */
+const MOMENT_PAGES = 400;
 /** Moments kept; further ones thin out the older half. */
 const MOST_MOMENTS = 32;
 /** Bytes of RAM content that moments may keep: with more, the oldest are forgotten. */
@@ -40,7 +45,7 @@ export class TimeTravel {
   private journal: PlacedInput[] = [];
   /** Inputs that were forgotten with the oldest moments. */
   private forgotten = 0;
-  private nextAt = 0;
+  private lastAt = 0;
 
   /**
    * @param remember takes down what the debugger knows
@@ -54,10 +59,11 @@ export class TimeTravel {
 
   /** Takes a moment if it is time for one; between runs only. */
   note(): void {
-    const now = this.machine.instructions();
-    if (now < this.nextAt && this.moments.length > 0) return;
-    this.nextAt = now + this.interval;
     const { machine } = this;
+    const now = machine.instructions();
+    const apart = this.interval * Math.max(1, machine.snapshots.newestPages / MOMENT_PAGES);
+    if (now < this.lastAt + apart && this.moments.length > 0) return;
+    this.lastAt = now;
     machine.inputs.journal ??= (placed) => void this.journal.push(placed);
     this.moments.push({
       snapshot: machine.snapshots.take(),
@@ -109,6 +115,6 @@ export class TimeTravel {
     const done = this.machine.inputs.live();
     this.journal.length = moment.inputs - this.forgotten + done;
     this.machine.inputs.recorder?.forgetAfter(moment.recorded + done);
-    this.nextAt = this.machine.instructions() + this.interval;
+    this.lastAt = this.machine.instructions();
   }
 }

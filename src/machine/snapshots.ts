@@ -73,6 +73,11 @@ export class Snapshots {
     return this.chain;
   }
 
+  /** Pages of RAM that were written since the newest snapshot. */
+  get newestPages(): number {
+    return this.undo.newestPages;
+  }
+
   /** Bytes of RAM content that the snapshots keep. */
   get bytes(): number {
     return this.undo.bytes;

@@ -4,37 +4,68 @@ import type { PageListener, PageTracker } from "./pageTracker";
 const PAGE = 4096;
 /** Pages of one slab of saved content. */
 const SLAB_PAGES = 256;
+/** Slabs that wait for use: the first touch of fresh memory costs the host more than the copy. */
+const MOST_WAITING = 32;
+
+const zeros = new Uint8Array(PAGE);
+
+/** Memory for saved pages, used again and again. */
+class SlabPool {
+  private readonly waiting: Uint8Array[] = [];
+
+  take(): Uint8Array {
+    return this.waiting.pop() ?? new Uint8Array(SLAB_PAGES * PAGE);
+  }
+
+  giveBack(slabs: Uint8Array[]): void {
+    while (slabs.length > 0 && this.waiting.length < MOST_WAITING) this.waiting.push(slabs.splice(-1, 1)[0]);
+    slabs.length = 0;
+  }
+}
 
 /** Content that pages had at one moment, kept for those that were written since. */
 export class UndoMark {
   /** Numbers of the pages kept, in the order of their first writes. */
   readonly pages: number[] = [];
+  /** Where in the slabs each one's content is, in pages; -1: it was all zeros. */
+  private readonly places: number[] = [];
   private readonly slabs: Uint8Array[] = [];
+  private used = 0;
 
   /** @param stamp unique among the marks of a log; changes when the log returns to the mark */
-  constructor(public stamp: number) {}
+  constructor(
+    public stamp: number,
+    private readonly pool: SlabPool,
+  ) {}
 
   /** Bytes of page content kept. */
   get bytes(): number {
-    return this.pages.length * PAGE;
+    return this.used * PAGE;
   }
 
-  keep(page: number, content: Uint8Array): void {
-    const index = this.pages.length;
+  /** Keeps what page `page` holds; undefined: zeros. */
+  keep(page: number, content: Uint8Array | undefined): void {
     this.pages.push(page);
-    if (index % SLAB_PAGES === 0) this.slabs.push(new Uint8Array(SLAB_PAGES * PAGE));
-    this.slabs[this.slabs.length - 1].set(content, (index % SLAB_PAGES) * PAGE);
+    this.places.push(content === undefined ? -1 : this.used);
+    if (content === undefined) return;
+    if (this.used % SLAB_PAGES === 0) this.slabs.push(this.pool.take());
+    this.slabs[this.slabs.length - 1].set(content, (this.used % SLAB_PAGES) * PAGE);
+    this.used++;
   }
 
-  /** Content of the page kept as number `index`. */
-  content(index: number): Uint8Array {
-    const at = (index % SLAB_PAGES) * PAGE;
-    return this.slabs[Math.floor(index / SLAB_PAGES)].subarray(at, at + PAGE);
+  /** Content of the page kept as number `index`; undefined: zeros. */
+  content(index: number): Uint8Array | undefined {
+    const place = this.places[index];
+    if (place < 0) return undefined;
+    const at = (place % SLAB_PAGES) * PAGE;
+    return this.slabs[Math.floor(place / SLAB_PAGES)].subarray(at, at + PAGE);
   }
 
   clear(): void {
     this.pages.length = 0;
-    this.slabs.length = 0;
+    this.places.length = 0;
+    this.used = 0;
+    this.pool.giveBack(this.slabs);
   }
 }
 
@@ -47,6 +78,9 @@ export class UndoLog implements PageListener {
   /** Stamp of the newest mark that has kept a page. */
   private readonly keptBy: Float64Array;
   private readonly written: Float64Array;
+  /** 1: the page has been written since RAM was made, all zeros. */
+  private readonly everWritten: Uint8Array;
+  private readonly pool = new SlabPool();
   private stamps = 0;
   private passes = 0;
 
@@ -56,21 +90,24 @@ export class UndoLog implements PageListener {
   ) {
     this.keptBy = new Float64Array(tracker.pages);
     this.written = new Float64Array(tracker.pages);
+    this.everWritten = new Uint8Array(tracker.pages);
     tracker.listen(this);
   }
 
   touched(page: number): void {
     const { marks } = this;
+    const fresh = this.everWritten[page] === 0;
+    this.everWritten[page] = 1;
     if (marks.length === 0) return;
     const newest = marks[marks.length - 1];
     if (this.keptBy[page] === newest.stamp) return;
     this.keptBy[page] = newest.stamp;
-    newest.keep(page, this.ram.subarray(page * PAGE, (page + 1) * PAGE));
+    newest.keep(page, fresh ? undefined : this.ram.subarray(page * PAGE, (page + 1) * PAGE));
   }
 
   /** Sets a mark at the present content. */
   mark(): UndoMark {
-    const mark = new UndoMark(++this.stamps);
+    const mark = new UndoMark(++this.stamps, this.pool);
     this.marks.push(mark);
     this.tracker.arm();
     return mark;
@@ -88,11 +125,11 @@ export class UndoLog implements PageListener {
         const page = pages[i];
         if (this.written[page] === pass) continue;
         this.written[page] = pass;
-        this.ram.set(this.marks[at].content(i), page * PAGE);
+        this.ram.set(this.marks[at].content(i) ?? zeros, page * PAGE);
         restored(page);
       }
     }
-    this.marks.length = first + 1;
+    for (const later of this.marks.splice(first + 1)) later.clear();
     mark.clear();
     mark.stamp = ++this.stamps;
     this.tracker.arm();
@@ -121,6 +158,11 @@ export class UndoLog implements PageListener {
 
   has(mark: UndoMark): boolean {
     return this.marks.includes(mark);
+  }
+
+  /** Pages that the newest mark has kept. */
+  get newestPages(): number {
+    return this.marks.at(-1)?.pages.length ?? 0;
   }
 
   /** Bytes of page content kept by all marks. */
