@@ -40,6 +40,8 @@ import type { DataPlaceView, DataQuestion, EngineEvent, EngineMethod, EngineMeth
 type Handlers = { readonly [M in EngineMethod]: (args: EngineMethods[M]["args"]) => EngineMethods[M]["result"] };
 
 const maximumRead = 16 << 20;
+/** A run that goes somewhere is shown once it has taken so long. */
+const shownAfterMilliseconds = 500;
 
 interface Session {
   readonly debugger: Debugger;
@@ -63,7 +65,7 @@ export class Engine {
   private breakpoints: { [M in EngineMethod]?: Map<string, EngineMethods[M]["args"]> } = {};
 
   private readonly work: WorkProgress;
-  private readonly wayBack: WorkProgress;
+  private readonly way: WorkProgress;
   private readonly loop = new RunLoop(this.loopHost());
 
   /** `isCancelled` says whether the request of this number was taken back while it is carried out. */
@@ -72,7 +74,7 @@ export class Engine {
     isCancelled: (request: number) => boolean = () => false,
   ) {
     this.work = new WorkProgress(tell, isCancelled);
-    this.wayBack = new WorkProgress(tell, () => false);
+    this.way = new WorkProgress(tell, () => false, shownAfterMilliseconds);
   }
 
   /** Carries out a request, of number `request` where it can be cancelled. Throws UserErrors for what the client did wrong. */
@@ -148,7 +150,10 @@ export class Engine {
       get running() {
         return current();
       },
-      goingBack: ({ done, total }) => this.wayBack.step("Going back", done, total),
+      underWay: (course) => {
+        if (course === undefined) this.way.end();
+        else this.way.step(course.title, course.done, course.total);
+      },
       ran: (result) => this.ran(result),
       failed: (error) => this.failed(error),
     };
@@ -160,7 +165,7 @@ export class Engine {
     if (session === undefined) return;
     this.tellHits(session, result !== undefined);
     if (result === undefined) return;
-    this.wayBack.end();
+    this.way.end();
     this.tellEnd(session, result);
   }
 

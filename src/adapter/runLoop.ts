@@ -1,5 +1,5 @@
 // Runs the guest in portions of a few milliseconds, between which requests get through.
-import type { Debugger } from "../debugger/debugger";
+import type { Course, Debugger } from "../debugger/debugger";
 import type { GuestEnd, Stop } from "../debugger/stops";
 import type { Pace } from "../machine/pace";
 
@@ -23,8 +23,8 @@ export interface RunSession {
 export interface RunLoopHost {
   /** What to run now; undefined once there is nothing. */
   readonly running: RunSession | undefined;
-  /** Between portions of a way back. */
-  goingBack(progress: { readonly done: number; readonly total: number }): void;
+  /** Before each portion: where the run goes, if that is known. */
+  underWay(course: Course | undefined): void;
   /** After each portion; with a stop or the guest's end, which is the last. */
   ran(result: Stop | GuestEnd | undefined): void;
   /** A bug of ours ended the run. */
@@ -58,8 +58,7 @@ export class RunLoop {
     const until = pace?.until(machine.now()) ?? Infinity;
     if (pace !== undefined && until <= machine.now() && !session.debugger.pausing)
       return this.schedule(Math.min(pace.wait(machine.now()), waitingMilliseconds));
-    const { goingBack } = session.debugger;
-    if (goingBack !== undefined) this.host.goingBack(goingBack);
+    this.host.underWay(session.debugger.course);
     let result: Stop | GuestEnd | undefined;
     try {
       result = session.debugger.advance(this.budget, until);

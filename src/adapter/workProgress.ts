@@ -18,6 +18,7 @@ export class WorkProgress implements WorkWatch {
   constructor(
     private readonly tell: (event: EngineEvent) => void,
     private readonly isCancelled: (request: number) => boolean,
+    private readonly shownAfter = shownAfterMilliseconds,
   ) {}
 
   /** What follows belongs to this request. */
@@ -31,7 +32,7 @@ export class WorkProgress implements WorkWatch {
     const now = performance.now();
     if (this.title === undefined) this.began = now;
     this.title = title;
-    if (now - this.began < shownAfterMilliseconds) return;
+    if (now - this.began < this.shownAfter) return;
     const percentage = total <= 0 ? 0 : Math.min(100, Math.floor((done * 100) / total));
     if (this.shown !== title) {
       this.finish();

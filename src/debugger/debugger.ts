@@ -27,6 +27,13 @@ import type { DebugCpu, DebugMachine } from "./target";
 import { MOMENT_INTERVAL, TimeTravel, type Known } from "./timeTravel";
 import type { CpuNames } from "./words";
 
+/** How far a run has come that goes somewhere, in instructions; `total` 0 where nobody knows. */
+export interface Course {
+  readonly title: string;
+  readonly done: number;
+  readonly total: number;
+}
+
 export interface DebuggerOptions {
   readonly machine: DebugMachine;
   readonly symbols: SymbolStore;
@@ -286,9 +293,15 @@ export class Debugger implements StepHost, RewindHost {
     this.breakpoints.silent = silent;
   }
 
-  /** How far a way back has come; undefined while none is under way. */
-  get goingBack(): { readonly done: number; readonly total: number } | undefined {
-    return this.rewind?.progress;
+  /** Where the run goes: back, through a step, or to the instruction that an injection waits for; undefined when to no known place. */
+  get course(): Course | undefined {
+    if (!this.running) return undefined;
+    if (this.rewind !== undefined) return { title: "Going back", ...this.rewind.progress };
+    if (this.stepper !== undefined) return { title: `Stepping CPU ${this.stepper.request.cpu}`, done: 0, total: 0 };
+    const { next } = this.injections;
+    return next === undefined
+      ? undefined
+      : { title: `Running to instruction ${next.at}`, done: this.machine.instructions() - next.since, total: next.at - next.since };
   }
 
   /** Runs a portion of a way back. */

@@ -29,7 +29,7 @@ export function injectionText(request: InjectionRequest): string {
 
 /** What the person injects, now or when the machine reaches a count of instructions. */
 export class Injections {
-  private waiting: { readonly at: number; readonly request: InjectionRequest }[] = [];
+  private waiting: { readonly at: number; readonly since: number; readonly request: InjectionRequest }[] = [];
 
   constructor(private readonly machine: DebugMachine) {}
 
@@ -43,7 +43,7 @@ export class Injections {
     const now = this.machine.instructions();
     if (at < now) throw new UserError(`Instruction ${at} has passed: the machine stands at ${now}.`, "at");
     if (this.waiting.length >= maximumWaiting) throw new UserError(`At most ${maximumWaiting} injections can wait.`, "at");
-    this.waiting.push({ at, request });
+    this.waiting.push({ at, since: now, request });
     this.waiting.sort((a, b) => a.at - b.at);
     return `waits for instruction ${at}`;
   }
@@ -54,6 +54,11 @@ export class Injections {
       throw new UserError(`There is no CPU ${request.cpu}; the machine has ${cpus.length}.`, "cpu");
     if (request.kind === "message" && request.mode === "fixed" && request.vector < 16)
       throw new UserError(`Vector ${hex(request.vector, 2)} is below 16: local APICs refuse it.`, "vector");
+  }
+
+  /** The instruction at which the next one is due, and at which it was asked for; undefined when none waits. */
+  get next(): { readonly at: number; readonly since: number } | undefined {
+    return this.waiting.at(0);
   }
 
   /** Instructions until the next one is due; Infinity when none waits. */

@@ -189,6 +189,41 @@ describe("the protocol", { timeout: 240_000 }, () => {
       await client.stop();
     }, server.port));
 
+  test("steps and runs to a point that take long are shown as progress", () =>
+    withClient(async (client) => {
+      // cli; mov esp, 0x101800; call 2f; 1: inc eax; jmp 1b; 2: mov ecx, 0x8000000; 3: dec ecx; jnz 3b; ret
+      const program = files.write(
+        "long.elf",
+        codeImage(
+          ...[0xfa, 0xbc, 0x00, 0x18, 0x10, 0x00, 0xe8, 0x04, 0x00, 0x00, 0x00, 0xff, 0xc0, 0xeb, 0xfc],
+          ...[0xb9, 0x00, 0x00, 0x00, 0x08, 0xff, 0xc9, 0x75, 0xfc, 0xc3],
+        ),
+      );
+      await client.dap.initializeRequest({
+        ...{ adapterID: "apicscope", supportsProgressReporting: true, linesStartAt1: true, columnsStartAt1: true, pathFormat: "path" },
+      });
+      await client.launch({ program, cpus: 1, engine: "interpreter", stopOnEntry: true });
+      await client.stop();
+      const shown = async (title: RegExp): Promise<void> => {
+        const start = (await client.next("progressStart")) as DebugProtocol.ProgressStartEvent["body"];
+        assert.match(start.title, title);
+        await client.next("progressEnd", (event) => (event as { progressId: string }).progressId === start.progressId);
+      };
+      await client.step("next", 1, "instruction");
+      await client.step("next", 1, "instruction");
+      await client.request("next", { threadId: 1, granularity: "instruction" });
+      await shown(/^Stepping CPU 0$/);
+      assert.equal((await client.stop()).reason, "step");
+      const { instruction } = (await client.ask("apicscope/progress")) as { instruction: string };
+      const at = Number(instruction) + 300_000_000;
+      await client.ask("apicscope/inject", { kind: "message", vector: 0x55, threadId: 1, at });
+      await client.request("continue", { threadId: 1 });
+      await shown(new RegExp(`^Running to instruction ${at}$`));
+      assert.ok(client.events.some(({ event }) => event === "progressUpdate"));
+      await client.request("pause", { threadId: 1 });
+      await client.stop();
+    }, server.port));
+
   test("a session that went back is recorded as the course that came of it", () =>
     withClient(async (client) => {
       const record = files.path("back.log");
