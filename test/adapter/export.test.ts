@@ -101,7 +101,10 @@ describe("export of interrupt records", { timeout: 240_000 }, () => {
         last.map((line) => line.id),
         all.slice(-2).map((line) => line.id),
       );
-      assert.match(await client.refused("apicscope/exportRecords", { format: "xml" }), /"format" must be one of json, perfetto/);
+      assert.match(
+        await client.refused("apicscope/exportRecords", { format: "xml" }),
+        /"format" must be one of "json", "perfetto", not "xml"/,
+      );
       assert.match(await client.refused("apicscope/exportRecords", { stage: "sent" }), /"stage" must be one of send, accept/);
       assert.match(await client.refused("apicscope/exportRecords", { file: folder }), /cannot be written/);
       const transcript = new Transcript("export", client);
