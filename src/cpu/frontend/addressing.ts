@@ -16,6 +16,8 @@ const wrap = <K extends MemoryKind>(kind: K): MemoryOps => ({
 /** The same with addresses cut to 32 bits. */
 const wrappedAccesses: { readonly [K in MemoryKind]: MemoryOps } = { ld: wrap("ld"), ldw: wrap("ldw"), st: wrap("st") };
 
+/** The greatest displacement that an op holds. */
+const MAX_DISPLACEMENT = 0x7fff_ffff;
 const fits32 = (value: bigint): boolean => BigInt.asIntN(32, value) === value;
 const noAddress = (): Address => ({ base: SLOT_ZERO, index: SLOT_ZERO, scale: 0, displacement: 0, flags: 0 });
 
@@ -236,9 +238,26 @@ export class Addressing extends EmissionCore {
   /** Accesses the prepared operand, `displacement` bytes on: ld and ldw into `slot`, st from it. */
   load(kind: MemoryKind, slot: number, width: Width, displacement = 0): void {
     const { operand } = this;
+    if (!this.operandWraps && operand.displacement + displacement > MAX_DISPLACEMENT) {
+      this.loadBeyond(kind, slot, width, displacement);
+      return;
+    }
     operand.displacement += displacement;
     this.builder.memory((this.operandWraps ? wrappedAccesses : accesses)[kind][width], slot, operand);
     operand.displacement -= displacement;
+  }
+
+  /** The same where the sum of displacements is more than an op holds. */
+  private loadBeyond(kind: MemoryKind, slot: number, width: Width, displacement: number): void {
+    const mark = this.mark();
+    const { scratch } = this;
+    scratch.base = this.linearAddress();
+    scratch.index = SLOT_ZERO;
+    scratch.scale = 0;
+    scratch.displacement = displacement;
+    scratch.flags = this.operand.flags;
+    this.builder.memory(accesses[kind][width], slot, scratch);
+    this.release(mark);
   }
 
   /** Slot with the linear address of the prepared operand. */

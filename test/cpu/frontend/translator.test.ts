@@ -17,6 +17,7 @@ import {
   MODE_IOPL_SHIFT,
   MODE_LA57,
   MODE_LONG,
+  MODE_OSFXSR,
   MODE_PROTECTED,
   MODE_STACK32,
   MODE_UMIP,
@@ -24,7 +25,7 @@ import {
 } from "../../../src/cpu/mode";
 import type { TranslatedBlock } from "../../../src/cpu/translation";
 import { OpBuilder } from "../../../src/tcg/builder";
-import { OP_A, OP_BYTES, OP_D, OP_IMM } from "../../../src/tcg/layout";
+import { OP_A, OP_BYTES, OP_D, OP_IMM, slotOfXmm } from "../../../src/tcg/layout";
 import { opNames } from "../../../src/tcg/ops";
 import { allFeatures } from "../decode/icedCompare";
 import { FlatMachine, userMode } from "./flatMachine";
@@ -299,4 +300,25 @@ describe("any bytes", () => {
       }
     }
   });
+});
+
+describe("operands in parts", () => {
+  for (const engine of ["emitted", "reference", "generated"] as const)
+    test(`the second half of an operand at the greatest displacement lies behind the first, ${engine}`, () => {
+      const machine = new FlatMachine({ engine });
+      machine.mode = userMode(64) | MODE_OSFXSR;
+      machine.rip = 0x1000n;
+      machine.rflags = 2n;
+      machine.slots[0] = BigInt.asUintN(64, 0x2000n - 0x7fff_fffcn);
+      machine.ram.set(
+        Array.from({ length: 16 }, (_, index) => index + 1),
+        0x2000,
+      );
+      // movups xmm1, [rax + 0x7ffffffc]
+      machine.ram.set([0x0f, 0x10, 0x88, 0xfc, 0xff, 0xff, 0x7f], 0x1000);
+      machine.execute(1);
+      assert.equal(machine.trap, null);
+      assert.equal(machine.slots[slotOfXmm(1) / 8], 0x0807060504030201n);
+      assert.equal(machine.slots[slotOfXmm(1) / 8 + 1], 0x100f0e0d0c0b0a09n);
+    });
 });
