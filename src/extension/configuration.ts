@@ -118,7 +118,10 @@ export class DynamicConfigurations implements vscode.DebugConfigurationProvider 
     folder?: vscode.WorkspaceFolder,
     token?: vscode.CancellationToken,
   ): Promise<vscode.DebugConfiguration[]> {
-    const guests = await findGuests(folder === undefined ? (vscode.workspace.workspaceFolders ?? []) : [folder], token);
+    const { workspaceFolders = [] } = vscode.workspace;
+    // VS Code asks for each folder, and once more for what belongs to none: that would offer everything twice.
+    if (folder === undefined && workspaceFolders.length > 0) return [];
+    const guests = await findGuests(folder === undefined ? [] : [folder], token);
     return [...guests.map(launchOf), bundledGuestConfiguration(bundledGuest(this.extension))];
   }
 }
