@@ -75,7 +75,7 @@ const disk: Check = (value) => {
 
 const checks: Readonly<Record<Exclude<keyof LaunchAttributes, "program">, Check>> = {
   cpus: whole(1, maximumCpus),
-  memory: whole(1, 65_536, " (MiB)"),
+  memory: whole(1, 3_584, " (MiB)"),
   cmdline: text,
   initrd: file,
   disks: listOf(disk),

@@ -84,7 +84,7 @@ const diskOptions = /(,(ide|ahci|virtio|raw|qcow2|readonly|write-through))+$/;
 
 const checks: Readonly<Record<Exclude<keyof LaunchAttributes, "program" | "workspaceInterruptBreakpoints">, Check>> = {
   cpus: whole(1, maximumCpus),
-  memory: whole(1, 65_536, " (MiB)"),
+  memory: whole(1, 3_584, " (MiB)"),
   cmdline: text,
   initrd: file,
   disks: listOf((value, files) => file(typeof value === "string" ? value.replace(diskOptions, "") : value, files)),

@@ -105,7 +105,7 @@ describe("export of interrupt records", { timeout: 240_000 }, () => {
         await client.refused("apicscope/exportRecords", { format: "xml" }),
         /"format" must be one of "json", "perfetto", not "xml"/,
       );
-      assert.match(await client.refused("apicscope/exportRecords", { stage: "sent" }), /"stage" must be one of send, accept/);
+      assert.match(await client.refused("apicscope/exportRecords", { stage: "sent" }), /"stage" must be one of "send", "accept"/);
       assert.match(await client.refused("apicscope/exportRecords", { file: folder }), /cannot be written/);
       const transcript = new Transcript("export", client);
       const file = join(folder, "console.json");
