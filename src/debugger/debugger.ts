@@ -252,6 +252,7 @@ export class Debugger implements StepHost, RewindHost {
 
   private idle(): void {
     this.running = false;
+    this.travel.stopped();
     this.stepper?.dispose();
     this.stepper = undefined;
     this.runControl.giveBack();

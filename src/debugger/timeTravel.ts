@@ -9,6 +9,8 @@ export const MOMENT_INTERVAL = 8_000_000;
  * 8 million instructions.
  */
 const MOMENT_PAGES = 400;
+/** Moments in the time that a run has lasted: in a long one they lie further apart, as what they cost adds up and going back into it takes no longer than so much of it. */
+const RUN_MOMENTS = 16;
 /** Moments kept; further ones thin out the older half. */
 const MOST_MOMENTS = 32;
 /** Bytes of RAM content that moments may keep: with more, the oldest are forgotten. */
@@ -38,7 +40,7 @@ export interface Known {
 
 /**
  * The past of a session: moments (snapshots) at intervals, and the inputs between them, so that any point since the oldest moment can be reached by going back to a moment and
- * running on from there. Costs a snapshot every few million instructions.
+ * running on from there. Costs a snapshot every few million instructions, in a long run less often.
  */
 export class TimeTravel {
   private moments: Moment[] = [];
@@ -46,6 +48,8 @@ export class TimeTravel {
   /** Inputs that were forgotten with the oldest moments. */
   private forgotten = 0;
   private lastAt = 0;
+  /** Instructions at the last stop. */
+  private stoppedAt = 0;
 
   /**
    * @param remember takes down what the debugger knows
@@ -61,7 +65,8 @@ export class TimeTravel {
   note(): void {
     const { machine } = this;
     const now = machine.instructions();
-    const apart = this.interval * Math.max(1, machine.snapshots.newestPages / MOMENT_PAGES);
+    const written = this.interval * (machine.snapshots.newestPages / MOMENT_PAGES);
+    const apart = Math.max(this.interval, written, (now - this.stoppedAt) / RUN_MOMENTS);
     if (now < this.lastAt + apart && this.moments.length > 0) return;
     this.lastAt = now;
     machine.inputs.journal ??= (placed) => void this.journal.push(placed);
@@ -74,6 +79,11 @@ export class TimeTravel {
       known: this.remember(),
     });
     this.thin();
+  }
+
+  /** A run has ended here. */
+  stopped(): void {
+    this.stoppedAt = this.machine.instructions();
   }
 
   private thin(): void {

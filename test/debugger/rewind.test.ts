@@ -58,6 +58,25 @@ function bench(configuration: Partial<MachineConfiguration> = {}, image: Uint8Ar
 const sent = { id: "1", filter: "interrupt.deliver", condition: "vector == 0xf0" };
 
 describe("going back", () => {
+  test("the longer a run lasts, the further apart are the moments that it keeps; a stop begins anew", () => {
+    const { machine, session, stop, run } = bench({}, smp, "", 1000);
+    const gap = (): number => {
+      const [before, newest] = machine.snapshots.list.slice(-2);
+      return newest.instructions - before.instructions;
+    };
+    session.filters.replace("client", [sent]);
+    session.resume();
+    stop();
+    session.filters.replace("client", []);
+    session.resume();
+    const from = machine.instructions();
+    run();
+    const [before] = machine.snapshots.list.slice(-2);
+    assert.ok(before.instructions > from + 2e6, "the run is long enough to tell");
+    assert.ok(gap() >= (before.instructions - from) / 16, `${gap()} after ${before.instructions - from}`);
+    assert.ok(gap() < (before.instructions - from) / 4, `${gap()} after ${before.instructions - from}`);
+  });
+
   for (const engine of ["interpreter", "jit"] as const) {
     test(`step by step, through a delivery, to the very instruction (${engine})`, () => {
       const { session, stop, machine } = bench({ engine });
