@@ -2,7 +2,7 @@
 import { statSync } from "node:fs";
 import { UserError } from "../machine/errors";
 import { parseDisk } from "./storage";
-import { engines, maximumCpus, tripleFaults, type LaunchAttributes } from "./protocol";
+import { engines, maximumCpus, maximumMemory, tripleFaults, type LaunchAttributes } from "./protocol";
 
 type Check = (value: unknown) => string | undefined;
 
@@ -37,6 +37,11 @@ const listOf =
     }
     return undefined;
   };
+
+const oneOf =
+  (words: readonly string[]): Check =>
+  (value) =>
+    words.some((word) => word === value) ? undefined : `must be one of ${words.join(", ")}, not ${JSON.stringify(value)}`;
 
 const symbolFile: Check = (value) => {
   if (typeof value !== "object" || value === null) return file(value);
@@ -75,7 +80,7 @@ const disk: Check = (value) => {
 
 const checks: Readonly<Record<Exclude<keyof LaunchAttributes, "program">, Check>> = {
   cpus: whole(1, maximumCpus),
-  memory: whole(1, 3_584, " (MiB)"),
+  memory: whole(1, maximumMemory, " (MiB)"),
   cmdline: text,
   initrd: file,
   disks: listOf(disk),
@@ -88,10 +93,8 @@ const checks: Readonly<Record<Exclude<keyof LaunchAttributes, "program">, Check>
   interruptBreakpoints: listOf(breakpoint),
   workspaceInterruptBreakpoints: listOf(breakpoint),
   serial: (value) => (typeof value === "string" && value !== "" ? undefined : 'must be "stdio", "terminal", "none" or the path of a file'),
-  engine: (value) =>
-    engines.some((engine) => engine === value) ? undefined : `must be one of ${engines.join(", ")}, not ${JSON.stringify(value)}`,
-  tripleFault: (value) =>
-    tripleFaults.some((what) => what === value) ? undefined : `must be one of ${tripleFaults.join(", ")}, not ${JSON.stringify(value)}`,
+  engine: oneOf(engines),
+  tripleFault: oneOf(tripleFaults),
   quantum: whole(1, 1_000_000_000, " (instructions)"),
   seed: whole(0, 0xffff_ffff),
   interruptRecords: whole(64, 1_000_000, " (records)"),

@@ -1,3 +1,5 @@
+import { MAX_CPUS, MAX_MEMORY } from "../machine/limits";
+
 // What the adapter speaks beyond the Debug Adapter Protocol: launch attributes, exception filters, and the requests and events
 // behind the 'Interrupts' view. Types and names only, shared by the adapter and its clients; nothing of either side is imported.
 // Numbers that may exceed 2^53 travel as strings.
@@ -74,7 +76,9 @@ export const launchDefaults = {
 export const tripleFaults = ["stop", "reset"] as const;
 export type TripleFault = (typeof tripleFaults)[number];
 export const engines = ["auto", "jit", "interpreter"] as const;
-export const maximumCpus = 64;
+export const maximumCpus = MAX_CPUS;
+/** MiB. */
+export const maximumMemory = MAX_MEMORY;
 
 /** The exception filters, all of which take a condition. Interrupt breakpoints use the same names. */
 export const exceptionFilters = [

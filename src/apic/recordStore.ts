@@ -1,3 +1,4 @@
+import { joinHalves } from "../common/halves";
 import type { Moment } from "../common/moment";
 import type { State } from "../common/state";
 import type { DeliveryMode, InterruptRecord, InterruptSource, Shorthand, Stage, StageStamp, TriggerMode } from "./events";
@@ -239,7 +240,7 @@ export class RecordStore {
         instruction: f64[words + INSTRUCTION],
         time: f64[words + TIME],
         cpu: this.i8[(at + CPUS) * 8 + stage],
-        rip: (BigInt(this.i32[(words + RIP) * 2 + 1] >>> 0) << 32n) | BigInt(this.i32[(words + RIP) * 2] >>> 0),
+        rip: joinHalves(this.i32[(words + RIP) * 2 + 1], this.i32[(words + RIP) * 2]),
       });
     }
     const reason = upTo >= StageCode.drop ? this.reasons[slot] : undefined;

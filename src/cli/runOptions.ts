@@ -3,6 +3,7 @@ import { UserError } from "../common/errors";
 import { DEFAULT_MODEL, modelNames, parseCpuModel } from "../cpu/models";
 import { arrange } from "../cpu/topology";
 import { OPTIONAL_DEVICES } from "../devices/pcBoard";
+import { MAX_CPUS, MAX_MEMORY } from "../machine/limits";
 
 /** Options of `apicscope run`, checked. */
 export interface RunOptions {
@@ -165,7 +166,7 @@ export function parseRunOptions(args: readonly string[]): RunOptions {
   if (tripleFault !== "stop" && tripleFault !== "reset") {
     throw new UserError(`--triple-fault ${tripleFault}: choose stop or reset.`, "triple-fault");
   }
-  const cpus = integer("cpus", values.cpus, 1, 1, 64);
+  const cpus = integer("cpus", values.cpus, 1, 1, MAX_CPUS);
   const cpuModel = values.cpu ?? DEFAULT_MODEL;
   arrange(cpus, parseCpuModel(cpuModel, "--cpu").arrangement, "--cpu");
   return {
@@ -176,7 +177,7 @@ export function parseRunOptions(args: readonly string[]): RunOptions {
     debugConsole: values["debug-console"],
     cpus,
     cpuModel,
-    memory: integer("memory", values.memory, 128, 1, 3584),
+    memory: integer("memory", values.memory, 128, 1, MAX_MEMORY),
     cmdline: values.cmdline ?? "",
     initrd: values.initrd,
     engine,

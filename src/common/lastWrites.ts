@@ -1,3 +1,4 @@
+import { joinHalves } from "./halves";
 import { Moment, type MomentSource } from "./moment";
 import type { State } from "./state";
 
@@ -48,7 +49,7 @@ export class LastWrites {
   }
 
   private ripOf(index: number): bigint {
-    return (BigInt(this.rips[index * 2 + 1] >>> 0) << 32n) | BigInt(this.rips[index * 2] >>> 0);
+    return joinHalves(this.rips[index * 2 + 1], this.rips[index * 2]);
   }
 
   clear(): void {

@@ -1,3 +1,4 @@
+import { joinHalves } from "../common/halves";
 import type { CodeCache } from "../tcg/codeCache";
 import { KIND_PROBE_WRITE, KIND_WRAP32 } from "../tcg/interpreter/memory";
 import {
@@ -284,7 +285,7 @@ export class Mmu {
     else if (!walker.walk(lo, hi, access, index)) return false;
     const page = walker.page;
     const linear = lo & ~0xfff;
-    const watched = this.watch?.watchesPage((BigInt(hi >>> 0) << 32n) | BigInt(linear >>> 0), page) === true ? 1 : 0;
+    const watched = this.watch?.watchesPage(joinHalves(hi, linear), page) === true ? 1 : 0;
     const readHost = this.bus.hostPage(page, false, cpu.index);
     const setTag = (offset: number, allowed: boolean, slow: number): void => {
       i32[(entry + offset) >> 2] = allowed ? linear | slow : -1;
@@ -321,7 +322,7 @@ export class Mmu {
 
   /** The same for a linear address in halves. */
   fetchAt(lo: number, hi: number): number {
-    if (!this.canonical(hi)) {
+    if (!this.cpu.isCanonical(hi)) {
       this.cpu.raise(EXC_GP, 0);
       return -1;
     }
@@ -358,7 +359,7 @@ export class Mmu {
     if (i32[tag] !== (linear | 1) || i32[tag + 1] !== hi) return;
     const page = i32[(entry + TLB_PHYSICAL_PAGE) >> 2] >>> 0;
     const slow = write ? this.slowWrites(page) : this.bus.hostPage(page, false, this.cpu.index) < 0;
-    if (slow || this.watch?.watchesPage((BigInt(hi >>> 0) << 32n) | BigInt(linear >>> 0), page) === true) return;
+    if (slow || this.watch?.watchesPage(joinHalves(hi, linear), page) === true) return;
     i32[tag] = linear;
   }
 
@@ -376,11 +377,11 @@ export class Mmu {
 
   private access(size: Size, kind: number, lo: number, hi: number, write: boolean, index: number): number {
     const mode = write || (kind & KIND_PROBE_WRITE) !== 0 ? ACCESS_WRITE : ACCESS_READ;
-    if (!this.canonical(hi)) return this.notCanonical(kind);
+    if (!this.cpu.isCanonical(hi)) return this.notCanonical(kind);
     const first = this.translate(lo, hi, mode, index);
     const room = 4096 - (lo & 0xfff);
     const { watch } = this;
-    const linear = watch === undefined ? 0n : (BigInt(hi >>> 0) << 32n) | BigInt(lo >>> 0);
+    const linear = watch === undefined ? 0n : joinHalves(hi, lo);
     if (size <= room) {
       if (first < 0) return STATUS_FAULT;
       watch?.accessing(linear, size, write, first, -1);
@@ -392,7 +393,7 @@ export class Mmu {
       const nextLo = (lo + room) | 0;
       const carry = nextLo === 0 && (kind & KIND_WRAP32) === 0 ? 1 : 0;
       const nextHi = (hi + carry) | 0;
-      if (!this.canonical(nextHi)) return this.notCanonical(kind);
+      if (!this.cpu.isCanonical(nextHi)) return this.notCanonical(kind);
       const second = this.translate(nextLo, nextHi, mode, index);
       if (second < 0) return STATUS_FAULT;
       watch?.accessing(linear, size, write, first, second);
@@ -408,19 +409,13 @@ export class Mmu {
     return STATUS_OK;
   }
 
-  /** Whether an address with upper half `hi` has the significant bits of the mode, sign-extended. */
-  private canonical(hi: number): boolean {
-    const top = hi >> (this.cpu.linearBits - 33);
-    return top === 0 || top === -1;
-  }
-
   /**
    * Where generated code finds the data of an access that missed its TLB: the address in the engine's memory, with the TLB filled; 0 when the access is anything but plain
    * (device, fault, watched, across pages, code overwritten, first write since a snapshot), with nothing recorded.
    */
   hostAddress(kind: number, lo: number, hi: number): number {
     const size = kind & 0xff;
-    if (!this.canonical(hi) || size > 4096 - (lo & 0xfff)) return 0;
+    if (!this.cpu.isCanonical(hi) || size > 4096 - (lo & 0xfff)) return 0;
     const write = (kind & KIND_PROBE_WRITE) !== 0;
     const index = this.dataIndex();
     const physical = this.translate(lo, hi, write ? ACCESS_WRITE : ACCESS_READ, index);
@@ -477,7 +472,7 @@ export class Mmu {
     for (const address of linear >> 12n === last >> 12n ? [linear] : [linear, last]) {
       const lo = Number(address & 0xffff_ffffn) | 0;
       const hi = Number((address >> 32n) & 0xffff_ffffn) | 0;
-      if (!this.canonical(hi)) return this.notCanonical(0) === STATUS_OK;
+      if (!this.cpu.isCanonical(hi)) return this.notCanonical(0) === STATUS_OK;
       if (this.translate(lo, hi, ACCESS_WRITE, index) < 0) return false;
     }
     return true;
@@ -498,7 +493,7 @@ export class Mmu {
   plainHost(linear: bigint, write: boolean): number {
     const lo = Number(linear & 0xffff_ffffn) | 0;
     const hi = Number((linear >> 32n) & 0xffff_ffffn) | 0;
-    if (!this.canonical(hi)) return -1;
+    if (!this.cpu.isCanonical(hi)) return -1;
     const index = this.dataIndex();
     if (this.translate(lo, hi, write ? ACCESS_WRITE : ACCESS_READ, index) < 0) {
       this.cpu.pending = undefined;
@@ -522,7 +517,7 @@ export class Mmu {
     const lo = Number(linear & 0xffff_ffffn) | 0;
     const hi = Number((linear >> 32n) & 0xffff_ffffn) | 0;
     if ((this.cpu.cr0 & CR0_PG) === 0) return lo >>> 0;
-    return this.canonical(hi) ? this.walker.inspect(lo, hi) : -1;
+    return this.cpu.isCanonical(hi) ? this.walker.inspect(lo, hi) : -1;
   }
 
   private readPhysicalByte(physical: number): number {

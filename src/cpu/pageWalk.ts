@@ -1,3 +1,4 @@
+import { joinHalves } from "../common/halves";
 import type { CodeCache } from "../tcg/codeCache";
 import { MARK_PLAIN, MMU_SUPERVISOR_SMAP, MMU_USER } from "../tcg/layout";
 import type { PhysicalBus } from "./bus";
@@ -279,7 +280,7 @@ export class PageWalker {
   }
 
   private fault(lo: number, hi: number, errorCode: number): false {
-    this.cpu.raise(EXC_PF, errorCode, (BigInt(hi >>> 0) << 32n) | BigInt(lo >>> 0));
+    this.cpu.raise(EXC_PF, errorCode, joinHalves(hi, lo));
     return false;
   }
 }

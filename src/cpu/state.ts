@@ -61,6 +61,8 @@ export const FLAG_AC = 1 << 18;
 export const FLAG_VIF = 1 << 19;
 export const FLAG_VIP = 1 << 20;
 export const FLAG_ID = 1 << 21;
+/** RFLAGS bits that the stack frame of a 64-bit delivery holds. */
+export const FRAME_FLAGS_64 = 0x3f7fd7;
 export const STATUS_FLAGS = FLAG_CF | FLAG_PF | FLAG_AF | FLAG_ZF | FLAG_SF | FLAG_OF;
 
 /** CR0 and CR4 bits, EFER bits. */
@@ -520,6 +522,12 @@ export class CpuState {
   /** Significant bits of linear addresses in the current mode: 57 under 5-level paging (SDM vol. 3, "Linear-Address Width"). */
   get linearBits(): 48 | 57 {
     return (this.cr4 & CR4_LA57) !== 0 && this.longMode ? 57 : 48;
+  }
+
+  /** Whether an address with upper half `high` is canonical: the bits above those that linear addresses have are all equal. `canonical` of whole addresses is its twin. */
+  isCanonical(high: number): boolean {
+    const top = high >> (this.linearBits - 33);
+    return top === 0 || top === -1;
   }
 
   get protectedMode(): boolean {

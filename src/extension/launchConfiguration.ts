@@ -4,6 +4,7 @@ import {
   tripleFaults,
   launchDefaults,
   maximumCpus,
+  maximumMemory,
   type LaunchAttributes,
   type LaunchInterruptBreakpoint,
 } from "../adapter/protocol";
@@ -53,6 +54,10 @@ const listOf =
     }
     return undefined;
   };
+const oneOf =
+  (words: readonly string[]): Check =>
+  (value) =>
+    words.some((word) => word === value) ? undefined : `must be one of ${words.join(", ")}`;
 const symbolFile: Check = (value, files) => {
   if (typeof value !== "object" || value === null) return file(value, files);
   const { file: path, offset } = value as Record<string, unknown>;
@@ -84,7 +89,7 @@ const diskOptions = /(,(ide|ahci|virtio|raw|qcow2|readonly|write-through))+$/;
 
 const checks: Readonly<Record<Exclude<keyof LaunchAttributes, "program" | "workspaceInterruptBreakpoints">, Check>> = {
   cpus: whole(1, maximumCpus),
-  memory: whole(1, 3_584, " (MiB)"),
+  memory: whole(1, maximumMemory, " (MiB)"),
   cmdline: text,
   initrd: file,
   disks: listOf((value, files) => file(typeof value === "string" ? value.replace(diskOptions, "") : value, files)),
@@ -96,8 +101,8 @@ const checks: Readonly<Record<Exclude<keyof LaunchAttributes, "program" | "works
   stopOnEntry: flag,
   interruptBreakpoints: listOf(interruptBreakpoint),
   serial: (value) => (typeof value === "string" && value !== "" ? undefined : 'must be "stdio", "terminal", "none" or the path of a file'),
-  engine: (value) => (engines.some((engine) => engine === value) ? undefined : `must be one of ${engines.join(", ")}`),
-  tripleFault: (value) => (tripleFaults.some((what) => what === value) ? undefined : `must be one of ${tripleFaults.join(", ")}`),
+  engine: oneOf(engines),
+  tripleFault: oneOf(tripleFaults),
   quantum: whole(1, 1_000_000_000, " (instructions)"),
   seed: whole(0, 0xffff_ffff),
   pace: flag,

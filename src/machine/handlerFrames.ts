@@ -1,3 +1,4 @@
+import { joinHalves } from "../common/halves";
 import type { State } from "../common/state";
 import type { CpuState } from "../cpu/state";
 import type { EnteredEvent, EventKind } from "../cpu/system/context";
@@ -65,10 +66,10 @@ class OpenFrame {
       kind,
       record,
       cs,
-      rip: join(this.ripLow, this.ripHigh),
-      rsp: join(this.rspLow, this.rspHigh),
-      handlerRsp: join(this.handlerRspLow, this.handlerRspHigh),
-      handler: join(this.handlerLow, this.handlerHigh),
+      rip: joinHalves(this.ripHigh, this.ripLow),
+      rsp: joinHalves(this.rspHigh, this.rspLow),
+      handlerRsp: joinHalves(this.handlerRspHigh, this.handlerRspLow),
+      handler: joinHalves(this.handlerHigh, this.handlerLow),
       instruction,
       retired,
     };
@@ -86,11 +87,9 @@ class OpenFrame {
     [this.handlerLow, this.handlerHigh] = halves(frame.handler);
     this.instruction = frame.instruction;
     this.retired = frame.retired;
-    this.told = undefined;
   }
 }
 
-const join = (low: number, high: number): bigint => (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0);
 const halves = (value: bigint): [number, number] => [Number(value & 0xffff_ffffn) | 0, Number((value >> 32n) & 0xffff_ffffn) | 0];
 
 /** The open frames of one CPU, outermost first: as many of `list` as `depth` says. */

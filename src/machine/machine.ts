@@ -44,6 +44,7 @@ import { GuestOutput } from "./guestOutput";
 import { TestHypercalls } from "./hypercalls";
 import { type Input, Inputs, type InputTarget, type Position } from "./inputs";
 import { type MachineMake, machineMake } from "./make";
+import { MAX_CPUS, MAX_MEMORY } from "./limits";
 import { makeBoard } from "./makeBoard";
 import { type CpuSurroundings, makeCpu } from "./makeCpu";
 import { PageHashes } from "./pageHashes";
@@ -60,7 +61,6 @@ import { type Watch, Watches } from "./watches";
 import { restoreMachineState, saveMachineState, saveState, type StateParts } from "./wholeState";
 
 const CODE_ARENA = 64 << 20;
-export const MAX_CPUS = 64;
 
 /** What the guest is booted from. */
 export type BootInput = Pick<BootRequest, "image" | "imageName" | "cmdline" | "initrd">;
@@ -134,8 +134,8 @@ export class Machine implements StampSource, InputTarget {
     if (!Number.isInteger(cpus) || cpus < 1 || cpus > MAX_CPUS)
       throw new UserError(`\`cpus\` is ${cpus}: choose 1 to ${MAX_CPUS}.`, "cpus");
     if (!Number.isInteger(memory / 4096) || memory < 1 << 20) throw new UserError("`memory` must be at least 1 MiB.", "memory");
-    if (memory > 3584 * 2 ** 20)
-      throw new UserError(`\`memory\` is ${Math.round(memory / 2 ** 20)} MiB: at most 3584 MiB fit the emulator.`, "memory");
+    if (memory > MAX_MEMORY * 2 ** 20)
+      throw new UserError(`\`memory\` is ${Math.round(memory / 2 ** 20)} MiB: at most ${MAX_MEMORY} MiB fit the emulator.`, "memory");
     const { quantum } = configuration;
     if (quantum !== undefined && (!Number.isInteger(quantum) || quantum < 1)) {
       throw new UserError(`\`quantum\` is ${quantum}: it is a number of instructions, at least 1.`, "quantum");

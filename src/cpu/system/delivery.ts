@@ -27,11 +27,13 @@ import {
   FLAG_RF,
   FLAG_TF,
   FLAG_VM,
+  FRAME_FLAGS_64,
   FS,
   GS,
   SS,
   TR,
 } from "../state";
+import { joinHalves } from "../../common/halves";
 import { SLOT_RIP, slotOfGpr } from "../../tcg/layout";
 import { type EnteredEvent, type EventKind, fail, type SystemContext } from "./context";
 import { canonical, type Descriptor, dplOf, isCode, isSystem, typeOf } from "./descriptors";
@@ -60,7 +62,6 @@ const withErrorCode = new Set([8, 10, 11, 12, 13, 14, 17, 21]);
 /** Classes for the double-fault rule (SDM vol. 3, "Interrupt 8 - Double Fault Exception"). */
 const contributory = (vector: number): boolean => vector === EXC_DE || (vector >= EXC_TS && vector <= EXC_GP);
 
-const RFLAGS_MASK_64 = 0x3f7fd7;
 /** Index of RSP's lower half. */
 const RSP = slotOfGpr(4) / 4;
 
@@ -137,7 +138,7 @@ export class Delivery {
     if (event.kind === "trap") this.reportDebug(event.dr6);
     if (observer.wantsDeliveries()) {
       const { vector, kind, cs } = frame;
-      const rip = (BigInt(frame.ripHigh >>> 0) << 32n) | BigInt(frame.ripLow >>> 0);
+      const rip = joinHalves(frame.ripHigh, frame.ripLow);
       observer.delivering({ vector, kind, errorCode: -1, rip, cs, address: 0n });
     }
     observer.entered(frame);
@@ -391,7 +392,7 @@ export class Delivery {
     const pushed =
       stack.push(8, BigInt(state.selector[SS])) &&
       stack.push(8, state.gpr(4)) &&
-      stack.push(8, BigInt(this.flagsImage(event) & RFLAGS_MASK_64)) &&
+      stack.push(8, BigInt(this.flagsImage(event) & FRAME_FLAGS_64)) &&
       stack.push(8, BigInt(state.selector[CS])) &&
       stack.push(8, state.rip) &&
       (errorCode === undefined || stack.push(8, BigInt(errorCode))) &&

@@ -58,9 +58,7 @@ export class FastCalls {
     if (state.cpl !== 0 || !state.protectedMode) return fail(state, EXC_GP, 0);
     const to64 = size === 8;
     const { words } = state;
-    // Canonical: the bits above those that linear addresses have are all equal.
-    const top = words[RCX + 1] >> (state.linearBits - 33);
-    if (to64 && !this.amd && top !== 0 && top !== -1) return fail(state, EXC_GP, 0);
+    if (to64 && !this.amd && !state.isCanonical(words[RCX + 1])) return fail(state, EXC_GP, 0);
     const base = words[SLOT_STAR / 4 + 1] >>> 16;
     words[RIP] = words[RCX];
     words[RIP + 1] = to64 ? words[RCX + 1] : 0;

@@ -34,6 +34,7 @@ import {
   FLAG_RF,
   FLAG_TF,
   FLAG_VM,
+  FRAME_FLAGS_64,
   SS,
   TR,
 } from "../state";
@@ -42,8 +43,6 @@ import { accessOf, baseOf, dplOf, limitOf } from "./descriptors";
 
 const RSP = slotOfGpr(4) / 4;
 const RIP = SLOT_RIP / 4;
-/** RFLAGS bits that a 64-bit frame holds. */
-const FRAME_FLAGS = 0x3f7fd7;
 const FRAME_BYTES = 40;
 const CODE_RIGHTS = AR_S | AR_CODE | AR_CONFORMING | AR_PRESENT | AR_ACCESSED | AR_L | AR_DB;
 const FLAT_CODE = AR_S | AR_CODE | AR_PRESENT | AR_ACCESSED | AR_L;
@@ -89,7 +88,7 @@ export class FlatTransfer {
     if ((type !== 14 && type !== 15) || (high & 0x8000) === 0) return false;
     if (kind === "software" && ((high >>> 13) & 3) < cpl) return false;
     const targetHigh = i32[gate + 2];
-    if (!this.canonical(targetHigh)) return false;
+    if (!this.state.isCanonical(targetHigh)) return false;
     const selector = low >>> 16;
     const code = this.descriptor(system, selector);
     if (code < 0) return false;
@@ -124,7 +123,7 @@ export class FlatTransfer {
     i32[at + 1] = words[RIP + 1];
     i32[at + 2] = state.selector[CS];
     i32[at + 3] = 0;
-    i32[at + 4] = flags & FRAME_FLAGS;
+    i32[at + 4] = flags & FRAME_FLAGS_64;
     i32[at + 5] = 0;
     i32[at + 6] = words[RSP];
     i32[at + 7] = words[RSP + 1];
@@ -150,7 +149,7 @@ export class FlatTransfer {
     const { cpl } = state;
     if (!state.code64 || (state.systemFlags & FLAG_NT) !== 0) return false;
     const at = this.find(this.tlbOf(this.dataIndex(cpl, state.systemFlags & FLAG_AC)), RSP * 4, 0, FRAME_BYTES, TLB_READ);
-    if (at < 0 || !this.canonical(i32[at + 1])) return false;
+    if (at < 0 || !this.state.isCanonical(i32[at + 1])) return false;
     const system = this.tlbOf(this.dataIndex(0, 0));
     const selector = i32[at + 2] & 0xffff;
     const rpl = selector & 3;
@@ -198,11 +197,6 @@ export class FlatTransfer {
     else state.setFlatSegment(SS, ss, 0, 0x93 | (rpl << 5) | AR_DB | AR_UNUSABLE);
     state.cpl = rpl;
     return outer;
-  }
-
-  private canonical(high: number): boolean {
-    const top = high >> (this.state.linearBits - 33);
-    return top === 0 || top === -1;
   }
 
   /** MMU index of data accesses at a privilege level; `ac` 0 for the processor's own. */

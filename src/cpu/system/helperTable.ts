@@ -1,3 +1,4 @@
+import { joinHalves } from "../../common/halves";
 import { assert } from "../../common/errors";
 import { STATUS_FAULT, STATUS_LEAVE, STATUS_OK } from "../../tcg/ops";
 import { type HelperName, helperNames } from "../helperIds";
@@ -408,10 +409,8 @@ export function buildHelpers(system: CpuSystem): readonly HelperFunction[] {
       return STATUS_OK;
     },
     checkCsLimit: (a) => (get(a) > BigInt(state.limit[1]) ? fault(EXC_GP, 0) : STATUS_OK),
-    checkBreakpoint: (_a, _b, lo, hi) =>
-      system.debug.checkInstruction((BigInt(hi >>> 0) << 32n) | BigInt(lo >>> 0)) ? STATUS_FAULT : STATUS_OK,
-    debuggerBreakpoint: (_a, _b, lo, hi) =>
-      system.host.breakpoint(state.index, (BigInt(hi >>> 0) << 32n) | BigInt(lo >>> 0)) ? STATUS_LEAVE : STATUS_OK,
+    checkBreakpoint: (_a, _b, lo, hi) => (system.debug.checkInstruction(joinHalves(hi, lo)) ? STATUS_FAULT : STATUS_OK),
+    debuggerBreakpoint: (_a, _b, lo, hi) => (system.host.breakpoint(state.index, joinHalves(hi, lo)) ? STATUS_LEAVE : STATUS_OK),
     fsgsbase: (a, _b, operation) => {
       if ((state.cr4 & CR4_FSGSBASE) === 0) return fault(EXC_UD);
       const segment = (operation & 1) === 0 ? FS : GS;

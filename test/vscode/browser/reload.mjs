@@ -1,23 +1,14 @@
 // The window is loaded anew while a guest is debugged and its timeline is open.
 import assert from "node:assert/strict";
-import { readFileSync, readdirSync, writeFileSync } from "node:fs";
+import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { debugBundledGuest } from "../bundledGuest.mjs";
 
 export const name =
   "a reload of the window ends the guest's process, and the timeline comes back with what it had and says why it stands still";
 
-export function prepare(workspace) {
-  const configuration = {
-    type: "apicscope",
-    request: "launch",
-    name: "Reloaded",
-    program: "${command:bundledGuest}",
-    cpus: 4,
-    interruptBreakpoints: [{ filter: "interrupt.deliver", condition: "vector == 0xf0 && dst == 1" }],
-  };
-  writeFileSync(join(workspace, ".vscode", "launch.json"), JSON.stringify({ version: "0.2.0", configurations: [configuration] }));
-}
+export const prepare = (workspace) => debugBundledGuest(workspace, "Reloaded");
 
 /** Process ids of adapters, where the system tells: Linux. */
 function adapters() {

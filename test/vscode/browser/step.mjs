@@ -1,7 +1,6 @@
 // How long a step takes on the screen: from the key to the frame of the window in which each part shows where the guest is now.
 import assert from "node:assert/strict";
-import { writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { debugBundledGuest } from "../bundledGuest.mjs";
 
 export const name = "a step on four CPUs shows on the screen: the line, what CPUs do, the virtual time";
 
@@ -9,17 +8,7 @@ const steps = 8;
 /** On a computer that does other work too. */
 const limit = 3_000;
 
-export function prepare(workspace) {
-  const configuration = {
-    type: "apicscope",
-    request: "launch",
-    name: "Steps",
-    program: "${command:bundledGuest}",
-    cpus: 4,
-    interruptBreakpoints: [{ filter: "interrupt.deliver", condition: "vector == 0xf0 && dst == 1" }],
-  };
-  writeFileSync(join(workspace, ".vscode", "launch.json"), JSON.stringify({ version: "0.2.0", configurations: [configuration] }));
-}
+export const prepare = (workspace) => debugBundledGuest(workspace, "Steps");
 
 /** In the page: from now on, notes when what the parts show changes for the first time after a key. */
 function watch() {
