@@ -221,7 +221,8 @@ export class Scheduler {
 
   /** Whether another CPU than `vcpu` could run now. */
   private othersCanRun(vcpu: Vcpu): boolean {
-    return this.cpus.some((other) => other !== vcpu && !other.held && other.processor.runnable);
+    for (const other of this.cpus) if (other !== vcpu && !other.held && other.processor.runnable) return true;
+    return false;
   }
 
   /** PAUSE: a CPU that spins hands its turn to one that can run; alone, it only lets time go by, as much as real processors do. */

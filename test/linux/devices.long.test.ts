@@ -21,3 +21,20 @@ test(
     assert.equal(run.end.kind, "reset");
   },
 );
+
+test(
+  "amd64: bochs-drm draws the console into the frame buffer, psmouse reads the mouse; keys reach a shell there; reboot",
+  { skip: lacks("amd64") },
+  (t) => {
+    const disk = { file: new MemoryFile(testDisk()) };
+    const modules = ["ata_piix", "sd_mod", "sr_mod", "psmouse", "bochs"];
+    const run = runDevices("amd64", modules, ["sda"], true, { cpus: 2, disks: [disk], devices: ["vga"] });
+    t.diagnostic(`${(run.instructions / 1e6).toFixed(0)} million instructions`);
+    assert.match(run.output, /Console: switching to colour frame buffer device 128x48/);
+    assert.match(run.output, /AT Translated Set 2 keyboard/);
+    assert.match(run.output, /Explorer Mouse as .*serio1/);
+    assert.equal(run.screen, "[1024 by 768 pixels]");
+    assert.ok(run.drawn > 300, `${run.drawn} pixels of the screen were drawn between the typed line and its answer`);
+    assert.equal(run.end.kind, "reset");
+  },
+);

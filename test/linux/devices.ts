@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { cpio } from "../../bench/linux";
+import { ScreenRenderer } from "../../src/devices/vga/screen";
 import { Machine } from "../../src/machine/machine";
 import type { MachineConfiguration, RunEnd } from "../../src/machine/types";
 import { MemoryFile, patterned } from "../devices/block/images";
@@ -19,6 +20,8 @@ export interface DevicesRun {
   readonly output: string;
   /** What the screen showed when a typed line had been answered. */
   readonly screen: string;
+  /** Pixels that changed on it while the line was typed and answered. */
+  readonly drawn: number;
   readonly end: RunEnd;
   readonly instructions: number;
 }
@@ -43,6 +46,12 @@ ${mouse ? "(dd if=/dev/input/mice bs=3 count=1 2>/dev/null | od -An -tx1 | sed '
 echo "== ready"
 exec setsid sh -c 'sh < /dev/tty1 2>&1 | tee /dev/ttyS0 > /dev/tty1'
 `;
+
+/** The screen's pixels, RGBA in a word each. */
+function picture(machine: Machine): Uint32Array {
+  const { pixels } = machine.screen(new ScreenRenderer());
+  return new Uint32Array(pixels.slice().buffer);
+}
 
 /**
  * Boots, checks what Linux read from and wrote to the disks, types a command and moves the mouse, and lets it reboot.
@@ -101,13 +110,15 @@ export function runDevices(
     machine.mouseInput(5, -3, 0, 1);
     until(/== mouse 29 05 03|== mouse 09 05 03/);
   }
+  const before = picture(machine);
   typeText(machine, "echo typed; uname -m\n");
   until(/typed\r?\nx86_64/);
   const screen = screenText(machine);
+  const drawn = picture(machine).reduce((count, pixel, at) => (pixel === before[at] ? count : count + 1), 0);
   typeText(machine, "reboot -f\n");
   let end: RunEnd = { kind: "limit" };
   for (let pieces = 0; pieces < 200 && end.kind === "limit"; pieces++) end = machine.run(PIECE);
-  return { output, screen, end, instructions: machine.instructions() };
+  return { output, screen, drawn, end, instructions: machine.instructions() };
 }
 
 export const testDisk = (): Uint8Array => patterned(DISK_BYTES);
