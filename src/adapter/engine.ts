@@ -18,7 +18,7 @@ import { hex, hex64 } from "../debugger/numbers";
 import { RecordExport } from "../debugger/records/recordExport";
 import type { RunControl, RunControlState } from "../debugger/runControl";
 import type { DebuggerSink } from "../debugger/sink";
-import type { GuestEnd, Stop } from "../debugger/stops";
+import { hitBreakpoints, type GuestEnd, type Stop } from "../debugger/stops";
 import type { DebugCpu } from "../debugger/target";
 import { cpuStateText } from "../debugger/words";
 import { UserError } from "../machine/errors";
@@ -504,28 +504,28 @@ export class Engine {
     session.cpu(cpu);
     const { stop } = session;
     if (stop?.kind !== "event") throw new UserError("The machine did not stop on an event.");
-    const record = stop.cause.kind === "interrupt" ? (session.machine.ledger.record(stop.cause.record.id) ?? stop.cause.record) : undefined;
+    const record = session.recordOf(stop.cause);
     const senderStack = record === undefined ? [] : session.senderLines(record);
     return {
       filter: stop.filter,
       text: stop.text,
-      lines: session.describeCause(stop.cause),
+      lines: session.describeStop(stop),
       record: senderStack.length === 0 ? record : { ...record, senderStack },
     };
   }
 }
 
 function stopView(stop: Stop): StopView {
-  const common = { cpu: stop.cpu, text: stop.text };
+  const common = { cpu: stop.cpu, text: stop.text, breakpoints: hitBreakpoints(stop) };
   switch (stop.kind) {
     case "breakpoint":
-      return { ...common, reason: stop.by === "line" ? "breakpoint" : `${stop.by} breakpoint`, breakpoints: stop.breakpoints };
+      return { ...common, reason: stop.by === "line" ? "breakpoint" : `${stop.by} breakpoint` };
     case "event":
-      return { ...common, reason: "exception", breakpoints: stop.breakpoints ?? [] };
+      return { ...common, reason: "exception" };
     case "entry":
     case "pause":
     case "step":
     case "goto":
-      return { ...common, reason: stop.kind, breakpoints: [] };
+      return { ...common, reason: stop.kind };
   }
 }

@@ -64,7 +64,7 @@ export class Breaks {
     const end = machine.run(instructions, until);
     const outcome = this.outcome(end);
     if (outcome?.kind === "stop") {
-      this.stop = outcome.stop;
+      this.stop = session.withBreakpointHere(outcome.stop);
       return { kind: "break" };
     }
     // Passed, or a hook's own stop: the guest goes on.
@@ -94,7 +94,7 @@ export class Breaks {
     if (stop === undefined) return [];
     const { symbolOf } = session;
     const lines = [`stopped after ${machine.instructions()} instructions: ${stop.text}`];
-    if (stop.kind === "event") lines.push(...session.describeCause(stop.cause).map((line) => `  ${line}`));
+    lines.push(...session.describeStop(stop).map((line) => `  ${line}`));
     lines.push(...session.report().split("\n"));
     for (const cpu of machine.cpus) {
       const registers = generalRegisters.map(([name, number]) => `${name} ${hex64(cpu.state.gpr(number))}`);

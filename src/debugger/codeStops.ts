@@ -78,11 +78,20 @@ export class CodeStops implements CodePresence {
       this.pass(cpu);
       return undefined;
     }
+    this.noteTold(cpu);
     return { kind: "stop", stop: breakpointStop(cpu.index, reached.ids, reached.kind) };
+  }
+
+  /** The stop of a breakpoint that a CPU stands at without having met it yet, if any: counts and logs like {@link arrive}. */
+  arriveHere(cpu: DebugCpu): Stop | undefined {
+    if (!this.breakpoints.has(cpu.linearRip()) || this.hasMet(cpu)) return undefined;
+    const outcome = this.arrive(cpu);
+    return outcome?.kind === "stop" ? outcome.stop : undefined;
   }
 
   /** The same on known ground: nothing is told, and the CPU stays where it is. */
   met(cpu: DebugCpu): Stop | undefined {
+    if (this.hasMet(cpu)) return undefined;
     const reached = this.breakpoints.reach(cpu.linearRip(), this.scope(cpu), cpu.index);
     return reached.kind === undefined ? undefined : breakpointStop(cpu.index, reached.ids, reached.kind);
   }
@@ -105,6 +114,14 @@ export class CodeStops implements CodePresence {
   pass(cpu: DebugCpu): void {
     this.machine.resumeFrom(cpu.index);
     this.passed.set(cpu.index, placeOf(cpu));
+  }
+
+  /** Whether the CPU has met the breakpoint that it stands at: it goes on from there without meeting it again. */
+  private hasMet(cpu: DebugCpu): boolean {
+    return [this.told, this.passed].some((places) => {
+      const at = places.get(cpu.index);
+      return at !== undefined && standsAt(cpu, at);
+    });
   }
 
   /** CPUs that stand at a breakpoint which they have reached already, and are to pass. */
@@ -179,5 +196,5 @@ const placeOf = ({ state, retired }: DebugCpu): Place => ({ rip: state.rip, reti
 const standsAt = ({ state, retired }: DebugCpu, at: Place): boolean => state.rip === at.rip && retired === at.retired;
 
 function breakpointStop(cpu: number, breakpoints: readonly number[], by: BreakpointKind): Stop {
-  return { kind: "breakpoint", cpu, text: `CPU ${cpu} reached a ${by} breakpoint`, breakpoints, by };
+  return { kind: "breakpoint", cpu, text: `CPU ${cpu} reached ${by === "instruction" ? "an" : "a"} ${by} breakpoint`, breakpoints, by };
 }

@@ -21,7 +21,7 @@ import { senderLines, type SenderStacks } from "./senderStacks";
 import type { DebuggerSink } from "./sink";
 import { StackWalker, type StackEntry } from "./stack";
 import { Stepper, type StepHost, type StepRequest } from "./stepper";
-import { causeLines, type EventCause, type GuestEnd, type Outcome, type Stop } from "./stops";
+import { causeLines, reasonsOf, together, type EventCause, type GuestEnd, type Outcome, type Stop } from "./stops";
 import type { SymbolStore } from "./symbols/table";
 import type { DebugCpu, DebugMachine } from "./target";
 import { MOMENT_INTERVAL, TimeTravel, type Known } from "./timeTravel";
@@ -184,7 +184,8 @@ export class Debugger implements StepHost, RewindHost {
 
   /** Marks the machine as stopped without having run: at its first instruction, or after RIP was set. */
   stopHere(kind: "entry" | "goto", cpu: number, text: string): Stop {
-    return this.stopAt({ kind, cpu, text });
+    const stop: Stop = { kind, cpu, text };
+    return this.stopAt(kind === "entry" ? this.withBreakpointHere(stop) : stop);
   }
 
   /**
@@ -198,9 +199,20 @@ export class Debugger implements StepHost, RewindHost {
     return outcome.kind === "stop" ? this.stopAt(outcome.stop) : this.ended(outcome.end);
   }
 
+  /** A stop with the breakpoint that its CPU has come to stand at, which it does not meet again when it goes on. */
+  withBreakpointHere(stop: Stop): Stop {
+    const here = this.code.arriveHere(this.cpu(stop.cpu));
+    return here === undefined ? stop : together([stop, here]);
+  }
+
   private portion(wanted: number, until: number): Outcome {
     this.ends.isWaiting = false;
     if (this.rewind !== undefined) return this.portionBack(this.rewind, wanted);
+    const outcome = this.portionForward(wanted, until);
+    return outcome?.kind === "stop" ? { kind: "stop", stop: this.withBreakpointHere(outcome.stop) } : outcome;
+  }
+
+  private portionForward(wanted: number, until: number): Outcome {
     this.lookForCode();
     const early = this.takePending() ?? this.settleLast() ?? this.ends.pastEnd ?? this.takePause();
     if (early !== undefined) return early;
@@ -344,10 +356,18 @@ export class Debugger implements StepHost, RewindHost {
 
   met(end: RunEnd): Stop | undefined {
     if (end.kind === "reset") this.events.reset();
-    const reached = end.kind === "breakpoint" ? this.code.met(this.cpu(end.cpu)) : undefined;
-    const event = this.events.dropPending();
+    const stops = this.events.dropPending();
+    const meet = (cpu: number): void => {
+      const reached = this.code.met(this.cpu(cpu));
+      if (reached !== undefined) stops.push(reached);
+      this.pass(cpu);
+    };
+    if (end.kind === "breakpoint") meet(end.cpu);
     this.events.poll();
-    return this.events.dropPending() ?? reached ?? event;
+    stops.push(...this.events.dropPending());
+    // As on the way there: where an event stopped a CPU, a breakpoint that it stands at counts as met.
+    for (const { cpu } of [...stops]) meet(cpu);
+    return stops.length === 0 ? undefined : together(stops);
   }
 
   // What steps need
@@ -399,11 +419,19 @@ export class Debugger implements StepHost, RewindHost {
     return this.events.report();
   }
 
-  /** What an event stop is about, as of now: an interrupt may have come further since. */
-  describeCause(cause: EventCause): string[] {
-    const current: EventCause =
-      cause.kind === "interrupt" ? { kind: "interrupt", record: this.machine.ledger.record(cause.record.id) ?? cause.record } : cause;
-    return causeLines(current, this.symbolOf, current.kind === "interrupt" ? this.senderLines(current.record) : []);
+  /** What the events of a stop are about, as of now: an interrupt may have come further since. */
+  describeStop(stop: Stop): string[] {
+    return reasonsOf(stop).flatMap((reason) => {
+      if (reason.kind !== "event") return [];
+      const record = this.recordOf(reason.cause);
+      const cause: EventCause = record === undefined ? reason.cause : { kind: "interrupt", record };
+      return causeLines(cause, this.symbolOf, record === undefined ? [] : this.senderLines(record));
+    });
+  }
+
+  /** The interrupt that an event is about, as of now. */
+  recordOf(cause: EventCause): InterruptRecord | undefined {
+    return cause.kind === "interrupt" ? (this.machine.ledger.record(cause.record.id) ?? cause.record) : undefined;
   }
 
   /** The stack of whoever sent an interrupt, innermost function first; empty for what no instruction sent. */

@@ -231,8 +231,6 @@ export class EventFilters {
   private readonly armed = new Map<FilterName, ArmedFilter[]>();
   private changedHits = new Set<ArmedFilter>();
   private nextNumber = firstNumber;
-  /** Numbers of the breakpoints that the last event met. */
-  matched: readonly number[] = [];
 
   constructor(
     private readonly symbols: SymbolStore,
@@ -301,10 +299,10 @@ export class EventFilters {
     return this.armed.has(filter);
   }
 
-  /** Counts an event against all breakpoints of `filter`; true when one of them says to stop. `scope` is made only if needed. */
-  matches(filter: FilterName, scope: () => Scope): boolean {
+  /** Counts an event against all breakpoints of `filter`. Returns the numbers of those that say to stop. `scope` is made only if needed. */
+  meet(filter: FilterName, scope: () => Scope): readonly number[] {
     const list = this.armed.get(filter);
-    if (list === undefined) return false;
+    if (list === undefined) return [];
     const met: number[] = [];
     let made: Scope | undefined;
     for (const armed of list) {
@@ -316,8 +314,7 @@ export class EventFilters {
       this.changedHits.add(armed);
       if (armed.hitTest(armed.hits)) met.push(armed.number);
     }
-    this.matched = met;
-    return met.length > 0;
+    return met;
   }
 
   private holds(armed: ArmedFilter, condition: CompiledExpression, scope: Scope): boolean {

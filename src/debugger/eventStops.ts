@@ -16,12 +16,12 @@ import { LintList, type Lint } from "./lints/lint";
 import { LintWatch } from "./lints/lintWatch";
 import { SenderStacks } from "./senderStacks";
 import type { DebuggerSink } from "./sink";
-import type { EventCause, Outcome, Stop } from "./stops";
+import { together, type EventCause, type Outcome, type Stop } from "./stops";
 import type { SymbolStore } from "./symbols/table";
 import type { DebugCpu, DebugMachine } from "./target";
 import { CpuNames } from "./words";
 
-/** Stops that wait to be told: events of one instruction are told one after the other. */
+/** Stops that wait to be told: those of one instruction are one for each CPU, told one after the other. */
 const maximumPending = 64;
 
 /** What event stops ask of the session. */
@@ -62,8 +62,6 @@ export class EventStops {
   private readonly lintWatch: LintWatch;
   private readonly budgets: BudgetMeter;
   private readonly pending: Stop[] = [];
-  /** What the CPU had retired when the last access was told. */
-  private dataHitAt = -1;
   /** Instructions that the machine had retired at the last {@link poll}. */
   private polledAt = 0;
   /** CPUs that have left wait-for-SIPI. */
@@ -151,14 +149,16 @@ export class EventStops {
     return stop === undefined ? undefined : { kind: "stop", stop };
   }
 
-  /** Empties the queue. Returns the last that was in it. */
-  dropPending(): Stop | undefined {
-    return this.pending.splice(0).at(-1);
+  /** Empties the queue. Returns what was in it. */
+  dropPending(): Stop[] {
+    return this.pending.splice(0);
   }
 
-  private request(wanted: Stop): void {
-    const stop = wanted.kind === "event" ? { ...wanted, breakpoints: [...this.filters.matched] } : wanted;
-    if (this.pending.length < maximumPending) this.pending.push(stop);
+  /** Stops the run after this instruction. What waits to be told is of the same instruction: the run goes no further. */
+  private request(stop: Stop): void {
+    const same = this.pending.findIndex(({ cpu }) => cpu === stop.cpu);
+    if (same >= 0) this.pending[same] = together([this.pending[same], stop]);
+    else if (this.pending.length < maximumPending) this.pending.push(stop);
     this.machine.requestStop();
   }
 
@@ -232,9 +232,10 @@ export class EventStops {
       const cpu = event.cpu >= 0 ? event.cpu : (stamp?.cpu ?? -1);
       const focus = this.machine.cpus[Math.max(cpu, 0)];
       const rip = stamp?.cpu === focus.index ? stamp.rip : undefined;
-      if (!this.filters.matches(filter, () => this.host.scope(focus, interruptFields(event, count, this.machine.now()), rip))) continue;
-      this.request({ kind: "event", filter, cpu: focus.index, text: this.names.event(event), cause: { kind: "interrupt", record } });
-      return;
+      const breakpoints = this.filters.meet(filter, () => this.host.scope(focus, interruptFields(event, count, this.machine.now()), rip));
+      if (breakpoints.length === 0) continue;
+      const cause: EventCause = { kind: "interrupt", record };
+      this.request({ kind: "event", filter, cpu: focus.index, text: this.names.event(event), cause, breakpoints });
     }
   }
 
@@ -245,22 +246,34 @@ export class EventStops {
     const focus = this.machine.cpus[cpu];
     const text = this.names.storm(storm);
     this.say(text);
-    if (!this.filters.matches("interrupt.storm", () => this.host.scope(focus, interruptFields(event, count, this.machine.now())))) return;
-    this.request({ kind: "event", filter: "interrupt.storm", cpu, text, cause: { kind: "interrupt", record } });
+    const breakpoints = this.filters.meet("interrupt.storm", () =>
+      this.host.scope(focus, interruptFields(event, count, this.machine.now())),
+    );
+    if (breakpoints.length > 0)
+      this.request({ kind: "event", filter: "interrupt.storm", cpu, text, cause: { kind: "interrupt", record }, breakpoints });
   }
 
   private lint(lint: Lint): void {
     if (!this.filters.has("interrupt.lint")) return;
     const focus = this.machine.cpus[Math.max(lint.cpu, 0)];
-    if (!this.filters.matches("interrupt.lint", () => this.host.scope(focus, lintFields(lint)))) return;
-    this.request({ kind: "event", filter: "interrupt.lint", cpu: focus.index, text: lint.text, cause: { kind: "lint", lint } });
+    const breakpoints = this.filters.meet("interrupt.lint", () => this.host.scope(focus, lintFields(lint)));
+    if (breakpoints.length > 0)
+      this.request({
+        kind: "event",
+        filter: "interrupt.lint",
+        cpu: focus.index,
+        text: lint.text,
+        cause: { kind: "lint", lint },
+        breakpoints,
+      });
   }
 
   private measured(measure: BudgetMeasure): void {
     const { budget, cpu, vector, value } = measure;
     const focus = this.machine.cpus[cpu];
     const count = this.counts.guest(budget);
-    if (!this.filters.matches(budget, () => this.host.scope(focus, measureFields(measure, count, this.machine.now())))) return;
+    const breakpoints = this.filters.meet(budget, () => this.host.scope(focus, measureFields(measure, count, this.machine.now())));
+    if (breakpoints.length === 0) return;
     this.budgets.told(measure);
     const text = budgetText(measure);
     const frame = this.machine.frames.of(cpu).find((candidate) => candidate.vector === vector);
@@ -269,7 +282,7 @@ export class EventStops {
         ? this.machine.ledger.records({ target: cpu, limit: 1, ...(vector < 0 ? {} : { vector }) }).at(-1)
         : this.machine.ledger.record(frame.record);
     const cause: EventCause = record === undefined ? { kind: "guest", report: `${text}: ${value}` } : { kind: "interrupt", record };
-    this.request({ kind: "event", filter: budget, cpu, text, cause });
+    this.request({ kind: "event", filter: budget, cpu, text, cause, breakpoints });
   }
 
   private exception(index: number, event: DeliveredEvent): void {
@@ -281,9 +294,10 @@ export class EventStops {
     const count = this.counts.exception(index, event.vector);
     if (!this.filters.has("cpu.exception")) return;
     const scope = (): CpuScope => this.host.scope(cpu, exceptionFields(index, event, count, this.machine.now()), event.rip);
-    if (!this.filters.matches("cpu.exception", scope)) return;
+    const breakpoints = this.filters.meet("cpu.exception", scope);
+    if (breakpoints.length === 0) return;
     const text = `CPU ${index}: ${describeException(event, (address) => this.host.symbolOf(address))}`;
-    this.request({ kind: "event", filter: "cpu.exception", cpu: index, text, cause: { kind: "exception", event } });
+    this.request({ kind: "event", filter: "cpu.exception", cpu: index, text, cause: { kind: "exception", event }, breakpoints });
   }
 
   private tripleFault(index: number): void {
@@ -295,10 +309,11 @@ export class EventStops {
   guestStop(filter: "cpu.tripleFault" | "guest.stuck" | "guest.end", cpu: DebugCpu, text: string): Stop | undefined {
     const count = this.counts.guest(filter);
     const fields = (): Fields => ({ cpu: BigInt(cpu.index), count: BigInt(count), time: BigInt(Math.floor(this.machine.now())) });
-    if (!this.filters.matches(filter, () => this.host.scope(cpu, fields()))) return undefined;
+    const breakpoints = this.filters.meet(filter, () => this.host.scope(cpu, fields()));
+    if (breakpoints.length === 0) return undefined;
     const report = this.report();
     if (filter !== "guest.end") this.say(`${text}\n${report}`);
-    return { kind: "event", filter, cpu: cpu.index, text, cause: { kind: "guest", report } };
+    return { kind: "event", filter, cpu: cpu.index, text, cause: { kind: "guest", report }, breakpoints };
   }
 
   /** What state each CPU is in, and its last exceptions. */
@@ -327,17 +342,7 @@ export class EventStops {
     if (cpu >= 0) for (const hit of this.data.interrupt(cpu)) this.dataHit(hit);
   }
 
-  /** Accesses of one instruction are one stop. */
   private dataHit({ id, cpu, text }: DataHit): void {
-    const index = this.focus(cpu);
-    const last = this.pending.at(-1);
-    const { retired } = this.machine.cpus[index];
-    if (last?.kind === "breakpoint" && last.by === "data" && last.cpu === index && this.dataHitAt === retired) {
-      const merged = last.text.includes(text) ? last.text : `${last.text}; ${text}`;
-      this.pending[this.pending.length - 1] = { ...last, breakpoints: [...new Set([...last.breakpoints, id])], text: merged };
-      return;
-    }
-    this.dataHitAt = retired;
-    this.request({ kind: "breakpoint", cpu: index, text, breakpoints: [id], by: "data" });
+    this.request({ kind: "breakpoint", cpu: this.focus(cpu), text, breakpoints: [id], by: "data" });
   }
 }

@@ -1,7 +1,7 @@
 import { comparePositions, type Position } from "../machine/inputs";
 import type { Goal } from "../machine/scheduler";
 import type { RunEnd } from "../machine/types";
-import type { Stop } from "./stops";
+import { together, type Stop } from "./stops";
 import type { SourceLine } from "./symbols/dwarf/info";
 import type { SymbolStore } from "./symbols/table";
 import type { DebugCpu, DebugMachine } from "./target";
@@ -11,7 +11,10 @@ import type { Moment, TimeTravel } from "./timeTravel";
 export interface RewindHost {
   readonly machine: DebugMachine;
   readonly symbols: SymbolStore;
-  /** The stop that a run's end would have been on the way forward, if any: everything is counted as it was then, and nothing is told. */
+  /**
+   * The stop that a run's end would have been on the way forward, if any, and those that would have followed it without another instruction: everything is counted as it
+   * was then, and nothing is told. CPUs that it stops go on from where they stand.
+   */
   met(end: RunEnd): Stop | undefined;
   /** Instructions after which {@link met} has to be asked at the latest. */
   readonly toPoll: number;
@@ -137,8 +140,6 @@ export class Rewind {
     const end = machine.runTowards(goal, Math.min(budget, host.toPoll));
     const arrived = machine.atGoal;
     const stop = host.met(end);
-    // As on the way there: a CPU that was stopped goes on from where it stands.
-    if (stop !== undefined) host.pass(stop.cpu);
     if (end.kind === "breakpoint") host.pass(end.cpu);
     return { arrived: arrived || this.standsStill(end), stop, end };
   }
@@ -149,14 +150,10 @@ export class Rewind {
     const isAtEnd = endsRuns(end) && comparePositions(this.host.machine.position(), goal.position) >= 0;
     if (!arrived && !isAtEnd) return undefined;
     if (isAtEnd) this.host.standsAt(end);
-    this.countArrival(stop);
+    // Before a breakpoint, it counts as reached: from here the CPU goes on without meeting it again.
+    const reached = this.host.met({ kind: "breakpoint", cpu: stop.cpu });
     this.travel.arrive(this.moment);
-    return stop;
-  }
-
-  /** The machine stands before a breakpoint, which counts as reached: from here the CPU goes on without meeting it again. */
-  private countArrival({ cpu }: Stop): void {
-    this.host.met({ kind: "breakpoint", cpu });
+    return stop.kind === "step" && reached !== undefined ? together([stop, reached]) : stop;
   }
 
   /** True when the machine does not move any more: it is as far as it gets. */
@@ -220,7 +217,10 @@ export class Rewind {
     const at = machine.position();
     const done = arrived || comparePositions(at, phase.end) >= 0;
     const found = (one: Stop | undefined): void => {
-      if (one !== undefined && (!done || phase.until !== undefined)) phase.found = { at, stop: one };
+      if (one === undefined || (done && phase.until === undefined)) return;
+      const before = phase.found;
+      const isSame = before !== undefined && comparePositions(before.at, at) === 0;
+      phase.found = { at, stop: isSame ? together([before.stop, one]) : one };
     };
     found(stop);
     // The run ended before breakpoints that stand at the very end.

@@ -10,14 +10,39 @@ import { hex, hex64 } from "./numbers";
 export type Stop = {
   /** Index of the CPU it concerns. */
   readonly cpu: number;
-  /** In words, for people. */
+  /** In words, for people; all reasons where there are several. */
   readonly text: string;
+  /** Where one instruction had several reasons to stop: all of them, as they came about. The stop itself is the most telling. */
+  readonly reasons?: readonly Stop[];
 } & (
   | { readonly kind: "entry" | "pause" | "step" | "goto" }
   | { readonly kind: "breakpoint"; readonly breakpoints: readonly number[]; readonly by: BreakpointKind }
-  /** `breakpoints`: the client's, by their numbers, that it stopped at. */
-  | { readonly kind: "event"; readonly filter: FilterName; readonly cause: EventCause; readonly breakpoints?: readonly number[] }
+  /** `breakpoints`: those on events, by their numbers, that it stopped at. */
+  | { readonly kind: "event"; readonly filter: FilterName; readonly cause: EventCause; readonly breakpoints: readonly number[] }
 );
+
+/** Why the machine stopped, each reason for itself. */
+export function reasonsOf(stop: Stop): readonly Stop[] {
+  return stop.reasons ?? [stop];
+}
+
+/** Several reasons to stop at one place as one stop: at the last event, else the last breakpoint, else the last of them. At least one must be given. */
+export function together(stops: readonly Stop[]): Stop {
+  const reasons = stops.flatMap(reasonsOf);
+  const main =
+    reasons.findLast(({ kind }) => kind === "event") ??
+    reasons.findLast(({ kind }) => kind === "breakpoint") ??
+    reasons[reasons.length - 1];
+  if (reasons.length === 1) return main;
+  const texts = reasons.map(({ text }) => text).filter((text, index, all) => all.indexOf(text) === index);
+  return { ...main, text: texts.join("; "), reasons };
+}
+
+/** Numbers of all breakpoints that a stop is due to. */
+export function hitBreakpoints(stop: Stop): number[] {
+  const all = reasonsOf(stop).flatMap((reason) => (reason.kind === "breakpoint" || reason.kind === "event" ? reason.breakpoints : []));
+  return [...new Set(all)];
+}
 
 /** What an event stop is about. */
 export type EventCause =

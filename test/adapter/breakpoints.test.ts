@@ -145,6 +145,51 @@ describe("code breakpoints", () => {
     }, server.port),
   );
 
+  test("several reasons of one instruction are one stop that lists them all, there and back", { timeout: 120_000 }, () =>
+    withClient(async (client) => {
+      const condition = "vector == 0xf0";
+      await client.launch({ program: smpGuest, cpus: 2 }, () => client.breakOn({ filterId: "interrupt.send", condition }));
+      await client.stop();
+      const next = `0x${(await client.pc(1)).toString(16)}`;
+      const onIcr = { breakpoints: [{ dataId: "apic:0:ICR", condition: "(value & 0xff) == 0xf0" }] };
+      await client.request("setInstructionBreakpoints", {
+        breakpoints: [{ instructionReference: next, condition: "cpu == 0 && (lapic.icr & 0xff) == 0xf0" }],
+      });
+      await client.request("setDataBreakpoints", onIcr);
+      await client.request("restart", { arguments: { program: smpGuest, cpus: 2, stopOnEntry: true } });
+      await client.stop();
+      const set = await client.breakOn({ filterId: "interrupt.send", condition }, { filterId: "interrupt.send" }, { filterId: "nmi" });
+      // Other interrupts leave first, some from the same place.
+      let stop = await client.continue(1);
+      for (let i = 0; i < 20 && !(stop.text ?? "").includes("0xf0"); i++) stop = await client.continue(1);
+      const ids = stop.hitBreakpointIds ?? [];
+      assert.equal(ids.length, 4, `${stop.text}: ${ids.join()}`);
+      assert.ok(
+        set.slice(0, 2).every(({ id }) => ids.includes(id ?? 0)),
+        ids.join(),
+      );
+      assert.match(
+        stop.text ?? "",
+        /^IPI vector 0xf0, CPU 0 -> CPU \d, sent; CPU 0 wrote ICR .*; CPU 0 reached an instruction breakpoint$/,
+      );
+      assert.equal(stop.reason, "exception");
+      assert.match((await client.dap.exceptionInfoRequest({ threadId: 1 })).body.details?.stackTrace ?? "", /^id \d+.*source ipi/);
+      // The breakpoint there is not met again.
+      await client.breakOn({ filterId: "interrupt.eoi", condition });
+      await client.request("setDataBreakpoints", { breakpoints: [] });
+      assert.match((await client.continue(1)).text ?? "", /, ended$/);
+      await client.request("setDataBreakpoints", onIcr);
+      await client.breakOn({ filterId: "interrupt.send", condition }, { filterId: "interrupt.accept", condition });
+      await client.request("reverseContinue", { threadId: 1 });
+      const back = await client.stop();
+      assert.match(
+        back.text ?? "",
+        /^IPI vector 0xf0, CPU 0 -> CPU \d, sent; CPU 0 wrote ICR .*; IPI vector 0xf0, .*, accepted; CPU 0 reached an instruction breakpoint$/,
+      );
+      assert.equal(back.hitBreakpointIds?.length, 4);
+    }, server.port),
+  );
+
   test("the filters of NMI, INIT, SIPI, drop and exceptions", { timeout: 120_000 }, () =>
     withClient(async (client) => {
       await client.launch({ program: smpGuest, cpus: 2 }, () =>
