@@ -74,7 +74,7 @@ export class Engine {
     isCancelled: (request: number) => boolean = () => false,
   ) {
     this.work = new WorkProgress(tell, isCancelled);
-    this.way = new WorkProgress(tell, () => false, shownAfterMilliseconds);
+    this.way = new WorkProgress(tell, () => false, shownAfterMilliseconds, true);
   }
 
   /** Carries out a request, of number `request` where it can be cancelled. Throws UserErrors for what the client did wrong. */
@@ -301,6 +301,7 @@ export class Engine {
       }),
     goBack: (request) => this.go(() => this.current.debugger.goBack(request)),
     pause: ({ cpu }) => this.current.debugger.pause(cpu),
+    cancelRun: () => this.current.debugger.cancelCourse(),
     runControl: () => this.current.debugger.runControl.state,
     setStepping: (stepping) => this.controlled((control) => control.setStepping(stepping)),
     setFrozen: ({ cpus, frozen }) =>

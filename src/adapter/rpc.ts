@@ -92,6 +92,8 @@ export interface EngineMethods {
   step: { args: StepArguments; result: void };
   goBack: { args: RewindRequest; result: void };
   pause: { args: { cpu: number }; result: void };
+  /** Ends a step, a way back or a run to a point before it is there; anything else goes on. */
+  cancelRun: { args: undefined; result: void };
   runControl: { args: undefined; result: RunControlState };
   setStepping: { args: Partial<Stepping>; result: RunControlState };
   setFrozen: { args: { cpus: readonly number[] | undefined; frozen: boolean }; result: RunControlState };
@@ -207,11 +209,11 @@ export type EngineEvent =
   | { readonly kind: "runControl"; readonly state: RunControlState }
   /** A breakpoint became verified, or has moved. */
   | { readonly kind: "breakpoint"; readonly status: CodeBreakpointStatus }
-  /** Work on behalf of a request that takes long; `request` is its number at the engine, 0 for none. */
+  /** Work that takes long on behalf of a request, by its number at the engine (0: none), or a run that goes somewhere. */
   | {
       readonly kind: "progress";
       readonly phase: "start" | "update" | "end";
-      readonly request: number;
+      readonly request: number | "run";
       readonly title: string;
       readonly percentage: number;
     }

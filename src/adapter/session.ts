@@ -85,7 +85,7 @@ export class ApicScopeSession extends DebugSession implements SessionControl {
   private readonly pending = new Map<number, number>();
   private terminated = false;
   /** The long work that is told to the client. */
-  private progress: { readonly id: string; readonly request: number } | undefined;
+  private progress: { readonly id: string; readonly request: number | "run" } | undefined;
   private progressCount = 0;
 
   /** `onEnd` is called once when the connection is to end. */
@@ -120,7 +120,9 @@ export class ApicScopeSession extends DebugSession implements SessionControl {
 
   cancelProgress(id: string): boolean {
     if (this.progress?.id !== id) return false;
-    this.engine?.cancel(this.progress.request);
+    const { request } = this.progress;
+    if (request === "run") this.engine?.call("cancelRun", undefined).catch(() => undefined);
+    else this.engine?.cancel(request);
     return true;
   }
 

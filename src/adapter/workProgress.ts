@@ -19,6 +19,8 @@ export class WorkProgress implements WorkWatch {
     private readonly tell: (event: EngineEvent) => void,
     private readonly isCancelled: (request: number) => boolean,
     private readonly shownAfter = shownAfterMilliseconds,
+    /** The work is the guest's run itself, on behalf of no request. */
+    private readonly isRun = false,
   ) {}
 
   /** What follows belongs to this request. */
@@ -38,10 +40,10 @@ export class WorkProgress implements WorkWatch {
       this.finish();
       this.shown = title;
       this.told = now;
-      this.tell({ kind: "progress", phase: "start", request: this.request, title, percentage });
+      this.say("start", title, percentage);
     } else if (now - this.told >= toldEveryMilliseconds) {
       this.told = now;
-      this.tell({ kind: "progress", phase: "update", request: this.request, title, percentage });
+      this.say("update", title, percentage);
     }
   }
 
@@ -53,7 +55,11 @@ export class WorkProgress implements WorkWatch {
   }
 
   private finish(): void {
-    if (this.shown !== undefined) this.tell({ kind: "progress", phase: "end", request: this.request, title: this.shown, percentage: 100 });
+    if (this.shown !== undefined) this.say("end", this.shown, 100);
     this.shown = undefined;
+  }
+
+  private say(phase: "start" | "update" | "end", title: string, percentage: number): void {
+    this.tell({ kind: "progress", phase, request: this.isRun ? "run" : this.request, title, percentage });
   }
 }

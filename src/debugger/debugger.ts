@@ -32,6 +32,9 @@ export interface Course {
   readonly title: string;
   readonly done: number;
   readonly total: number;
+  /** The CPU to look at when it is ended early, and what is to be said then. */
+  readonly cpu: number;
+  readonly cancelled: string;
 }
 
 export interface DebuggerOptions {
@@ -76,7 +79,7 @@ export class Debugger implements StepHost, RewindHost {
   private readonly ends: RunEnds;
   private readonly travel: TimeTravel;
   private running = false;
-  private pauseWanted: number | undefined;
+  private pauseWanted: Stop | undefined;
   private stepper: Stepper | undefined;
   private rewind: Rewind | undefined;
   private only: number | undefined;
@@ -115,7 +118,11 @@ export class Debugger implements StepHost, RewindHost {
     this.lints = events.lints;
     this.senderStacks = events.senderStacks;
     this.stageStates = events.stageStates;
-    this.ends = new RunEnds({ machine, sink, events, runControl: this.runControl, resetGuest: () => this.resetGuest() });
+    this.ends = new RunEnds({
+      ...{ machine, sink, events, runControl: this.runControl },
+      resetGuest: () => this.resetGuest(),
+      stuckHere: () => this.travel.noteStuck(),
+    });
     this.injections = new Injections(machine);
     this.travel = new TimeTravel(machine, () => this.remember(), momentInterval ?? MOMENT_INTERVAL);
     machine.followInterruptFlag(true);
@@ -179,7 +186,13 @@ export class Debugger implements StepHost, RewindHost {
   /** Asks for a stop as soon as possible, at this CPU. */
   pause(cpu: number): void {
     this.cpu(cpu);
-    this.pauseWanted = cpu;
+    this.pauseWanted = { kind: "pause", cpu, text: "Paused" };
+  }
+
+  /** Ends a run that goes somewhere ({@link course}) before it is there; without effect on others. */
+  cancelCourse(): void {
+    const { course } = this;
+    if (course !== undefined) this.pauseWanted = { kind: "pause", cpu: course.cpu, text: course.cancelled };
   }
 
   /** Marks the machine as stopped without having run: at its first instruction, or after RIP was set. */
@@ -244,8 +257,7 @@ export class Debugger implements StepHost, RewindHost {
   }
 
   private takePause(): Outcome {
-    const cpu = this.pauseWanted;
-    return cpu === undefined ? undefined : { kind: "stop", stop: { kind: "pause", cpu, text: "Paused" } };
+    return this.pauseWanted === undefined ? undefined : { kind: "stop", stop: this.pauseWanted };
   }
 
   private stopAt(stop: Stop): Stop {
@@ -308,13 +320,23 @@ export class Debugger implements StepHost, RewindHost {
 
   /** Where the run goes: back, through a step, or to the instruction that an injection waits for; undefined when to no known place. */
   get course(): Course | undefined {
+    const { rewind, stepper } = this;
     if (!this.running) return undefined;
-    if (this.rewind !== undefined) return { title: "Going back", ...this.rewind.progress };
-    if (this.stepper !== undefined) return { title: `Stepping CPU ${this.stepper.request.cpu}`, done: 0, total: 0 };
+    if (rewind !== undefined) {
+      const cancelled = "Going back was cancelled: the machine stands on the way";
+      return { title: "Going back", ...rewind.progress, cpu: rewind.cpu.index, cancelled };
+    }
+    if (stepper !== undefined) {
+      const { cpu } = stepper.request;
+      return { title: `Stepping CPU ${cpu}`, done: 0, total: 0, cpu, cancelled: `The step of CPU ${cpu} was cancelled before its end` };
+    }
     const { next } = this.injections;
-    return next === undefined
-      ? undefined
-      : { title: `Running to instruction ${next.at}`, done: this.machine.instructions() - next.since, total: next.at - next.since };
+    if (next === undefined) return undefined;
+    const { at, since } = next;
+    return {
+      ...{ title: `Running to instruction ${at}`, done: this.machine.instructions() - since, total: at - since, cpu: 0 },
+      cancelled: `Cancelled before instruction ${at}; what is to be injected there still waits`,
+    };
   }
 
   /** Runs a portion of a way back. */
@@ -354,7 +376,7 @@ export class Debugger implements StepHost, RewindHost {
     return this.events.toPoll;
   }
 
-  met(end: RunEnd): Stop | undefined {
+  met(end: RunEnd, isStuck = false): Stop | undefined {
     if (end.kind === "reset") this.events.reset();
     const stops = this.events.dropPending();
     const meet = (cpu: number): void => {
@@ -365,6 +387,8 @@ export class Debugger implements StepHost, RewindHost {
     if (end.kind === "breakpoint") meet(end.cpu);
     this.events.poll();
     stops.push(...this.events.dropPending());
+    const stuck = isStuck ? this.ends.stuckStop() : undefined;
+    if (stuck !== undefined) stops.push(stuck);
     // As on the way there: where an event stopped a CPU, a breakpoint that it stands at counts as met.
     for (const { cpu } of [...stops]) meet(cpu);
     return stops.length === 0 ? undefined : together(stops);

@@ -13,9 +13,9 @@ export interface RewindHost {
   readonly symbols: SymbolStore;
   /**
    * The stop that a run's end would have been on the way forward, if any, and those that would have followed it without another instruction: everything is counted as it
-   * was then, and nothing is told. CPUs that it stops go on from where they stand.
+   * was then, and nothing is told. CPUs that it stops go on from where they stand. `isStuck`: no CPU could ever run again here.
    */
-  met(end: RunEnd): Stop | undefined;
+  met(end: RunEnd, isStuck?: boolean): Stop | undefined;
   /** Instructions after which {@link met} has to be asked at the latest. */
   readonly toPoll: number;
   /** Lets a CPU go on from where it stands, without stopping it at a breakpoint there. */
@@ -65,10 +65,13 @@ type Phase =
 export class Rewind {
   private moment: Moment;
   private phase: Phase;
-  private readonly cpu: DebugCpu;
+  /** The CPU that it is asked of. */
+  readonly cpu: DebugCpu;
   private readonly seen: Seen[] = [];
   private readonly start: { readonly position: Position; readonly steps: number; readonly pc: bigint; readonly sp: bigint };
   private idleAt = -1;
+  /** Places ahead where no CPU could ever run again until something came from outside. */
+  private stuck: Position[] = [];
 
   /** Undefined when there is nothing to go back to. */
   static begin(host: RewindHost, travel: TimeTravel, request: RewindRequest): Rewind | undefined {
@@ -94,7 +97,12 @@ export class Rewind {
     if (request.kind === "continue") this.phase = { kind: "search", end: this.start.position, until: undefined, found: undefined };
     else if (request.unit === "instruction" || symbols.lineAt(this.start.pc) === undefined) this.phase = this.landAt(steps - 1);
     else this.phase = { kind: "look", goal: this.goal(Math.max(moment.steps[cpu.index], steps - STEPS_SEEN)) };
-    travel.goTo(moment);
+    this.goTo(moment);
+  }
+
+  private goTo(moment: Moment): void {
+    this.travel.goTo(moment);
+    this.stuck = this.travel.stuckSince(moment);
   }
 
   /** Before step `steps` of the CPU. */
@@ -137,9 +145,15 @@ export class Rewind {
   private run(goal: Goal, budget: number): { readonly arrived: boolean; readonly stop: Stop | undefined; readonly end: RunEnd } {
     const { host } = this;
     const { machine } = host;
-    const end = machine.runTowards(goal, Math.min(budget, host.toPoll));
-    const arrived = machine.atGoal;
-    const stop = host.met(end);
+    const next = this.stuck.find((position) => comparePositions(position, goal.position) <= 0);
+    const end = machine.runTowards(
+      next === undefined ? goal : { ...goal, position: next, beforeInputs: true },
+      Math.min(budget, host.toPoll),
+    );
+    const isStuck = next !== undefined && machine.atGoal && comparePositions(machine.position(), next) >= 0;
+    if (isStuck) this.stuck.shift();
+    const arrived = machine.atGoal && !isStuck;
+    const stop = host.met(end, isStuck);
     if (end.kind === "breakpoint") host.pass(end.cpu);
     return { arrived: arrived || this.standsStill(end), stop, end };
   }
@@ -176,7 +190,7 @@ export class Rewind {
     }
     this.seen.push({ steps: cpu.steps, pc: cpu.linearRip(), sp: cpu.state.gpr(stackPointer) });
     this.phase = this.landAt(this.lineBefore(host.symbols));
-    this.travel.goTo(this.moment);
+    this.goTo(this.moment);
   }
 
   /** Steps of the CPU at the beginning of the line before: of this line, if the CPU stands inside it. Functions called meanwhile are passed over. */
@@ -232,7 +246,7 @@ export class Rewind {
     const { travel, moment } = this;
     if (found !== undefined) {
       this.phase = { kind: "land", goal: { position: found.at }, stop: found.stop };
-      return travel.goTo(moment);
+      return this.goTo(moment);
     }
     const earlier = travel.before(moment.position);
     if (earlier === undefined) {
@@ -242,7 +256,7 @@ export class Rewind {
       this.phase = { kind: "search", end: moment.position, until: moment, found: undefined };
       this.moment = earlier;
     }
-    travel.goTo(this.moment);
+    this.goTo(this.moment);
   }
 }
 

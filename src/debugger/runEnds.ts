@@ -4,7 +4,7 @@ import type { EventStops } from "./eventStops";
 import { spinsForEver } from "./guestReport";
 import type { RunControl } from "./runControl";
 import type { DebuggerSink } from "./sink";
-import type { GuestEnd, Outcome } from "./stops";
+import type { GuestEnd, Outcome, Stop } from "./stops";
 import type { DebugMachine } from "./target";
 
 /** Instructions between two resets of the guest that are both told. */
@@ -25,6 +25,8 @@ export interface RunEndHost {
   readonly runControl: RunControl;
   /** Resets the machine and all that the session knows of it. */
   resetGuest(): void;
+  /** The guest stopped as it is stuck. */
+  stuckHere(): void;
 }
 
 /** What it means that a run of the machine ended without a stop: it goes on, nobody can go on, or the guest has ended. */
@@ -131,15 +133,23 @@ export class RunEnds {
   /** `told`: the person went on from just this state, so that there is nothing left but the end. */
   private stuck(told: boolean): Outcome {
     const { machine, events } = this.host;
-    const text = "The guest is stuck: no CPU can ever run again.";
-    const cpu = machine.cpus.find((candidate) => candidate.activity !== "wait-for-SIPI") ?? machine.cpus[0];
-    const stop = told ? undefined : events.guestStop("guest.stuck", cpu, text);
-    if (stop === undefined) return { kind: "end", end: { exitCode: 3, text: `${text}\n${events.report()}` } };
+    const stop = told ? undefined : this.stuckStop();
+    if (stop === undefined) return { kind: "end", end: { exitCode: 3, text: `${stuckText}\n${events.report()}` } };
     this.deadAt = machine.instructions();
     this.spinTold = true;
+    this.host.stuckHere();
     return { kind: "stop", stop };
   }
+
+  /** The stop of whoever wants to know that no CPU can ever run again; undefined when nobody does. */
+  stuckStop(): Stop | undefined {
+    const { machine, events } = this.host;
+    const cpu = machine.cpus.find((candidate) => candidate.activity !== "wait-for-SIPI") ?? machine.cpus[0];
+    return events.guestStop("guest.stuck", cpu, stuckText);
+  }
 }
+
+const stuckText = "The guest is stuck: no CPU can ever run again.";
 
 /** The only CPU that was let run waits for something that cannot come while the others stand still. */
 function aloneAndIdle(cpu: number): Outcome {

@@ -18,6 +18,8 @@ const MOST_BYTES = 512 << 20;
 
 /** A moment that the machine can be taken back to. */
 export interface Moment {
+  /** Counts the moments of the session. */
+  readonly number: number;
   readonly snapshot: Snapshot;
   readonly position: Position;
   /** Steps that each CPU had made. */
@@ -47,6 +49,10 @@ export class TimeTravel {
   private journal: PlacedInput[] = [];
   /** Inputs that were forgotten with the oldest moments. */
   private forgotten = 0;
+  /** Moments taken so far. */
+  private taken = 0;
+  /** Places that only something from outside led away from, each behind so many moments. */
+  private stuck: { readonly position: Position; readonly after: number }[] = [];
   private lastAt = 0;
   /** Instructions at the last stop. */
   private stoppedAt = 0;
@@ -71,6 +77,7 @@ export class TimeTravel {
     this.lastAt = now;
     machine.inputs.journal ??= (placed) => void this.journal.push(placed);
     this.moments.push({
+      number: ++this.taken,
       snapshot: machine.snapshots.take(),
       position: machine.position(),
       steps: machine.cpus.map(({ steps }) => steps),
@@ -79,6 +86,18 @@ export class TimeTravel {
       known: this.remember(),
     });
     this.thin();
+  }
+
+  /** Here no CPU can ever run again, unless something comes from outside: nothing in the machine's course tells so later. */
+  noteStuck(): void {
+    const position = this.machine.position();
+    const last = this.stuck.at(-1);
+    if (last === undefined || comparePositions(last.position, position) < 0) this.stuck.push({ position, after: this.taken });
+  }
+
+  /** Where that was so, since a moment; in the machine's order. */
+  stuckSince(moment: Moment): Position[] {
+    return this.stuck.filter(({ after }) => after >= moment.number).map(({ position }) => position);
   }
 
   /** A run has ended here. */
@@ -97,9 +116,10 @@ export class TimeTravel {
     while (this.moments.length > 1 && this.machine.snapshots.bytes > MOST_BYTES) {
       const [oldest] = this.moments.splice(0, 1);
       this.machine.snapshots.drop(oldest.snapshot);
-      const { inputs } = this.moments[0];
+      const { inputs, number } = this.moments[0];
       this.journal.splice(0, inputs - this.forgotten);
       this.forgotten = inputs;
+      this.stuck = this.stuck.filter(({ after }) => after >= number);
     }
   }
 
@@ -126,5 +146,7 @@ export class TimeTravel {
     this.journal.length = moment.inputs - this.forgotten + done;
     this.machine.inputs.recorder?.forgetAfter(moment.recorded + done);
     this.lastAt = this.machine.instructions();
+    const here = this.machine.position();
+    this.stuck = this.stuck.filter(({ position }) => comparePositions(position, here) <= 0);
   }
 }

@@ -23,6 +23,8 @@ export interface Goal {
   readonly position: Position;
   /** `steps`: instructions tried and events taken by the CPU since power-on. */
   readonly cpu?: { readonly index: number; readonly steps: number };
+  /** Stops at the position before inputs of a replay that are due there; else behind them. */
+  readonly beforeInputs?: boolean;
 }
 
 /**
@@ -124,7 +126,8 @@ export class Scheduler {
       }
       const ended = course.takeEnd();
       if (ended !== undefined) return ended;
-      if (this.inputs.replaying && this.inputs.takeDue()) continue;
+      const waitsAtGoal = goal?.beforeInputs === true && comparePositions(this.position(), goal.position) >= 0;
+      if (this.inputs.replaying && !waitsAtGoal && this.inputs.takeDue()) continue;
       this.atGoal = goal !== undefined && comparePositions(this.position(), goal.position) >= 0;
       if (left <= 0 || this.now() >= until || this.atGoal) return { kind: "limit" };
       const upcoming = earlier(this.inputs.upcoming, goal?.position);

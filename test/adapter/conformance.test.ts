@@ -224,6 +224,62 @@ describe("the protocol", { timeout: 240_000 }, () => {
       await client.stop();
     }, server.port));
 
+  test("steps, runs to a point and ways back that are shown as progress are cancelled by its id, and say where they stand", () =>
+    withClient(async (client) => {
+      // cli; 1: mov ecx, 0x7fffffff; 2: dec ecx; jnz 2b; jmp 1b. A call of it: mov esp, 0x101800; call 1b
+      const program = files.write(
+        "endless.elf",
+        codeImage(
+          ...[0xfa, 0xeb, 0x0b, 0xb9, 0xff, 0xff, 0xff, 0x7f, 0xff, 0xc9, 0x75, 0xfc, 0xeb, 0xf5],
+          ...[0xbc, 0x00, 0x18, 0x10, 0, 0xe8, 0xeb, 0xff, 0xff, 0xff, 0x90],
+        ),
+      );
+      await client.dap.initializeRequest({
+        ...{ adapterID: "apicscope", supportsProgressReporting: true, linesStartAt1: true, columnsStartAt1: true, pathFormat: "path" },
+      });
+      await client.launch({ program, cpus: 1, engine: "interpreter", stopOnEntry: true });
+      await client.stop();
+      const instruction = async (): Promise<number> =>
+        Number(((await client.ask("apicscope/progress")) as { instruction: string }).instruction);
+      const cancelled = async (title: RegExp): Promise<string> => {
+        const start = (await client.next("progressStart")) as DebugProtocol.ProgressStartEvent["body"];
+        assert.match(start.title, title);
+        assert.equal(start.cancellable, true);
+        await client.request("cancel", { progressId: "work 999" });
+        await client.request("cancel", { progressId: start.progressId });
+        await client.next("progressEnd", (event) => (event as { progressId: string }).progressId === start.progressId);
+        const stop = await client.stop();
+        assert.deepEqual([stop.reason, stop.threadId], ["pause", 1]);
+        return stop.text ?? "";
+      };
+      for (let i = 0; i < 3; i++) await client.step("next", 1, "instruction");
+      await client.request("next", { threadId: 1, granularity: "instruction" });
+      assert.equal(await cancelled(/^Stepping CPU 0$/), "The step of CPU 0 was cancelled before its end");
+      assert.ok(["0x100008", "0x10000a"].includes(await client.evaluate("rip", 1)));
+      const at = (await instruction()) + 2_000_000_000;
+      await client.ask("apicscope/inject", { kind: "message", vector: 0x55, threadId: 1, at });
+      await client.request("continue", { threadId: 1 });
+      assert.equal(
+        await cancelled(/^Running to instruction/),
+        `Cancelled before instruction ${at}; what is to be injected there still waits`,
+      );
+      assert.ok((await instruction()) < at);
+      // Far enough that the way back takes a while; cancelled, the machine stands on known ground.
+      await client.request("continue", { threadId: 1 });
+      await new Promise((done) => setTimeout(done, 3_000));
+      await client.request("pause", { threadId: 1 });
+      await client.stop();
+      const far = await instruction();
+      await client.request("reverseContinue", { threadId: 1 });
+      const back = (await client.next("progressStart", (event) => (event as { title: string }).title === "Going back")) as {
+        progressId: string;
+      };
+      await client.request("cancel", { progressId: back.progressId });
+      const stop = await client.stop();
+      assert.equal(stop.text, "Going back was cancelled: the machine stands on the way");
+      assert.ok((await instruction()) < far);
+    }, server.port));
+
   test("a session that went back is recorded as the course that came of it", () =>
     withClient(async (client) => {
       const record = files.path("back.log");

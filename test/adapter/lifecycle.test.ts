@@ -100,6 +100,50 @@ describe("a session's life", () => {
       }, server.port),
     );
 
+  for (const [what, code] of [
+    ["halted", [0xfa, 0xf4]],
+    ["in an empty loop", [0xfa, 0xeb, 0xfe]],
+  ] as const)
+    test(`a guest that was stuck (${what}) until the person helped it on is found on the way back`, { timeout: 120_000 }, () =>
+      withClient(async (client) => {
+        await client.launch({ program: smpGuest, cpus: 1 }, async () => {
+          await client.dap.setExceptionBreakpointsRequest({ filters: fatal });
+          await client.dap.setFunctionBreakpointsRequest({ breakpoints: [{ name: "run_tests" }] });
+        });
+        await client.stop();
+        const at = `0x${(await client.pc(1)).toString(16)}`;
+        const { data } = (await client.ask("readMemory", { memoryReference: at, count: code.length })) as { data: string };
+        const write = (bytes: string): Promise<unknown> => client.ask("writeMemory", { memoryReference: at, data: bytes });
+        await write(Buffer.from(code).toString("base64"));
+        const stuck = await client.continue(1);
+        assert.match(stuck.text ?? "", /stuck/);
+        assert.equal(stuck.hitBreakpointIds?.length, 1);
+        const instruction = async (): Promise<unknown> => ((await client.ask("apicscope/progress")) as { instruction: string }).instruction;
+        const there = await instruction();
+        // The way out: the code as it was, and an NMI that wakes the CPU.
+        await write(data);
+        await client.evaluate(`rip = ${at}`, 1);
+        await client.evaluate("rflags = rflags | 0x200", 1);
+        await client.evaluate("inject nmi cpu0", 1);
+        await client.breakOn({ filterId: "guest.stuck" }, { filterId: "nmi" });
+        await client.dap.setFunctionBreakpointsRequest({ breakpoints: [] });
+        assert.match((await client.continue(1)).text ?? "", /NMI/);
+        const later = await instruction();
+        await client.request("reverseContinue", { threadId: 1 });
+        const back = await client.stop();
+        assert.equal(back.text, stuck.text);
+        assert.equal(back.hitBreakpointIds?.length, 1);
+        assert.equal(await instruction(), there);
+        // What the person did there is done.
+        assert.match((await client.continue(1)).text ?? "", /NMI/);
+        assert.equal(await instruction(), later);
+        // Nobody asks for it now.
+        await client.breakOn();
+        await client.request("reverseContinue", { threadId: 1 });
+        assert.equal((await client.stop()).text, "At the beginning of what can be gone back to");
+      }, server.port),
+    );
+
   test("a guest that exits or powers off ends the session with its status", { timeout: 60_000 }, async () => {
     await withClient(async (client) => {
       await client.launch({ program: program("exit"), cpus: 1 }, () => client.dap.setExceptionBreakpointsRequest({ filters: fatal }));
