@@ -44,7 +44,9 @@ describe("unwinding", () => {
       for (const snapshot of snapshots) {
         const physical = unwinder.unwind(startOf(name, snapshot));
         const found = flat(physical);
-        const expected = snapshot.frames.map(({ name: symbol, pc, line, inlined }) => ({ name: symbol, pc, line, inlined }));
+        // Zig's functions have their file before their name for the linker only, which gdb shows.
+        const own = (symbol: string): string => symbol.replace(/^lights\./, "");
+        const expected = snapshot.frames.map(({ name: symbol, pc, line, inlined }) => ({ name: own(symbol), pc, line, inlined }));
         assert.ok(expected.length > 1);
         // gdb stops at main; what called it is found here.
         assert.deepEqual(
@@ -52,10 +54,12 @@ describe("unwinding", () => {
           expected,
           snapshot.at,
         );
-        assert.deepEqual(
-          found.slice(expected.length).map((frame) => frame.name),
-          ["_start"],
-        );
+        // Where main has gone to its last function by a jump, gdb does not see it.
+        if (expected.at(-1)?.name !== "_start")
+          assert.deepEqual(
+            found.slice(expected.length).map((frame) => frame.name),
+            ["_start"],
+          );
         for (const [i, frame] of snapshot.frames.entries())
           for (const [register, value] of Object.entries(frame.registers)) {
             if (value !== null)
