@@ -107,6 +107,7 @@ export class InterruptBus {
 
   /** The same as {@link deliverTo} for the usual number of targets. */
   private deliverToOne(apic: LocalApic, message: InterruptMessage): number {
+    if (!this.ledger.observed && this.delayLine?.holds !== true && apic.take(message)) return 1;
     const id = this.ledger.sent(this.ledger.newSend(), message, apic.apicId, apic.cpuIndex);
     if (this.delayLine?.takes(message, apic.apicId, apic.cpuIndex, id) === true) return 0;
     return apic.receive(message, id) ? 1 : 0;

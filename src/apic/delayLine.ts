@@ -59,6 +59,11 @@ export class DelayLine {
     this.list = [...rules];
   }
 
+  /** Whether there is a rule that might hold an IPI back. */
+  get holds(): boolean {
+    return this.list.length > 0;
+  }
+
   /** Records of the interrupts that are held back now. */
   get held(): readonly number[] {
     return this.waiting.map(({ id }) => id);

@@ -351,6 +351,26 @@ export class LocalApic extends ApicCommon {
     }
   }
 
+  /**
+   * The ordinary case of {@link receive}, with the message's record from its beginning: a vector that is not pending yet, for which nothing is refused, while nobody hears of stages. False: it is
+   * not that, and nothing is done.
+   */
+  take(message: InterruptMessage): boolean {
+    const { vector, mode } = message;
+    if ((mode !== "fixed" && mode !== "lowpri") || vector < 16 || !this.softwareEnabled) return false;
+    const word = vector >> 5;
+    const bit = 1 << (vector & 31);
+    if ((this.irr[word] & bit) !== 0) return false;
+    if (message.trigger === "level") this.tmr[word] |= bit;
+    else this.tmr[word] &= ~bit;
+    this.irr[word] |= bit;
+    const requests = this.deliverable() === vector;
+    this.ledger.passed(message, this.apicId, this.cpuIndex, requests);
+    if (requests) this.settleIntr(true);
+    else this.updateIrq();
+    return true;
+  }
+
   /** Sets the IRR bit of `vector`, and its TMR bit for a level-triggered one. False if it is not accepted. */
   setIrq(vector: number, trigger: TriggerMode, id: number): boolean {
     if (vector < 16) {
@@ -398,7 +418,7 @@ export class LocalApic extends ApicCommon {
   }
 
   private misused(kind: MisuseKind, vector: number): void {
-    this.ledger.misused({ kind, cpu: this.cpuIndex, vector });
+    if (this.ledger.wantsMisuse) this.ledger.misused({ kind, cpu: this.cpuIndex, vector });
   }
 
   private refuse(id: number, reason: string): false {
@@ -628,8 +648,14 @@ export class LocalApic extends ApicCommon {
   protected override updateIrq(): void {
     const vector = this.deliverable();
     if (vector >= 0) this.ledger.requested(this.cpuIndex, vector);
-    if (!this.acknowledging) this.trackExtInt();
-    const level = vector >= 0 || this.extIntPending();
+    this.settleIntr(vector >= 0);
+  }
+
+  /** INTR as ExtINT and a deliverable vector, if there is one, have it. */
+  private settleIntr(deliverable: boolean): void {
+    const external = this.extIntPending();
+    if (!this.acknowledging && (external || this.ledger.pendingExternal(this.cpuIndex) !== 0)) this.trackExtInt();
+    const level = deliverable || external;
     if (level === this.intr) return;
     this.intr = level;
     this.cpu.setInterruptRequest(level);
@@ -656,7 +682,6 @@ export class LocalApic extends ApicCommon {
   private trackExtInt(): void {
     const pending = this.ledger.pendingExternal(this.cpuIndex);
     const line = this.extIntLine();
-    if (!line && !this.extIntMessage && pending === 0) return;
     if (line && pending === 0) {
       const id = this.ledger.sent(
         this.ledger.newSend(),

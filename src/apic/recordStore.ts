@@ -1,3 +1,4 @@
+import { assert } from "../common/errors";
 import { joinHalves } from "../common/halves";
 import type { Moment } from "../common/moment";
 import type { State } from "../common/state";
@@ -54,7 +55,7 @@ const INSTRUCTION = 1;
 const TIME = 2;
 const RIP = 3;
 const RECORD_WORDS = STAGES + stageCount * STAGE_WORDS;
-/** Bytes at KIND. */
+/** Bytes at KIND; the first four are made as one word. */
 const VECTOR = 0;
 const MODE = 1;
 const SOURCE = 2;
@@ -77,11 +78,20 @@ export class RecordStore {
   private readonly i8: Int8Array;
   private readonly u8: Uint8Array;
   private readonly reasons: (string | undefined)[];
+  /** A power of two, of which the ring's index is the rest: of doubles, which ids are, a remainder by another number takes a call. */
+  private readonly mask: number;
+  /** What the last record was of, and its word at KIND: most are of the same message as the one before. */
+  private lastInfo: SendInfo | undefined;
+  private lastKind = 0;
+  private lastShorthand = 0;
   private readonly overflow = new Map<number, number>();
   private nextOverflow = 0;
 
+  /** `capacity`: a power of two. */
   constructor(capacity: number) {
+    assert((capacity & (capacity - 1)) === 0, "a ring of records has a power of two of them");
     this.capacity = capacity;
+    this.mask = capacity - 1;
     this.slots = capacity + overflowSlots;
     this.f64 = new Float64Array(this.slots * RECORD_WORDS);
     this.i32 = new Int32Array(this.f64.buffer);
@@ -93,7 +103,7 @@ export class RecordStore {
   /** Slot of record `id`, -1 if the ring has forgotten it. */
   slotOf(id: number): number {
     if (id <= 0) return -1;
-    const slot = (id - 1) % this.capacity;
+    const slot = (id - 1) & this.mask;
     if (this.f64[slot * RECORD_WORDS + ID] === id) return slot;
     return this.overflow.get(id) ?? -1;
   }
@@ -102,21 +112,24 @@ export class RecordStore {
   create(id: number, sendId: number, info: SendInfo, dst: number, target: number): number {
     const slot = this.claim(id);
     const at = slot * RECORD_WORDS;
-    const { f64, u8, i8 } = this;
+    const { f64, u8, i8, i32 } = this;
     f64[at + ID] = id;
     f64[at + SEND_ID] = sendId;
     f64[at + COALESCED_INTO] = 0;
     f64[at + SRC] = info.src;
     f64[at + DST] = dst;
     f64[at + DELAY] = 0;
+    if (info !== this.lastInfo) {
+      this.lastInfo = info;
+      this.lastKind =
+        info.vector | (modes.indexOf(info.mode) << 8) | (sources.indexOf(info.source) << 16) | (info.trigger === "level" ? 1 << 24 : 0);
+      this.lastShorthand = shorthands.indexOf(info.shorthand);
+    }
     const kind = (at + KIND) * 8;
-    u8[kind + VECTOR] = info.vector;
-    u8[kind + MODE] = modes.indexOf(info.mode);
-    u8[kind + SOURCE] = sources.indexOf(info.source);
-    u8[kind + TRIGGER] = info.trigger === "level" ? 1 : 0;
+    i32[kind >> 2] = this.lastKind;
     i8[kind + SENDER] = info.senderCpu;
     i8[kind + TARGET] = target;
-    u8[kind + SHORTHAND] = shorthands.indexOf(info.shorthand);
+    u8[kind + SHORTHAND] = this.lastShorthand;
     if (this.reasons[slot] !== undefined) this.reasons[slot] = undefined;
     for (let word = at + STAGES + SEQUENCE; word < at + RECORD_WORDS; word += STAGE_WORDS) f64[word] = 0;
     return slot;
@@ -366,7 +379,7 @@ export class RecordStore {
 
   /** The ring slot for a new `id`; a live record that holds it moves to the overflow slots. */
   private claim(id: number): number {
-    const slot = (id - 1) % this.capacity;
+    const slot = (id - 1) & this.mask;
     const old = this.idAt(slot);
     if (old === 0 || !this.isLive(slot)) return slot;
     if (old > id) return this.claimOverflow(id);

@@ -20,7 +20,7 @@ import { StormWatch } from "./storm";
 export type LatchedMode = Exclude<DeliveryMode, "fixed" | "lowpri">;
 
 export interface LedgerOptions {
-  /** Records kept; 65,536 if left out. */
+  /** Records kept, rounded up to a power of two; 65,536 if left out. */
   readonly capacity?: number;
   /** Deliveries to one CPU within `stormInstructions` that make a storm; 1,000 if left out. */
   readonly stormDeliveries?: number;
@@ -79,7 +79,7 @@ export interface LatencyStatistics {
 
 const externalMode = modes.indexOf("extint");
 const savedHistory = 32;
-/** Latest stages that are found again without a look at every record. */
+/** Latest stages that are found again without a look at every record: a power of two. */
 const markCount = 4096;
 
 /** What is on its way at one CPU: the record behind each IRR bit, each ISR bit and each latch; 0 for none. */
@@ -107,6 +107,7 @@ export class InterruptLedger {
   /** Digest of all stages so far, and what it was at each of the last stages: tells whether two histories are the same. */
   private digest = 0;
   private readonly digests: Uint32Array;
+  private readonly digestMask: number;
   private readonly moment = new Moment();
   /** Records that are neither pending nor in service anywhere but on their way: they are part of the state. */
   onTheirWay: () => readonly number[] = () => [];
@@ -124,8 +125,10 @@ export class InterruptLedger {
   ) {
     const capacity = options.capacity ?? 65536;
     assert(capacity >= 2 * savedHistory, `the ledger needs room for ${2 * savedHistory} records, not ${capacity}`);
-    this.store = new RecordStore(capacity);
-    this.digests = new Uint32Array(capacity * 4);
+    const rounded = 2 ** Math.ceil(Math.log2(capacity));
+    this.store = new RecordStore(rounded);
+    this.digests = new Uint32Array(rounded * 4);
+    this.digestMask = rounded * 4 - 1;
     this.limits = { deliveries: options.stormDeliveries ?? 1000, instructions: options.stormInstructions ?? 100000 };
   }
 
@@ -151,6 +154,27 @@ export class InterruptLedger {
     const slot = this.store.create(id, sendId, info, dst, target);
     this.mark(slot, StageCode.send, info.senderCpu >= 0 ? info.senderCpu : target);
     return id;
+  }
+
+  /** Whether somebody hears of stages as they happen. */
+  get observed(): boolean {
+    return this.isWanted();
+  }
+
+  /**
+   * `send` of an interrupt to one target, `accept` into its IRR, where the vector is not pending yet, and with `requests` `request`, all at this moment. Only while nobody hears of them
+   * ({@link observed}): they would see the target's registers as they are afterwards.
+   */
+  passed(info: SendInfo, dst: number, target: number, requests: boolean): void {
+    const id = this.nextId++;
+    const { store } = this;
+    const slot = store.create(id, this.nextSendId++, info, dst, target);
+    this.track(target).pending[info.vector] = id;
+    this.stamps.moment(this.moment);
+    const fingerprint = store.fingerprint(slot);
+    this.enter(slot, StageCode.send, fingerprint);
+    this.enter(slot, StageCode.accept, fingerprint);
+    if (requests) this.enter(slot, StageCode.request, fingerprint);
   }
 
   /** The debugger holds the interrupt back for so many instructions before its target sees it. */
@@ -247,9 +271,19 @@ export class InterruptLedger {
     if (slot >= 0 && !this.store.hasStage(slot, StageCode.return)) this.mark(slot, StageCode.return, cpu);
   }
 
+  /** Whether somebody would hear of misuse. */
+  get wantsMisuse(): boolean {
+    const { observers } = this;
+    for (let index = 0; index < observers.length; index++) {
+      const observer = observers[index];
+      if (observer.misuse !== undefined && (observer.wantsMisuse?.() ?? true)) return true;
+    }
+    return false;
+  }
+
   /** Tells observers of a {@link Misuse}. */
   misused(misuse: Misuse): void {
-    if (!this.observers.some((observer) => observer.misuse !== undefined && (observer.wantsMisuse?.() ?? true))) return;
+    if (!this.wantsMisuse) return;
     for (const observer of [...this.observers]) observer.misuse?.(misuse);
   }
 
@@ -570,18 +604,24 @@ export class InterruptLedger {
   }
 
   private mark(slot: number, stage: StageCode, cpu: number): void {
-    this.seq++;
-    this.markIds[this.seq % markCount] = this.store.idAt(slot);
-    this.markStages[this.seq % markCount] = stage;
-    const { moment } = this;
-    this.stamps.moment(moment);
-    this.store.stamp(slot, stage, this.seq, moment);
-    const mixed = moment.instruction ^ this.store.fingerprint(slot) ^ stage;
-    this.digest = Math.imul((this.digest << 5) ^ (this.digest >>> 27) ^ mixed, 0x9e3779b1) >>> 0;
-    this.digests[this.seq % this.digests.length] = this.digest;
+    this.stamps.moment(this.moment);
+    this.enter(slot, stage, this.store.fingerprint(slot));
     if (!this.isWanted()) return;
     const event: InterruptEvent = { stage: stages[stage], record: this.store.record(slot, stage), cpu };
     // An observer may take itself off the list while it is told.
     for (const observer of [...this.observers]) observer.interruptEvent(event);
+  }
+
+  /** Enters a stage at {@link moment} into the book; `fingerprint` is the store's. */
+  private enter(slot: number, stage: StageCode, fingerprint: number): void {
+    const { moment } = this;
+    const seq = ++this.seq;
+    this.markIds[seq & (markCount - 1)] = this.store.idAt(slot);
+    this.markStages[seq & (markCount - 1)] = stage;
+    this.store.stamp(slot, stage, seq, moment);
+    const { digest } = this;
+    const next = Math.imul((digest << 5) ^ (digest >>> 27) ^ moment.instruction ^ fingerprint ^ stage, 0x9e3779b1) >>> 0;
+    this.digest = next;
+    this.digests[seq & this.digestMask] = next;
   }
 }

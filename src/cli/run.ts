@@ -3,6 +3,7 @@ import { basename } from "node:path";
 import type { RecordingFile } from "../adapter/recordingFile";
 import { WHOLE_IMAGE } from "../adapter/wholeImage";
 import { UserError } from "../common/errors";
+import type { DeliveredEvent } from "../cpu/system/context";
 import { combineHooks } from "../machine/hooks";
 import { Machine } from "../machine/machine";
 import type { MachineConfiguration, MachineHooks } from "../machine/types";
@@ -19,9 +20,6 @@ export const STATUS_LIMIT = 124;
 const STATUS_BREAK = 6;
 /** A replay came out otherwise than it was recorded. */
 export const STATUS_DIVERGED = 4;
-
-/** Exceptions of each CPU remembered for the report on a dead guest. */
-const REMEMBERED = 4;
 
 /**
  * `apicscope run`: runs a guest to its end with its serial port on standard output. Returns the exit status. What a plain run does without is loaded
@@ -50,18 +48,10 @@ export async function runCommand(args: readonly string[]): Promise<number> {
   const { trace, contract, junit } = options;
   const watched = trace !== undefined || contract !== undefined || junit !== undefined;
   const watchers = watched ? new (await import("./watchers")).Watchers(options, machine, file, image?.name ?? "firmware") : undefined;
-  const exceptions: string[][] = machine.cpus.map(() => []);
   const own: MachineHooks = {
     serial: (bytes) => serial.write(bytes),
     console: (bytes) => virtioConsole.write(bytes),
     ...(debugOutput === undefined ? {} : { debugConsole: (bytes: Uint8Array) => debugOutput.write(bytes) }),
-    exception: (cpu, event) => {
-      const list = exceptions[cpu];
-      const code = event.errorCode >= 0 ? ` error code 0x${event.errorCode.toString(16)}` : "";
-      const address = event.vector === 14 ? ` address 0x${event.address.toString(16)}` : "";
-      if (list.push(`vector ${event.vector} (${event.kind}) at RIP 0x${event.rip.toString(16)}${code}${address}`) > REMEMBERED)
-        list.shift();
-    },
   };
   machine.hooks = combineHooks(own, watchers?.hooks ?? {});
   const boot =
@@ -88,7 +78,7 @@ export async function runCommand(args: readonly string[]): Promise<number> {
   await debugOutput?.close();
   if (options.stats) for (const line of statistics(machine, performance.now() - started)) say(line);
   for (const line of breaks?.report() ?? []) say(line);
-  const reported = report(end, machine, exceptions);
+  const reported = report(end, machine);
   const status = (await watchers?.finish(end, reported)) ?? reported;
   if (replay === undefined) return status;
   const { same, text } = replay.verdict();
@@ -176,11 +166,17 @@ function openFile(file: string, subject: string): number {
 
 const say = (text: string): void => void process.stderr.write(`apicscope: ${text}\n`);
 
-function report(end: LoopEnd, machine: Machine, exceptions: readonly (readonly string[])[]): number {
+/** "vector 14 (exception) at RIP 0x1234 error code 0x2 address 0xdead0000". */
+function deliveryLine({ vector, kind, rip, errorCode, address }: DeliveredEvent): string {
+  const code = errorCode >= 0 ? ` error code 0x${errorCode.toString(16)}` : "";
+  return `vector ${vector} (${kind}) at RIP 0x${rip.toString(16)}${code}${vector === 14 ? ` address 0x${address.toString(16)}` : ""}`;
+}
+
+function report(end: LoopEnd, machine: Machine): number {
   const history = (): void => {
     for (const cpu of machine.cpus) {
       say(`CPU ${cpu.index}: ${cpu.activity} at RIP 0x${cpu.state.rip.toString(16)}`);
-      for (const line of exceptions[cpu.index]) say(`  ${line}`);
+      for (const event of cpu.system.delivery.log.last) say(`  ${deliveryLine(event)}`);
     }
   };
   switch (end.kind) {

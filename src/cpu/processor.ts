@@ -75,6 +75,10 @@ export class Processor {
   private resumeGeneration = 0;
   /** The loop's last decisions, kept while this is set. */
   decisions: DecisionRing | undefined;
+  /** What {@link locate} found last for which op; undefined when translated code has been entered since. */
+  private here: Block | undefined;
+  private hereOp = 0;
+  private hereIndex = 0;
   private yieldRequested = false;
   private debugStop = false;
   /** RIP at which the debugger resumed: its breakpoint there does not stop again before an instruction retires. */
@@ -118,10 +122,9 @@ export class Processor {
       into.ripHigh = words[SLOT_RIP / 4 + 1];
       return this.retired;
     }
-    const block = this.currentBlock();
-    const { memory } = this.state;
-    const index = instructionIndex(memory, block, words[WORD_OP / 4]);
-    const low = (block.ripLow >>> 0) + instructionOffset(memory, block, index);
+    const block = this.locate();
+    const index = this.hereIndex;
+    const low = (block.ripLow >>> 0) + instructionOffset(this.state.memory, block, index);
     into.ripLow = low | 0;
     into.ripHigh = (block.mode & MODE_SIZE_MASK) !== MODE_64 ? 0 : low > 0xffff_ffff ? (block.ripHigh + 1) | 0 : block.ripHigh;
     return this.retiredBefore + this.sliceBudget - this.remainingFrom(block, index);
@@ -341,6 +344,7 @@ export class Processor {
         // Generated code looks RIP up itself, which spares the search below.
         from = "search";
         this.executing = true;
+        this.here = undefined;
         const reason = this.run(state.base, this.code.lookupOp, this.code.lookupHeader, 0);
         this.executing = false;
         const onward = this.finish(reason);
@@ -370,6 +374,7 @@ export class Processor {
         this.patch(block, index + left);
       }
       this.executing = true;
+      this.here = undefined;
       words[WORD_BLOCK / 4] = block.header;
       words[WORD_OP / 4] = instructionAddress(state.memory, block, index);
       // A whole block is entered as a jump to it would, so that it counts.
@@ -546,6 +551,17 @@ export class Processor {
     return this.words[WORD_BUDGET / 4] + (this.patchIndex >= 0 ? this.patchIndex : block.count) - index;
   }
 
+  /** The block of the op that called out; the index of its instruction goes to {@link hereIndex}. What is asked several times at one call is looked for once. */
+  private locate(): Block {
+    const op = this.words[WORD_OP / 4];
+    if (op !== this.hereOp || this.here === undefined) {
+      this.here = this.currentBlock();
+      this.hereIndex = instructionIndex(this.state.memory, this.here, op);
+      this.hereOp = op;
+    }
+    return this.here;
+  }
+
   private currentBlock(): Block {
     return this.code.at(this.words[WORD_BLOCK / 4]);
   }
@@ -564,8 +580,8 @@ export class Processor {
   /** Makes generated code stop after the current instruction; called from inside it. */
   private leaveAfterInstruction(): void {
     if (this.leaveBudget >= 0) return;
-    const block = this.currentBlock();
-    const index = instructionIndex(this.state.memory, block, this.words[WORD_OP / 4]);
+    const block = this.locate();
+    const index = this.hereIndex;
     const end = this.patchIndex >= 0 ? this.patchIndex : block.count;
     this.leaveBudget = this.words[WORD_BUDGET / 4] + end - index - 1;
     this.words[WORD_BUDGET / 4] = 0;

@@ -64,8 +64,7 @@ export function makeEngine(
     helper,
     hostAddress: (kind, lo, hi) => {
       calls.refills++;
-      const { apicPage, mmu } = executing();
-      return apicPage.isDevice(kind, lo, hi) ? 0 : mmu.hostAddress(kind, lo, hi);
+      return executing().mmu.hostAddress(kind, lo, hi);
     },
     walk: exports["walk"] as GeneratedImports["walk"],
     x87: exports["x87"] as GeneratedImports["x87"],

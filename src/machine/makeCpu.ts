@@ -128,5 +128,6 @@ export function makeCpu(index: number, apicId: number, surroundings: CpuSurround
     jit === undefined ? undefined : (block, cpu) => jit.hot(block, cpu),
   );
   vcpu.attach({ processor, system, apic });
+  surroundings.bus.onBaseChanged(() => vcpu.apicPage.follow());
   return vcpu;
 }

@@ -123,6 +123,8 @@ export const WORD_CPL = 1764;
 /** Limits and access rights of segments, ES to TR, 32 bits each (CpuState.limit, CpuState.access). */
 export const WORD_LIMITS = 1768;
 export const WORD_ACCESS = 1800;
+/** Physical page of the CPU's local APIC registers, 0 where there is none: accesses to it have no place in memory. */
+export const WORD_APIC_PAGE = 1832;
 /** A multiple of the size of a TLB entry. */
 export const CPU_STATE_BYTES = 1856;
 

@@ -36,6 +36,7 @@ import {
 import { joinHalves } from "../../common/halves";
 import { SLOT_RIP, slotOfGpr } from "../../tcg/layout";
 import { type EnteredEvent, type EventKind, fail, type SystemContext } from "./context";
+import { DeliveryLog } from "./deliveryLog";
 import { canonical, type Descriptor, dplOf, isCode, isSystem, typeOf } from "./descriptors";
 import type { FlatTransfer } from "./flatTransfer";
 import type { Segments } from "./segments";
@@ -77,7 +78,25 @@ export class Delivery {
     private readonly flat: FlatTransfer,
   ) {}
 
+  /** What was delivered last. */
+  readonly log = new DeliveryLog();
   private readonly frame = { vector: 0, kind: "external" as EventKind, cs: 0, ripLow: 0, ripHigh: 0, rspLow: 0, rspHigh: 0 };
+
+  /** Delivers external interrupt `vector`: in its ordinary case at once. */
+  external(vector: number): void {
+    const { state, observer } = this.c;
+    const event = externalEvent(vector);
+    if (state.longMode && !observer.wantsDeliveries()) {
+      const frame = this.leaving(event);
+      if (this.flat.enter(vector, "external", state.midString ? state.rflags | FLAG_RF : state.rflags, -1)) {
+        state.pending = undefined;
+        this.log.note(frame, -1, 0n);
+        observer.entered(frame);
+        return;
+      }
+    }
+    this.deliver(event);
+  }
 
   /**
    * Delivers `event`, and whatever its delivery raises in turn, to a double and a triple fault. Returns false when the CPU shut down.
@@ -87,6 +106,8 @@ export class Delivery {
     let current = event;
     for (;;) {
       state.pending = undefined;
+      const frame = this.leaving(current);
+      this.log.note(frame, current.errorCode, current.address);
       if (observer.wantsDeliveries()) {
         observer.delivering({
           vector: current.vector,
@@ -99,7 +120,6 @@ export class Delivery {
       }
       if (current.vector === EXC_PF && current.kind === "exception") state.cr2 = current.address;
       if (current.vector === EXC_DB && current.kind !== "software" && current.kind !== "external") this.reportDebug(current.dr6);
-      const frame = this.leaving(current);
       if (this.enter(current)) {
         observer.entered(frame);
         return true;
@@ -136,6 +156,7 @@ export class Delivery {
     const frame = this.leaving(event);
     if (!this.enter(event)) return false;
     if (event.kind === "trap") this.reportDebug(event.dr6);
+    this.log.note(frame, -1, 0n);
     if (observer.wantsDeliveries()) {
       const { vector, kind, cs } = frame;
       const rip = joinHalves(frame.ripHigh, frame.ripLow);

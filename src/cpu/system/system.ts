@@ -47,6 +47,7 @@ import {
   EXC_DE,
   EXC_GP,
   FLAG_AC,
+  FLAG_IOPL,
   FLAG_RF,
   FLAG_TF,
   FLAG_VM,
@@ -82,7 +83,7 @@ import type { RegisterWatch, SystemContext, SystemObserver } from "./context";
 import { ControlRegisters } from "./controlRegisters";
 import type { CpuModel } from "./cpuModel";
 import { DebugRegisters } from "./debugRegisters";
-import { Delivery, externalEvent, nmiEvent, trapEvent } from "./delivery";
+import { Delivery, nmiEvent, trapEvent } from "./delivery";
 import { DescriptorTables, REAL_ACCESS } from "./descriptors";
 import { FarTransfer } from "./farTransfer";
 import { FastCalls } from "./fastCalls";
@@ -95,6 +96,9 @@ import { SelectorChecks } from "./selectorChecks";
 import { Smm } from "./smm";
 import { Strings } from "./strings";
 import { TaskSwitcher } from "./taskSwitch";
+
+/** System flags that a mode follows from. */
+const MODE_FLAGS = FLAG_VM | FLAG_AC | FLAG_IOPL;
 
 /** What the system side asks of the machine around the processor. */
 export interface SystemHost {
@@ -251,7 +255,7 @@ export class CpuSystem implements SystemContext {
   }
 
   deliverExternal(vector: number): void {
-    this.delivery.deliver(externalEvent(vector));
+    this.delivery.external(vector);
   }
 
   /** NMI: others are blocked until IRET (SDM vol. 3, "Handling Multiple NMIs"). */
@@ -339,8 +343,42 @@ export class CpuSystem implements SystemContext {
     this.flushAll();
   }
 
-  /** The mode word for the current state (mode.ts). */
+  /** The mode word for the current state (mode.ts). In 64-bit code it is the last one while what it follows from is the same. */
   computeMode(): number {
+    const { state, known } = this;
+    const { access, cr0, cr4, efer, xcr0, cpl } = state;
+    const flags = state.systemFlags & MODE_FLAGS;
+    const code = access[CS];
+    const breakpoints = this.debug.hasInstructionBreakpoints;
+    if (
+      known.mode !== 0 &&
+      known.flags === flags &&
+      known.cpl === cpl &&
+      known.code === code &&
+      known.cr0 === cr0 &&
+      known.cr4 === cr4 &&
+      known.efer === efer &&
+      known.xcr0 === xcr0 &&
+      known.breakpoints === breakpoints
+    )
+      return known.mode;
+    const mode = this.newMode();
+    known.mode = state.code64 ? mode : 0;
+    known.flags = flags;
+    known.cpl = cpl;
+    known.code = code;
+    known.cr0 = cr0;
+    known.cr4 = cr4;
+    known.efer = efer;
+    known.xcr0 = xcr0;
+    known.breakpoints = breakpoints;
+    return mode;
+  }
+
+  /** The mode of 64-bit code, 0 for none, and what it followed from. */
+  private readonly known = { mode: 0, flags: 0, cpl: 0, code: 0, cr0: 0, cr4: 0, efer: 0, xcr0: 0, breakpoints: false };
+
+  private newMode(): number {
     const { state } = this;
     const flags = state.systemFlags;
     const { access } = state;

@@ -1,5 +1,6 @@
 /** The functions that every module of generated code has beside its regions. */
 import { DEAD_COUNT } from "../codeCache";
+import { KIND_PROBE_WRITE } from "../interpreter/memory";
 import { ENTER_BLOCK } from "../interpreter/interpreter";
 import {
   BLOCK_COUNT,
@@ -13,10 +14,17 @@ import {
   JUMP_RIP,
   SLOT_RIP,
   TLB_ADDEND,
+  TLB_ENTRIES,
+  TLB_ENTRY_BYTES,
+  TLB_PHYSICAL_PAGE,
+  TLB_READ,
+  TLB_WRITE,
+  WORD_APIC_PAGE,
   WORD_BUDGET,
   WORD_JUMP_CACHE,
   WORD_JUMP_GENERATION,
   WORD_MODE,
+  WORD_TLB,
 } from "../layout";
 import { EXIT_LOOKUP } from "../ops";
 import { FunctionWriter, I32, I64, M, W } from "../wasm/writer";
@@ -114,5 +122,16 @@ export function plainAddressFunction(): FunctionWriter {
   const entry = w.local(I32);
   w.get(0).get(1).get(2).call(Callee.walk).tee(entry).if();
   w.get(1).op(W.i32Wrap).get(entry).mem(M.i32Load, TLB_ADDEND).op2(W.i32Add, W.return).end();
+  // What the TLB knows to be on the page of the local APIC's registers needs no question.
+  w.get(0).mem(M.i32Load, WORD_TLB).get(1).op(W.i32Wrap).i32(7).op(W.i32ShrU);
+  w.i32((TLB_ENTRIES - 1) * TLB_ENTRY_BYTES)
+    .op2(W.i32And, W.i32Add)
+    .tee(entry)
+    .mem(M.i32Load, TLB_PHYSICAL_PAGE)
+    .get(0)
+    .mem(M.i32Load, WORD_APIC_PAGE)
+    .op(W.i32Eq);
+  w.get(entry).mem(M.i64Load, TLB_WRITE).get(entry).mem(M.i64Load, TLB_READ).get(2).i32(KIND_PROBE_WRITE).op2(W.i32And, W.select);
+  w.get(1).i64(-4096).op(W.i64And).i64(1).op2(W.i64Or, W.i64Eq).op(W.i32And).if().i32(0).op(W.return).end();
   return w.get(2).get(1).op(W.i32Wrap).get(1).i64(32).op2(W.i64ShrU, W.i32Wrap).call(Callee.hostAddress);
 }
