@@ -18,7 +18,7 @@ function cachedCode(): Buffer | undefined {
   }
 }
 
-if (hasV8Flags(process.versions.v8)) setFlagsFromString(v8Flags);
+if (hasV8Flags(process.versions.v8)) setFlagsFromString(v8Flags.join(" "));
 
 const filename = join(__dirname, "main.js");
 const cachedData = cachedCode();

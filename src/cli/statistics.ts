@@ -26,7 +26,7 @@ export function statistics(machine: Machine, milliseconds: number): string[] {
     ...(jit === undefined
       ? []
       : [
-          `translator: ${jit.regions} regions of ${jit.blocks} blocks in ${jit.modules} modules (${jit.bytes} bytes), ` +
+          `translator: ${jit.regions} regions of ${jit.blocks} blocks (${jit.grown} grown) in ${jit.modules} modules (${jit.bytes} bytes), ` +
             `${jit.regionsLive} in ${jit.modulesLive} modules in use (${jit.bytesLive} bytes), ${jit.discarded} discarded; packed ${jit.packs} times; ` +
             `${jit.generateMilliseconds.toFixed(0)} ms to generate, ${jit.compileMilliseconds.toFixed(0)} ms to compile`,
         ]),

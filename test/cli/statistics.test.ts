@@ -55,7 +55,10 @@ describe("--stats", () => {
       [/^instructions \d+ in 0\.10 s: [\d.]+ million a second$/, "rate"],
       [/^ {2}interpreted \d+ \([\d.]+ %, .*in generated code \d+ \([\d.]+ %/, "tiers"],
       [/^blocks translated \d+, in use \d+ \(\d+ bytes\), code cache emptied \d+ times$/, "blocks and cache"],
-      [/^translator: \d+ regions of \d+ blocks in \d+ modules .* packed \d+ times; .* ms to generate, \d+ ms to compile$/, "translator"],
+      [
+        /^translator: \d+ regions of \d+ blocks \(\d+ grown\) in \d+ modules .* packed \d+ times; .* ms to generate, \d+ ms to compile$/,
+        "translator",
+      ],
       [/^TLB misses \d+ \([\d.]+ in a thousand instructions\), slow-path accesses \d+ \([\d.]+\)/, "memory"],
       [/^helpers called \d+: rdtsc 20/, "helpers"],
       [/^state hash [0-9a-f]+$/, "hash"],

@@ -75,6 +75,29 @@ for (const [image, cpus] of guests) {
   });
 }
 
+describe("regions", () => {
+  test("a branch that is taken now and then joins the loop that jumps to it", () => {
+    const turns = 200_000;
+    const guest = testGuest(
+      (a) => {
+        a.label("cpu0").mov("rcx", 0).mov("rdx", 0).label("loop");
+        // inc ecx; test ecx, 1023
+        a.bytes(0xff, 0xc1, 0xf7, 0xc1).dword(1023).jcc("nz", "on");
+        // inc edx
+        a.bytes(0xff, 0xc2).jmp("on").label("on");
+        // cmp ecx, turns
+        a.bytes(0x81, 0xf9).dword(turns).jcc("nz", "loop").store(DATA, "rdx").exit();
+      },
+      { jit: { threshold: 150, batch: 64, patience: 1 } },
+    );
+    guest.finish(2_000_000);
+    assert.equal(guest.read32(DATA), turns >> 10);
+    const { jit } = guest.machine.stats();
+    // The loop alone, then with the branch: at most one region more for where it was entered in the middle.
+    assert.ok(jit !== undefined && jit.grown >= 1 && jit.regionsLive <= 2, JSON.stringify(jit));
+  });
+});
+
 describe("code that changes", () => {
   test("a loop that writes its own code is translated less and less", () => {
     const turns = 1_000;

@@ -283,7 +283,7 @@ function division(width: Width, signed: boolean): OpEmitter {
   return (f, i) => {
     const { w, ops, s, t, u } = f;
     const leaveIf = (): void => {
-      w.if();
+      w.ifRare();
       f.leaveAt(i);
       w.end();
     };

@@ -63,8 +63,8 @@ export function jumpFunction(): FunctionWriter {
     .op(W.i32Shl);
   w.get(0).mem(M.i32Load, WORD_JUMP_CACHE).op(W.i32Add).tee(entry).mem(M.i64Load, JUMP_RIP).get(rip).op(W.i64Ne);
   w.get(entry).mem(M.i32Load, JUMP_MODE).get(0).mem(M.i32Load, WORD_MODE).op2(W.i32Ne, W.i32Or);
-  w.get(entry).mem(M.i32Load, JUMP_GENERATION).get(0).mem(M.i32Load, WORD_JUMP_GENERATION).op2(W.i32Ne, W.i32Or).if();
-  w.get(0).get(entry).call(Callee.findJump).tee(low).op(W.i32Eqz).if();
+  w.get(entry).mem(M.i32Load, JUMP_GENERATION).get(0).mem(M.i32Load, WORD_JUMP_GENERATION).op2(W.i32Ne, W.i32Or).ifRare();
+  w.get(0).get(entry).call(Callee.findJump).tee(low).op(W.i32Eqz).ifRare();
   w.get(0).get(1).mem(M.i32Store, WORD_BUDGET).i32(EXIT_LOOKUP).op(W.return).end().else();
   w.get(entry).mem(M.i32Load, JUMP_OP).set(low).end();
   w.get(low).i32(BLOCK_HEADER_BYTES).op(W.i32Sub).tee(entry).mem(M.i32Load, BLOCK_FUNCTION).set(word);
@@ -78,7 +78,7 @@ export function enterFunction(): FunctionWriter {
   const word = w.local(I32);
   w.get(2).mem(M.i32Load, BLOCK_FUNCTION).set(word);
   callGenerated(w, word, 1);
-  w.get(2).mem(M.i32Load, BLOCK_COUNT).i32(DEAD_COUNT).op(W.i32Eq).if();
+  w.get(2).mem(M.i32Load, BLOCK_COUNT).i32(DEAD_COUNT).op(W.i32Eq).ifRare();
   w.get(0).get(1).returnCall(Callee.jump).end();
   return interpret(w, 2, 1);
 }

@@ -73,7 +73,7 @@ export function controlEmitters(): Map<OpName, OpEmitter> {
       "lookupUnlessRequest",
       (f) => {
         f.writeBack();
-        f.w.get(f.cpu).mem(M.i32Load, WORD_REQUEST).if();
+        f.w.get(f.cpu).mem(M.i32Load, WORD_REQUEST).ifRare();
         f.exit(EXIT_LEAVE);
         f.w.end();
         f.jump();
@@ -104,7 +104,7 @@ export function controlEmitters(): Map<OpName, OpEmitter> {
         w.get(f.cpu);
         f.push(ops.a[i]);
         f.push(ops.b[i]);
-        w.i32(ops.hi[i]).call(Callee.x87).op(W.i32Eqz).if();
+        w.i32(ops.hi[i]).call(Callee.x87).op(W.i32Eqz).ifRare();
         f.leaveAt(i);
         w.end();
       },
@@ -117,7 +117,7 @@ export function controlEmitters(): Map<OpName, OpEmitter> {
         const { w } = f;
         const shift = f.ops.lo[i] & 0xff;
         f.push(f.ops.a[i]);
-        w.tee(f.s).get(f.s).i64(shift).op(W.i64Shl).i64(shift).op2(W.i64ShrS, W.i64Ne).if();
+        w.tee(f.s).get(f.s).i64(shift).op(W.i64Shl).i64(shift).op2(W.i64ShrS, W.i64Ne).ifRare();
         f.leaveAt(i);
         w.end();
       },

@@ -146,7 +146,7 @@ export function explainBlock(
   const body =
     block.secondPage >= 0
       ? new Uint8Array(0)
-      : new RegionFunction(plan, memory, opEmitters(), (from, rip) => planner.nearBlock(from, rip)?.header ?? 0).build();
+      : new RegionFunction(plan, memory, opEmitters(), (from, rip) => planner.nearBlock(from, rip)?.header ?? 0).build().bytes;
   const starts = instructionOps(memory, block);
   const notes = block.secondPage >= 0 ? [] : leftOut(memory, planner, block, cpu);
   const ops: OpExplanation[] = [];

@@ -24,7 +24,7 @@ import {
   WORD_TLB,
 } from "../layout";
 import { type Condition } from "../ops";
-import { F32, F64, FunctionWriter, I32, I64, M, V128, W } from "../wasm/writer";
+import { F32, F64, type FunctionBody, FunctionWriter, I32, I64, M, V128, W } from "../wasm/writer";
 import { type FlagLocals, KIND_DYNAMIC, KIND_MEMORY, pushAux, pushCondition, pushResult, truncate, type Width } from "./flags";
 import { cutPieces, immediate, liveBefore, type Piece, readOps, type RegionOps, type RegisterFlow, solveRegisters } from "./pieces";
 import type { RegionPlan } from "./region";
@@ -174,7 +174,7 @@ export class RegionFunction {
   }
 
   /** Generates the function; its body as the code section wants it. */
-  build(): Uint8Array<ArrayBuffer> {
+  build(): FunctionBody {
     const { w, shape, flow } = this;
     for (let r = 0; r < 16; r++) if ((flow.loaded & (1 << r)) !== 0) this.loadRegister(r);
     this.loadTlb();
@@ -264,7 +264,7 @@ export class RegionFunction {
   private charge(piece: Piece): void {
     const { w } = this;
     const { block } = this.plan.members[piece.member];
-    w.get(BUDGET).i32(block.count).op(W.i32Sub).tee(BUDGET).i32(0).op(W.i32LtS).if();
+    w.get(BUDGET).i32(block.count).op(W.i32Sub).tee(BUDGET).i32(0).op(W.i32LtS).ifRare();
     w.get(BUDGET).i32(block.count).op(W.i32Add).set(BUDGET);
     this.leave(block.entry, block.header, block.count);
     w.end();
@@ -367,7 +367,7 @@ export class RegionFunction {
     w.get(this.verified)
       .i32(1 << page)
       .op2(W.i32And, W.i32Eqz)
-      .if();
+      .ifRare();
     const rip = halves(block.rip);
     w.get(CPU).mem(M.i32Load, WORD_JUMP_CACHE).set(this.entry);
     const offset = jumpIndex(rip[0]) * JUMP_ENTRY_BYTES;
@@ -388,7 +388,7 @@ export class RegionFunction {
       .mem(M.i32Load, offset + JUMP_OP)
       .i32(block.entry)
       .op2(W.i32Ne, W.i32Or)
-      .if();
+      .ifRare();
     this.setRip(block.rip);
     this.writeBack();
     w.get(CPU).get(BUDGET).returnCall(Callee.jump).end();
@@ -756,10 +756,10 @@ export class RegionFunction {
     w.get(CPU).get(BUDGET).mem(M.i32Store, WORD_BUDGET);
     w.get(CPU).i32(ops.address[i]).mem(M.i32Store, WORD_OP);
     w.get(CPU).i32(block.header).mem(M.i32Store, WORD_BLOCK);
-    w.i32(ops.d[i]).i32(ops.a[i]).i32(ops.b[i]).i32(ops.lo[i]).i32(ops.hi[i]).call(Callee.helper).tee(this.host).if();
+    w.i32(ops.d[i]).i32(ops.a[i]).i32(ops.b[i]).i32(ops.lo[i]).i32(ops.hi[i]).call(Callee.helper).tee(this.host).ifRare();
     // STATUS_FAULT and STATUS_LEAVE become EXIT_FAULT and EXIT_LEAVE.
     w.get(this.host).i32(2).op2(W.i32Add, W.return).end();
-    w.get(CPU).mem(M.i32Load, WORD_BUDGET).tee(BUDGET).op(W.i32Eqz).if();
+    w.get(CPU).mem(M.i32Load, WORD_BUDGET).tee(BUDGET).op(W.i32Eqz).ifRare();
     // The budget is used up, or was cut because the machine wants to be looked at after this instruction: the interpreter knows how.
     w.get(CPU)
       .i32(ops.address[i] + OP_BYTES)
@@ -777,7 +777,7 @@ export class RegionFunction {
     const { w, ops } = this;
     this.storeRegisters(this.dirty);
     this.flagsToMemory();
-    w.get(CPU).i32(ops.hi[i]).call(Callee.fastCall).op(W.i32Eqz).if();
+    w.get(CPU).i32(ops.hi[i]).call(Callee.fastCall).op(W.i32Eqz).ifRare();
     this.leaveAt(i);
     w.end();
     this.reload(i);
@@ -803,12 +803,12 @@ export class RegionFunction {
   }
 
   /** The body inside a block for each tail, the tails behind them. */
-  private enclose(): Uint8Array<ArrayBuffer> {
+  private enclose(): FunctionBody {
     const { w, tails } = this;
     for (let r = 0; r < 16; r++) if (tails.some((mask) => (mask & (1 << r)) !== 0)) this.registerLocal(r);
     const outer = new FunctionWriter(3).declare(w.declared);
     for (let tail = 0; tail < tails.length; tail++) outer.block();
-    outer.append(w.code());
+    outer.append(w.code(), w.hints);
     const { kind, fr, cx, cy, fx } = this.flagLocals;
     for (const mask of tails) {
       outer.end();
@@ -824,7 +824,7 @@ export class RegionFunction {
       outer.get(CPU).get(this.leaveOp).get(this.leaveBlock).get(this.leaveCharge).returnCall(Callee.run);
     }
     if (tails.length === 0) outer.op(W.unreachable);
-    return outer.body();
+    return outer.hintedBody();
   }
 
   immediate(i: number): bigint {

@@ -7,9 +7,10 @@ import { arithmeticEmitters } from "./arithmetic";
 import { controlEmitters } from "./control";
 import { type OpEmitter, RegionFunction } from "./function";
 import { memoryEmitters } from "./memory";
+import type { FunctionBody } from "../wasm/writer";
 import { assembleModule } from "./module";
 import { moveEmitters } from "./moves";
-import { RegionPlanner } from "./region";
+import { RegionPlanner, type RegionPlan } from "./region";
 import { shiftEmitters } from "./shifts";
 import { vectorEmitters } from "./vectors";
 
@@ -52,7 +53,7 @@ export interface JitOptions {
  * millisecond.
  */
 export const defaultJitOptions: JitOptions = {
-  threshold: 30_000,
+  threshold: 20_000,
   batch: 64,
   patience: 100,
   maximumModules: 800,
@@ -70,6 +71,8 @@ export interface JitStats {
   modules: number;
   modulesLive: number;
   discarded: number;
+  /** Regions that replaced one because a block they jump to had become hot. */
+  grown: number;
   /** Times modules were packed. */
   packs: number;
   bytes: number;
@@ -84,6 +87,10 @@ const POLL_INSTRUCTIONS = 10_000;
 const MINIMUM_POLL = 2_000;
 /** Functions of one module at most. */
 const MODULE_FUNCTIONS = 1_000;
+/** Times a region is made anew because a block that it jumps to has become hot: what it costs at most, in times its first generation. */
+const MAX_GROWTH = 3;
+/** Larger regions do not grow. */
+const MAX_GROWING_BLOCKS = 48;
 
 /** Functions that V8 has compiled together: they are let go together. */
 interface GeneratedModule {
@@ -95,11 +102,17 @@ interface GeneratedModule {
 interface GeneratedRegion extends Region {
   readonly slot: number;
   readonly entries: readonly Block[];
+  /** Where it jumps to outside itself: a RIP that becomes hot makes it grow. */
+  readonly outside: readonly bigint[];
+  /** Times it has grown. */
+  readonly growth: number;
   /** Its function as the code section has it: the same in whatever module. */
-  readonly body: Uint8Array;
+  readonly body: FunctionBody;
   module: GeneratedModule;
   alive: boolean;
 }
+
+const contains = (plan: RegionPlan, block: Block): boolean => plan.members.some((member) => member.block === block);
 
 /** Each op's emitter, by opcode. A new op without one is found by the unit tests. */
 export function opEmitters(): readonly (OpEmitter | undefined)[] {
@@ -130,6 +143,10 @@ export class Jit implements GeneratedCode {
   private readonly freeSlots: number[] = [];
   private nextSlot = 1;
   private readonly live = new Set<GeneratedRegion>();
+  /** Live regions by the RIPs that they jump to outside themselves. */
+  private readonly leavers = new Map<bigint, Set<GeneratedRegion>>();
+  /** Blocks inside a region that became hot although: once more, and they get one of their own. */
+  private readonly deferred = new WeakSet<Block>();
   /** Times code of a physical page was dropped after it had been generated: such pages are generated again more and more reluctantly. */
   private readonly drops = new Map<number, number>();
   readonly stats: JitStats = {
@@ -138,6 +155,7 @@ export class Jit implements GeneratedCode {
     modules: 0,
     modulesLive: 0,
     discarded: 0,
+    grown: 0,
     packs: 0,
     bytes: 0,
     bytesLive: 0,
@@ -233,51 +251,100 @@ export class Jit implements GeneratedCode {
     this.queue = [];
     const begun = this.clock();
     if (this.stats.modulesLive >= this.options.maximumModules || this.stats.bytesLive >= this.options.maximumBytes) this.discardAll();
-    const regions: GeneratedRegion[] = [];
-    const module: GeneratedModule = { live: 0, packed: false };
+    const made: GeneratedRegion[] = [];
+    // One more than its regions, so that it stays until all are made.
+    const module: GeneratedModule = { live: 1, packed: false };
     for (const { block, cpu } of waiting) {
       if (!block.alive || this.memory.u32[(block.header + BLOCK_FUNCTION) >>> 2] !== 0) continue;
-      const plan = this.planner.plan(block, cpu, (member) => this.warmth(member));
-      const body = new RegionFunction(
-        plan,
-        this.memory,
-        this.emitters,
-        (from, rip) => this.planner.nearBlock(from, rip)?.header ?? 0,
-      ).build();
-      const region: GeneratedRegion = {
-        blocks: plan.members.map((member) => member.block),
-        entries: plan.entries.map((member) => plan.members[member].block),
-        slot: this.takeSlot(),
-        body,
-        module,
-        alive: true,
-      };
-      regions.push(region);
-      region.entries.forEach((entry, index) => {
-        const word = (entry.header + BLOCK_FUNCTION) >>> 2;
-        if (index === 0 || this.memory.u32[word] === 0) this.memory.u32[word] = (region.slot << FUNCTION_ENTRY_BITS) | index;
-      });
-      for (const member of region.blocks) member.regions = [...member.regions, region];
-      this.stats.bytes += body.length;
-      this.stats.bytesLive += body.length;
-      this.stats.blocks += region.blocks.length;
+      if (block.regions.length > 0 && !this.deferred.has(block)) {
+        this.deferred.add(block);
+        this.warmUp(block);
+        continue;
+      }
+      made.push(this.grow(block, cpu, module) ?? this.install(this.plan(block, cpu), module, 0));
     }
     const generated = this.clock();
     this.stats.generateMilliseconds += generated - begun;
+    const regions = made.filter(({ alive }) => alive);
+    module.live--;
     if (regions.length === 0) return;
-    module.live = regions.length;
     this.instantiate(regions);
-    for (const region of regions) this.live.add(region);
-    this.stats.regions += regions.length;
-    this.stats.regionsLive += regions.length;
     this.stats.modulesLive++;
     this.stats.compileMilliseconds += this.clock() - generated;
+  }
+
+  /** A region from `seed` on, of `wanted` and whatever else is warm, or part of a region already. */
+  private plan(seed: Block, cpu: number, wanted?: Block, replaced?: Region): RegionPlan {
+    return this.planner.plan(
+      seed,
+      cpu,
+      (member) => (member === wanted || member.regions.length > 0 ? Infinity : this.warmth(member)),
+      replaced,
+    );
+  }
+
+  /** A hot block that a region jumps to and that leads back to it: the region is made anew with the block in it, so that loops are whole. */
+  private grow(block: Block, cpu: number, module: GeneratedModule): GeneratedRegion | undefined {
+    for (const region of this.leavers.get(block.rip) ?? []) {
+      const [seed] = region.entries;
+      if (region.growth >= MAX_GROWTH || !seed.alive || seed.mode !== block.mode || seed.codeLimit !== block.codeLimit) continue;
+      if (region.blocks.length > MAX_GROWING_BLOCKS || !contains(this.plan(block, cpu, undefined, region), seed)) continue;
+      const plan = this.plan(seed, cpu, block, region);
+      if (!contains(plan, block)) continue;
+      this.retire(region);
+      this.stats.grown++;
+      return this.install(plan, module, region.growth + 1);
+    }
+    return undefined;
+  }
+
+  private install(plan: RegionPlan, module: GeneratedModule, growth: number): GeneratedRegion {
+    const body = new RegionFunction(
+      plan,
+      this.memory,
+      this.emitters,
+      (from, rip) => this.planner.nearBlock(from, rip)?.header ?? 0,
+    ).build();
+    const region: GeneratedRegion = {
+      blocks: plan.members.map((member) => member.block),
+      entries: plan.entries.map((member) => plan.members[member].block),
+      outside: plan.outside,
+      growth,
+      slot: this.takeSlot(),
+      body,
+      module,
+      alive: true,
+    };
+    region.entries.forEach((entry, index) => {
+      const word = (entry.header + BLOCK_FUNCTION) >>> 2;
+      if (index === 0 || this.memory.u32[word] === 0) this.memory.u32[word] = (region.slot << FUNCTION_ENTRY_BITS) | index;
+    });
+    for (const member of region.blocks) member.regions = [...member.regions, region];
+    for (const rip of region.outside) {
+      const leavers = this.leavers.get(rip);
+      if (leavers === undefined) this.leavers.set(rip, new Set([region]));
+      else leavers.add(region);
+    }
+    module.live++;
+    this.live.add(region);
+    this.stats.regions++;
+    this.stats.regionsLive++;
+    this.stats.bytes += body.bytes.length;
+    this.stats.bytesLive += body.bytes.length;
+    this.stats.blocks += region.blocks.length;
+    return region;
+  }
+
+  /** The block counts its entries from the start again. */
+  private warmUp(block: Block): void {
+    this.code.settle(block);
+    this.code.giveHeat(block, this.heat(Math.floor(block.physical / 4096)));
   }
 
   /** Heat left below which a block runs often enough to join the region of a hot one. */
   private warmth(block: Block): number {
     const heat = this.heat(Math.floor(block.physical / 4096));
-    return heat - (heat >> 1);
+    return heat - (heat >> 2);
   }
 
   private takeSlot(): number {
@@ -302,7 +369,7 @@ export class Jit implements GeneratedCode {
     region.alive = false;
     this.live.delete(region);
     this.stats.regionsLive--;
-    this.stats.bytesLive -= region.body.length;
+    this.stats.bytesLive -= region.body.bytes.length;
     this.leaveModule(region);
     this.table.set(region.slot, null);
     this.freeSlots.push(region.slot);
@@ -312,8 +379,12 @@ export class Jit implements GeneratedCode {
       const word = (block.header + BLOCK_FUNCTION) >>> 2;
       if (u32[word] >>> FUNCTION_ENTRY_BITS !== region.slot) continue;
       u32[word] = 0;
-      this.code.settle(block);
-      this.code.giveHeat(block, this.heat(Math.floor(block.physical / 4096)));
+      this.warmUp(block);
+    }
+    for (const rip of region.outside) {
+      const leavers = this.leavers.get(rip);
+      leavers?.delete(region);
+      if (leavers?.size === 0) this.leavers.delete(rip);
     }
   }
 

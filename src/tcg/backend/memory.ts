@@ -50,11 +50,11 @@ function pushHost(f: RegionFunction, i: number, bytes: number, tag: number, wrap
     .mem(M.i64Load, tag);
   w.get(f.address);
   if (bytes > 1) w.i64(bytes - 1).op(W.i64Add);
-  w.i64(-4096).op2(W.i64And, W.i64Eq).ifTyped(I32);
+  w.i64(-4096).op2(W.i64And, W.i64Eq).ifMostly(I32);
   w.get(f.address).op(W.i32Wrap).get(f.entry).mem(M.i32Load, TLB_ADDEND).op(W.i32Add);
   w.else();
   w.get(f.cpu).get(f.address).i32(kind).call(Callee.plainAddress);
-  w.tee(f.host).op(W.i32Eqz).if();
+  w.tee(f.host).op(W.i32Eqz).ifRare();
   f.leaveAt(i);
   w.end().get(f.host).end();
 }
@@ -99,7 +99,7 @@ export function memoryEmitters(): Map<OpName, OpEmitter> {
     w.get(f.cpu)
       .mem(M.i64Load, limits + segment)
       .op(W.i64GtU)
-      .if();
+      .ifRare();
     f.leaveAt(i);
     w.end();
     f.begin(ops.d[i]);
@@ -118,7 +118,7 @@ export function memoryEmitters(): Map<OpName, OpEmitter> {
       .op(W.i64And)
       .i64(0)
       .op(W.i64Ne)
-      .if();
+      .ifRare();
     f.leaveAt(i);
     w.end();
   });

@@ -1,4 +1,5 @@
-import { FunctionWriter, I32, I64, type Type } from "../wasm/writer";
+import { type FunctionBody, FunctionWriter, I32, I64, type Type } from "../wasm/writer";
+import { BRANCH_HINTS } from "../wasm/module";
 import { enterFunction, jumpFunction, multiplyHighFunction, plainAddressFunction, TYPE_REGION } from "./common";
 import { storeFlagsFunction } from "./flags";
 
@@ -31,18 +32,18 @@ const imports: readonly (readonly [string, number])[] = [
   ["fastCall", 6],
 ];
 const common = [
-  { type: 5, body: storeFlagsFunction().body() },
-  { type: 6, body: jumpFunction().body() },
-  { type: 2, body: enterFunction().body() },
-  { type: 7, body: multiplyHighFunction().body() },
-  { type: 8, body: plainAddressFunction().body() },
+  { type: 5, body: storeFlagsFunction().hintedBody() },
+  { type: 6, body: jumpFunction().hintedBody() },
+  { type: 2, body: enterFunction().hintedBody() },
+  { type: 7, body: multiplyHighFunction().hintedBody() },
+  { type: 8, body: plainAddressFunction().hintedBody() },
 ];
 
 /**
  * Assembles a module of generated functions. Bodies are the same whatever module they are in: functions can be packed anew without generating them again.
  * @param slots where each function goes in table 0
  */
-export function assembleModule(bodies: readonly Uint8Array[], slots: readonly number[], memoryPages: number): Uint8Array<ArrayBuffer> {
+export function assembleModule(bodies: readonly FunctionBody[], slots: readonly number[], memoryPages: number): Uint8Array<ArrayBuffer> {
   const out = new FunctionWriter(0);
   for (const byte of [0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00]) out.byte(byte);
   const section = (id: number, fill: (w: FunctionWriter) => void): void => {
@@ -93,10 +94,22 @@ export function assembleModule(bodies: readonly Uint8Array[], slots: readonly nu
         .unsigned(first + i);
     });
   });
+  const all = [...common.map(({ body }) => body), ...bodies];
+  section(0, (w) => {
+    name(w, BRANCH_HINTS);
+    w.unsigned(all.filter(({ hints }) => hints.length > 0).length);
+    all.forEach(({ hints }, i) => {
+      if (hints.length === 0) return;
+      w.unsigned(imports.length + i).unsigned(hints.length / 2);
+      for (let k = 0; k < hints.length; k += 2)
+        w.unsigned(hints[k])
+          .unsigned(1)
+          .unsigned(hints[k + 1]);
+    });
+  });
   section(10, (w) => {
-    w.unsigned(common.length + bodies.length);
-    for (const { body } of common) w.append(body);
-    for (const body of bodies) w.append(body);
+    w.unsigned(all.length);
+    for (const { bytes } of all) w.append(bytes);
   });
   return out.code().slice();
 }

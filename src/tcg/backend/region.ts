@@ -1,4 +1,4 @@
-import { type Block, type CodeCache, instructionAddress } from "../codeCache";
+import { type Block, type CodeCache, instructionAddress, type Region } from "../codeCache";
 import {
   BLOCK_HEADER_BYTES,
   BLOCK_HEAT,
@@ -43,6 +43,8 @@ export interface RegionPlan {
   /** By member that ends in RET: members it may return to. */
   readonly returns: ReadonlyMap<number, readonly number[]>;
   readonly pages: number;
+  /** Targets of direct jumps that are not members. */
+  readonly outside: readonly bigint[];
   /** Finds the member at a RIP, or -1. */
   memberAt(rip: bigint): number;
 }
@@ -65,8 +67,12 @@ export class RegionPlanner {
     private readonly code: CodeCache,
   ) {}
 
-  /** @param cpu address of the state of the CPU whose jump cache tells where other pages' code is; `warm`: heat left above which a block is too cold to join */
-  plan(seed: Block, cpu: number, warm: (block: Block) => number): RegionPlan {
+  /**
+   * @param cpu address of the state of the CPU whose jump cache tells where other pages' code is
+   * @param warm heat left above which a block is too cold to join
+   * @param replaced region that the new one replaces
+   */
+  plan(seed: Block, cpu: number, warm: (block: Block) => number, replaced?: Region): RegionPlan {
     const blocks: Block[] = [seed];
     const endings: Ending[] = [];
     const byRip = new Map<bigint, number>([[seed.rip, 0]]);
@@ -86,7 +92,8 @@ export class RegionPlanner {
       if (block?.alive !== true || block.mode !== seed.mode || block.codeLimit !== seed.codeLimit || block.secondPage >= 0) return -1;
       const known = byRip.get(block.rip);
       if (known !== undefined) return blocks[known] === block ? known : -1;
-      if (this.memory.i32[(block.header + BLOCK_HEAT) >> 2] > warm(block) || block.regions.length >= MAX_COPIES) return -1;
+      if (this.memory.i32[(block.header + BLOCK_HEAT) >> 2] > warm(block)) return -1;
+      if (block.regions.length >= MAX_COPIES && block.regions.filter((region) => region !== replaced).length >= MAX_COPIES) return -1;
       const size = this.opsOf(block);
       if (blocks.length >= MAX_REGION_BLOCKS || ops + size > MAX_REGION_OPS) return -1;
       const page = pages.get(block.rip >> 12n);
@@ -99,12 +106,14 @@ export class RegionPlanner {
     };
     const calls: { from: number; callee: number; site: number }[] = [];
     const next: number[][] = [];
+    const outside = new Set<bigint>();
     for (let i = 0; i < blocks.length; i++) {
       const block = blocks[i];
       const ending = this.endingOf(block);
       endings.push(ending);
       const reached = ending.targets.map(({ rip, far }) => join(far ? this.farBlock(cpu, rip, block.mode) : this.nearBlock(block, rip)));
       next.push(reached.filter((member) => member >= 0));
+      reached.forEach((member, target) => void (member < 0 && outside.add(ending.targets[target].rip)));
       if (!ending.call) continue;
       const site = join(this.nearBlock(block, block.rip + BigInt(block.bytes)));
       if (site >= 0) calls.push({ from: i, callee: reached[0] ?? -1, site });
@@ -115,6 +124,7 @@ export class RegionPlanner {
       entries: [0, ...[...open].filter((site) => site !== 0)],
       returns,
       pages: pages.size,
+      outside: [...outside],
       memberAt: (rip) => byRip.get(rip) ?? -1,
     };
   }

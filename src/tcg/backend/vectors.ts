@@ -189,7 +189,7 @@ class GeneratedSite implements VectorSite {
 
   require(): void {
     const { f } = this;
-    f.w.op(W.i32Eqz).if();
+    f.w.op(W.i32Eqz).ifRare();
     f.leaveAt(this.i);
     f.w.end();
   }

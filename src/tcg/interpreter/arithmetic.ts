@@ -196,7 +196,7 @@ function division(width: Width, signed: boolean): Case {
     e.slot(OP_A);
     if (signed) e.signExtend(width);
     else e.truncate(width);
-    code.tee(e.B).op("i64.eqz").if();
+    code.tee(e.B).op("i64.eqz").ifRare();
     divideError();
     code.end();
     if (width === 64) {
@@ -210,7 +210,7 @@ function division(width: Width, signed: boolean): Case {
       if (signed) code.get(e.B).i64(-1n).op("i64.eq", "i32.or");
       code.if();
       e.publish();
-      code.get(e.op).call(e.callees.divide).if();
+      code.get(e.op).call(e.callees.divide).ifRare();
       e.exit(3);
       code.end();
       e.next();
@@ -226,7 +226,7 @@ function division(width: Width, signed: boolean): Case {
       code.set(e.A);
       if (signed && width === 32) {
         // The most negative dividend over -1 would trap.
-        code.get(e.A).i64(-0x8000_0000_0000_0000n).op("i64.eq").get(e.B).i64(-1n).op("i64.eq", "i32.and").if();
+        code.get(e.A).i64(-0x8000_0000_0000_0000n).op("i64.eq").get(e.B).i64(-1n).op("i64.eq", "i32.and").ifRare();
         divideError();
         code.end();
       }
@@ -240,7 +240,7 @@ function division(width: Width, signed: boolean): Case {
       code.get(e.R).get(e.R);
       if (signed) e.signExtend(width);
       else e.truncate(width);
-      code.op("i64.ne").if();
+      code.op("i64.ne").ifRare();
       divideError();
       code.end();
     }

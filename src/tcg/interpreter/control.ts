@@ -30,7 +30,7 @@ export function emitHelperCall(e: InterpreterEmitter): void {
   code.get(e.op).mem("i32.load", OP_IMM + 4);
   code.call(e.callees.helper).set(e.t);
   e.reloadBudget();
-  code.get(e.t).if();
+  code.get(e.t).ifRare();
   // STATUS_FAULT and STATUS_LEAVE map to EXIT_FAULT and EXIT_LEAVE.
   code.get(e.t).i32(2).op("i32.add").set(e.exitCode).br("exit");
   code.end();
@@ -45,7 +45,7 @@ export function controlCases(): Map<OpName, Case> {
       "goto",
       (e) => {
         ripFromImmediate(e);
-        e.code.get(e.op).mem("i32.load", OP_CHAIN).tee(e.t).op("i32.eqz").if();
+        e.code.get(e.op).mem("i32.load", OP_CHAIN).tee(e.t).op("i32.eqz").ifRare();
         e.exit(EXIT_CHAIN);
         e.code.end().get(e.t).set(e.op).br("enter");
       },
@@ -105,7 +105,7 @@ export function controlCases(): Map<OpName, Case> {
           .mem("i32.load", OP_IMM + 4)
           .call(e.callees.x87)
           .op("i32.eqz")
-          .brIf("callHelper");
+          .brIfRare("callHelper");
       },
     ],
     [
@@ -118,7 +118,7 @@ export function controlCases(): Map<OpName, Case> {
           .mem("i32.load", OP_IMM + 4)
           .call(e.callees.fastCall)
           .op("i32.eqz")
-          .brIf("callHelper");
+          .brIfRare("callHelper");
       },
     ],
     [
@@ -139,7 +139,7 @@ export function controlCases(): Map<OpName, Case> {
         e.slot(OP_A);
         code.tee(e.A).get(e.A);
         for (const shift of ["i64.shl", "i64.shr_s"] as const) code.get(e.op).mem("i64.load8_u", OP_IMM).op(shift);
-        code.op("i64.ne").if();
+        code.op("i64.ne").ifRare();
         e.publish();
         code.i32(1).call(e.callees.fault).op("drop");
         e.exit(EXIT_FAULT);

@@ -85,11 +85,11 @@ export function fastCallFunction(getFlags: number, setFlags: number): CodeBuilde
   const copy32 = (to: number, from: number): CodeBuilder => code.get(cpu).get(cpu).mem("i32.load", from).mem("i32.store", to);
 
   code.block("no");
-  state32(WORD_REQUEST).brIf("no");
-  state32(SLOT_RFLAGS).tee(flags).i32(SPECIAL).op("i32.and").brIf("no");
+  state32(WORD_REQUEST).brIfRare("no");
+  state32(SLOT_RFLAGS).tee(flags).i32(SPECIAL).op("i32.and").brIfRare("no");
   code.get(what).i32(FAST_CALL).op("i32.eq").if();
 
-  state32(WORD_CALL_MODE).op("i32.eqz").brIf("no");
+  state32(WORD_CALL_MODE).op("i32.eqz").brIfRare("no");
   code.get(flags).get(cpu).call(getFlags).op("i32.wrap", "i32.or").i32(2).op("i32.or").set(flags);
   copy64(RCX, SLOT_RIP);
   code.get(cpu).get(flags).op("i64.extend_u").mem("i64.store", R11);
@@ -111,10 +111,10 @@ export function fastCallFunction(getFlags: number, setFlags: number): CodeBuilde
   code.i32(1).op("return").end();
 
   // FAST_RETURN
-  code.get(what).i32(FAST_RETURN).op("i32.ne").brIf("no");
-  state32(WORD_RETURN_MODE).op("i32.eqz").brIf("no");
-  state32(WORD_CPL).brIf("no");
-  state32(R11).i32(LOADED).op("i32.and").i32(2).op("i32.or").tee(flags).i32(~ORDINARY).op("i32.and").brIf("no");
+  code.get(what).i32(FAST_RETURN).op("i32.ne").brIfRare("no");
+  state32(WORD_RETURN_MODE).op("i32.eqz").brIfRare("no");
+  state32(WORD_CPL).brIfRare("no");
+  state32(R11).i32(LOADED).op("i32.and").i32(2).op("i32.or").tee(flags).i32(~ORDINARY).op("i32.and").brIfRare("no");
   // The bits from the highest significant one on are all equal: their sum with 1 is 0 or 1.
   state32(RCX + 4);
   code.i32(15).i32(24);
@@ -125,7 +125,7 @@ export function fastCallFunction(getFlags: number, setFlags: number): CodeBuilde
     .op("i32.add")
     .i32(1)
     .op("i32.gt_u")
-    .brIf("no");
+    .brIfRare("no");
   copy64(SLOT_RIP, RCX);
   loadFlags();
   state32(SLOT_STAR + 4)

@@ -112,7 +112,7 @@ function assembleLoop(e: InterpreterEmitter) {
   code.get(e.charge).i32(ENTER_BLOCK).op("i32.eq").if();
   enterBlock(e);
   code.get(e.t).set(e.charge).end();
-  code.get(e.charge).get(e.budget).op("i32.gt_u").if();
+  code.get(e.charge).get(e.budget).op("i32.gt_u").ifRare();
   e.exit(EXIT_BUDGET);
   code.end();
   code.get(e.budget).get(e.charge).op("i32.sub").set(e.budget);
@@ -142,7 +142,7 @@ function assembleLoop(e: InterpreterEmitter) {
   lookUp(e);
   code.end(); // enter: `op` is the first op of a block
   enterBlock(e);
-  code.get(e.t).get(e.budget).op("i32.gt_u").if();
+  code.get(e.t).get(e.budget).op("i32.gt_u").ifRare();
   e.exit(EXIT_BUDGET);
   code.end();
   code.get(e.budget).get(e.t).op("i32.sub").set(e.budget).br("loop");
@@ -174,7 +174,7 @@ function enterBlock(e: InterpreterEmitter): void {
     .returnCallIndirect(e.callees.generated)
     .end();
   code.get(e.block).get(e.block).mem("i32.load", BLOCK_HEAT).i32(1).op("i32.sub").tee(e.t).mem("i32.store", BLOCK_HEAT);
-  code.get(e.t).op("i32.eqz").if();
+  code.get(e.t).op("i32.eqz").ifRare();
   e.exit(EXIT_HOT);
   code.end().get(e.block).mem("i32.load", BLOCK_COUNT).set(e.t);
 }
@@ -196,8 +196,8 @@ function lookUp(e: InterpreterEmitter): void {
   code.op("i32.ne", "i32.or");
   code.get(e.entry).mem("i32.load", JUMP_GENERATION);
   e.state32(WORD_JUMP_GENERATION);
-  code.op("i32.ne", "i32.or").if();
-  code.get(e.cpu).get(e.entry).call(e.callees.findJump).tee(e.t).op("i32.eqz").if();
+  code.op("i32.ne", "i32.or").ifRare();
+  code.get(e.cpu).get(e.entry).call(e.callees.findJump).tee(e.t).op("i32.eqz").ifRare();
   e.exit(EXIT_LOOKUP);
   code.end().get(e.t).set(e.op);
   code.else();

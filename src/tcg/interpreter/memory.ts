@@ -70,7 +70,7 @@ function slowPath(e: InterpreterEmitter, callee: number, kind: number): void {
   e.publish();
   code.get(e.op).mem("i32.load8_u", OP_MEM_FLAGS).i32(8).op("i32.shl").i32(kind).op("i32.or");
   code.get(e.address).op("i32.wrap").get(e.address).i64(32n).op("i64.shr_u", "i32.wrap");
-  code.call(callee).if();
+  code.call(callee).ifRare();
   e.exit(EXIT_FAULT);
   code.end();
   e.reloadBudget();
@@ -88,7 +88,7 @@ function load(width: Width, wrap32: boolean, probeWrite: boolean): Case {
     const bytes = width / 8;
     setAddress(e, wrap32);
     probe(e, probeWrite ? TLB_WRITE : TLB_READ, bytes);
-    code.if();
+    code.ifMostly();
     hostAddress(e);
     code.mem(loads[width]).set(e.R).else();
     refill(e, bytes | (probeWrite ? KIND_PROBE_WRITE : 0));
@@ -107,7 +107,7 @@ function store(width: Width, wrap32: boolean): Case {
     const bytes = width / 8;
     setAddress(e, wrap32);
     probe(e, TLB_WRITE, bytes);
-    code.if();
+    code.ifMostly();
     hostAddress(e);
     e.slot(OP_D);
     code.mem(stores[width]);
@@ -139,11 +139,11 @@ function segment(e: InterpreterEmitter): void {
     .op("i64.add");
   segmentSlot(SLOT_SEG_LIMIT_W);
   segmentSlot(SLOT_SEG_LIMIT_R);
-  code.get(e.op).mem("i32.load8_u", OP_IMM).i32(8).op("i32.and", "select", "i64.le_u").if();
+  code.get(e.op).mem("i32.load8_u", OP_IMM).i32(8).op("i32.and", "select", "i64.le_u").ifMostly();
   segmentSlot(SLOT_SEG_BASE);
   code.get(e.A).op("i64.add").i64(0xffff_ffffn).op("i64.and").set(e.R).else();
   e.publish();
-  code.get(e.op).call(e.callees.segment).if();
+  code.get(e.op).call(e.callees.segment).ifRare();
   e.exit(EXIT_FAULT);
   code.end();
   e.state64(SLOT_MEM_VALUE);
@@ -173,7 +173,7 @@ export function memoryCases(): Map<OpName, Case> {
       .op("i64.sub", "i64.and")
       .i64(0n)
       .op("i64.ne")
-      .if();
+      .ifRare();
     e.publish();
     code.i32(2).call(e.callees.fault).op("drop");
     e.exit(EXIT_FAULT);

@@ -112,7 +112,7 @@ class InterpreterSite implements VectorSite {
   }
 
   require(): void {
-    this.e.code.op("i32.eqz").brIf("callHelper");
+    this.e.code.op("i32.eqz").brIfRare("callHelper");
   }
 }
 

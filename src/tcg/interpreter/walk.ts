@@ -63,9 +63,9 @@ export function walkFunction(): CodeBuilder {
 
   const mask = (value: number): CodeBuilder => code.i32(value).op("i32.and");
   const requireMark = (mark: number): void => {
-    code.get(page).get(cpu).mem("i32.load", WORD_RAM_PAGES).op("i32.ge_u").brIf("no");
+    code.get(page).get(cpu).mem("i32.load", WORD_RAM_PAGES).op("i32.ge_u").brIfRare("no");
     code.get(page).get(cpu).mem("i32.load", WORD_MARKS_BASE).op("i32.add").mem("i32.load8_u");
-    mask(mark).op("i32.eqz").brIf("no");
+    mask(mark).op("i32.eqz").brIfRare("no");
   };
   /** Of the table at `table`, entry number `push` pushes: into `e`, its rights into `rights`. */
   const read = (bytes: 4 | 8, push: () => void): void => {
@@ -81,14 +81,14 @@ export function walkFunction(): CodeBuilder {
       .op("i32.add")
       .mem(bytes === 8 ? "i64.load" : "i64.load32_u")
       .tee(e);
-    code.i64(PRESENT_ACCESSED).op("i64.and").i64(PRESENT_ACCESSED).op("i64.ne").brIf("no");
+    code.i64(PRESENT_ACCESSED).op("i64.and").i64(PRESENT_ACCESSED).op("i64.ne").brIfRare("no");
     if (bytes === 8) {
       code
         .get(e)
         .i64(BEYOND)
         .i64(BEYOND | NX);
       code.get(mode);
-      mask(WALK_NX).op("select", "i64.and").i64(0n).op("i64.ne").brIf("no");
+      mask(WALK_NX).op("select", "i64.and").i64(0n).op("i64.ne").brIfRare("no");
     }
     code.get(rights).get(e).op("i64.and").set(rights);
   };
@@ -96,8 +96,8 @@ export function walkFunction(): CodeBuilder {
   const large = (bits: number, reserved: bigint, allowed = WALK_LARGE): void => {
     code.get(e).i64(LARGE).op("i64.and").i64(0n).op("i64.ne").if();
     code.get(mode);
-    mask(allowed).i32(allowed).op("i32.ne").brIf("no");
-    code.get(e).i64(reserved).op("i64.and").i64(0n).op("i64.ne").brIf("no");
+    mask(allowed).i32(allowed).op("i32.ne").brIfRare("no");
+    code.get(e).i64(reserved).op("i64.and").i64(0n).op("i64.ne").brIfRare("no");
     code
       .get(e)
       .op("i32.wrap")
@@ -118,10 +118,10 @@ export function walkFunction(): CodeBuilder {
   };
 
   code.block("no");
-  code.get(cpu).mem("i32.load", WORD_WALK).tee(mode).op("i32.eqz").brIf("no");
+  code.get(cpu).mem("i32.load", WORD_WALK).tee(mode).op("i32.eqz").brIfRare("no");
   code.get(address).op("i32.wrap").tee(low);
   mask(4095).get(kind);
-  mask(0xff).op("i32.add").i32(4096).op("i32.gt_u").brIf("no");
+  mask(0xff).op("i32.add").i32(4096).op("i32.gt_u").brIfRare("no");
   code.get(cpu).mem("i32.load", WORD_TLB).get(low).i32(7).op("i32.shr_u");
   code
     .i32((TLB_ENTRIES - 1) * TLB_ENTRY_BYTES)
@@ -129,14 +129,14 @@ export function walkFunction(): CodeBuilder {
     .set(entry);
   // What is there but slow is the host's: the guest may have changed its tables since, and still sees what was cached.
   code.get(entry).mem("i64.load", TLB_WRITE).get(entry).mem("i64.load", TLB_READ).get(kind);
-  mask(KIND_PROBE_WRITE).op("select").i64(-2n).op("i64.and").get(address).i64(-4096n).op("i64.and", "i64.eq").brIf("no");
+  mask(KIND_PROBE_WRITE).op("select").i64(-2n).op("i64.and").get(address).i64(-4096n).op("i64.and", "i64.eq").brIfRare("no");
   code.get(cpu).mem("i32.load", WORD_WALK_ROOT).set(table);
   code.get(cpu).mem("i32.load", WORD_RAM_BASE).set(ram);
   code.i64(-1n).set(rights);
   code.block("leaf");
   code.get(mode);
   mask(WALK_32).if();
-  code.get(address).i64(32n).op("i64.shr_u").i64(0n).op("i64.ne").brIf("no");
+  code.get(address).i64(32n).op("i64.shr_u").i64(0n).op("i64.ne").brIfRare("no");
   read(4, () => code.get(low).i32(22).op("i32.shr_u"));
   code.get(mode);
   mask(WALK_PSE).if();
@@ -154,12 +154,12 @@ export function walkFunction(): CodeBuilder {
       code.get(address).i64(BigInt(shift)).op("i64.shr_u", "i32.wrap");
       mask(0x1ff);
     });
-    if (shift >= 39) code.get(e).i64(LARGE).op("i64.and").i64(0n).op("i64.ne").brIf("no");
+    if (shift >= 39) code.get(e).i64(LARGE).op("i64.and").i64(0n).op("i64.ne").brIfRare("no");
   };
   /** Bits above the lowest `bits` of the address must be copies of the topmost of those. */
   const requireCanonical = (bits: number): void => {
     const unused = BigInt(64 - bits);
-    code.get(address).i64(unused).op("i64.shl").i64(unused).op("i64.shr_s").get(address).op("i64.ne").brIf("no");
+    code.get(address).i64(unused).op("i64.shl").i64(unused).op("i64.shr_s").get(address).op("i64.ne").brIfRare("no");
   };
   code.get(mode);
   mask(WALK_LA57).if();
@@ -186,17 +186,17 @@ export function walkFunction(): CodeBuilder {
     .get(index)
     .i32(MMU_USER * TLB_BYTES)
     .op("i32.eq", "i32.and")
-    .brIf("no");
+    .brIfRare("no");
   isUserPage()
     .get(index)
     .i32(MMU_SUPERVISOR_SMAP * TLB_BYTES)
     .op("i32.eq", "i32.and")
-    .brIf("no");
+    .brIfRare("no");
   // A protection key that takes rights away. Outside long mode there are none, and the leaf's upper bits are zeros.
   code.get(cpu).mem("i32.load", WORD_WALK_KEYS).get(e).i64(59n).op("i64.shr_u", "i32.wrap");
   mask(15);
   isUserPage().op("i32.eqz").i32(4).op("i32.shl", "i32.or", "i32.shr_u");
-  mask(1).brIf("no");
+  mask(1).brIfRare("no");
   // linear = the write tag: the page, or all ones where a store must not or has a dirty bit to set.
   code.get(address).i64(-4096n).op("i64.and").i64(-1n);
   code.get(rights).i64(WRITABLE).op("i64.and").i64(0n).op("i64.ne");
@@ -208,7 +208,7 @@ export function walkFunction(): CodeBuilder {
   mask(WALK_WP).op("i32.eqz", "i32.and", "i32.or");
   code.get(e).i64(DIRTY).op("i64.and").i64(0n).op("i64.ne", "i32.and", "select").set(linear);
   code.get(linear).i64(-1n).op("i64.eq").get(kind);
-  mask(KIND_PROBE_WRITE).i32(0).op("i32.ne", "i32.and").brIf("no");
+  mask(KIND_PROBE_WRITE).i32(0).op("i32.ne", "i32.and").brIfRare("no");
   requireMark(MARK_FREE);
   code.get(entry).get(address).i64(-4096n).op("i64.and").mem("i64.store", TLB_READ);
   code.get(entry).get(linear).mem("i64.store", TLB_WRITE);

@@ -103,6 +103,7 @@ export class CodeBuilder {
   private readonly out: number[] = [];
   private readonly labels: string[] = [];
   private readonly locals: ValueType[] = [];
+  private readonly hinted: number[] = [];
 
   constructor(
     readonly parameters: readonly ValueType[],
@@ -191,6 +192,26 @@ export class CodeBuilder {
     return this;
   }
 
+  /** An if that is hardly ever taken: the optimiser keeps its code, and what that needs of registers, out of the way. */
+  ifRare(): this {
+    return this.hint(0).if();
+  }
+
+  /** An if whose other arm is hardly ever taken. */
+  ifMostly(): this {
+    return this.hint(1).if();
+  }
+
+  /** A branch that is hardly ever taken. */
+  brIfRare(label: string): this {
+    return this.hint(0).brIf(label);
+  }
+
+  private hint(taken: number): this {
+    this.hinted.push(this.out.length, taken);
+    return this;
+  }
+
   else(): this {
     this.out.push(0x05);
     return this;
@@ -223,11 +244,22 @@ export class CodeBuilder {
   /** The function body as the code section wants it, without its length. */
   body(): number[] {
     assert(this.labels.length === 0, `unclosed blocks: ${this.labels.join(", ")}`);
+    const out = this.head();
+    for (const byte of this.out) out.push(byte);
+    out.push(0x0b);
+    return out;
+  }
+
+  /** Branches of the body whose direction is foretold, as FunctionBody has them. */
+  get hints(): readonly number[] {
+    const before = this.head().length;
+    return this.hinted.map((value, i) => (i % 2 === 0 ? value + before : value));
+  }
+
+  private head(): number[] {
     const out: number[] = [];
     pushUnsigned(out, this.locals.length);
     for (const type of this.locals) out.push(1, typeByte[type]);
-    for (const byte of this.out) out.push(byte);
-    out.push(0x0b);
     return out;
   }
 

@@ -2,6 +2,9 @@ import { assert } from "../../common/errors";
 import { type CodeBuilder, encodeType, type ValueType } from "./code";
 import { pushUnsigned } from "./leb";
 
+/** Name of the section that foretells branches (WebAssembly, proposal "branch hinting"); engines that do not know it pass over it. */
+export const BRANCH_HINTS = "metadata.code.branch_hint";
+
 /** Assembles a WebAssembly module: imports first, then functions. Memory is imported as "env"."memory", table 0 as "env"."table". */
 export class ModuleBuilder {
   private readonly types: string[] = [];
@@ -56,6 +59,17 @@ export class ModuleBuilder {
     );
     section(3, vector(this.functions.map(({ type }) => index(type))));
     section(7, vector(this.exports.map((entry) => [...name(entry.name), 0x00, ...index(entry.index)])));
+    section(0, [
+      ...name(BRANCH_HINTS),
+      ...vector(
+        this.functions.flatMap(({ code: { hints } }, i) => {
+          if (hints.length === 0) return [];
+          const items: number[][] = [];
+          for (let k = 0; k < hints.length; k += 2) items.push([...index(hints[k]), 1, hints[k + 1]]);
+          return [[...index(this.imports.length + i), ...vector(items)]];
+        }),
+      ),
+    ]);
     section(
       10,
       vector(

@@ -86,6 +86,17 @@ export const M = {
 } as const;
 
 const VOID = 0x40;
+/** Values of branch hints. */
+const RARE = 0;
+const USUAL = 1;
+
+/** A function for the code section. */
+export interface FunctionBody {
+  /** Its length, locals and code. */
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** Branches whose direction is foretold: offset from the locals' first byte, then 0 (not taken) or 1; in order. */
+  readonly hints: readonly number[];
+}
 
 /**
  * Writes the body of one WebAssembly function straight into bytes; the fast sibling of CodeBuilder, for code that is generated while the guest runs. Branch targets are
@@ -96,6 +107,7 @@ export class FunctionWriter {
   private length = 0;
   private nesting = 0;
   private readonly locals: Type[] = [];
+  private readonly hinted: number[] = [];
 
   /** @param parameters number of parameters: the first local's index */
   constructor(private readonly parameters: number) {}
@@ -229,6 +241,21 @@ export class FunctionWriter {
     return this.byte(0x04).byte(VOID);
   }
 
+  /** An if that is hardly ever taken: the optimiser keeps its code, and what that needs of registers, out of the way. */
+  ifRare(): this {
+    return this.hint(RARE).if();
+  }
+
+  /** An if whose arms leave a value, the second one hardly ever taken. */
+  ifMostly(type: Type): this {
+    return this.hint(USUAL).ifTyped(type);
+  }
+
+  private hint(taken: number): this {
+    this.hinted.push(this.length, taken);
+    return this;
+  }
+
   /** An if whose arms leave a value. */
   ifTyped(type: Type): this {
     this.nesting++;
@@ -270,11 +297,18 @@ export class FunctionWriter {
     return this.bytes.subarray(0, this.length);
   }
 
-  append(code: Uint8Array): this {
+  /** Appends code, with its `hints` if there are any. */
+  append(code: Uint8Array, hints: readonly number[] = []): this {
+    for (let i = 0; i < hints.length; i += 2) this.hinted.push(this.length + hints[i], hints[i + 1]);
     while (this.length + code.length > this.bytes.length) this.grow();
     this.bytes.set(code, this.length);
     this.length += code.length;
     return this;
+  }
+
+  /** Branches whose direction is foretold: offsets in `code()`, each followed by 0 (not taken) or 1. */
+  get hints(): readonly number[] {
+    return this.hinted;
   }
 
   /** Locals declared, to be declared again by a writer that encloses this code. */
@@ -289,6 +323,11 @@ export class FunctionWriter {
 
   /** The function body as the code section wants it, with its length in front. */
   body(): Uint8Array<ArrayBuffer> {
+    return this.hintedBody().bytes;
+  }
+
+  /** The same, with its branch hints. */
+  hintedBody(): FunctionBody {
     assert(this.nesting === 0, "a block was left open");
     const head = new FunctionWriter(0);
     const runs: { type: Type; count: number }[] = [];
@@ -300,12 +339,12 @@ export class FunctionWriter {
     head.unsigned(runs.length);
     for (const run of runs) head.unsigned(run.count).byte(run.type);
     const size = new FunctionWriter(0).unsigned(head.length + this.length + 1);
-    const out = new Uint8Array(size.length + head.length + this.length + 1);
-    out.set(size.code(), 0);
-    out.set(head.code(), size.length);
-    out.set(this.code(), size.length + head.length);
-    out[out.length - 1] = 0x0b;
-    return out;
+    const bytes = new Uint8Array(size.length + head.length + this.length + 1);
+    bytes.set(size.code(), 0);
+    bytes.set(head.code(), size.length);
+    bytes.set(this.code(), size.length + head.length);
+    bytes[bytes.length - 1] = 0x0b;
+    return { bytes, hints: this.hinted.map((value, i) => (i % 2 === 0 ? value + head.length : value)) };
   }
 
   private grow(): void {

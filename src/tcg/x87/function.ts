@@ -101,7 +101,7 @@ export function x87Function(walk: number, multiplyHigh: number): CodeBuilder {
     field(shift, 7).get(top).op("i32.add").i32(7).op("i32.and").set(to);
   };
   const requireFull = (register: Local): void => {
-    code.get(occupied).get(register).op("i32.shr_u").i32(1).op("i32.and", "i32.eqz").brIf("no");
+    code.get(occupied).get(register).op("i32.shr_u").i32(1).op("i32.and", "i32.eqz").brIfRare("no");
   };
   const loadOperand = (register: Local, se: Local, m: Local): void => {
     code.get(cpu).get(register).i32(1).op("i32.shl", "i32.add").mem("i32.load16_u", X87_EXPONENTS).set(se);
@@ -126,16 +126,16 @@ export function x87Function(walk: number, multiplyHigh: number): CodeBuilder {
   };
   /** A result that is no more than rounded: inexact only with the exception masked. Sets flags and C1. */
   const settleRounding = (): void => {
-    code.get(inexact).get(l.control).i32(PRECISION).op("i32.and", "i32.eqz", "i32.and").brIf("no");
+    code.get(inexact).get(l.control).i32(PRECISION).op("i32.and", "i32.eqz", "i32.and").brIfRare("no");
     clearC1();
     code.get(flags).get(inexact).i32(PRECISION_SHIFT).op("i32.shl", "i32.or").get(up).i32(C1_SHIFT).op("i32.shl", "i32.or").set(flags);
   };
 
   code.block("no");
-  code.get(cpu).mem("i32.load", X87_EVERY_OPCODE).brIf("no");
+  code.get(cpu).mem("i32.load", X87_EVERY_OPCODE).brIfRare("no");
   code.get(cpu).mem("i32.load", X87_CONTROL).set(l.control);
   code.get(cpu).mem("i32.load", X87_FLAGS).tee(flags);
-  code.get(l.control).i32(-1).op("i32.xor", "i32.and").i32(EXCEPTIONS).op("i32.and").brIf("no");
+  code.get(l.control).i32(-1).op("i32.xor", "i32.and").i32(EXCEPTIONS).op("i32.and").brIfRare("no");
   code.get(cpu).mem("i32.load", X87_TOP).set(top);
   code.get(cpu).mem("i32.load", X87_OCCUPIED).set(occupied);
   field(0, 15).set(kind);
@@ -237,7 +237,7 @@ export function x87Function(walk: number, multiplyHigh: number): CodeBuilder {
   code.br("finish");
   code.end(); // push
   code.get(top).i32(7).op("i32.add").i32(7).op("i32.and").set(target);
-  code.get(occupied).get(target).op("i32.shr_u").i32(1).op("i32.and").brIf("no");
+  code.get(occupied).get(target).op("i32.shr_u").i32(1).op("i32.and").brIfRare("no");
   clearC1();
   code.get(target).set(top);
   storeOperand(top, l.bSe, l.bM);
@@ -282,7 +282,7 @@ export function x87Function(walk: number, multiplyHigh: number): CodeBuilder {
       .mem("i64.load", TLB_READ);
     code.get(address).get(bytes).op("i64.extend_u", "i64.add").i64(1n).op("i64.sub").i64(-4096n).op("i64.and", "i64.ne").if();
     code.get(cpu).get(address).get(bytes);
-    isStore().i32(Math.log2(KIND_PROBE_WRITE)).op("i32.shl", "i32.or").call(walk).tee(host).op("i32.eqz").brIf("no").end();
+    isStore().i32(Math.log2(KIND_PROBE_WRITE)).op("i32.shl", "i32.or").call(walk).tee(host).op("i32.eqz").brIfRare("no").end();
     code.get(address).op("i32.wrap").get(host).mem("i32.load", TLB_ADDEND).op("i32.add").set(host);
   }
 
@@ -309,9 +309,9 @@ export function x87Function(walk: number, multiplyHigh: number): CodeBuilder {
         .op("i64.and")
         .set(l.t);
       code.get(l.i).op("i32.eqz").if();
-      code.get(l.t).i64(0n).op("i64.ne").brIf("no");
+      code.get(l.t).i64(0n).op("i64.ne").brIfRare("no");
       code.i64(0n).set(l.bM).br("read").end();
-      code.get(l.i).i32(Number(exponentMask)).op("i32.eq").brIf("no");
+      code.get(l.i).i32(Number(exponentMask)).op("i32.eq").brIfRare("no");
       code
         .get(l.bSe)
         .get(l.i)
@@ -444,7 +444,7 @@ export function x87Function(walk: number, multiplyHigh: number): CodeBuilder {
     code.get(l.control).i32(8).op("i32.shr_u").i32(3).op("i32.and").set(l.i);
     code.i64(40n).i64(11n).i64(0n).get(l.i).i32(3).op("i32.ne", "select").get(l.i).op("i32.eqz", "select").set(dropped);
     roundSignificand(() => arithmetic.rounding());
-    code.get(l.exponent).i32(1).op("i32.sub").i32(0x7ffe).op("i32.ge_u").brIf("no");
+    code.get(l.exponent).i32(1).op("i32.sub").i32(0x7ffe).op("i32.ge_u").brIfRare("no");
     settleRounding();
     code.get(l.sign).i32(15).op("i32.shl").get(l.exponent).op("i32.or").set(l.aSe).get(l.m).set(l.aM);
     storeTarget();
@@ -484,7 +484,7 @@ export function x87Function(walk: number, multiplyHigh: number): CodeBuilder {
     roundSignificand(() => arithmetic.rounding());
     code.get(l.exponent).i32(BIAS).op("i32.sub").i32(1023).i32(127);
     isDouble().op("select", "i32.add").tee(l.exponent).i32(1).op("i32.sub").i32(2046).i32(254);
-    isDouble().op("select", "i32.ge_u").brIf("no");
+    isDouble().op("select", "i32.ge_u").brIfRare("no");
     settleRounding();
     // Without its integer bit.
     code.get(l.m).i64(1n).op("i64.shl").get(dropped).i64(1n).op("i64.add", "i64.shr_u");
@@ -508,7 +508,7 @@ export function x87Function(walk: number, multiplyHigh: number): CodeBuilder {
       .get(l.exponent)
       .i32(BIAS + 62)
       .op("i32.gt_u")
-      .brIf("no");
+      .brIfRare("no");
     // u: the integer part; rest: what is below it.
     code
       .i32(BIAS + 63)
@@ -534,7 +534,7 @@ export function x87Function(walk: number, multiplyHigh: number): CodeBuilder {
     code.tee(up).op("i64.extend_u").get(l.u).op("i64.add").set(l.u).end();
     // At most 2^(width - 1), less one where positive.
     code.get(l.u).i64(1n);
-    width().i64(1n).op("i64.sub", "i64.shl").get(l.sign).i32(1).op("i32.xor", "i64.extend_u", "i64.sub", "i64.gt_u").brIf("no");
+    width().i64(1n).op("i64.sub", "i64.shl").get(l.sign).i32(1).op("i32.xor", "i64.extend_u", "i64.sub", "i64.gt_u").brIfRare("no");
     settleRounding();
     code.i64(0n).get(l.u).op("i64.sub").get(l.u).get(l.sign).op("select").set(l.u);
     code.end();
