@@ -72,6 +72,19 @@ describe("source level", { timeout: 240_000 }, () => {
       transcript.check();
     }));
 
+  test("a breakpoint on an inlined function stops in its copies", () =>
+    withClient(async (client) => {
+      await client.launch({ program: smpGuest, cpus: 1 }, async () => {
+        const { body } = await client.dap.setFunctionBreakpointsRequest({ breakpoints: [{ name: "interrupts_restore" }] });
+        assert.equal(body.breakpoints[0].verified, true, body.breakpoints[0].message);
+      });
+      assert.equal((await client.stop()).reason, "function breakpoint");
+      const stack = await client.stack(1);
+      assert.equal(stack[0].name, "interrupts_restore [inlined]");
+      assert.equal(stack[0].source?.name, "cpu.h");
+      assert.ok(stack.length > 1);
+    }));
+
   test("a condition on CR3 keeps a breakpoint to one address space", () =>
     withClient(async (client) => {
       await client.launch({ program: smpGuest, cpus: 2 }, async () => {

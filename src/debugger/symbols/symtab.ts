@@ -13,6 +13,9 @@ export interface PlainSymbol {
   readonly global: boolean;
 }
 
+/** What GCC and LLVM put behind the names of functions that they make of others. */
+const cloneMark = /(\.(constprop|isra|part|cold|lto_priv|specialized|llvm)(\.\d+)*)+$/;
+
 export interface SymbolHit {
   readonly symbol: PlainSymbol;
   readonly offset: bigint;
@@ -25,6 +28,7 @@ export class SymbolTable {
   /** Mangled names by their readable form; made when a name is looked for that no symbol has as it stands. */
   private byReadable: ReadonlyMap<string, readonly string[]> | undefined;
   private readonly readable = new Map<string, string>();
+  private clones: ReadonlyMap<string, readonly string[]> | undefined;
 
   /** `absolute` symbols are found by name only. A symbol without size ends at `limit(address)`, if not at the next symbol. */
   constructor(
@@ -49,6 +53,28 @@ export class SymbolTable {
   named(name: string): readonly PlainSymbol[] {
     const names = this.byName.has(name) ? [name] : (this.mangledNames.get(name) ?? []);
     return names.flatMap((each) => this.byName.get(each) ?? []).sort((a, b) => Number(b.global) - Number(a.global));
+  }
+
+  /** {@link named}, and the functions that the compiler made of that one for special arguments, or of a part of it: `name.constprop.0`, `name.isra.1`, `name.part.2`. */
+  functionsNamed(name: string): readonly PlainSymbol[] {
+    this.clones ??= this.findClones();
+    const clones = (this.clones.get(name) ?? []).flatMap((each) => this.byName.get(each) ?? []);
+    return [...this.named(name), ...clones];
+  }
+
+  /** Names of clones by the readable name of what they were made of. */
+  private findClones(): ReadonlyMap<string, readonly string[]> {
+    const index = new Map<string, string[]>();
+    for (const clone of this.byName.keys()) {
+      const mark = cloneMark.exec(clone);
+      // Cold parts are jumped to from within the function.
+      if (mark === null || mark[0].includes(".cold")) continue;
+      const base = this.readableOf(clone.slice(0, mark.index));
+      const known = index.get(base);
+      if (known === undefined) index.set(base, [clone]);
+      else known.push(clone);
+    }
+    return index;
   }
 
   /** All names, in their readable form. */

@@ -176,20 +176,25 @@ export class SymbolStore {
     return [...found];
   }
 
-  /** Where a breakpoint on the function or label `name` stops: after the prologue where there is one. */
+  /**
+   * Where a breakpoint on the function or label `name` stops: after the prologue where there is one, in the clones of it that the compiler made, and where its code was inlined.
+   */
   functionBreakpoints(name: string): bigint[] {
     const found = new Set<bigint>();
     for (const module of this.loaded) {
+      const add = (address: bigint): unknown => found.add(module.toLoaded(address));
       // The symbol table knows the plain names of all functions at once; the names of debug information take a walk through it.
-      const named = this.guard(() => module.symbols.named(name)) ?? [];
+      const named = this.guard(() => module.symbols.functionsNamed(name)) ?? [];
       for (const { address } of named) {
         const info = this.guard(() => module.dwarf?.functionAt(address));
         const after = info !== undefined && info.low === address ? this.guard(() => module.dwarf?.afterPrologue(info)) : undefined;
-        found.add(module.toLoaded(after ?? address));
+        add(after ?? address);
+        (this.guard(() => module.dwarf?.inlinedNear(address, name)) ?? []).forEach(add);
       }
       if (named.length > 0) continue;
       for (const info of this.guard(() => module.dwarf?.findFunctions(name)) ?? [])
-        found.add(module.toLoaded(this.guard(() => module.dwarf?.afterPrologue(info)) ?? info.low));
+        add(this.guard(() => module.dwarf?.afterPrologue(info)) ?? info.low);
+      (this.guard(() => module.dwarf?.findInlined(name)) ?? []).forEach(add);
     }
     return [...found].sort((a, b) => (a < b ? -1 : 1));
   }

@@ -57,6 +57,39 @@ describe("mangled names", () => {
     assert.deepEqual([...(store.modules[0]?.symbols.names() ?? [])], ["demo::foo", "plain", "mycrate::foo"]);
   });
 
+  test("a breakpoint on a function is one on the clones that the compiler made of it, but not on its cold part", () => {
+    const listing = [
+      "1000 t scale.constprop.0",
+      "1010 t scale.part.1.isra.0",
+      "1020 t scale.cold",
+      "1030 T scaled",
+      "1040 t _ZN2hw7largestEi.isra.0",
+    ];
+    const store = new SymbolStore({ demangle });
+    store.add("System.map", new TextEncoder().encode(listing.map((line) => `000000000000${line}`).join("\n")));
+    assert.deepEqual(store.functionBreakpoints("scale"), [0x1000n, 0x1010n]);
+    assert.deepEqual(store.functionBreakpoints("hw::largest"), [0x1040n]);
+    assert.deepEqual(store.functionBreakpoints("scale.cold"), [0x1020n]);
+    // An address is told by the symbol that it belongs to, with its mark: that is where the code is.
+    assert.equal(store.describe(0x1024n), "scale.cold+0x4");
+    assert.deepEqual(store.addressesOf("scale"), []);
+  });
+
+  // As gdb has them; of clamp's first instructions GCC names another as the one to stop at (DW_AT_entry_pc), as newer ones do.
+  for (const [fixture, mix, clamp] of [
+    ["c-O2-dwarf4", 0x40021en, 0x40020bn],
+    ["c-O2-dwarf5", 0x40021en, 0x40020bn],
+    ["clang-O2-dwarf5", 0x4001e4n, 0x4001d2n],
+    ["c-O1-dwarf5", 0x4001b5n, 0x40019fn],
+  ] as const)
+    test(`${fixture}: a breakpoint on an inlined function stops where its copies begin`, () => {
+      const store = new SymbolStore();
+      store.add(fixture, fixtureBytes(fixture));
+      assert.deepEqual(store.functionBreakpoints("mix"), [mix]);
+      assert.deepEqual(store.functionBreakpoints("clamp"), [clamp]);
+      assert.equal(store.framesAt(mix)[0].name, "mix");
+    });
+
   for (const [fixture, mangledName] of [
     ["cpp-O0-dwarf5", /^_Z/],
     ["rust-O0", /^_(Z|R)/],

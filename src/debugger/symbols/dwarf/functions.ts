@@ -22,8 +22,12 @@ export class UnitFunctions {
   private readonly index: IntervalIndex<FunctionInfo>;
   /** The unit uses location lists: variables can be found anywhere in a function, also before its prologue is over. */
   readonly hasLocationLists: boolean;
+  private inlinedCalls: ReadonlyMap<string, readonly InlinedCall[]> | undefined;
 
-  constructor(unit: Unit, isCode: (address: bigint) => boolean) {
+  constructor(
+    private readonly unit: Unit,
+    private readonly isCode: (address: bigint) => boolean,
+  ) {
     const { abbreviations } = unit.entries;
     const all: FunctionInfo[] = [];
     const intervals: Interval<FunctionInfo>[] = [];
@@ -50,6 +54,46 @@ export class UnitFunctions {
   at(address: bigint): FunctionInfo | undefined {
     return this.index.find(address)?.value;
   }
+
+  /** Where copies of the function `name`, qualified or not, that were inlined into functions of this unit begin. */
+  inlinedCopies(name: string): bigint[] {
+    this.inlinedCalls ??= this.readInlinedCalls();
+    const calls = this.inlinedCalls.get(unqualified(name)) ?? [];
+    return calls.filter(({ qualified }) => !name.includes("::") || qualified === name).map(({ address }) => address);
+  }
+
+  private readInlinedCalls(): ReadonlyMap<string, readonly InlinedCall[]> {
+    const { abbreviations } = this.unit.entries;
+    const found = new Map<string, InlinedCall[]>();
+    for (let index = 0; index < abbreviations.length; index++) {
+      if (abbreviations[index].tag !== Tag.inlined_subroutine) continue;
+      const entry = this.unit.entry(index);
+      const name = entry.name;
+      const ranges = entryRanges(entry).filter((range) => this.isCode(range.low));
+      if (name === undefined || ranges.length === 0) continue;
+      const entryPoint = entry.address(At.entry_pc);
+      const isInside = (at: bigint): boolean => ranges.some(({ low, high }) => low <= at && at < high);
+      const address = entryPoint !== undefined && isInside(entryPoint) ? entryPoint : ranges[0].low;
+      const call = { qualified: qualifiedName(entry), address };
+      const known = found.get(name);
+      if (known === undefined) found.set(name, [call]);
+      else known.push(call);
+    }
+    return found;
+  }
+}
+
+/** A call that the compiler replaced by the function's code. */
+interface InlinedCall {
+  readonly qualified: string | undefined;
+  /** Where the code begins, as linked. */
+  readonly address: bigint;
+}
+
+/** A name without its namespaces and classes. */
+export function unqualified(name: string): string {
+  const separator = name.lastIndexOf("::");
+  return separator < 0 ? name : name.slice(separator + 2);
 }
 
 function describeFunction(entry: Entry, ranges: readonly AddressRange[]): FunctionInfo {

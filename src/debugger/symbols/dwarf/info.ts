@@ -30,6 +30,8 @@ export interface LinePlaces {
 }
 
 const maximumCachedRows = 4_000_000;
+/** A function of a header may be inlined in every unit of a kernel. */
+const mostInliningUnits = 200;
 
 /** What the DWARF of one file says. All addresses are as linked. Units, line tables and names are read when first asked for. */
 export class DwarfInfo {
@@ -260,6 +262,21 @@ export class DwarfInfo {
       if (info !== undefined) found.push(info);
     }
     return found;
+  }
+
+  /** Where copies of the function `name` begin that were inlined into functions of the unit around `address`. */
+  inlinedNear(address: bigint, name: string): bigint[] {
+    const unit = this.unitAt(address);
+    return unit === undefined ? [] : this.functionsOf(unit).inlinedCopies(name);
+  }
+
+  /** The same for all units that have the function, of very many the first {@link mostInliningUnits}: each is read in full. */
+  findInlined(name: string): bigint[] {
+    const units = [...this.names.unitsThatInline(name)].slice(0, mostInliningUnits);
+    return units.flatMap((unit, index) => {
+      this.watch?.step(`Looking for inlined copies of ${name}`, index, units.length);
+      return this.functionsOf(unit).inlinedCopies(name);
+    });
   }
 
   /** Global and static variables called `name`, qualified or not. */

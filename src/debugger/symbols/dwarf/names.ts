@@ -3,7 +3,7 @@ import type { Abbreviation } from "./abbrev";
 import { At, Tag } from "./constants";
 import type { RawValue } from "./forms";
 import { readForm, skipForm } from "./forms";
-import { qualifiedName } from "./functions";
+import { qualifiedName, unqualified } from "./functions";
 import type { Entry, Unit } from "./unit";
 
 interface EntryPlace {
@@ -41,6 +41,8 @@ function nameAt(unit: Unit, offset: number): string | undefined {
  */
 export class NameIndex {
   private readonly functionPlaces = new Map<string, EntryPlace[]>();
+  /** Functions without code of their own: where they are called their code is inlined. */
+  private readonly inlinePlaces = new Map<string, EntryPlace[]>();
   private readonly variablePlaces = new Map<string, EntryPlace[]>();
   private readonly typePlaces = new Map<string, EntryPlace>();
   /** Offsets in .debug_str of types that are known already: most units repeat the types of a few headers. */
@@ -96,6 +98,7 @@ export class NameIndex {
     const has = (attribute: number): boolean => attributes.some((spec) => spec.name === attribute);
     if (tag === Tag.subprogram) {
       if (has(At.low_pc) || has(At.ranges)) this.add(this.functionPlaces, unit, offset, name);
+      else if (has(At.inline)) this.add(this.inlinePlaces, unit, offset, name);
     } else if (tag === Tag.variable) {
       if (has(At.location) || has(At.const_value)) this.add(this.variablePlaces, unit, offset, name);
     } else if (typeTags.has(tag) && name !== undefined && !has(At.declaration)) {
@@ -118,17 +121,22 @@ export class NameIndex {
   }
 
   private find(places: Map<string, EntryPlace[]>, name: string): Entry[] {
-    const separator = name.lastIndexOf("::");
+    const plain = unqualified(name);
     const found: Entry[] = [];
-    for (const { unit, offset } of places.get(separator < 0 ? name : name.slice(separator + 2)) ?? []) {
+    for (const { unit, offset } of places.get(plain) ?? []) {
       const entry = unit.entryAt(offset);
-      if (entry !== undefined && (separator < 0 || qualifiedName(entry) === name)) found.push(entry);
+      if (entry !== undefined && (plain === name || qualifiedName(entry) === name)) found.push(entry);
     }
     return found;
   }
 
   functions(name: string): Entry[] {
     return this.find(this.functionPlaces, name);
+  }
+
+  /** Units in which calls of a function `name` may have been inlined. */
+  unitsThatInline(name: string): Set<Unit> {
+    return new Set((this.inlinePlaces.get(unqualified(name)) ?? []).map(({ unit }) => unit));
   }
 
   variables(name: string): Entry[] {
