@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { resolve } from "node:path";
 import { describe, test } from "node:test";
-import { withClient } from "../adapter/harness";
-import { kernelFile, missing } from "./linux";
+import { temporaryFolder, withClient } from "../adapter/harness";
+import { initramfs, kernelFile, missing } from "./linux";
 
 describe("the debugger on Linux", { skip: missing("cloud-amd64") }, () => {
   test(
@@ -75,5 +75,46 @@ describe("the debugger on Linux", { skip: missing("cloud-amd64") }, () => {
         await client.evaluate("watch lapic.tmict", 1);
         assert.equal((await client.continue(thread)).reason, "data breakpoint");
       }),
+  );
+
+  test("symbols of /proc/kallsyms follow the kernel to where it chose to lie", { timeout: 400_000 }, () =>
+    withClient(async (client) => {
+      const files = temporaryFolder();
+      try {
+        const program = resolve(kernelFile("cloud-amd64"));
+        const wanted =
+          "idt_table|entry_SYSCALL_64|early_idt_handler_array|asm_exc_[a-z_]*|_text|start_secondary|native_send_call_func_single_ipi";
+        const init = [
+          "#!/bin/busybox sh",
+          "/bin/busybox mkdir -p /proc",
+          "/bin/busybox mount -t proc proc /proc",
+          `/bin/busybox grep -E ' (${wanted})$' /proc/kallsyms`,
+          "/bin/busybox echo == end",
+          "/bin/busybox poweroff -f",
+        ];
+        const initrd = files.write("initramfs", initramfs(`${init.join("\n")}\n`));
+        const cmdline = "console=ttyS0 quiet panic=-1";
+        await client.launch({ program, initrd, cmdline: `${cmdline} nokaslr`, cpus: 2, memory: 256 });
+        await client.next("exited");
+        const lines = client.output("stdout").match(/^[0-9a-f]{16} [A-Za-z] \w+/gm) ?? [];
+        assert.ok(lines.length > 10, client.output().slice(-2000));
+        const map = files.write("System.map", `${lines.join("\n")}\n`);
+        const linked = BigInt(`0x${lines.find((line) => line.endsWith(" start_secondary"))?.slice(0, 16) ?? "0"}`);
+        await withClient(async (moved) => {
+          await moved.launch({ program, cmdline, cpus: 2, memory: 512, serial: "none", symbols: [map] }, () =>
+            moved.dap.setFunctionBreakpointsRequest({ breakpoints: [{ name: "start_secondary" }] }),
+          );
+          const stop = await moved.stop();
+          assert.deepEqual([stop.reason, stop.threadId], ["function breakpoint", 2]);
+          const [, slide] = /lies (-?0x[0-9a-f]+) from where it was linked \(KASLR\)/.exec(moved.output("console")) ?? [];
+          assert.ok(slide !== undefined, moved.output("console"));
+          assert.notEqual(BigInt(slide), 0n);
+          assert.equal(await moved.pc(2), linked + BigInt(slide));
+          assert.equal((await moved.stack(2))[0].name, "start_secondary");
+        });
+      } finally {
+        files.remove();
+      }
+    }),
   );
 });

@@ -43,14 +43,15 @@ echo "== ready"
 exec sh
 `;
 
-function initramfs(): Uint8Array {
+/** A userland of busybox with this script as process 1. */
+export function initramfs(init = INIT): Uint8Array {
   return cpio([
     { name: "bin", mode: 0o040755 },
     { name: "dev", mode: 0o040755 },
     { name: "dev/console", mode: 0o020600, device: [5, 1] },
     { name: "dev/null", mode: 0o020666, device: [1, 3] },
     { name: "bin/busybox", mode: 0o100755, data: readFileSync("/bin/busybox") },
-    { name: "init", mode: 0o100755, data: Buffer.from(INIT) },
+    { name: "init", mode: 0o100755, data: Buffer.from(init) },
   ]);
 }
 
