@@ -34,8 +34,8 @@ for (const file of ["README.md", "CHANGELOG.md", "CONTRIBUTING.md"]) add(file);
 add("LICENSE.txt", "LICENSE");
 for (const file of [...filesBelow("media"), ...filesBelow("syntaxes"), ...filesBelow("guests/smp")]) add(file);
 add("guests/README.md");
-// The light theme's pictures are for the repository: the dark ones show the same.
-for (const file of filesBelow("docs", (path) => path.endsWith(".md") && !path.endsWith("light.md"))) add(file);
+// Pictures in other themes are for the repository: the dark ones show the same.
+for (const file of filesBelow("docs", (path) => path.endsWith(".md") && !/(light|high-contrast)\.md$/.test(path))) add(file);
 // Pictures that a packaged text shows.
 for (const [path, bytes] of [...files]) {
   if (!path.endsWith(".md")) continue;

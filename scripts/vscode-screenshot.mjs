@@ -1,8 +1,8 @@
 // Drives a real VS Code through the scenarios of test/vscode/scenarios/ and takes the pictures of docs/images/, in the
-// dark, the light and a high-contrast theme:
-//   node scripts/vscode-screenshot.mjs [--no-build] [--dark | --light | --contrast] [--to DIRECTORY] [SCENARIO...]
+// dark, the light and the two high-contrast themes:
+//   node scripts/vscode-screenshot.mjs [--no-build] [--dark] [--light] [--contrast] [--contrast-light] [--to DIRECTORY] [SCENARIO...]
 // A scenario is a module with `async run({ page, workbench, shot })` and, if it wants one, `workspace(directory)`, which
-// prepares the folder to open. `shot("name")` saves name-dark.png, name-light.png or name-contrast.png.
+// prepares the folder to open. `shot("name")` saves name-dark.png, name-light.png and so on.
 import { spawnSync } from "node:child_process";
 import { cpSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
@@ -12,7 +12,34 @@ import { Workbench } from "./vscode-workbench.mjs";
 
 const out = join(root, "out", "vscode-screenshot");
 const scenarioDirectory = join(root, "test", "vscode", "scenarios");
-const themes = { dark: "Default Dark Modern", light: "Default Light Modern", contrast: "Default High Contrast" };
+/** By what the pictures are called: what the setting calls the theme, and the window's class in it. */
+const themes = {
+  dark: { setting: "Dark Modern", mark: "dark_modern" },
+  light: { setting: "Light Modern", mark: "light_modern" },
+  contrast: { setting: "Default High Contrast", mark: "hc_black" },
+  "contrast-light": { setting: "Default High Contrast Light", mark: "hc_light" },
+};
+
+const settings = {
+  "workbench.startupEditor": "none",
+  // Paths of this machine are nobody's business.
+  "breadcrumbs.enabled": false,
+  "window.commandCenter": false,
+  "window.title": "APICScope",
+  "workbench.tips.enabled": false,
+  "telemetry.telemetryLevel": "off",
+  "workbench.layoutControl.enabled": false,
+  "workbench.secondarySideBar.defaultVisibility": "hidden",
+  "chat.commandCenter.enabled": false,
+  "chat.disableAIFeatures": true,
+  "editor.minimap.enabled": false,
+  "editor.stickyScroll.enabled": false,
+  "editor.fontSize": 13,
+  "debug.toolBarLocation": "docked",
+  "debug.openDebug": "openOnDebugBreak",
+  "debug.internalConsoleOptions": "neverOpen",
+  "security.workspace.trust.enabled": false,
+};
 
 const args = process.argv.slice(2);
 const to = args.includes("--to") ? args.splice(args.indexOf("--to"), 2)[1] : join(root, "docs", "images");
@@ -49,7 +76,8 @@ async function play(file, theme, { port, log }) {
   const workspace = join(out, name);
   rmSync(workspace, { recursive: true, force: true });
   cpSync(join(root, "test", "vscode", "workspace"), workspace, { recursive: true });
-  writeFileSync(join(workspace, ".vscode", "settings.json"), JSON.stringify(settings(theme), null, 2));
+  const settingsFile = join(workspace, ".vscode", "settings.json");
+  writeFileSync(settingsFile, JSON.stringify(settings, null, 2));
   await scenario.workspace?.(workspace, root);
   const { page, close } = await openWindow({ port, workspace, log, size: scenario.size ?? { width: 1280, height: 800 } });
   const workbench = new Workbench(page);
@@ -65,8 +93,7 @@ async function play(file, theme, { port, log }) {
   };
   try {
     await workbench.ready();
-    // The settings' theme comes after the default one.
-    await page.locator(`.monaco-workbench.${{ dark: "vs-dark", light: "vs", contrast: "hc-black" }[theme]}`).waitFor({ timeout: 180_000 });
+    await choose(theme, page, settingsFile);
     await scenario.run({ page, workbench, shot, root, workspace });
   } catch (error) {
     const path = join(out, `${name}-${theme}-failed.png`);
@@ -78,26 +105,10 @@ async function play(file, theme, { port, log }) {
   }
 }
 
-function settings(theme) {
-  return {
-    "workbench.colorTheme": themes[theme],
-    "workbench.startupEditor": "none",
-    // Paths of this machine are nobody's business.
-    "breadcrumbs.enabled": false,
-    "window.commandCenter": false,
-    "window.title": "APICScope",
-    "workbench.tips.enabled": false,
-    "telemetry.telemetryLevel": "off",
-    "workbench.layoutControl.enabled": false,
-    "workbench.secondarySideBar.defaultVisibility": "hidden",
-    "chat.commandCenter.enabled": false,
-    "chat.disableAIFeatures": true,
-    "editor.minimap.enabled": false,
-    "editor.stickyScroll.enabled": false,
-    "editor.fontSize": 13,
-    "debug.toolBarLocation": "docked",
-    "debug.openDebug": "openOnDebugBreak",
-    "debug.internalConsoleOptions": "neverOpen",
-    "security.workspace.trust.enabled": false,
-  };
+/** Sets the theme once the window knows its themes: what a setting says while they are still being read is forgotten on a busy machine. */
+async function choose(theme, page, settingsFile) {
+  const { setting, mark } = themes[theme];
+  await page.locator('.monaco-workbench[class*="vscode-theme-defaults"]').waitFor({ timeout: 180_000 });
+  writeFileSync(settingsFile, JSON.stringify({ ...settings, "workbench.colorTheme": setting }, null, 2));
+  await page.locator(`.monaco-workbench[class*="${mark}"]`).waitFor({ timeout: 60_000 });
 }

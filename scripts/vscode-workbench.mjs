@@ -17,6 +17,10 @@ export class Workbench {
     if (await this.page.locator(".part.auxiliarybar").isVisible()) await this.command("View: Toggle Secondary Side Bar Visibility");
   }
 
+  async closePanel() {
+    if (await this.page.locator(".part.panel").isVisible()) await this.command("View: Hide Panel");
+  }
+
   /** Opens or closes a view of the side bar by its title. */
   async pane(title, open) {
     const header = this.page.locator(".part.sidebar .pane-header").filter({ hasText: title }).first();
@@ -36,8 +40,8 @@ export class Workbench {
         await this.page.locator(".quick-input-list .monaco-list-row", { hasText: title }).first().waitFor({ timeout: 15_000 });
         break;
       } catch (error) {
-        if (attempt === 5) throw error;
         await this.page.keyboard.press("Escape");
+        if (attempt === 5) throw error;
       }
     }
     await this.page.keyboard.press("Enter");

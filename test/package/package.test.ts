@@ -54,7 +54,16 @@ describe("the .vsix", () => {
     for (const path of [...needed, manifest.main, manifest.icon, "CHANGELOG.md"]) assert.ok(existsSync(join(extension, path)), path);
     for (const { steps } of manifest.contributes.walkthroughs)
       for (const { media } of steps) assert.ok(existsSync(join(extension, media.markdown)), media.markdown);
-    for (const path of ["src", "test", "node_modules", "dist/cli.js.map", "scripts"]) assert.ok(!existsSync(join(extension, path)), path);
+    const absent = [
+      "src",
+      "test",
+      "node_modules",
+      "dist/cli.js.map",
+      "scripts",
+      "docs/images/timeline-light.png",
+      "docs/images/timeline-contrast.png",
+    ];
+    for (const path of absent) assert.ok(!existsSync(join(extension, path)), path);
   });
 
   test("names itself as the extension's manifest does", () => {

@@ -22,8 +22,13 @@ export class SenderMark implements vscode.Disposable {
     private readonly sessions: Sessions,
     private readonly books: Books,
   ) {
+    // A picture has its own colours, and no one of them stands out from light and dark alike.
+    const icon = (theme: string): { readonly gutterIconPath: vscode.Uri } => ({
+      gutterIconPath: vscode.Uri.joinPath(extension, "media", `sender-${theme}.svg`),
+    });
     this.decoration = vscode.window.createTextEditorDecorationType({
-      gutterIconPath: vscode.Uri.joinPath(extension, "media", "sender.svg"),
+      light: icon("light"),
+      dark: icon("dark"),
       gutterIconSize: "contain",
       overviewRulerColor: new vscode.ThemeColor("charts.blue"),
       overviewRulerLane: vscode.OverviewRulerLane.Center,

@@ -104,7 +104,9 @@ export class Painter {
       const label = momentText(tick * step, scene.axis, step);
       if (x + context.measureText(label).width + 4 < this.width) context.fillText(label, x + 4, ruler / 2);
     }
+    context.setLineDash(theme.gridDashes);
     context.stroke();
+    context.setLineDash([]);
     context.strokeStyle = theme.laneLine;
     context.beginPath();
     context.moveTo(0, ruler - 0.5);

@@ -8,6 +8,8 @@ export interface Theme {
   readonly muted: string;
   readonly background: string;
   readonly grid: string;
+  /** Dashes of the grid, in pixels: in high contrast its lines are as bright as arrows and bars. Empty for whole lines. */
+  readonly gridDashes: number[];
   readonly laneLine: string;
   readonly focus: string;
   readonly selection: string;
@@ -48,6 +50,7 @@ export function readTheme(element: HTMLElement): Theme {
     muted: highContrast ? foreground : read("descriptionForeground", "#9d9d9d"),
     background,
     grid: read(highContrast ? "contrastBorder" : "editorIndentGuide-background1", "#40404055"),
+    gridDashes: highContrast ? [1, 4] : [],
     laneLine: read(highContrast ? "contrastBorder" : "panel-border", "#2b2b2b"),
     focus: read(highContrast ? "contrastActiveBorder" : "focusBorder", "#0078d4"),
     selection: read("editor-selectionBackground", "#264f78"),

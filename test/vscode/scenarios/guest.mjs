@@ -15,6 +15,7 @@ export function workspace(directory) {
 }
 
 export async function run({ page, workbench, shot }) {
+  await workbench.command("View: Close All Editors");
   await workbench.command("View: Show Run and Debug");
   await workbench.startDebugging();
   // The session's terminal is in the panel; what the guest draws comes through its escape sequences.
@@ -26,7 +27,6 @@ export async function run({ page, workbench, shot }) {
   await workbench.command("APICScope: Show Screen");
   const screen = page.locator("iframe.webview.ready").contentFrame().locator("iframe#active-frame").contentFrame();
   await screen.locator("#status", { hasText: "Running" }).waitFor({ timeout: 60_000 });
-  await workbench.command("View: Close Panel").catch(() => undefined);
   await page.waitForTimeout(4_000);
   await shot("screen");
 }

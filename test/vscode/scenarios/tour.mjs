@@ -26,8 +26,18 @@ export async function run({ page, workbench, shot }) {
   await page.locator(".view-lines", { hasText: "Bundled guest" }).first().waitFor();
   await workbench.open("launch.json", 11);
   await page.keyboard.press("End");
-  await page.keyboard.press("Control+Space");
-  await page.locator(".suggest-widget .monaco-list-row", { hasText: "APICScope" }).first().waitFor();
+  // Until VS Code has read the schema it offers words of the file.
+  const snippet = page.locator(".suggest-widget .monaco-list-row", { hasText: "APICScope: " }).first();
+  for (let attempt = 1; ; attempt++) {
+    await page.keyboard.press("Control+Space");
+    try {
+      await snippet.waitFor({ timeout: 5_000 });
+      break;
+    } catch (error) {
+      if (attempt === 10) throw error;
+      await page.keyboard.press("Escape");
+    }
+  }
   await page.waitForTimeout(1500);
   await shot("launch-json");
   await page.keyboard.press("Escape");
@@ -64,7 +74,7 @@ export async function run({ page, workbench, shot }) {
   await page.waitForTimeout(1200);
   await shot("call-stack");
   await page.keyboard.press("Escape");
-  await workbench.command("View: Close Panel").catch(() => undefined);
+  await workbench.closePanel();
 
   await workbench.pane("Call Stack", false);
   await workbench.pane("Variables", true);
