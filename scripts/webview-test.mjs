@@ -63,7 +63,11 @@ async function bundleSupport() {
   const outfile = join(out, "support.mjs");
   await build({
     stdin: {
-      contents: ['export * from "./src/webview/timeline/html";', 'export * from "./test/webview/pages";'].join("\n"),
+      contents: [
+        'export * from "./src/webview/timeline/html";',
+        'export * from "./src/webview/screen/html";',
+        'export * from "./test/webview/pages";',
+      ].join("\n"),
       resolveDir: root,
       loader: "ts",
     },

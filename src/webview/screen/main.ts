@@ -18,6 +18,13 @@ async function inflate(base64: string): Promise<Uint8ClampedArray<ArrayBuffer>> 
   return new Uint8ClampedArray(await new Response(stream).arrayBuffer());
 }
 
+/** A picture that is made smaller loses no lines of its letters; one that is not keeps its pixels. */
+function fit(): void {
+  canvas.classList.toggle("shrunk", canvas.clientWidth < canvas.width || canvas.clientHeight < canvas.height);
+}
+
+new ResizeObserver(fit).observe(canvas);
+
 /** Pictures are drawn in the order in which they came. */
 let drawing = Promise.resolve();
 
@@ -25,6 +32,7 @@ async function draw({ width, height, first, rows, data, text: lines, picture }: 
   if (canvas.width !== width || canvas.height !== height) {
     canvas.width = width;
     canvas.height = height;
+    fit();
   }
   if (rows > 0) canvas.getContext("2d")?.putImageData(new ImageData(await inflate(data), width, rows), 0, first);
   const shown = lines?.map((line) => line.trimEnd()).join("\n") ?? "";
@@ -55,7 +63,7 @@ function release(): void {
 }
 
 function showHint(): void {
-  hint.textContent = document.activeElement === canvas ? "Keys go to the guest. Ctrl+Alt gives them back." : "Click the screen to type.";
+  hint.textContent = document.activeElement === canvas ? "Keys go to the guest. Ctrl+Alt gives them back." : "Click the screen, or press Tab, to type.";
 }
 
 canvas.addEventListener("keydown", (event) => {
