@@ -63,7 +63,8 @@ function release(): void {
 }
 
 function showHint(): void {
-  hint.textContent = document.activeElement === canvas ? "Keys go to the guest. Ctrl+Alt gives them back." : "Click the screen, or press Tab, to type.";
+  hint.textContent =
+    document.activeElement === canvas ? "Keys go to the guest. Ctrl+Alt gives them back." : "Click the screen, or press Tab, to type.";
 }
 
 canvas.addEventListener("keydown", (event) => {
