@@ -48,7 +48,11 @@ export class SymbolModule {
       return;
     }
     const elf = new ElfFile(bytes, name, inflate);
-    if (elf.type === ElfType.Relocatable) throw new UserError(`${name} is an unlinked object file; give the linked image instead.`, name);
+    if (elf.type === ElfType.Relocatable)
+      throw new UserError(
+        `${name} is an unlinked object file; give the linked image instead or, for a kernel module, /proc/kallsyms of the kernel that has loaded it.`,
+        name,
+      );
     this.elf = elf;
     this.symbols = elfSymbolTable(elf, demangle);
     this.dwarf = this.readDwarf(elf);

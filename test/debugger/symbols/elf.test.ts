@@ -139,6 +139,10 @@ describe("ELF files", () => {
     );
     assert.match(failure(() => new ElfFile(changed(5, 2), "a.elf")).message, /big-endian/);
     assert.match(failure(() => new ElfFile(changed(18, 40), "a.elf")).message, /machine type 40, not for x86/);
+    assert.match(
+      failure(() => new SymbolModule("a.ko", changed(16, 1), 0n)).message,
+      /^a\.ko is an unlinked object file; .* for a kernel module, \/proc\/kallsyms of the kernel that has loaded it\.$/,
+    );
   });
 
   test("symbols of another build do not match", () => {
