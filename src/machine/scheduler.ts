@@ -15,8 +15,8 @@ const IDLE_LIMIT = 30e9;
 const PAUSE_NANOSECONDS = 256;
 /** The same for reading an I/O port, or the counter of the HPET. */
 const DEVICE_READ_NANOSECONDS = 500;
-/** Bound of one slice: a host gets control back at least so often (instructions). */
-const MAX_SLICE = 100_000;
+/** Bound of one slice: a host gets control back at least so often (instructions). The slowest guests, which only interrupt themselves, take a tenth of a second for it. */
+const MAX_SLICE = 400_000;
 
 /** Where a run that goes over known ground is to stop: at a position or, if that comes first, before a CPU goes on that has made so many steps. */
 export interface Goal {
