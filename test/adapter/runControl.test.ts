@@ -165,6 +165,29 @@ describe("run control", { timeout: 120_000 }, () => {
       assert.match(await client.refused("apicscope/delayIpi", { instructions: 1, mode: "quick" }), /must be one of "fixed"/);
     }, server.port));
 
+  test("a schedule decides how CPUs share the time: turns, instruction by instruction, at random from a seed", () =>
+    withClient(async (client) => {
+      const attributes = { program: smpGuest, cpus: 2, stopOnEntry: true };
+      await client.launch(attributes, () => client.breakOn({ filterId: "interrupt.deliver", condition: "vector == 0xf1 && dst == 1" }));
+      await client.stop();
+      const run = async (schedule: object): Promise<string> => {
+        assert.deepEqual((await ask(client, "apicscope/setSchedule", schedule)).schedule, { seed: 0, ...schedule });
+        await client.continue(1);
+        const { instruction } = (await client.ask("apicscope/progress")) as { instruction: string };
+        await client.request("restart", { arguments: attributes });
+        await client.stop();
+        return instruction;
+      };
+      const [turns, interleaved, seven, eight] = [
+        await run({ quantum: 10_000 }),
+        await run({ quantum: 1 }),
+        await run({ quantum: 100, seed: 7 }),
+        await run({ quantum: 100, seed: 8 }),
+      ];
+      assert.equal(new Set([turns, interleaved, seven, eight]).size, 4, `${turns} ${interleaved} ${seven} ${eight}`);
+      assert.equal(await run({ quantum: 100, seed: 7 }), seven);
+    }, server.port));
+
   test("the console's commands for all of it", () =>
     withClient(async (client) => {
       await atDelivery(client, 3);

@@ -86,7 +86,17 @@ function someAddresses(name: string): bigint[] {
 }
 
 describe("damaged symbol files", () => {
-  for (const name of ["c-O0-dwarf5", "c-O2-dwarf4", "c-O0-zlib", "cpp-O2-types4", "cpp-O0-types5", "rust-O2", "c-m32-O2"]) {
+  for (const name of [
+    "c-O0-dwarf5",
+    "c-O2-dwarf4",
+    "c-O0-zlib",
+    "cpp-O2-types4",
+    "cpp-O0-types5",
+    "rust-O2",
+    "c-m32-O2",
+    "clang-O2-dwarf5",
+    "zig-fast",
+  ]) {
     test(`${name}: cut short anywhere`, () => {
       const bytes = fixtureBytes(name);
       const addresses = someAddresses(name);
