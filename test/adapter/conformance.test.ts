@@ -86,6 +86,27 @@ describe("the protocol", { timeout: 240_000 }, () => {
       await client.next("terminated");
     }, server.port));
 
+  test("the condition that each filter gives as an example is one that it takes", () =>
+    withClient(async (client) => {
+      await client.launch({ program: smpGuest, cpus: 1, stopOnEntry: true });
+      await client.stop();
+      const filters = client.capabilities.exceptionBreakpointFilters ?? [];
+      assert.ok(filters.length > 15);
+      const conditions = filters.map(({ filter, conditionDescription }) => {
+        const [, condition, fields] = /^Such as (.*)\. Fields: (.*), registers and symbols\.$/.exec(conditionDescription ?? "") ?? [];
+        assert.ok(condition !== undefined && fields !== undefined, `${filter}: ${conditionDescription}`);
+        return {
+          filterId: filter,
+          condition: `${condition} && ${fields
+            .split(", ")
+            .map((field) => `${field} == ${field}`)
+            .join(" && ")}`,
+        };
+      });
+      for (const [index, { verified, message }] of (await client.breakOn(...conditions)).entries())
+        assert.ok(verified, `${filters[index].filter}: ${message}`);
+    }, server.port));
+
   test("disassembly before an address is never misaligned, whatever lies there", () =>
     withClient(async (client) => {
       await client.launch({ program: smpGuest, cpus: 1, stopOnEntry: true });

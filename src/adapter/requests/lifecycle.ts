@@ -1,25 +1,38 @@
 import { CapabilitiesEvent, InitializedEvent } from "@vscode/debugadapter";
 import type { DebugProtocol } from "@vscode/debugprotocol";
+import { fieldsOf } from "../../debugger/eventFilters";
 import { UserError } from "../../machine/errors";
 import type { HandlerTable } from "../context";
 import { checkLaunch } from "../launchChecks";
-import { exceptionFilters } from "../protocol";
+import { exceptionFilters, type ExceptionFilter } from "../protocol";
 import type { Launched } from "../rpc";
 
-const conditionFields = "vector, mode, src, dst, cpu, trigger, source, shorthand, count, time, registers and symbols";
-
-/** What each filter's condition may use, for the client's input box. */
-function conditionDescription(filter: (typeof exceptionFilters)[number]["filter"]): string {
+/** An example of a condition on each filter that has fields of its own. */
+function exampleCondition(filter: ExceptionFilter): string {
   switch (filter) {
     case "cpu.exception":
-      return "Such as vector == 14 && cr2 < 0x1000. Fields: vector, errorCode, cr2, rip, cpu, count, time, registers and symbols.";
+      return "vector == 14 && cr2 < 0x1000";
+    case "interrupt.lint":
+      return 'kind == "missing-eoi"';
+    case "budget.latency":
+      return "latency > 5000";
+    case "budget.handler":
+    case "budget.masked":
+      return "duration > 5000";
+    case "budget.nesting":
+      return "depth > 2";
     case "cpu.tripleFault":
     case "guest.stuck":
     case "guest.end":
-      return "Fields: cpu, count, time, registers and symbols.";
+      return "cpu == 1";
     default:
-      return `Such as vector == 0xf0 && dst == 1. Fields: ${conditionFields}.`;
+      return "vector == 0xf0 && dst == 1";
   }
+}
+
+/** What each filter's condition may use, for the client's input box. */
+function conditionDescription(filter: ExceptionFilter): string {
+  return `Such as ${exampleCondition(filter)}. Fields: ${fieldsOf(filter).join(", ")}, registers and symbols.`;
 }
 
 const capabilities: DebugProtocol.Capabilities = {
