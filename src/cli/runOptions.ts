@@ -71,7 +71,7 @@ export const runUsage = `Usage: apicscope run IMAGE [options]
   --debug-console WHERE  the debug ports 0xe9 and 0x402: stderr, none, or a file (default: as the serial port; none with firmware)
   --serial WHERE         first serial port: stdio, none, or a file (default stdio)
   --device NAME          an optional device: ${OPTIONAL_DEVICES.join(", ")}; may be repeated
-  --cpu MODEL            ${modelNames.join(", ")}, then ,+feature ,-feature ,vendor=amd ,sockets=N ,cores=N ,threads=N
+  --cpu MODEL            ${modelNames.join(", ")}, then ,+feature ,-feature ,vendor=amd ,phys-bits=N ,sockets=N ,cores=N ,threads=N
                          (default ${DEFAULT_MODEL}; see docs/cpu-models.md)
   --engine NAME          auto (default), jit (translates sooner) or interpreter
   --quantum N            instructions a CPU runs before the next one's turn

@@ -1,5 +1,6 @@
 import { UserError } from "../common/errors";
 import { type Arrangement } from "./topology";
+import { MOST_PHYSICAL_BITS } from "./state";
 import { type CpuFeatures, type FeatureName, featureNames, features, featureSet } from "./features";
 
 /** Makers that processors differ by where the architecture leaves it to them: `CPUID` leaf 0, SYSCALL and SYSENTER. */
@@ -11,6 +12,8 @@ export interface CpuSelection {
   readonly vendor: Vendor;
   readonly features: CpuFeatures;
   readonly arrangement: Arrangement;
+  /** Width of physical addresses. */
+  readonly physicalBits: number;
 }
 
 /** What a virtual machine's processors have whatever their level: what spares a guest trouble and belongs to no level of the x86-64 psABI. */
@@ -27,6 +30,8 @@ const models: ReadonlyMap<string, readonly FeatureName[]> = new Map([
 ]);
 
 export const modelNames: readonly string[] = [...models.keys()];
+/** The narrowest physical addresses that a model may be given: those of the first processors with large physical addresses. */
+const LEAST_PHYSICAL_BITS = 36;
 /** The model of a machine that names none (docs/adr). */
 export const DEFAULT_MODEL = "max";
 
@@ -48,8 +53,9 @@ function remove(chosen: Set<FeatureName>, name: FeatureName): void {
 
 const levels = ["sockets", "cores", "threads"] as const;
 
-/** Settings of a model: vendor and arrangement. */
+/** Settings of a model: vendor, arrangement, width of physical addresses. */
 class Settings {
+  physicalBits = MOST_PHYSICAL_BITS;
   vendor: Vendor = "intel";
   readonly arrangement: { sockets?: number; cores?: number; threads?: number } = {};
 
@@ -62,9 +68,19 @@ class Settings {
       this.vendor = value;
       return;
     }
+    if (name === "phys-bits") {
+      this.physicalBits = /^\d{2}$/.test(value) ? Number(value) : 0;
+      if (this.physicalBits < LEAST_PHYSICAL_BITS || this.physicalBits > MOST_PHYSICAL_BITS) {
+        throw new UserError(
+          `\`${subject}\` has "phys-bits=${value}": give a whole number from ${LEAST_PHYSICAL_BITS} to ${MOST_PHYSICAL_BITS}.`,
+          subject,
+        );
+      }
+      return;
+    }
     const level = levels.find((candidate) => candidate === name);
     if (level === undefined) {
-      throw new UserError(`\`${subject}\` has "${name}=${value}": what can be set are vendor, ${levels.join(", ")}.`, subject);
+      throw new UserError(`\`${subject}\` has "${name}=${value}": what can be set are vendor, phys-bits, ${levels.join(", ")}.`, subject);
     }
     const count = /^\d{1,3}$/.test(value) ? Number(value) : 0;
     if (count < 1) throw new UserError(`\`${subject}\` has "${name}=${value}": give a whole number of at least 1.`, subject);
@@ -73,7 +89,7 @@ class Settings {
 }
 
 /**
- * Reads a CPU model: a name, then any of `+feature`, `-feature`, `vendor=intel|amd`, `sockets=N`, `cores=N` (of a socket) and `threads=N` (of a core), separated by
+ * Reads a CPU model: a name, then any of `+feature`, `-feature`, `vendor=intel|amd`, `phys-bits=N`, `sockets=N`, `cores=N` (of a socket) and `threads=N` (of a core), separated by
  * commas and applied from left to right.
  * @throws UserError about `subject`, which lists what there is.
  */
@@ -109,7 +125,7 @@ export function parseCpuModel(text: string, subject: string): CpuSelection {
     else if (optional.includes(feature)) remove(chosen, feature);
     else throw new UserError(`\`${subject}\` takes away "${feature}", which every 64-bit processor has.`, subject);
   }
-  return { vendor: settings.vendor, features: featureSet(chosen), arrangement: settings.arrangement };
+  return { vendor: settings.vendor, features: featureSet(chosen), arrangement: settings.arrangement, physicalBits: settings.physicalBits };
 }
 
 /** Features that models differ in. */

@@ -4,11 +4,6 @@ import { MARK_PLAIN, MMU_SUPERVISOR_SMAP, MMU_USER } from "../tcg/layout";
 import type { PhysicalBus } from "./bus";
 import { CR0_WP, CR4_LA57, CR4_PAE, CR4_PKE, CR4_PKS, CR4_PSE, CR4_SMEP, type CpuState, EFER_LMA, EFER_NXE, EXC_PF } from "./state";
 
-/** Physical address bits of the CPU model (CPUID 0x80000008). */
-export const PHYSICAL_BITS = 40;
-/** Bits of the upper half of an entry that must be zero above PHYSICAL_BITS, up to bit 51. */
-const RESERVED_HIGH = 0xfffff & ~((1 << (PHYSICAL_BITS - 32)) - 1);
-
 /** Pages of the area that video memory, option ROMs and SMRAM share. */
 const LEGACY_FIRST = 0xa0;
 const LEGACY_END = 0x100;
@@ -136,8 +131,8 @@ export class PageWalker {
     if ((this.low & P) === 0) return 0;
     this.combine32();
     if ((this.low & PS) !== 0 && (cpu.cr4 & CR4_PSE) !== 0) {
-      // PSE-36: bits 20:13 are address bits 39:32; bit 21 is reserved.
-      if ((this.low & (1 << 21)) !== 0) return PF_PRESENT | PF_RESERVED;
+      // PSE-36: bits 20:13 are address bits 39:32; bit 21 is reserved, and so are those beyond the physical address.
+      if ((this.low & 0x3f_e000) >>> (cpu.physicalBits - 32 + 13) !== 0) return PF_PRESENT | PF_RESERVED;
       this.sawLargePage = true;
       this.page = ((this.low >>> 13) & 0xff) * 0x100000 + (this.low >>> 22) * 1024 + ((lo >>> 12) & 0x3ff);
       return -1;
@@ -222,7 +217,9 @@ export class PageWalker {
   private combine64(reservedHigh: number): number {
     if ((this.low & P) === 0) return 0;
     const nxe = (this.cpu.efer & EFER_NXE) !== 0;
-    if ((this.high & (RESERVED_HIGH | reservedHigh)) !== 0 || (!nxe && this.high < 0)) return PF_PRESENT | PF_RESERVED;
+    // Up to bit 51, what lies above the physical address must be zero.
+    const beyond = 0xfffff & (-1 << (this.cpu.physicalBits - 32));
+    if ((this.high & (beyond | reservedHigh)) !== 0 || (!nxe && this.high < 0)) return PF_PRESENT | PF_RESERVED;
     if (this.high < 0) this.noExecute = true;
     this.combine32();
     return -1;

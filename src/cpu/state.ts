@@ -33,6 +33,9 @@ import {
 } from "../tcg/layout";
 import type { EngineMemory } from "../tcg/memory";
 
+/** The widest physical addresses that a CPU model has: 40 bits. */
+export const MOST_PHYSICAL_BITS = 40;
+
 /** Segment numbers as x86 encodes them; LDTR and TR follow. */
 export const ES = 0;
 export const CS = 1;
@@ -232,6 +235,8 @@ export class CpuState {
   inSmm = false;
   /** The model has pages of 1 GiB; without them the bit that asks for one is reserved. */
   gigabytePages = true;
+  /** Width of physical addresses (CPUID 0x80000008 EAX bits 0 to 7). */
+  physicalBits = MOST_PHYSICAL_BITS;
   /** An event was delivered and no instruction has retired since: no interrupt is taken. */
   freshDelivery = false;
   /** The interrupt shadow, if there is one, is that of a load of SS: it holds off debug traps as well. */

@@ -71,6 +71,7 @@ export function makeCpu(index: number, apicId: number, surroundings: CpuSurround
   const { engine, memory, code, monitor, model, scheduler, ledger, stamps, hooks } = surroundings;
   const state = new CpuState(surroundings.engineMemory, index, index === 0);
   state.gigabytePages = model.features.pdpe1gb;
+  state.physicalBits = model.physicalBits;
   state.interruptsMaskedBy = new LastWrites(1, stamps);
   state.interruptFlagChanged = (enabled) => hooks().interruptFlag?.(index, enabled);
   state.idtLoaded = () => hooks().idtLoaded?.(index);
@@ -90,7 +91,7 @@ export function makeCpu(index: number, apicId: number, surroundings: CpuSurround
     bus: surroundings.bus,
     clock: surroundings.clock,
     apicId,
-    model: { x2apic: model.features.x2apic, tscDeadline: model.features["tsc-deadline"] },
+    model: { physicalBits: model.physicalBits, x2apic: model.features.x2apic, tscDeadline: model.features["tsc-deadline"] },
     tsc: { read: () => BigInt.asUintN(64, BigInt(scheduler.now()) + state.tscOffset), ticksPerNanosecond: 1 },
   });
   const observer = {

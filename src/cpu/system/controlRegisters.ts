@@ -1,4 +1,3 @@
-import { PHYSICAL_BITS } from "../pageWalk";
 import {
   CR0_AM,
   CR0_CD,
@@ -106,7 +105,7 @@ export class ControlRegisters {
   private writeCr3(value: bigint): boolean {
     const { state } = this.c;
     const address = (state.cr4 & CR4_PCIDE) !== 0 ? BigInt.asUintN(63, value) : value;
-    if (state.longMode && address >> BigInt(PHYSICAL_BITS) !== 0n) return fail(state, EXC_GP, 0);
+    if (state.longMode && address >> BigInt(state.physicalBits) !== 0n) return fail(state, EXC_GP, 0);
     return this.loadCr3(Number(address));
   }
 
@@ -148,7 +147,7 @@ export class ControlRegisters {
       const address = table + i * 8;
       const host = bus.hostPage(Math.floor(address / 4096), false, state.index);
       const entry = host >= 0 ? state.memory.view.getBigUint64(host + (address % 4096), true) : bus.read(address, 8, state.index);
-      const reserved = 0x1e6n | (0xffff_ffff_ffff_ffffn & ~((1n << BigInt(PHYSICAL_BITS)) - 1n));
+      const reserved = 0x1e6n | (0xffff_ffff_ffff_ffffn & ~((1n << BigInt(state.physicalBits)) - 1n));
       if ((entry & 1n) !== 0n && (entry & reserved) !== 0n) return fail(state, EXC_GP, 0);
       loaded.push(entry);
     }

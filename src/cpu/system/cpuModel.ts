@@ -1,6 +1,5 @@
 import { type CpuFeatures, type CpuidRegister, definedCr4, featureWord } from "../features";
 import type { CpuSelection, Vendor } from "../models";
-import { PHYSICAL_BITS } from "../pageWalk";
 import { CR4_OSXSAVE, CR4_PKE, type CpuState, EFER_LMA, EFER_LME, EFER_NXE, EFER_SCE } from "../state";
 import { compactedLayout, standardEnd, type StateComponent, stateComponents } from "./stateComponents";
 import { type Topology, idBits } from "../topology";
@@ -40,6 +39,8 @@ export class CpuModel {
   readonly vendor: Vendor;
   /** Linear-address width (CPUID 0x80000008 EAX bits 8 to 15): 57 with LA57. */
   readonly linearBits: 48 | 57;
+  /** Physical-address width (the same, bits 0 to 7). */
+  readonly physicalBits: number;
   /** Bits of CR4 and EFER that exist; others fault when set. */
   readonly definedCr4: number;
   readonly definedEfer: number;
@@ -63,6 +64,7 @@ export class CpuModel {
     this.signature = identities[this.vendor].signature;
     this.definedCr4 = definedCr4(this.features);
     this.definedEfer = EFER_SCE | EFER_LME | EFER_LMA | (this.features.nx ? EFER_NXE : 0);
+    this.physicalBits = selection.physicalBits;
     this.linearBits = this.features.la57 ? 57 : 48;
     this.threadBits = idBits(topology.threads);
     this.socketBits = this.threadBits + idBits(topology.cores);
@@ -128,7 +130,7 @@ export class CpuModel {
       case 0x8000_0008:
         // AMD: threads of the socket, and how many bits of the APIC id number them.
         return {
-          eax: (this.linearBits << 8) | PHYSICAL_BITS,
+          eax: (this.linearBits << 8) | this.physicalBits,
           ebx: this.bits(leaf, 0, "ebx"),
           ecx: amd ? (this.socketBits << 12) | (this.threadsOfSocket - 1) : 0,
           edx: 0,

@@ -1,4 +1,3 @@
-import { PHYSICAL_BITS } from "../pageWalk";
 import { CR4_PKS, FS, GS, EFER_LMA, EFER_LME, EFER_NXE, CR0_PG } from "../state";
 import type { SystemContext } from "./context";
 import { canonical } from "./descriptors";
@@ -206,7 +205,7 @@ export class Msrs {
   }
 
   private writeMtrr(index: number, value: bigint): boolean {
-    const physicalMask = ((1n << BigInt(PHYSICAL_BITS)) - 1n) & ~0xfffn;
+    const physicalMask = ((1n << BigInt(this.c.model.physicalBits)) - 1n) & ~0xfffn;
     if (index < 0x250) {
       const mask = (index & 1) === 0 ? physicalMask | 0xffn : physicalMask | 0x800n;
       if ((value & ~mask) !== 0n) return false;

@@ -39,6 +39,8 @@ describe("CPU models", () => {
     const { vendor, arrangement } = parse("MAX, vendor=AMD, Cores=4");
     assert.equal(vendor, "amd");
     assert.deepEqual(arrangement, { cores: 4 });
+    assert.equal(parse("max").physicalBits, 40);
+    assert.equal(parse("max,phys-bits=36").physicalBits, 36);
   });
 
   test("mistakes name the attribute and list what there is", () => {
@@ -48,7 +50,9 @@ describe("CPU models", () => {
     refused(() => parse("max,-sse2"), /takes away "sse2", which every 64-bit processor has/);
     refused(() => parse("max,movbe"), /"movbe": after the model come \+feature/);
     refused(() => parse("max,vendor=via"), /vendor "via": choose intel or amd/);
-    refused(() => parse("max,speed=3"), /"speed=3": what can be set are vendor, sockets, cores, threads/);
+    refused(() => parse("max,speed=3"), /"speed=3": what can be set are vendor, phys-bits, sockets, cores, threads/);
+    for (const width of ["35", "41", "0x28", ""])
+      refused(() => parse(`max,phys-bits=${width}`), new RegExp(`"phys-bits=${width}": give a whole number from 36 to 40`));
     refused(() => parse("max,cores=0"), /"cores=0": give a whole number/);
   });
 });
