@@ -74,6 +74,9 @@ type Size = 1 | 2 | 4 | 8;
 const GROUP_BYTES = TLB_GROUP * TLB_ENTRY_BYTES;
 /** Numbers of a saved entry: where it is, and its words. */
 const SAVED_ENTRY = 1 + TLB_ENTRY_BYTES / 4;
+/** Bits of the first number of saved translations: what the TLB knows of all its entries. */
+const SAVED_LARGE = 1;
+const SAVED_IGNORING = 2;
 
 /** Hears of data accesses to watched pages: guest debug registers and the debugger's watchpoints. */
 export interface DataWatch {
@@ -106,6 +109,8 @@ export class Mmu {
   /** Something has been put into the jump cache since it was last empty. */
   jumpsFilled = false;
   readonly walker: PageWalker;
+  /** Since the TLB was last empty, an entry has let the supervisor store where CR0.WP would forbid it. */
+  private ignoringReadOnly = false;
   watch: DataWatch | undefined;
   private walks = 0;
   /** TLB misses that walked the page tables, since the start. */
@@ -162,8 +167,21 @@ export class Mmu {
     }
     words[WORD_TLB_USED / 4] = 0;
     words[WORD_WALK / 4] = 0;
+    this.ignoringReadOnly = false;
     this.flushFetches();
     this.flushJumps();
+  }
+
+  /**
+   * CR0.WP was changed, and nothing else. Translations stay, as on processors, unless it is set and one of them lets the supervisor store to a read-only page: guests
+   * that write to their own code clear and set it for each place.
+   */
+  writeProtectChanged(): void {
+    const { words, cr0 } = this.cpu;
+    const protects = (cr0 & CR0_WP) !== 0;
+    if (protects && this.ignoringReadOnly) return this.flush();
+    // 0: nobody has said yet what the walk in the engine may do.
+    if (words[WORD_WALK / 4] !== 0) words[WORD_WALK / 4] = (words[WORD_WALK / 4] & ~WALK_WP) | (protects ? WALK_WP : 0);
   }
 
   private flushFetches(): void {
@@ -237,7 +255,7 @@ export class Mmu {
   /** The cached translations, for `restoreTlb`: a guest that changes page tables without an invalidation sees them. */
   saveTlb(): Int32Array {
     const { i32 } = this;
-    const words: number[] = [this.walker.sawLargePage ? 1 : 0];
+    const words: number[] = [(this.walker.sawLargePage ? SAVED_LARGE : 0) | (this.ignoringReadOnly ? SAVED_IGNORING : 0)];
     for (let index = 0; index < MMU_INDEXES * TLB_ENTRIES; index++) {
       const entry = (this.tlbBase >> 2) + index * (TLB_ENTRY_BYTES >> 2);
       if (i32[entry] === -1 && i32[entry + (TLB_WRITE >> 2)] === -1) continue;
@@ -252,7 +270,8 @@ export class Mmu {
     this.flush();
     this.cpu.words[WORD_TLB_USED / 4] = -1;
     const { i32 } = this;
-    this.walker.sawLargePage = saved[0] === 1;
+    this.walker.sawLargePage = (saved[0] & SAVED_LARGE) !== 0;
+    this.ignoringReadOnly = (saved[0] & SAVED_IGNORING) !== 0;
     for (let at = 1; at + SAVED_ENTRY <= saved.length; at += SAVED_ENTRY) {
       const index = saved[at];
       if (index < 0 || index >= MMU_INDEXES * TLB_ENTRIES) continue;
@@ -291,6 +310,7 @@ export class Mmu {
       i32[(entry + offset) >> 2] = allowed ? linear | slow : -1;
       i32[(entry + offset + 4) >> 2] = allowed ? hi : -1;
     };
+    if (walker.writableByWp) this.ignoringReadOnly = true;
     setTag(TLB_READ, walker.readable, readHost < 0 || watched === 1 ? 1 : 0);
     setTag(TLB_WRITE, walker.writable, watched === 1 || this.slowWrites(page) ? 1 : 0);
     i32[(entry + TLB_ADDEND) >> 2] = (readHost - linear) | 0;

@@ -32,6 +32,8 @@ export class PageWalker {
   readable = false;
   writable = false;
   executable = false;
+  /** `writable` holds only as long as CR0.WP is clear. */
+  writableByWp = false;
   /** A large page has been walked since the start: INVLPG must drop more than one entry. */
   sawLargePage = false;
 
@@ -55,6 +57,7 @@ export class PageWalker {
   identity(lo: number): void {
     this.page = lo >>> 12;
     this.readable = this.writable = this.executable = true;
+    this.writableByWp = false;
   }
 
   /** Walks for an access (0 read, 1 write, 2 fetch) through MMU index `index`. false: #PF is recorded. */
@@ -82,6 +85,7 @@ export class PageWalker {
     }
     this.markAccessed(access === 1);
     this.writable = mayWrite && (this.visitedLow[this.depth - 1] & D) !== 0;
+    this.writableByWp = this.writable && ignoresReadOnly && (!this.writePage || (keyBlocks & 2) !== 0);
     return true;
   }
 

@@ -94,7 +94,8 @@ export class ControlRegisters {
     }
     if (!paging && wasPaging) state.efer &= ~EFER_LMA;
     state.cr0 = value;
-    if (((value ^ old) & (CR0_PG | CR0_WP | CR0_PE)) !== 0) this.c.flushAll();
+    if (((value ^ old) & (CR0_PG | CR0_PE)) !== 0) this.c.flushAll();
+    else if (((value ^ old) & CR0_WP) !== 0) this.c.mmu.writeProtectChanged();
     return true;
   }
 

@@ -197,15 +197,18 @@ export function walkFunction(): CodeBuilder {
   mask(15);
   isUserPage().op("i32.eqz").i32(4).op("i32.shl", "i32.or", "i32.shr_u");
   mask(1).brIfRare("no");
-  // linear = the write tag: the page, or all ones where a store must not or has a dirty bit to set.
-  code.get(address).i64(-4096n).op("i64.and").i64(-1n);
-  code.get(rights).i64(WRITABLE).op("i64.and").i64(0n).op("i64.ne");
-  code
+  const isWritable = (): CodeBuilder => code.get(rights).i64(WRITABLE).op("i64.and").i64(0n).op("i64.ne");
+  // A read-only page that the supervisor may write: the host remembers that there is one.
+  isWritable()
+    .op("i32.eqz")
     .get(index)
     .i32(MMU_USER * TLB_BYTES)
     .op("i32.ne")
     .get(mode);
-  mask(WALK_WP).op("i32.eqz", "i32.and", "i32.or");
+  mask(WALK_WP).op("i32.eqz", "i32.and", "i32.and").brIfRare("no");
+  // linear = the write tag: the page, or all ones where a store must not or has a dirty bit to set.
+  code.get(address).i64(-4096n).op("i64.and").i64(-1n);
+  isWritable();
   code.get(e).i64(DIRTY).op("i64.and").i64(0n).op("i64.ne", "i32.and", "select").set(linear);
   code.get(linear).i64(-1n).op("i64.eq").get(kind);
   mask(KIND_PROBE_WRITE).i32(0).op("i32.ne", "i32.and").brIfRare("no");
