@@ -15,8 +15,10 @@ const IDLE_LIMIT = 30e9;
 const PAUSE_NANOSECONDS = 256;
 /** The same for reading an I/O port, or the counter of the HPET. */
 const DEVICE_READ_NANOSECONDS = 500;
-/** Bound of one slice: a host gets control back at least so often (instructions). The slowest guests, which only interrupt themselves, take a tenth of a second for it. */
-const MAX_SLICE = 400_000;
+/** Bound of one slice: a host gets control back at least so often (instructions). */
+const MAX_SLICE = 100_000;
+/** The same of one that begins in the middle of a string instruction, whose iterations each count as an instruction and are done in bulk. */
+const MAX_STRING_SLICE = 400_000;
 
 /** Where a run that goes over known ground is to stop: at a position or, if that comes first, before a CPU goes on that has made so many steps. */
 export interface Goal {
@@ -140,7 +142,8 @@ export class Scheduler {
       const toDeadline = Math.min(this.clock.nextDeadline(), until) - this.now();
       // Turns matter only among several.
       const alone = course.only >= 0 || (this.turns.extends && !this.othersCanRun(vcpu));
-      let budget = Math.min(alone ? left : this.turns.budget, left, Math.max(1, toDeadline), MAX_SLICE);
+      const longest = vcpu.state.midString ? MAX_STRING_SLICE : MAX_SLICE;
+      let budget = Math.min(alone ? left : this.turns.budget, left, Math.max(1, toDeadline), longest);
       if (upcoming !== undefined) {
         const steps = upcoming.tried - this.position().tried;
         vcpu.processor.stopAfterEvent = steps === 0;
