@@ -33,9 +33,9 @@ export function registerCommands({ breakpoints, sessions, extension }: CommandPa
     ...cpuCommands(sessions),
     "apicscope.interrupts.refresh": () => sessions.refresh(),
     "apicscope.interrupts.copyValue": (node) => vscode.env.clipboard.writeText(node?.value ?? node?.label ?? ""),
-    "apicscope.debugBundledGuest": () => vscode.debug.startDebugging(undefined, bundledGuestConfiguration(bundledGuest(extension))),
+    "apicscope.debugBundledGuest": () => debugBundledGuest(extension),
     "apicscope.debugGuest": () => debugGuest(extension),
-    "apicscope.getStarted": () => vscode.commands.executeCommand("workbench.action.openWalkthrough", "apicscope.apicscope#start"),
+    "apicscope.getStarted": getStarted,
     "apicscope.bundledGuest": () => bundledGuest(extension),
     "apicscope.pickProgram": pickProgram,
   };
@@ -123,8 +123,27 @@ async function pickProgram(): Promise<string | undefined> {
   return picked?.[0]?.fsPath;
 }
 
+/** Opens the walkthrough. */
+async function getStarted(): Promise<void> {
+  await vscode.commands.executeCommand("workbench.action.openWalkthrough", "apicscope.apicscope#start");
+  await keepWalkthrough();
+}
+
+/** VS Code opens a walkthrough as a preview, whose place the guest's source would take at the first stop: its user would lose the next steps. */
+async function keepWalkthrough(): Promise<void> {
+  const { activeTab } = vscode.window.tabGroups.activeTabGroup;
+  // The extension API has no word for a walkthrough's tab.
+  if (activeTab?.isPreview === true && activeTab.input === undefined) await vscode.commands.executeCommand("workbench.action.keepEditor");
+}
+
+async function debugBundledGuest(extension: vscode.Uri): Promise<void> {
+  await keepWalkthrough();
+  await vscode.debug.startDebugging(undefined, bundledGuestConfiguration(bundledGuest(extension)));
+}
+
 /** Offers the guests of the workspace and debugs the chosen one. */
 async function debugGuest(extension: vscode.Uri): Promise<void> {
+  await keepWalkthrough();
   const chosen = await pickGuest(extension);
   if (chosen !== undefined) await vscode.debug.startDebugging(chosen.folder, chosen.launch);
 }
