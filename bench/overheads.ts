@@ -1,34 +1,29 @@
 /**
  * `node --import tsx bench/overheads.ts [--runs N] [--from N] [--to N] [--kernel FILE]`: what there is to pay beside running a guest. Time from a process's start to the
- * guest's first output; memory of a Linux boot; what an idle debugger and an armed interrupt breakpoint that never hits cost. Each sample is a process of its own, and the
- * variants take turns. What a debugger costs is told by the processor time from instruction `--from` to instruction `--to` of the boot: what loading it takes, and V8's
- * compilation of it, is over by then and told apart. Needs `npm run build`.
+ * guest's first output; memory of a Linux boot; what an idle debugger and an armed interrupt breakpoint that never hits cost, and what a step back takes at the end. Each
+ * boot is a process of its own, and they take turns of 20 million instructions, so that whatever else the host does meets all of them alike. What a debugger costs is told by the processor time from
+ * instruction `--from` to instruction `--to` of the boot: what loading it takes, and V8's compilation of it, is over by then and told apart. Needs `npm run build`.
  */
-import { spawn, spawnSync } from "node:child_process";
-import { readFileSync } from "node:fs";
-import { fileURLToPath } from "node:url";
+import { fork, spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { loadavg } from "node:os";
 import { parseArgs } from "node:util";
-import { IcedDisassembler } from "../src/adapter/icedDisassembler";
-import { Debugger } from "../src/debugger/debugger";
-import { SymbolStore } from "../src/debugger/symbols/table";
-import { Machine } from "../src/machine/machine";
+import { build } from "esbuild";
 import { guestImage } from "./benchmarks";
 import { linuxFiles, type LinuxFiles } from "./linux";
 import { median } from "./measure";
+import type { Ending, Order, Stretch, Variant } from "./overheadRun";
 
-const MIB = 2 ** 20;
-/** Instructions of one call of the machine. */
-const PORTION = 1_000_000;
-const variants = ["plain", "debugger", "breakpoint"] as const;
-type Variant = (typeof variants)[number];
+const variants: readonly Variant[] = ["plain", "debugger", "breakpoint"];
+/** Instructions of a turn. */
+const TURN = 20_000_000;
+const BUNDLE = "out/bench/overheadRun.mjs";
 
 interface Sample {
-  /** Milliseconds of processor time, all threads: from the start of the run to the first instruction that counts, and from there to the last. */
+  /** Milliseconds of processor time: to the first instruction that counts, and from there to the last. */
   readonly before: number;
   readonly processor: number;
-  /** MiB, at most, of the process. */
-  readonly resident: number;
-  readonly hash: string;
+  readonly ending: Ending;
 }
 
 const { values } = parseArgs({
@@ -37,64 +32,45 @@ const { values } = parseArgs({
     from: { type: "string", default: "500000000" },
     to: { type: "string", default: "1300000000" },
     kernel: { type: "string" },
-    variant: { type: "string" },
   },
 });
 
-function linuxMachine(files: LinuxFiles): Machine {
-  const machine = Machine.create({ cpus: files.cpus, memory: files.memory * MIB });
-  machine.boot({
-    image: readFileSync(files.kernel),
-    imageName: "vmlinuz",
-    cmdline: files.commandLine,
-    initrd: { bytes: readFileSync(files.initramfs), name: "initramfs" },
-  });
-  return machine;
+/** Has a process do something, and waits for what it says. */
+async function tell<T extends Stretch | Ending>(child: ChildProcess, order: Order): Promise<T> {
+  const answer = once(child, "message") as Promise<[T]>;
+  child.send(order);
+  const [said] = await answer;
+  return said;
 }
 
-/** Milliseconds of processor time since `begun`. */
-function processorTime(begun: NodeJS.CpuUsage): number {
-  const { user, system } = process.cpuUsage(begun);
-  return (user + system) / 1000;
-}
-
-/** Runs the boot to instruction `to` as `variant` does. */
-function run(files: LinuxFiles, variant: Variant, from: number, to: number): Sample {
-  const machine = linuxMachine(files);
-  const begun = process.cpuUsage();
-  const advance = variant === "plain" ? (most: number) => machine.run(most).kind === "limit" : debugged(machine, variant);
-  // All variants stop at the same instruction, so that they end in the same state.
-  const until = (instructions: number): void => {
-    for (let left = instructions; left > 0; left = instructions - machine.instructions())
-      if (!advance(Math.min(PORTION, left))) throw new Error(`the guest stopped before instruction ${instructions}`);
-  };
-  until(from);
-  const before = processorTime(begun);
-  const middle = process.cpuUsage();
-  until(to);
-  const processor = processorTime(middle);
-  return { before, processor, resident: process.resourceUsage().maxRSS / 1024, hash: machine.stateHash() };
-}
-
-/** Attaches a debugger; what it returns runs a portion of so many instructions at most and tells whether the guest can go on. */
-function debugged(machine: Machine, variant: Variant): (most: number) => boolean {
-  const sink = { output: () => undefined, serial: () => undefined, cpuStarted: () => undefined, cpuReset: () => undefined };
-  const session = new Debugger({ machine, symbols: new SymbolStore(), disassembler: new IcedDisassembler(), sink });
-  if (variant === "breakpoint") {
-    // No timer or device of the guest has this vector on this CPU.
-    session.filters.replace("client", [{ id: "1", filter: "interrupt.deliver", condition: "vector == 0xf7 && cpu == 1" }]);
+/** One boot of each variant, in turns. */
+async function round(files: LinuxFiles, from: number, to: number): Promise<Record<Variant, Sample>> {
+  const boots = variants.map((variant) => ({
+    child: fork(BUNDLE, [JSON.stringify(files), variant], { execArgv: [] }),
+    variant,
+    before: 0,
+    processor: 0,
+  }));
+  // One that fails has said why.
+  for (const { child } of boots)
+    child.once("exit", (code) => {
+      if (code !== 0) process.exit(1);
+    });
+  for (let at = 0; at < to;) {
+    const until = Math.min(at + TURN, at < from ? from : to);
+    for (const boot of boots) {
+      const { processor } = await tell<Stretch>(boot.child, { until });
+      if (at < from) boot.before += processor;
+      else boot.processor += processor;
+    }
+    // Whoever was first is last the next time.
+    boots.push(...boots.splice(0, 1));
+    at = until;
   }
-  session.resume();
-  return (most) => session.advance(most) === undefined;
-}
-
-function sample(variant: Variant): Sample {
-  const self = fileURLToPath(import.meta.url);
-  const kernel = values.kernel === undefined ? [] : ["--kernel", values.kernel];
-  const args = ["--import", "tsx", self, "--variant", variant, "--from", values.from, "--to", values.to, ...kernel];
-  const { stdout, stderr, status } = spawnSync(process.execPath, args, { encoding: "utf8" });
-  if (status !== 0) throw new Error(stderr);
-  return JSON.parse(stdout) as Sample;
+  const samples: Partial<Record<Variant, Sample>> = {};
+  for (const { child, variant, before, processor } of boots)
+    samples[variant] = { before, processor, ending: await tell<Ending>(child, "finish") };
+  return samples as Record<Variant, Sample>;
 }
 
 /** Milliseconds from starting a process to its first output: the guest's, which it writes after some thousand instructions, or Node's own without us. */
@@ -118,10 +94,6 @@ async function main(): Promise<number> {
   }
   const from = Number(values.from);
   const to = Number(values.to);
-  if (values.variant !== undefined) {
-    process.stdout.write(JSON.stringify(run(files, values.variant as Variant, from, to)));
-    return 0;
-  }
   const runs = Number(values.runs);
   const starts = { guest: [] as number[], node: [] as number[] };
   for (let i = 0; i < runs; i++) {
@@ -131,18 +103,38 @@ async function main(): Promise<number> {
   console.log(
     `start to the guest's first output: ${median(starts.guest).toFixed(0)} ms, of which Node itself ${median(starts.node).toFixed(0)} ms`,
   );
-  const samples: Record<Variant, Sample[]> = { plain: [], debugger: [], breakpoint: [] };
-  for (let i = 0; i < runs; i++) for (const variant of variants) samples[variant].push(sample(variant));
-  const hashes = new Set(variants.flatMap((variant) => samples[variant].map(({ hash }) => hash)));
-  const of = (variant: Variant, part: "before" | "processor"): number => median(samples[variant].map((each) => each[part]));
-  console.log(`a Linux boot, milliseconds of processor time to instruction ${from}, then to ${to}:`);
+  await build({
+    entryPoints: ["bench/overheadRun.ts"],
+    outfile: BUNDLE,
+    bundle: true,
+    platform: "node",
+    target: "node20",
+    format: "esm",
+    packages: "external",
+    logLevel: "warning",
+  });
+  const rounds: Record<Variant, Sample>[] = [];
+  for (let i = 0; i < runs; i++) rounds.push(await round(files, from, to));
+  const of = (variant: Variant, what: (sample: Sample) => number): number[] => rounds.map((samples) => what(samples[variant]));
+  console.log(`a Linux boot, milliseconds of processor time to instruction ${from}, then to ${to} (load ${loadavg()[0].toFixed(0)}):`);
   for (const variant of variants) {
-    const more = (100 * (of(variant, "processor") / of("plain", "processor") - 1)).toFixed(1);
-    console.log(`${variant}: ${of(variant, "before").toFixed(0)}, then ${of(variant, "processor").toFixed(0)} (${more} % more)`);
+    const ratios = rounds.map((samples) => 100 * (samples[variant].processor / samples.plain.processor - 1)).sort((a, b) => a - b);
+    const before = median(of(variant, (sample) => sample.before));
+    const processor = median(of(variant, (sample) => sample.processor));
+    const spread = `${ratios[0].toFixed(1)} to ${ratios[ratios.length - 1].toFixed(1)}`;
+    const resident = Math.max(...of(variant, ({ ending }) => ending.resident));
+    console.log(
+      `${variant}: ${before.toFixed(0)}, then ${processor.toFixed(0)} (${median(ratios).toFixed(1)} % more, ${spread}), resident at most ${resident.toFixed(0)} MiB`,
+    );
+    const pasts = rounds.flatMap((samples) => samples[variant].ending.past ?? []);
+    if (pasts.length === 0) continue;
+    const [{ moments, kept }] = pasts;
+    console.log(
+      `  ${moments} moments keep ${kept.toFixed(0)} MiB; a step back at the end ${median(pasts.map((past) => past.stepBack)).toFixed(0)} ms`,
+    );
   }
-  const resident = Math.max(...samples.plain.map((each) => each.resident));
-  console.log(`resident at most ${resident.toFixed(0)} MiB, the guest's ${files.memory} MiB of RAM, as far as it was touched, included`);
-  if (hashes.size === 1) return 0;
+  console.log(`The guest's ${files.memory} MiB of RAM, as far as it was touched, are included.`);
+  if (new Set(rounds.flatMap((samples) => variants.map((variant) => samples[variant].ending.hash))).size === 1) return 0;
   console.error("overheads: the variants did not end in the same state");
   return 1;
 }

@@ -245,6 +245,8 @@ export class Mmu {
   /** Sends the next access through each entry to the slow path, which lets those take the fast path again that nothing watches. Translations stay. */
   distrustAll(): void {
     const { i32 } = this;
+    // The engine's own walk knows nothing of watches.
+    this.cpu.words[WORD_WALK / 4] = 0;
     const end = (this.tlbBase + MMU_INDEXES * TLB_ENTRIES * TLB_ENTRY_BYTES) >> 2;
     for (let entry = this.tlbBase >> 2; entry < end; entry += TLB_ENTRY_BYTES >> 2) {
       i32[entry + (TLB_READ >> 2)] |= 1;
@@ -319,7 +321,7 @@ export class Mmu {
     cpu.words[WORD_WALK / 4] = this.walkMode();
     cpu.words[WORD_WALK_KEYS / 4] = walker.restrictingKeys();
     cpu.words[WORD_WALK_ROOT / 4] = cpu.cr3 - (cpu.cr3 % 4096);
-    if (this.watch === undefined && !this.slowWrites(page)) this.walker.mark(page, readHost, MARK_FREE);
+    if (this.watch === undefined) this.walker.mark(page, readHost, this.slowWrites(page) ? 0 : MARK_FREE);
     return true;
   }
 

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { Watch } from "../../src/machine/watches";
+import { TLB_ENTRIES } from "../../src/tcg/layout";
 import { APIC, CODE, DATA, PT, TPR, testGuest, type TestGuest } from "./testGuest";
 
 const both = { read: true, write: true };
@@ -97,6 +98,27 @@ describe("watches", () => {
       expected.push(`7: cpu 0 w 8000+4 ${i.toString(16)}>${(i + 1).toString(16)} @${4 + i * 9}`, `stop @${5 + i * 9}`);
     }
     onEvery(program, [{ id: 7, kind: "linear", address: BigInt(DATA), size: 4, read: false, write: true }], expected);
+  });
+
+  test("set in the middle of a run, on a page that the engine knows from before but has in no TLB", () => {
+    for (const engine of engines) {
+      const guest = testGuest(
+        (a) => {
+          a.label("cpu0")
+            .mov("rdi", DATA)
+            .store(DATA, "rdi")
+            .load("rcx", DATA + TLB_ENTRIES * 4096)
+            .load("rcx", DATA)
+            .load("rcx", DATA + TLB_ENTRIES * 4096)
+            .load("rcx", DATA)
+            .exit();
+        },
+        { engine, memory: 8 << 20 },
+      );
+      guest.run(5);
+      const [told] = watched(guest, [{ id: 3, kind: "linear", address: BigInt(DATA), size: 4, read: true, write: false }]);
+      assert.equal(told, `3: cpu 0 r ${DATA.toString(16)}+4 ${DATA.toString(16)} @5`, engine);
+    }
   });
 
   test("on string instructions, iteration by iteration", () => {

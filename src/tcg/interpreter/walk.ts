@@ -42,7 +42,7 @@ const TLB_BYTES = TLB_ENTRIES * TLB_ENTRY_BYTES;
 
 /**
  * Function (cpu, address, kind): fills the TLB for an access that missed it, as Mmu.fill does, and returns the entry's address; or 0, with nothing done, wherever anything
- * is out of the ordinary: accessed or dirty bits to set, pages that are no plain RAM or watched for stores, entries that are there but slow, faults, accesses across pages. `kind`: size in bytes, KIND_PROBE_WRITE.
+ * is out of the ordinary: accessed or dirty bits to set, pages that are no plain RAM, stores to pages that must be seen of, entries that are there but slow, faults, accesses across pages. `kind`: size in bytes, KIND_PROBE_WRITE.
  * Tables and pages must have been marked by the host.
  */
 export function walkFunction(): CodeBuilder {
@@ -212,7 +212,13 @@ export function walkFunction(): CodeBuilder {
   code.get(e).i64(DIRTY).op("i64.and").i64(0n).op("i64.ne", "i32.and", "select").set(linear);
   code.get(linear).i64(-1n).op("i64.eq").get(kind);
   mask(KIND_PROBE_WRITE).i32(0).op("i32.ne", "i32.and").brIfRare("no");
-  requireMark(MARK_FREE);
+  requireMark(MARK_PLAIN);
+  // A page that stores must be seen of: loads need no notice, so that their entries are made here with a write tag that is slow.
+  code.get(page).get(cpu).mem("i32.load", WORD_MARKS_BASE).op("i32.add").mem("i32.load8_u");
+  mask(MARK_FREE).op("i32.eqz").if();
+  code.get(kind);
+  mask(KIND_PROBE_WRITE).brIfRare("no");
+  code.get(linear).i64(1n).op("i64.or").set(linear).end();
   code.get(entry).get(address).i64(-4096n).op("i64.and").mem("i64.store", TLB_READ);
   code.get(entry).get(linear).mem("i64.store", TLB_WRITE);
   code.get(entry).get(page).i32(12).op("i32.shl").get(ram).op("i32.add").get(low);
