@@ -43,10 +43,22 @@ function linuxMachine(files: LinuxFiles): Machine {
   return machine;
 }
 
+/** Milliseconds of processor time so far: the process waits while others have their turns. */
+function processorTime(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
+}
+
 /** Attaches a debugger, and lets it run. */
 function attach(machine: Machine, variant: Variant): Debugger {
   const sink = { output: () => undefined, serial: () => undefined, cpuStarted: () => undefined, cpuReset: () => undefined };
-  const session = new Debugger({ machine, symbols: new SymbolStore(), disassembler: new IcedDisassembler(), sink });
+  const session = new Debugger({
+    machine,
+    symbols: new SymbolStore(),
+    disassembler: new IcedDisassembler(),
+    sink,
+    clock: processorTime,
+  });
   if (variant === "breakpoint") {
     // No timer or device of the guest has this vector on this CPU.
     session.filters.replace("client", [{ id: "1", filter: "interrupt.deliver", condition: "vector == 0xf7 && cpu == 1" }]);
@@ -73,12 +85,11 @@ function main(files: LinuxFiles, variant: Variant): void {
   const advance = (most: number): boolean =>
     session === undefined ? machine.run(most).kind === "limit" : session.advance(most) === undefined;
   const run = (until: number): Stretch => {
-    const begun = process.cpuUsage();
+    const begun = processorTime();
     // All variants stop at the same instruction, so that they end in the same state.
     for (let left = until - machine.instructions(); left > 0; left = until - machine.instructions())
       if (!advance(Math.min(PORTION, left))) throw new Error(`the guest stopped before instruction ${until}`);
-    const { user, system } = process.cpuUsage(begun);
-    return { processor: (user + system) / 1000 };
+    return { processor: processorTime() - begun };
   };
   const finish = (): Ending => {
     const resident = process.resourceUsage().maxRSS / 1024;

@@ -110,7 +110,7 @@ export class Engine {
       breakpointChanged: (status) => this.tell({ kind: "breakpoint", status }),
       runControlChanged: (state) => this.tell({ kind: "runControl", state }),
     };
-    const session = new Debugger({ machine, symbols, disassembler: new IcedDisassembler(), sink });
+    const session = new Debugger({ machine, symbols, disassembler: new IcedDisassembler(), sink, clock: () => performance.now() });
     const launch: FilterSpec[] = (attributes.interruptBreakpoints ?? []).map((spec, index) => ({ ...spec, id: `launch ${index + 1}` }));
     try {
       session.filters.check(launch);

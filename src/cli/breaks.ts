@@ -40,6 +40,7 @@ export class Breaks {
       symbols,
       disassembler: new IcedDisassembler(),
       sink: { output, serial: () => undefined, cpuStarted: () => undefined, cpuReset: () => undefined },
+      clock: () => performance.now(),
     });
     machine.hooks = combineHooks(before, machine.hooks);
     const filters: FilterSpec[] = [];

@@ -44,6 +44,8 @@ export interface DebuggerOptions {
   readonly sink: DebuggerSink;
   /** Instructions between two moments to go back to; for tests. */
   readonly momentInterval?: number;
+  /** The host's clock in milliseconds: bounds what the moments to go back to cost. Nothing but when they are taken depends on it. */
+  readonly clock?: () => number;
 }
 
 /**
@@ -86,7 +88,7 @@ export class Debugger implements StepHost, RewindHost {
   /** How the last run ended, while stops of its last instruction are told first. */
   private unsettled: RunEnd | undefined;
 
-  constructor({ machine, symbols, disassembler, sink, momentInterval }: DebuggerOptions) {
+  constructor({ machine, symbols, disassembler, sink, momentInterval, clock }: DebuggerOptions) {
     this.machine = machine;
     this.symbols = symbols;
     this.disassembler = disassembler;
@@ -124,7 +126,7 @@ export class Debugger implements StepHost, RewindHost {
       stuckHere: () => this.travel.noteStuck(),
     });
     this.injections = new Injections(machine);
-    this.travel = new TimeTravel(machine, () => this.remember(), momentInterval ?? MOMENT_INTERVAL);
+    this.travel = new TimeTravel(machine, () => this.remember(), momentInterval ?? MOMENT_INTERVAL, clock);
     machine.followInterruptFlag(true);
     machine.hooks = events.hooks;
   }

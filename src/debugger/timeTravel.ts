@@ -11,6 +11,13 @@ export const MOMENT_INTERVAL = 8_000_000;
 const MOMENT_PAGES = 400;
 /** Moments in the time that a run has lasted: in a long one they lie further apart, as what they cost adds up and going back into it takes no longer than so much of it. */
 const RUN_MOMENTS = 16;
+/**
+ * Milliseconds of running for each that the last moment cost: with a clock, moments take a small part of the time. What is measured, taking it and copying pages, is about
+ * half of what it costs; the rest are the slow paths of first stores.
+ */
+const RUN_FOR_COST = 120;
+/** Milliseconds of running after which the next moment is taken whatever it costs: going back runs over as much again. */
+const MOST_APART = 2_000;
 /** Moments kept; further ones thin out the older half. */
 const MOST_MOMENTS = 32;
 /** Bytes of RAM content that moments may keep: with more, the oldest are forgotten. */
@@ -42,7 +49,8 @@ export interface Known {
 
 /**
  * The past of a session: moments (snapshots) at intervals, and the inputs between them, so that any point since the oldest moment can be reached by going back to a moment and
- * running on from there. Costs a snapshot every few million instructions, in a long run less often.
+ * running on from there. Costs a snapshot every few million instructions, in a long run less often; with a clock, also as far apart as keeps what they cost a small part of the time. When moments are taken changes
+ * nothing in the run.
  */
 export class TimeTravel {
   private moments: Moment[] = [];
@@ -56,24 +64,38 @@ export class TimeTravel {
   private lastAt = 0;
   /** Instructions at the last stop. */
   private stoppedAt = 0;
+  /** Milliseconds by the clock: what taking the last moment took, how long the guest has run since, apart from the present run, and when that began. */
+  private taking = 0;
+  private ran = 0;
+  private runsSince: number | undefined;
 
   /**
    * @param remember takes down what the debugger knows
    * @param interval instructions from one moment to the next
+   * @param clock the host's, in milliseconds; without one the pages written stand for what moments cost
    */
   constructor(
     private readonly machine: DebugMachine,
     private readonly remember: () => Known,
     private readonly interval: number,
-  ) {}
+    private readonly clock?: () => number,
+  ) {
+    machine.snapshots.clock = clock;
+  }
 
   /** Takes a moment if it is time for one; between runs only. */
   note(): void {
     const { machine } = this;
     const now = machine.instructions();
-    const written = this.interval * (machine.snapshots.newestPages / MOMENT_PAGES);
+    const begun = this.clock?.() ?? 0;
+    this.runsSince ??= begun;
+    const written = this.clock === undefined ? this.interval * (machine.snapshots.newestPages / MOMENT_PAGES) : 0;
     const apart = Math.max(this.interval, written, (now - this.stoppedAt) / RUN_MOMENTS);
-    if (now < this.lastAt + apart && this.moments.length > 0) return;
+    if (this.moments.length > 0) {
+      if (now < this.lastAt + apart) return;
+      const cost = this.taking + machine.snapshots.copying;
+      if (this.ran + begun - this.runsSince < Math.min(MOST_APART, RUN_FOR_COST * cost)) return;
+    }
     this.lastAt = now;
     machine.inputs.journal ??= (placed) => void this.journal.push(placed);
     this.moments.push({
@@ -86,6 +108,10 @@ export class TimeTravel {
       known: this.remember(),
     });
     this.thin();
+    if (this.clock === undefined) return;
+    this.runsSince = this.clock();
+    this.ran = 0;
+    this.taking = this.runsSince - begun;
   }
 
   /** Here no CPU can ever run again, unless something comes from outside: nothing in the machine's course tells so later. */
@@ -102,6 +128,8 @@ export class TimeTravel {
 
   /** A run has ended here. */
   stopped(): void {
+    if (this.clock !== undefined && this.runsSince !== undefined) this.ran += this.clock() - this.runsSince;
+    this.runsSince = undefined;
     this.stoppedAt = this.machine.instructions();
   }
 

@@ -78,6 +78,16 @@ export class Snapshots {
     return this.undo.newestPages;
   }
 
+  /** The host's clock in milliseconds, for {@link copying}; undefined: nothing is measured. Guest state does not depend on it. */
+  set clock(clock: (() => number) | undefined) {
+    this.undo.clock = clock;
+  }
+
+  /** Milliseconds that copying pages for the newest snapshot has taken so far. */
+  get copying(): number {
+    return this.undo.copying;
+  }
+
   /** Bytes of RAM content that the snapshots keep. */
   get bytes(): number {
     return this.undo.bytes;

@@ -83,6 +83,10 @@ export class UndoLog implements PageListener {
   private readonly pool = new SlabPool();
   private stamps = 0;
   private passes = 0;
+  /** The host's clock in milliseconds, where what copying takes is to be known. */
+  clock: (() => number) | undefined;
+  /** Milliseconds that copying pages for the newest mark has taken. */
+  copying = 0;
 
   constructor(
     private readonly ram: Uint8Array,
@@ -102,13 +106,17 @@ export class UndoLog implements PageListener {
     const newest = marks[marks.length - 1];
     if (this.keptBy[page] === newest.stamp) return;
     this.keptBy[page] = newest.stamp;
-    newest.keep(page, fresh ? undefined : this.ram.subarray(page * PAGE, (page + 1) * PAGE));
+    if (fresh) return newest.keep(page, undefined);
+    const begun = this.clock?.() ?? 0;
+    newest.keep(page, this.ram.subarray(page * PAGE, (page + 1) * PAGE));
+    this.copying += (this.clock?.() ?? 0) - begun;
   }
 
   /** Sets a mark at the present content. */
   mark(): UndoMark {
     const mark = new UndoMark(++this.stamps, this.pool);
     this.marks.push(mark);
+    this.copying = 0;
     this.tracker.arm();
     return mark;
   }
@@ -132,6 +140,7 @@ export class UndoLog implements PageListener {
     for (const later of this.marks.splice(first + 1)) later.clear();
     mark.clear();
     mark.stamp = ++this.stamps;
+    this.copying = 0;
     this.tracker.arm();
   }
 

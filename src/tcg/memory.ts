@@ -2,6 +2,8 @@ import { assert } from "../common/errors";
 import { CPU_STRIDE, MARK_FREE, WORD_MARKS_BASE, WORD_RAM_BASE, WORD_RAM_PAGES } from "./layout";
 
 const WASM_PAGE = 65536;
+/** MARK_FREE of four pages. */
+const ALL_FREE = MARK_FREE * 0x01010101;
 
 /** Sizes of the engine's linear memory, in bytes. */
 export interface EngineMemoryOptions {
@@ -63,8 +65,9 @@ export class EngineMemory {
 
   /** Stores to page `page` of RAM, or to any (-1), need notice from now on: MARK_FREE goes. For all CPUs. */
   distrustStores(page: number): void {
-    const { u8, marksBase, ramBytes } = this;
-    if (page < 0) for (let at = marksBase; at < marksBase + ramBytes / 4096; at++) u8[at] &= ~MARK_FREE;
+    const { u8, i32, marksBase, ramBytes } = this;
+    // Marks have pages of their own: up to a word's end there is nothing else.
+    if (page < 0) for (let at = marksBase >> 2; at < (marksBase + ramBytes / 4096) / 4; at++) i32[at] &= ~ALL_FREE;
     else if (page < ramBytes / 4096) u8[marksBase + page] &= ~MARK_FREE;
   }
 

@@ -21,7 +21,13 @@ interface Bench {
   readonly stop: () => Stop;
 }
 
-function bench(configuration: Partial<MachineConfiguration> = {}, image: Uint8Array = smp, cmdline = "", momentInterval?: number): Bench {
+function bench(
+  configuration: Partial<MachineConfiguration> = {},
+  image: Uint8Array = smp,
+  cmdline = "",
+  momentInterval?: number,
+  clock?: () => number,
+): Bench {
   const machine = Machine.create({ cpus: 2, memory: 16 << 20, ...configuration });
   machine.boot({ image, imageName: "guest.elf", cmdline });
   const symbols = new SymbolStore();
@@ -39,6 +45,7 @@ function bench(configuration: Partial<MachineConfiguration> = {}, image: Uint8Ar
     disassembler: new IcedDisassembler(),
     sink,
     ...(momentInterval === undefined ? {} : { momentInterval }),
+    ...(clock === undefined ? {} : { clock }),
   });
   const run = (): Stop | GuestEnd => {
     for (let i = 0; i < 20_000; i++) {
@@ -75,6 +82,48 @@ describe("going back", () => {
     assert.ok(before.instructions > from + 2e6, "the run is long enough to tell");
     assert.ok(gap() >= (before.instructions - from) / 16, `${gap()} after ${before.instructions - from}`);
     assert.ok(gap() < (before.instructions - from) / 4, `${gap()} after ${before.instructions - from}`);
+  });
+
+  test("moments take a small part of the time, by the clock, and a step back from the end of a long run is exact", () => {
+    let time = 0;
+    let spent = 0;
+    const { machine, session } = bench({}, smp, "", 1000, () => time);
+    const spend = (milliseconds: number): void => {
+      time += milliseconds;
+      spent += milliseconds;
+    };
+    // A moment costs 5 ms, and 0.1 ms for each page that is copied after it.
+    const { snapshots } = machine;
+    const take = snapshots.take.bind(snapshots);
+    let taken = 0;
+    snapshots.take = () => {
+      taken++;
+      spend(5);
+      return take();
+    };
+    let kept = snapshots.bytes;
+    session.resume();
+    for (let portion = 0; portion < 3000; portion++) {
+      assert.equal(session.advance(500), undefined);
+      time += 1;
+      const { bytes } = snapshots;
+      spend(Math.max(0, bytes - kept) / 40960);
+      kept = bytes;
+    }
+    assert.ok(taken >= 3, `${taken} moments`);
+    assert.ok(spent < 0.02 * time, `moments took ${spent} ms of ${time}`);
+
+    session.pause(0);
+    assert.ok(session.advance(500) !== undefined);
+    const hash = machine.stateHash();
+    const position = machine.position();
+    const { steps } = machine.cpus[0];
+    session.goBack({ kind: "step", cpu: 0, unit: "instruction" });
+    while (session.isRunning) session.advance(100_000);
+    assert.equal(machine.cpus[0].steps, steps - 1);
+    machine.runTowards({ position }, 1_000_000);
+    assert.deepEqual(machine.position(), position);
+    assert.equal(machine.stateHash(), hash);
   });
 
   for (const engine of ["interpreter", "jit"] as const) {
