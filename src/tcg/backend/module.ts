@@ -1,5 +1,5 @@
 import { type FunctionBody, FunctionWriter, I32, I64, type Type } from "../wasm/writer";
-import { BRANCH_HINTS } from "../wasm/module";
+import { BRANCH_HINTS } from "../wasm/branchHints";
 import { enterFunction, jumpFunction, multiplyHighFunction, plainAddressFunction, TYPE_REGION } from "./common";
 import { storeFlagsFunction } from "./flags";
 

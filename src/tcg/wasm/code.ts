@@ -1,4 +1,5 @@
 import { assert } from "../../common/errors";
+import { RARE, shiftHints, USUAL } from "./branchHints";
 import { pushSigned32, pushSigned64, pushUnsigned } from "./leb";
 
 export type ValueType = "i32" | "i64" | "f32" | "f64" | "v128";
@@ -194,17 +195,17 @@ export class CodeBuilder {
 
   /** An if that is hardly ever taken: the optimiser keeps its code, and what that needs of registers, out of the way. */
   ifRare(): this {
-    return this.hint(0).if();
+    return this.hint(RARE).if();
   }
 
   /** An if whose other arm is hardly ever taken. */
   ifMostly(): this {
-    return this.hint(1).if();
+    return this.hint(USUAL).if();
   }
 
   /** A branch that is hardly ever taken. */
   brIfRare(label: string): this {
-    return this.hint(0).brIf(label);
+    return this.hint(RARE).brIf(label);
   }
 
   private hint(taken: number): this {
@@ -252,8 +253,7 @@ export class CodeBuilder {
 
   /** Branches of the body whose direction is foretold, as FunctionBody has them. */
   get hints(): readonly number[] {
-    const before = this.head().length;
-    return this.hinted.map((value, i) => (i % 2 === 0 ? value + before : value));
+    return shiftHints(this.hinted, this.head().length);
   }
 
   private head(): number[] {

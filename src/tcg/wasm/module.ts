@@ -1,9 +1,7 @@
 import { assert } from "../../common/errors";
+import { BRANCH_HINTS } from "./branchHints";
 import { type CodeBuilder, encodeType, type ValueType } from "./code";
 import { pushUnsigned } from "./leb";
-
-/** Name of the section that foretells branches (WebAssembly, proposal "branch hinting"); engines that do not know it pass over it. */
-export const BRANCH_HINTS = "metadata.code.branch_hint";
 
 /** Assembles a WebAssembly module: imports first, then functions. Memory is imported as "env"."memory", table 0 as "env"."table". */
 export class ModuleBuilder {

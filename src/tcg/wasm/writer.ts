@@ -1,4 +1,5 @@
 import { assert } from "../../common/errors";
+import { RARE, shiftHints, USUAL } from "./branchHints";
 
 /** Value types as the binary format encodes them. */
 export const I32 = 0x7f;
@@ -86,9 +87,6 @@ export const M = {
 } as const;
 
 const VOID = 0x40;
-/** Values of branch hints. */
-const RARE = 0;
-const USUAL = 1;
 
 /** A function for the code section. */
 export interface FunctionBody {
@@ -299,7 +297,7 @@ export class FunctionWriter {
 
   /** Appends code, with its `hints` if there are any. */
   append(code: Uint8Array, hints: readonly number[] = []): this {
-    for (let i = 0; i < hints.length; i += 2) this.hinted.push(this.length + hints[i], hints[i + 1]);
+    this.hinted.push(...shiftHints(hints, this.length));
     while (this.length + code.length > this.bytes.length) this.grow();
     this.bytes.set(code, this.length);
     this.length += code.length;
@@ -344,7 +342,7 @@ export class FunctionWriter {
     bytes.set(head.code(), size.length);
     bytes.set(this.code(), size.length + head.length);
     bytes[bytes.length - 1] = 0x0b;
-    return { bytes, hints: this.hinted.map((value, i) => (i % 2 === 0 ? value + head.length : value)) };
+    return { bytes, hints: shiftHints(this.hinted, head.length) };
   }
 
   private grow(): void {
