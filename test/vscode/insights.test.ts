@@ -63,7 +63,8 @@ test(
     try {
       await launch(program, { cpus: 4 }, { filter: "interrupt.deliver", condition: "vector == 0xf0 && dst == 1" });
       const document = await sourceOf("apic.c");
-      await vscode.window.showTextDocument(document);
+      // Not as a preview: the source of the stop may be shown a moment later and would close it, and lenses need it open.
+      await vscode.window.showTextDocument(document, { preview: false });
 
       const sender = await eventually("the sender's mark", () => insights.sender.place, minute);
       assert.match(sender.file ?? "", /apic\.c$/);
@@ -103,6 +104,7 @@ test(
       const [frame, missing] = await frameWithMissing(1);
       log(`${frame.name} has no value for ${missing.join(", ")}`);
       const source = vscode.Uri.parse(frame.source?.path ?? "").with({ scheme: "file", authority: "" });
+      await vscode.window.showTextDocument(await vscode.workspace.openTextDocument(source), { preview: false });
       const values = await vscode.commands.executeCommand<vscode.InlineValue[]>(
         "vscode.executeInlineValueProvider",
         source,
