@@ -34,6 +34,10 @@ export function isInterruptFrame({ kind }: HandlerFrame): boolean {
 
 /** Handlers that may be open on one CPU; more lose the outermost. */
 const maximumDepth = 64;
+/** A delivery that stays on its stack pushes at most six words, aligned to 16 bytes. */
+const largestPush = 64;
+/** What lies further above a frame may be another stack. */
+const oneStack = 16_384;
 
 /** A frame as it is kept: flat, addresses in halves, used for one handler after the other. What is told of it is made when somebody asks. */
 class OpenFrame {
@@ -89,6 +93,10 @@ class OpenFrame {
     this.retired = frame.retired;
   }
 }
+
+/** How far one address, in halves, lies above another; exact for what is near. */
+const distance = (low: number, high: number, fromLow: number, fromHigh: number): number =>
+  (high - fromHigh) * 2 ** 32 + ((low >>> 0) - (fromLow >>> 0));
 
 const halves = (value: bigint): [number, number] => [Number(value & 0xffff_ffffn) | 0, Number((value >> 32n) & 0xffff_ffffn) | 0];
 
@@ -153,7 +161,7 @@ export class HandlerFrames {
    * one is entered.
    */
   returned(cpu: number, { words }: CpuState): { readonly record: number; readonly view: HandlerFrame } | undefined {
-    const own = this.take(cpu, words[RSP], words[RSP + 1]);
+    const own = this.take(cpu, words[RSP], words[RSP + 1]) ?? this.takePassed(cpu, words[RSP], words[RSP + 1]);
     if (own !== undefined) return own;
     // The interrupted task may have moved to this CPU meanwhile.
     for (let other = 0; other < this.open.length; other++) {
@@ -169,6 +177,23 @@ export class HandlerFrames {
     for (let index = stack.depth - 1; index >= 0; index--) {
       const frame = stack.list[index];
       if (frame.rspLow !== rspLow || frame.rspHigh !== rspHigh) continue;
+      stack.depth = index;
+      return frame;
+    }
+    return undefined;
+  }
+
+  /**
+   * A handler may return elsewhere than it was told to (Linux has calls emulated by #BP, which move the frame and push a word below it): those whose frames on the same stack lie below
+   * the stack pointer now are over.
+   */
+  private takePassed(cpu: number, rspLow: number, rspHigh: number): OpenFrame | undefined {
+    const stack = this.open[cpu];
+    for (let index = 0; index < stack.depth; index++) {
+      const frame = stack.list[index];
+      if (distance(frame.rspLow, frame.rspHigh, frame.handlerRspLow, frame.handlerRspHigh) > largestPush) continue;
+      const above = distance(rspLow, rspHigh, frame.handlerRspLow, frame.handlerRspHigh);
+      if (above <= 0 || above > oneStack) continue;
       stack.depth = index;
       return frame;
     }
