@@ -16,7 +16,7 @@ function at(rsp: bigint): CpuState {
 function enter(frames: HandlerFrames, vector: number, rsp: bigint, handlerRsp: bigint, record = 0): void {
   const [rspLow, rspHigh] = [Number(BigInt.asIntN(32, rsp)), Number(BigInt.asIntN(32, rsp >> 32n))];
   const event = { vector, kind: "exception", cs: 0x10, ripLow: 0x1000, ripHigh: 0, rspLow, rspHigh } as const;
-  frames.entered(0, event as unknown as Parameters<HandlerFrames["entered"]>[1], at(handlerRsp), record, 0, 0);
+  frames.entered(0, event, at(handlerRsp), record, 0, 0);
 }
 
 const vectors = (frames: HandlerFrames): number[] => frames.of(0).map(({ vector }) => vector);

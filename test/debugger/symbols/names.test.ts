@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { demangle } from "../../../src/adapter/demangler";
+import { Tag } from "../../../src/debugger/symbols/dwarf/constants";
 import { readableName } from "../../../src/debugger/symbols/names";
 import { SymbolStore } from "../../../src/debugger/symbols/table";
 import { fixtureBytes } from "../../fixtures/dwarf/fixture";
@@ -88,6 +89,33 @@ describe("mangled names", () => {
       assert.deepEqual(store.functionBreakpoints("mix"), [mix]);
       assert.deepEqual(store.functionBreakpoints("clamp"), [clamp]);
       assert.equal(store.framesAt(mix)[0].name, "mix");
+    });
+
+  for (const fixture of [
+    "c-O1-dwarf5",
+    "c-O2-dwarf4",
+    "c-m32-O2",
+    "clang-O2-dwarf4",
+    "clang-O2-dwarf5",
+    "cpp-O2-types4",
+    "rust-O2",
+    "zig-fast",
+  ])
+    test(`${fixture}: the walk that looks for inlined copies in all units finds what tables of entries have`, () => {
+      const store = new SymbolStore();
+      const info = store.add(fixture, fixtureBytes(fixture)).dwarf;
+      assert.ok(info !== undefined);
+      const names = new Set<string>();
+      for (const unit of info.units)
+        for (let index = 0; index < unit.entries.offsets.length; index++)
+          if (unit.entry(index).tag === Tag.inlined_subroutine) names.add(unit.entry(index).name ?? "");
+      assert.ok(names.size > 0);
+      for (const name of names) {
+        // Lambdas stand inside functions, where names are not looked for.
+        if (name === "operator()") continue;
+        const expected: bigint[] = info.units.flatMap((unit) => info.functionsOf(unit).inlinedCopies(name));
+        assert.deepEqual(new Set(info.findInlined(name)), new Set(expected), name);
+      }
     });
 
   for (const [fixture, mangledName] of [

@@ -1,5 +1,6 @@
 import type { ByteReader } from "../bytes";
 import { Form } from "./constants";
+import { fixedSize, skipForm, type FormSizes } from "./forms";
 
 /** One attribute of an abbreviation: its name, form, and value when the form is implicit_const. */
 export interface AttributeSpec {
@@ -13,6 +14,14 @@ export interface Abbreviation {
   readonly tag: number;
   readonly hasChildren: boolean;
   readonly attributes: readonly AttributeSpec[];
+  /** What the attributes take, where that is the same in all entries: so many bytes, addresses and offsets. */
+  readonly extent: { readonly bytes: number; readonly addresses: number; readonly offsets: number } | undefined;
+}
+
+/** Moves the reader past all attributes of an entry. */
+export function skipAttributes(reader: ByteReader, { attributes, extent }: Abbreviation, sizes: FormSizes): void {
+  if (extent !== undefined) reader.skip(extent.bytes + extent.addresses * sizes.addressSize + extent.offsets * sizes.offsetSize);
+  else for (const spec of attributes) skipForm(reader, spec.form, sizes);
 }
 
 export type AbbreviationTable = ReadonlyMap<number, Abbreviation>;
@@ -55,7 +64,19 @@ function readAbbreviation(reader: ByteReader): Abbreviation {
     const name = reader.uleb();
     const form = reader.uleb();
     const implicit = form === Form.implicit_const ? reader.slebBig() : 0n;
-    if (name === 0 && form === 0) return { tag, hasChildren, attributes };
+    if (name === 0 && form === 0) return { tag, hasChildren, attributes, extent: extentOf(attributes) };
     attributes.push({ name, form, implicit });
   }
+}
+
+function extentOf(attributes: readonly AttributeSpec[]): Abbreviation["extent"] {
+  const extent = { bytes: 0, addresses: 0, offsets: 0 };
+  for (const { form } of attributes) {
+    const size = fixedSize(form);
+    if (size === undefined) return undefined;
+    if (size === "address") extent.addresses++;
+    else if (size === "offset") extent.offsets++;
+    else extent.bytes += size;
+  }
+  return extent;
 }

@@ -130,39 +130,11 @@ export function readForm(reader: ByteReader, form: number, implicit: bigint, siz
 
 /** Moves the reader past one attribute value, without allocating. */
 export function skipForm(reader: ByteReader, form: number, sizes: FormSizes): void {
+  const fixed = fixedSize(form);
+  if (fixed === "address") return reader.skip(sizes.addressSize);
+  if (fixed === "offset") return reader.skip(sizes.offsetSize);
+  if (fixed !== undefined) return reader.skip(fixed);
   switch (form) {
-    case Form.flag_present:
-    case Form.implicit_const:
-      return;
-    case Form.data1:
-    case Form.flag:
-    case Form.ref1:
-    case Form.strx1:
-    case Form.addrx1:
-      return reader.skip(1);
-    case Form.data2:
-    case Form.ref2:
-    case Form.strx2:
-    case Form.addrx2:
-      return reader.skip(2);
-    case Form.strx3:
-    case Form.addrx3:
-      return reader.skip(3);
-    case Form.data4:
-    case Form.ref4:
-    case Form.strx4:
-    case Form.addrx4:
-      return reader.skip(4);
-    case Form.data8:
-    case Form.ref8:
-    case Form.ref_sig8:
-      return reader.skip(8);
-    case Form.strp:
-    case Form.line_strp:
-    case Form.sec_offset:
-      return reader.skip(sizes.offsetSize);
-    case Form.addr:
-      return reader.skip(sizes.addressSize);
     case Form.udata:
     case Form.sdata:
     case Form.ref_udata:
@@ -180,5 +152,45 @@ export function skipForm(reader: ByteReader, form: number, sizes: FormSizes): vo
       return reader.skip(reader.u8());
     default:
       readForm(reader, form, 0n, sizes);
+  }
+}
+
+/** What a value of `form` takes: so many bytes, an address or an offset; undefined where that depends on the value or on the version. */
+export function fixedSize(form: number): number | "address" | "offset" | undefined {
+  switch (form) {
+    case Form.flag_present:
+    case Form.implicit_const:
+      return 0;
+    case Form.data1:
+    case Form.flag:
+    case Form.ref1:
+    case Form.strx1:
+    case Form.addrx1:
+      return 1;
+    case Form.data2:
+    case Form.ref2:
+    case Form.strx2:
+    case Form.addrx2:
+      return 2;
+    case Form.strx3:
+    case Form.addrx3:
+      return 3;
+    case Form.data4:
+    case Form.ref4:
+    case Form.strx4:
+    case Form.addrx4:
+      return 4;
+    case Form.data8:
+    case Form.ref8:
+    case Form.ref_sig8:
+      return 8;
+    case Form.addr:
+      return "address";
+    case Form.strp:
+    case Form.line_strp:
+    case Form.sec_offset:
+      return "offset";
+    default:
+      return undefined;
   }
 }

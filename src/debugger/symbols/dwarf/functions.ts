@@ -1,6 +1,7 @@
 import type { AddressRange, Interval } from "../intervals";
 import { IntervalIndex } from "../intervals";
 import { At, Form, Language, Tag } from "./constants";
+import { startOfCall } from "./inlined";
 import { entryRanges } from "./lists";
 import type { Entry, Unit } from "./unit";
 
@@ -71,10 +72,7 @@ export class UnitFunctions {
       const name = entry.name;
       const ranges = entryRanges(entry).filter((range) => this.isCode(range.low));
       if (name === undefined || ranges.length === 0) continue;
-      const entryPoint = entry.address(At.entry_pc);
-      const isInside = (at: bigint): boolean => ranges.some(({ low, high }) => low <= at && at < high);
-      const address = entryPoint !== undefined && isInside(entryPoint) ? entryPoint : ranges[0].low;
-      const call = { qualified: qualifiedName(entry), address };
+      const call = { qualified: qualifiedName(entry), address: startOfCall(ranges, entry.address(At.entry_pc)) };
       const known = found.get(name);
       if (known === undefined) found.set(name, [call]);
       else known.push(call);

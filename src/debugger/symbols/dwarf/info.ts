@@ -4,6 +4,7 @@ import type { Interval } from "../intervals";
 import { IntervalIndex } from "../intervals";
 import type { FunctionInfo, ScopeInfo } from "./functions";
 import { UnitFunctions, isAssembly, qualifiedName, scopesAt } from "./functions";
+import { inlinedCopiesOf } from "./inlined";
 import type { LineHeader, LineRows } from "./line";
 import { RowFlag, findRow, readLineHeader, runLineProgram } from "./line";
 import { unitRanges } from "./lists";
@@ -30,8 +31,8 @@ export interface LinePlaces {
 }
 
 const maximumCachedRows = 4_000_000;
-/** A function of a header may be inlined in every unit of a kernel. */
-const mostInliningUnits = 200;
+/** Functions of units used last that are kept: about a kernel's. */
+const maximumCachedFunctions = 60_000;
 
 /** What the DWARF of one file says. All addresses are as linked. Units, line tables and names are read when first asked for. */
 export class DwarfInfo {
@@ -42,6 +43,7 @@ export class DwarfInfo {
   readonly splitUnits: number;
   private addressIndex: IntervalIndex<Unit> | undefined;
   private readonly functionCache = new Map<Unit, UnitFunctions>();
+  private cachedFunctions = 0;
   private readonly headerCache = new Map<number, LineHeader>();
   private readonly rowCache = new Map<number, LineRows>();
   private cachedRows = 0;
@@ -78,7 +80,13 @@ export class DwarfInfo {
     let functions = this.functionCache.get(unit);
     if (functions === undefined) {
       functions = new UnitFunctions(unit, this.isCode);
-      this.functionCache.set(unit, functions);
+      this.cachedFunctions += functions.all.length;
+    } else this.functionCache.delete(unit);
+    this.functionCache.set(unit, functions);
+    for (const [oldest, old] of this.functionCache) {
+      if (this.cachedFunctions <= maximumCachedFunctions || old === functions) break;
+      this.functionCache.delete(oldest);
+      this.cachedFunctions -= old.all.length;
     }
     return functions;
   }
@@ -208,20 +216,24 @@ export class DwarfInfo {
    */
   addressesOf(file: string, line: number): LinePlaces | undefined {
     let best = Infinity;
-    this.eachStatement(file, (_unit, rows, row) => {
-      if (rows.lines[row] >= line && rows.lines[row] < best) best = rows.lines[row];
+    let places: { readonly unit: Unit; readonly address: bigint }[] = [];
+    this.eachStatement(file, (unit, rows, row) => {
+      const at = rows.lines[row];
+      if (at < line || at > best) return;
+      if (at < best) places = [];
+      best = at;
+      places.push({ unit, address: rows.addresses[row] });
     });
     if (best === Infinity) return undefined;
     const chosen = new Map<string, bigint>();
-    this.eachStatement(file, (unit, rows, row) => {
-      if (rows.lines[row] !== best) return;
-      const address = rows.addresses[row];
+    for (const [index, { unit, address }] of places.entries()) {
+      if (index % 256 === 0) this.watch?.step(`Looking for the functions of ${file}:${best}`, index, places.length);
       const scope = this.scopesAt(address)[0] as ScopeInfo | undefined;
       // Code outside functions (assembly) is one place for each run of rows; else one for each function or inlined call.
       const key = scope === undefined || isAssembly(unit) ? `@${address}` : `${scope.entry.unit.section}+${scope.entry.offset}`;
       const other = chosen.get(key);
       if (other === undefined || address < other) chosen.set(key, address);
-    });
+    }
     const addresses = [...chosen.values()].map((address) => {
       const info = this.functionAt(address);
       return info?.low === address ? this.afterPrologue(info) : address;
@@ -270,12 +282,12 @@ export class DwarfInfo {
     return unit === undefined ? [] : this.functionsOf(unit).inlinedCopies(name);
   }
 
-  /** The same for all units that have the function, of very many the first {@link mostInliningUnits}: each is read in full. */
+  /** The same for all units that have the function: a kernel has some of its headers' functions in thousands of places. */
   findInlined(name: string): bigint[] {
-    const units = [...this.names.unitsThatInline(name)].slice(0, mostInliningUnits);
-    return units.flatMap((unit, index) => {
-      this.watch?.step(`Looking for inlined copies of ${name}`, index, units.length);
-      return this.functionsOf(unit).inlinedCopies(name);
+    const places = [...this.names.inlinedFunctions(name)];
+    return places.flatMap(([unit, origins], index) => {
+      if (index % 16 === 0) this.watch?.step(`Looking for inlined copies of ${name}`, index, places.length);
+      return inlinedCopiesOf(unit, origins, this.isCode);
     });
   }
 

@@ -19,13 +19,20 @@ const wrap = (unit: Unit, address: bigint): bigint => BigInt.asUintN(unit.addres
 
 /** The code addresses of an entry (low_pc/high_pc or ranges), as linked. Empty for declarations and abstract instances. */
 export function entryRanges(entry: Entry): AddressRange[] {
-  const ranges = entry.raw(At.ranges);
-  if (ranges !== undefined) return readRanges(entry.unit, ranges);
-  const low = entry.address(At.low_pc);
-  if (low === undefined) return [];
-  const high = entry.raw(At.high_pc);
-  if (high === undefined) return [];
-  const end = high.kind === "constant" ? low + high.value : entry.unit.address(high);
+  return rangesOf(entry.unit, entry.raw(At.ranges), entry.raw(At.low_pc), entry.raw(At.high_pc));
+}
+
+/** The same from the values of an entry's attributes. */
+export function rangesOf(
+  unit: Unit,
+  ranges: RawValue | undefined,
+  lowPc: RawValue | undefined,
+  highPc: RawValue | undefined,
+): AddressRange[] {
+  if (ranges !== undefined) return readRanges(unit, ranges);
+  const low = lowPc === undefined ? undefined : unit.address(lowPc);
+  if (low === undefined || highPc === undefined) return [];
+  const end = highPc.kind === "constant" ? low + highPc.value : unit.address(highPc);
   return end !== undefined && end > low ? [{ low, high: end }] : [];
 }
 

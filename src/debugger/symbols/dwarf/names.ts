@@ -134,9 +134,20 @@ export class NameIndex {
     return this.find(this.functionPlaces, name);
   }
 
-  /** Units in which calls of a function `name` may have been inlined. */
-  unitsThatInline(name: string): Set<Unit> {
-    return new Set((this.inlinePlaces.get(unqualified(name)) ?? []).map(({ unit }) => unit));
+  /** The abstract entries of functions `name`, qualified or not, that were inlined: their section offsets, by unit. */
+  inlinedFunctions(name: string): ReadonlyMap<Unit, ReadonlySet<number>> {
+    const found = new Map<Unit, Set<number>>();
+    const plain = unqualified(name);
+    for (const { unit, offset } of this.inlinePlaces.get(plain) ?? []) {
+      if (plain !== name) {
+        const entry = unit.entryAt(offset);
+        if (entry === undefined || qualifiedName(entry) !== name) continue;
+      }
+      const known = found.get(unit);
+      if (known === undefined) found.set(unit, new Set([offset]));
+      else known.add(offset);
+    }
+    return found;
   }
 
   variables(name: string): Entry[] {

@@ -2,7 +2,7 @@ import { UserError } from "../../../machine/errors";
 import { ByteReader, hex } from "../bytes";
 import { MemorySource, type ByteSource } from "../source";
 import type { Abbreviation } from "./abbrev";
-import { findAbbreviation, readAbbreviations, type AbbreviationTable } from "./abbrev";
+import { findAbbreviation, readAbbreviations, skipAttributes, type AbbreviationTable } from "./abbrev";
 import { At, Form, Tag, UnitType } from "./constants";
 import type { FormSizes, RawValue } from "./forms";
 import { readForm, skipForm } from "./forms";
@@ -199,7 +199,7 @@ export class Unit implements FormSizes {
       abbreviations.push(abbreviation);
       parents.push(open.length === 0 ? -1 : open[open.length - 1]);
       ends.push(index + 1);
-      for (const spec of abbreviation.attributes) skipForm(reader, spec.form, this);
+      skipAttributes(reader, abbreviation, this);
       if (abbreviation.hasChildren) open.push(index);
       else if (open.length === 0) break;
       if (open.length > maximumDepth) reader.damaged("entries nest without end");
