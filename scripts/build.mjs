@@ -1,5 +1,5 @@
 // Bundles the entry points: dist/extension.js for VS Code, dist/cli.js with dist/main.js for the command line and the DAP server,
-// dist/worker.js for the engine's worker thread, and dist/timeline.js, dist/screen.js with their style sheets for webviews. `--watch` rebuilds on change.
+// dist/worker.js for the engine's worker thread, dist/memoryThread.js for the one that touches memory ahead, and dist/timeline.js, dist/screen.js with their style sheets for webviews. `--watch` rebuilds on change.
 import { build, context } from "esbuild";
 import { spawnSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
@@ -30,7 +30,10 @@ const apartDisassembler = {
   setup: (bundler) => bundler.onResolve({ filter: /^iced-x86$/ }, () => ({ path: "./iced.js", external: true })),
 };
 const emulator = { ...common, plugins: [assembledInterpreter, apartDisassembler] };
-const options = { ...emulator, entryPoints: { extension: "src/extension/extension.ts", worker: "src/adapter/worker.ts" } };
+const options = {
+  ...emulator,
+  entryPoints: { extension: "src/extension/extension.ts", worker: "src/adapter/worker.ts", memoryThread: "src/adapter/memoryThread.ts" },
+};
 
 /** What starts the command line, and the function that it runs (src/cli/start.ts). */
 const start = { ...common, entryPoints: { cli: "src/cli/start.ts" } };

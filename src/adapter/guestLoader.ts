@@ -10,6 +10,7 @@ import { UserError } from "../machine/errors";
 import { Machine } from "../machine/machine";
 import type { MachineConfiguration } from "../machine/types";
 import { demangle } from "./demangler";
+import { memoryProvider } from "./memoryProvider";
 import { loadFirmware, openStorage } from "./storage";
 import { inflateSection, openSymbolFile, readImage } from "./symbolFiles";
 import { launchDefaults, type LaunchAttributes, type SymbolFile } from "./protocol";
@@ -75,6 +76,7 @@ function createMachine(attributes: LaunchAttributes, storage: Storage): Machine 
       ...(attributes.interruptRecords === undefined ? {} : { interruptRecords: attributes.interruptRecords }),
       // A PCI function that sends an MSI on demand: the bundled guest shows one by it, and no driver of others claims it.
       devices: ["msi-test"],
+      provider: memoryProvider,
       ...storage,
     });
   } catch (error) {

@@ -1,6 +1,7 @@
 import { closeSync, openSync, readFileSync, writeSync } from "node:fs";
 import { basename } from "node:path";
 import type { RecordingFile } from "../adapter/recordingFile";
+import { memoryProvider } from "../adapter/memoryProvider";
 import { WHOLE_IMAGE } from "../adapter/wholeImage";
 import { UserError } from "../common/errors";
 import type { DeliveredEvent } from "../cpu/system/context";
@@ -39,6 +40,7 @@ export async function runCommand(args: readonly string[]): Promise<number> {
     seed: options.seed,
     tripleFault: options.tripleFault,
     engine: options.engine,
+    provider: memoryProvider,
     ...(options.quantum === undefined ? {} : { quantum: options.quantum }),
   });
   const serial = openSerial(options.serial);

@@ -1,4 +1,5 @@
 import { joinHalves } from "../common/halves";
+import type { BulkMemory } from "../tcg/bulkMemory";
 import type { CodeCache } from "../tcg/codeCache";
 import { KIND_PROBE_WRITE, KIND_WRAP32 } from "../tcg/interpreter/memory";
 import {
@@ -99,6 +100,7 @@ export class Mmu {
   private readonly u8: Uint8Array;
   private readonly i32: Int32Array;
   private readonly view: DataView;
+  private readonly bulk: BulkMemory;
   private readonly tlbBase: number;
   private readonly valueAddress: number;
   /** The fetch TLB: what the data TLB holds depends on the guest's data accesses alone, not on which code an engine has found translated already. */
@@ -131,6 +133,7 @@ export class Mmu {
     this.u8 = memory.u8;
     this.i32 = memory.i32;
     this.view = memory.view;
+    this.bulk = memory.bulk;
     this.tlbBase = cpu.base + CPU_STATE_BYTES;
     this.valueAddress = cpu.base + SLOT_MEM_VALUE;
     this.fetchBase = cpu.words[WORD_JUMP_CACHE / 4] + FETCH_TLB;
@@ -162,7 +165,7 @@ export class Mmu {
       const group = this.tlbBase + (31 - Math.clz32(used & -used)) * GROUP_BYTES;
       for (let index = 0; index < MMU_INDEXES; index++) {
         const first = group + index * (TLB_ENTRIES * TLB_ENTRY_BYTES);
-        this.u8.fill(0xff, first, first + GROUP_BYTES);
+        this.bulk.fill(first, 0xff, GROUP_BYTES);
       }
     }
     words[WORD_TLB_USED / 4] = 0;
@@ -185,7 +188,7 @@ export class Mmu {
   }
 
   private flushFetches(): void {
-    this.i32.fill(-1, this.fetchBase >> 2, (this.fetchBase + FETCH_ENTRIES * FETCH_ENTRY_BYTES) >> 2);
+    this.bulk.fill(this.fetchBase, 0xff, FETCH_ENTRIES * FETCH_ENTRY_BYTES);
   }
 
   /** Empties the jump cache: blocks that it names are no more. */
@@ -193,8 +196,7 @@ export class Mmu {
     this.flushJumps();
     if (!this.jumpsFilled) return;
     this.jumpsFilled = false;
-    const first = this.cpu.words[WORD_JUMP_CACHE / 4] >> 2;
-    this.i32.fill(-1, first, first + (JUMP_ENTRIES * JUMP_ENTRY_BYTES) / 4);
+    this.bulk.fill(this.cpu.words[WORD_JUMP_CACHE / 4], 0xff, JUMP_ENTRIES * JUMP_ENTRY_BYTES);
   }
 
   /** Forgets the jump cache: linear code addresses may mean other code now. */
@@ -224,7 +226,7 @@ export class Mmu {
     const slot = Number((linear >> 12n) & BigInt(TLB_ENTRIES - 1));
     for (let index = 0; index < MMU_INDEXES; index++) {
       const entry = this.tlbOf(index) + slot * TLB_ENTRY_BYTES;
-      this.u8.fill(0xff, entry, entry + TLB_ENTRY_BYTES);
+      this.bulk.fill(entry, 0xff, TLB_ENTRY_BYTES);
     }
     this.flushFetches();
     this.flushJumps();

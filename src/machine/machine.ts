@@ -153,12 +153,14 @@ export class Machine implements StampSource, InputTarget {
       ram,
       codeArena: CODE_ARENA,
       rom: configuration.firmware?.image.length ?? 0,
+      provider: configuration.provider,
     });
     this.coherence = new Coherence(this.engineMemory);
     this.tracker = new PageTracker(ram / 4096, () => this.coherence.distrustWrites());
     const { ramBase, u8, i32 } = this.engineMemory;
     this.pageHashes = new PageHashes(i32.subarray(ramBase / 4, (ramBase + ram) / 4));
     this.tracker.listen(this.pageHashes);
+    this.tracker.listen({ touched: (page) => this.engineMemory.expectWrite(ramBase + page * 4096) });
     this.snapshots = new Snapshots(this, u8.subarray(ramBase, ramBase + ram), this.tracker);
     this.mmio = new MmioSpace(() => this.coherence.mapChanged());
     this.memory = new PhysicalMemory(

@@ -1,6 +1,7 @@
 import type { DeliveryMode, InterruptEvent, InterruptStorm, Misuse } from "../apic/events";
 import type { DeliveredEvent } from "../cpu/system/context";
 import type { JitOptions } from "../tcg/backend/jit";
+import type { ProvideMemory } from "../tcg/memory";
 import type { HandlerFrame } from "./handlerFrames";
 import type { WatchHit } from "./watches";
 import type { DiskConfiguration, ImageFile, Inflate } from "../devices/block/image";
@@ -38,6 +39,8 @@ export interface MachineConfiguration {
   readonly firmware?: FirmwareConfiguration;
   /** What a triple fault does: "stop" (default) ends the run, "reset" resets the machine, as the chips of a PC do that see a processor shut down. */
   readonly tripleFault?: "stop" | "reset";
+  /** The host's way to provide memory ahead of its use, in a thread of its own; without one it comes page by page. */
+  readonly provider?: (memory: WebAssembly.Memory) => ProvideMemory;
   /** The host's decompressor, which compressed disk images need. */
   readonly inflate?: Inflate;
 }

@@ -141,6 +141,7 @@ export class CodeCache {
     if (this.next + size > this.memory.arenaEnd) this.flush();
     const header = this.next;
     this.next += size;
+    this.memory.expectWrite(header);
     this.translated++;
     const id = this.byId.length;
     // Each property by its name: copying `key` into the literal makes it many times slower.

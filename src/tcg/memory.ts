@@ -1,9 +1,21 @@
 import { assert } from "../common/errors";
+import { type BulkMemory, bulkMemory } from "./bulkMemory";
 import { CPU_STRIDE, MARK_FREE, WORD_MARKS_BASE, WORD_RAM_BASE, WORD_RAM_PAGES } from "./layout";
 
 const WASM_PAGE = 65536;
 /** MARK_FREE of four pages. */
 const ALL_FREE = MARK_FREE * 0x01010101;
+
+/** What memory is provided in, ahead of its use: what hosts call a huge page. */
+const CHUNK_SHIFT = 21;
+/** Writes in places of its own from which on the rest of a chunk is provided: memory that is used here and there is left to come page by page. */
+const DENSE = 4;
+
+/**
+ * Has the host provide `length` bytes of the memory from `address` on, without changing any, while the caller goes on: the first touch of a page costs a thread 0.2 to 20 us. See
+ * docs/adr/0021-memory-ahead.md.
+ */
+export type ProvideMemory = (address: number, length: number) => void;
 
 /** Sizes of the engine's linear memory, in bytes. */
 export interface EngineMemoryOptions {
@@ -13,9 +25,14 @@ export interface EngineMemoryOptions {
   readonly codeArena: number;
   /** Bytes of read-only memory behind RAM; default none. */
   readonly rom?: number;
+  /** The host's way to provide memory ahead; without one it comes as it is used. */
+  readonly provider?: ((memory: WebAssembly.Memory) => ProvideMemory) | undefined;
 }
 
-/** The engine's linear memory: CPU states with TLBs and jump caches, code arena, guest RAM, firmware ROM, with typed views. It never grows, so views stay valid. */
+/**
+ * The engine's linear memory: CPU states with TLBs and jump caches, code arena, guest RAM, firmware ROM, with typed views. It never grows, so views stay valid. Threads
+ * share it, so that one may have the host provide pages ahead of their use (`expectWrite`); only the engine writes to it.
+ */
 export class EngineMemory {
   readonly memory: WebAssembly.Memory;
   readonly u8: Uint8Array;
@@ -24,6 +41,8 @@ export class EngineMemory {
   readonly u16: Uint16Array;
   readonly u64: BigUint64Array;
   readonly view: DataView;
+  /** Instead of the typed arrays' own fills and copies, wherever there are many. */
+  readonly bulk: BulkMemory;
   readonly cpuBase: number;
   readonly arenaBase: number;
   readonly arenaEnd: number;
@@ -34,6 +53,9 @@ export class EngineMemory {
   readonly romBase: number;
   readonly romBytes: number;
   readonly pages: number;
+  private readonly provide: ProvideMemory | undefined;
+  /** How many writes each chunk was said to expect, up to DENSE. */
+  private readonly expected: Uint8Array;
 
   constructor(options: EngineMemoryOptions) {
     this.cpuBase = 4096;
@@ -47,7 +69,7 @@ export class EngineMemory {
     this.romBytes = options.rom ?? 0;
     this.pages = Math.ceil((this.romBase + this.romBytes) / WASM_PAGE);
     assert(this.pages <= 65536, "guest memory does not fit the engine's 4 GiB");
-    this.memory = new WebAssembly.Memory({ initial: this.pages, maximum: this.pages });
+    this.memory = new WebAssembly.Memory({ initial: this.pages, maximum: this.pages, shared: true });
     const buffer = this.memory.buffer;
     this.u8 = new Uint8Array(buffer);
     this.i32 = new Int32Array(buffer);
@@ -55,12 +77,24 @@ export class EngineMemory {
     this.u16 = new Uint16Array(buffer);
     this.u64 = new BigUint64Array(buffer);
     this.view = new DataView(buffer);
+    this.bulk = bulkMemory(this.memory);
+    this.provide = options.provider?.(this.memory);
+    this.expected = new Uint8Array(Math.ceil((this.pages * WASM_PAGE) / 2 ** CHUNK_SHIFT));
     for (let cpu = 0; cpu < options.cpus; cpu++) {
       const state = this.stateOf(cpu);
       this.i32[(state + WORD_RAM_BASE) >> 2] = this.ramBase;
       this.i32[(state + WORD_MARKS_BASE) >> 2] = this.marksBase;
       this.i32[(state + WORD_RAM_PAGES) >> 2] = this.ramBytes / 4096;
     }
+  }
+
+  /** A place at `address` is about to be written for the first time, in RAM a page: memory about it is likely to be soon. */
+  expectWrite(address: number): void {
+    if (this.provide === undefined) return;
+    const chunk = address >>> CHUNK_SHIFT;
+    if (this.expected[chunk] === DENSE || ++this.expected[chunk] < DENSE) return;
+    const start = chunk * 2 ** CHUNK_SHIFT;
+    this.provide(start, Math.min(2 ** CHUNK_SHIFT, this.pages * WASM_PAGE - start));
   }
 
   /** Stores to page `page` of RAM, or to any (-1), need notice from now on: MARK_FREE goes. For all CPUs. */
@@ -73,7 +107,7 @@ export class EngineMemory {
 
   /** The physical address space is arranged anew: nothing is known of any page. */
   forgetMarks(): void {
-    this.u8.fill(0, this.marksBase, this.marksBase + this.ramBytes / 4096);
+    this.bulk.fill(this.marksBase, 0, this.ramBytes / 4096);
   }
 
   /** Address of the state block of CPU `index`. */

@@ -44,6 +44,7 @@ describe("the .vsix", () => {
       "dist/cli.js",
       "dist/main.js",
       "dist/worker.js",
+      "dist/memoryThread.js",
       "dist/iced_x86_bg.wasm",
       "dist/demangle_bg.wasm",
       "dist/timeline.js",

@@ -40,7 +40,7 @@ export class FpuState {
   private readonly offsets: BigUint64Array;
 
   /** Lives in the state block at `base`, where the engine's own x87 code (tcg/x87) reaches it. */
-  constructor(buffer: ArrayBuffer = new ArrayBuffer(CPU_STATE_BYTES), base = 0) {
+  constructor(buffer: ArrayBufferLike = new ArrayBuffer(CPU_STATE_BYTES), base = 0) {
     this.exponents = new Uint16Array(buffer, base + X87_EXPONENTS, 8);
     this.significands = new BigUint64Array(buffer, base + X87_SIGNIFICANDS, 8);
     this.words = new Int32Array(buffer, base, CPU_STATE_BYTES / 4);

@@ -162,7 +162,7 @@ export class Strings {
       return offset + size > 4096 ? 0 : Math.floor(offset / size) + 1;
     };
     let n = Math.min(room(to), count > 4096n ? 4096 : Number(count), 1 + state.words[WORD_BUDGET / 4]);
-    const { u8 } = state.memory;
+    const { u8, bulk } = state.memory;
     if (kind === MOVS) {
       const from = state.gpr(RSI) & mask;
       const fromHost = mmu.plainHost(from, false);
@@ -172,14 +172,14 @@ export class Strings {
       const ahead = down ? fromHost - toHost : toHost - fromHost;
       if (n <= 0 || (ahead > 0 && ahead < n * size)) return 0;
       const below = down ? (n - 1) * size : 0;
-      u8.copyWithin(toHost - below, fromHost - below, fromHost - below + n * size);
+      bulk.copy(toHost - below, fromHost - below, n * size);
       this.addTo(RSI, BigInt(down ? -n * size : n * size), mask);
     } else {
       if (n <= 0) return 0;
       const value = state.gpr(RAX);
       const start = down ? toHost - (n - 1) * size : toHost;
       for (let i = 0; i < size; i++) u8[start + i] = Number((value >> BigInt(8 * i)) & 0xffn);
-      for (let done = size; done < n * size; done *= 2) u8.copyWithin(start + done, start, start + Math.min(done, n * size - done));
+      for (let done = size; done < n * size; done *= 2) bulk.copy(start + done, start, Math.min(done, n * size - done));
     }
     this.addTo(RDI, BigInt(down ? -n * size : n * size), mask);
     this.addTo(RCX, BigInt(-n), mask);

@@ -1,5 +1,6 @@
 import { type FunctionBody, FunctionWriter, I32, I64, type Type } from "../wasm/writer";
 import { BRANCH_HINTS } from "../wasm/branchHints";
+import { MAX_MEMORY_PAGES, SHARED_MEMORY } from "../wasm/sharedMemory";
 import { enterFunction, jumpFunction, multiplyHighFunction, plainAddressFunction, TYPE_REGION } from "./common";
 import { storeFlagsFunction } from "./flags";
 
@@ -68,7 +69,7 @@ export function assembleModule(bodies: readonly FunctionBody[], slots: readonly 
     w.unsigned(imports.length + 2);
     name(w, "env");
     name(w, "memory");
-    w.byte(0x02).byte(0x00).unsigned(memoryPages);
+    w.byte(0x02).byte(SHARED_MEMORY).unsigned(memoryPages).unsigned(MAX_MEMORY_PAGES);
     name(w, "env");
     name(w, "table");
     w.byte(0x01).byte(0x70).byte(0x00).byte(0x00);

@@ -2,8 +2,9 @@ import { assert } from "../../common/errors";
 import { BRANCH_HINTS } from "./branchHints";
 import { type CodeBuilder, encodeType, type ValueType } from "./code";
 import { pushUnsigned } from "./leb";
+import { MAX_MEMORY_PAGES, SHARED_MEMORY } from "./sharedMemory";
 
-/** Assembles a WebAssembly module: imports first, then functions. Memory is imported as "env"."memory", table 0 as "env"."table". */
+/** Assembles a WebAssembly module: imports first, then functions. Memory, which is shared (memory.ts), is imported as "env"."memory", table 0 as "env"."table". */
 export class ModuleBuilder {
   private readonly types: string[] = [];
   private readonly typeBytes: number[][] = [];
@@ -50,7 +51,7 @@ export class ModuleBuilder {
     section(
       2,
       vector([
-        [...name("env"), ...name("memory"), 0x02, 0x00, ...index(memoryPages)],
+        [...name("env"), ...name("memory"), 0x02, SHARED_MEMORY, ...index(memoryPages), ...index(MAX_MEMORY_PAGES)],
         [...name("env"), ...name("table"), 0x01, 0x70, 0x00, 0x00],
         ...this.imports.map(({ name: imported, type }) => [...name("env"), ...name(imported), 0x00, ...index(type)]),
       ]),
