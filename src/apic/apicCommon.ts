@@ -186,6 +186,13 @@ export abstract class ApicCommon implements Device {
     return this.dfr;
   }
 
+  /** Copies ISR, TMR and IRR, eight words each, into `words` from `at` on: as their registers lie. */
+  copyVectors(words: Uint32Array, at: number): void {
+    words.set(this.isr, at);
+    words.set(this.tmr, at + 8);
+    words.set(this.irr, at + 16);
+  }
+
   /** A register as the guest would read it but without any side effect; undefined where there is none to read. */
   peek(register: number): number | undefined {
     if (register >= Reg.isr && register < Reg.tmr) return this.isr[register - Reg.isr];

@@ -204,14 +204,20 @@ export class PhysicalMemory implements PhysicalBus, DmaMemory, BootMemory {
 
   /** Plain memory as it stands, seen by nobody; 0xff where there is none. */
   peek(address: number, length: number): Uint8Array {
-    const bytes = new Uint8Array(length).fill(0xff);
+    const bytes = new Uint8Array(length);
+    this.peekInto(address, bytes, 0, length);
+    return bytes;
+  }
+
+  /** The same, `length` bytes into `bytes` from `at` on. */
+  peekInto(address: number, bytes: Uint8Array, at: number, length: number): void {
     for (let done = 0; done < length;) {
       const chunk = Math.min(length - done, 4096 - ((address + done) % 4096));
       const host = this.memoryByte(address + done, false);
-      if (host >= 0) bytes.set(this.memory.u8.subarray(host, host + chunk), done);
+      if (host < 0) bytes.fill(0xff, at + done, at + done + chunk);
+      else bytes.set(this.memory.u8.subarray(host, host + chunk), at + done);
       done += chunk;
     }
-    return bytes;
   }
 
   write(address: number, bytes: Uint8Array): void;

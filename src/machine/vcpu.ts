@@ -169,7 +169,7 @@ export class Vcpu implements ApicCpu {
       const chunk = Math.min(length - done, 4096 - Number(at & 0xfffn));
       const physical = this.mmu.inspect(at);
       if (physical < 0 || this.memory.hostPage(Math.floor(physical / 4096), false, this.index) < 0) break;
-      bytes.set(this.memory.peek(physical, chunk), done);
+      this.memory.peekInto(physical, bytes, done, chunk);
       done += chunk;
     }
     return done === 0 && length > 0 ? undefined : bytes.subarray(0, done);

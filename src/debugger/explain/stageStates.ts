@@ -117,7 +117,7 @@ export class StageStates {
     const { small, wide } = this;
     const { apic, state } = cpu;
     const at = slot * words;
-    for (let i = 0; i < 24; i++) small[at + i] = apic.peek(Reg.isr + i) ?? 0;
+    apic.copyVectors(small, at);
     small[at + Word.id] = apic.peek(Reg.id) ?? 0;
     small[at + Word.ldr] = apic.peek(Reg.ldr) ?? 0;
     small[at + Word.dfr] = apic.peek(Reg.dfr) ?? 0;
