@@ -13,7 +13,7 @@ const DENSE = 4;
 
 /**
  * Has the host provide `length` bytes of the memory from `address` on, without changing any, while the caller goes on: the first touch of a page costs a thread 0.2 to 20 us. See
- * docs/adr/0021-memory-ahead.md.
+ * docs/adr/0019-memory-ahead.md.
  */
 export type ProvideMemory = (address: number, length: number) => void;
 
