@@ -1,5 +1,6 @@
 import { DECISION_EVENT, DECISION_STOP, type DecisionRing } from "./decisions";
 import { assert } from "../common/errors";
+import { putCount } from "../common/counts";
 import type { Moment } from "../common/moment";
 import { OpBuilder } from "../tcg/builder";
 import { type Block, type CodeCache, instructionAddress, instructionIndex, instructionOffset } from "../tcg/codeCache";
@@ -14,6 +15,8 @@ import {
   JUMP_PAGE,
   JUMP_RIP,
   jumpIndex,
+  SLOT_INSTRUCTION_END,
+  SLOT_RETIRED_END,
   SLOT_RIP,
   WORD_BLOCK,
   WORD_BUDGET,
@@ -100,6 +103,9 @@ export class Processor {
     this.words = state.words;
     mmu.onCodeWritten = () => this.codeWritten();
   }
+
+  /** What the whole machine had retired beside this CPU's own instructions as the slice began. */
+  othersRetired = 0;
 
   /** Instructions this CPU has retired since power-on; exact inside an instruction (which does not count itself). */
   get retired(): number {
@@ -318,6 +324,8 @@ export class Processor {
     this.faulted = false;
     this.sliceBudget = budget;
     words[WORD_BUDGET / 4] = budget;
+    putCount(words, SLOT_RETIRED_END / 4, this.retiredBefore + budget);
+    putCount(words, SLOT_INSTRUCTION_END / 4, this.othersRetired + this.retiredBefore + budget);
     this.inSlice = true;
     // Instruction breakpoints are masked by the shadow of a load of SS, in which exactly one instruction runs.
     system.debug.masked = shadowed && state.stackShadow;

@@ -25,8 +25,11 @@ import {
   WORD_BUDGET,
   WORD_CPL,
   WORD_CPU_INDEX,
+  WORD_GDTR_LIMIT,
+  WORD_IDTR_LIMIT,
   WORD_LIMITS,
   WORD_MODE,
+  WORD_NMI_BLOCKED,
   WORD_SELECTORS,
   WORD_SHADOW,
   X87_EVERY_OPCODE,
@@ -184,8 +187,6 @@ export class CpuState {
   readonly access: Uint32Array;
   /** The others' bases are slots. */
   ldtrBase = 0n;
-  gdtrLimit = 0;
-  idtrLimit = 0;
 
   cr0 = 0;
   cr2 = 0n;
@@ -231,7 +232,6 @@ export class CpuState {
   nmiPending = false;
   smiPending = false;
   initPending = false;
-  nmiBlocked = false;
   inSmm = false;
   /** The model has pages of 1 GiB; without them the bit that asks for one is reserved. */
   gigabytePages = true;
@@ -281,6 +281,31 @@ export class CpuState {
 
   set cpl(value: number) {
     this.words[WORD_CPL / 4] = value;
+  }
+
+  /** NMIs wait for an IRET. */
+  get nmiBlocked(): boolean {
+    return this.words[WORD_NMI_BLOCKED / 4] !== 0;
+  }
+
+  set nmiBlocked(value: boolean) {
+    this.words[WORD_NMI_BLOCKED / 4] = value ? 1 : 0;
+  }
+
+  get gdtrLimit(): number {
+    return this.words[WORD_GDTR_LIMIT / 4];
+  }
+
+  set gdtrLimit(value: number) {
+    this.words[WORD_GDTR_LIMIT / 4] = value;
+  }
+
+  get idtrLimit(): number {
+    return this.words[WORD_IDTR_LIMIT / 4];
+  }
+
+  set idtrLimit(value: number) {
+    this.words[WORD_IDTR_LIMIT / 4] = value;
   }
 
   get idtrBase(): bigint {

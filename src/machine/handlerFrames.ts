@@ -1,8 +1,29 @@
+import { countAt, putCount } from "../common/counts";
 import { joinHalves } from "../common/halves";
 import type { State } from "../common/state";
 import type { CpuState } from "../cpu/state";
-import type { EnteredEvent, EventKind } from "../cpu/system/context";
-import { SLOT_RIP, slotOfGpr } from "../tcg/layout";
+import { type EnteredEvent, type EventKind, eventKinds } from "../cpu/system/context";
+import {
+  CPU_FRAMES,
+  FRAME_BYTES,
+  FRAME_COUNT,
+  FRAME_CS,
+  FRAME_HANDLER,
+  FRAME_HANDLER_RSP,
+  FRAME_INSTRUCTION,
+  FRAME_KIND,
+  FRAME_RECORD,
+  FRAME_RETIRED,
+  FRAME_RIP,
+  FRAME_RSP,
+  FRAME_VECTOR,
+  LARGEST_PUSH,
+  ONE_STACK,
+  SLOT_RIP,
+  slotOfGpr,
+  WORD_FRAME_DEPTH,
+} from "../tcg/layout";
+import type { EngineMemory } from "../tcg/memory";
 
 /** Indexes of the lower halves. */
 const RIP = SLOT_RIP / 4;
@@ -32,65 +53,187 @@ export function isInterruptFrame({ kind }: HandlerFrame): boolean {
   return kind === "external" || kind === "nmi";
 }
 
-/** Handlers that may be open on one CPU; more lose the outermost. */
-const maximumDepth = 64;
-/** A delivery that stays on its stack pushes at most six words, aligned to 16 bytes. */
-const largestPush = 64;
-/** What lies further above a frame may be another stack. */
-const oneStack = 16_384;
+/**
+ * The handlers that each CPU is in, outermost first. The processor knows which frame each delivery pushed and which stack pointer an IRET goes back to, so that
+ * nesting, the time in a handler and the stack below it need no debug information. A handler that never returns by IRET (a context switch that ends elsewhere) is
+ * found when another CPU returns to its frame, or stays until INIT. Entries are flat, in the engine's memory, where the engine's own deliveries and IRET reach them
+ * (interpreter/transfers.ts); the objects that are told of are made when somebody asks.
+ */
+export class HandlerFrames {
+  /** What was told of each entry: the same object for as long as its handler runs. */
+  private readonly told: (HandlerFrame | undefined)[][];
 
-/** A frame as it is kept: flat, addresses in halves, used for one handler after the other. What is told of it is made when somebody asks. */
-class OpenFrame {
-  vector = 0;
-  kind: EventKind = "external";
-  record = 0;
-  cs = 0;
-  ripLow = 0;
-  ripHigh = 0;
-  rspLow = 0;
-  rspHigh = 0;
-  handlerLow = 0;
-  handlerHigh = 0;
-  handlerRspLow = 0;
-  handlerRspHigh = 0;
-  instruction = 0;
-  retired = 0;
-  private told: HandlerFrame | undefined;
-
-  /** Another handler's frame takes this one's place. */
-  begin(): void {
-    this.told = undefined;
+  constructor(
+    private readonly memory: EngineMemory,
+    private readonly cpus: number,
+  ) {
+    this.told = Array.from({ length: cpus }, () => []);
   }
 
-  /** The frame as the outside sees it: one object for as long as its handler runs. */
-  get view(): HandlerFrame {
-    const { vector, kind, record, cs, instruction, retired } = this;
-    this.told ??= {
-      vector,
-      kind,
-      record,
-      cs,
-      rip: joinHalves(this.ripHigh, this.ripLow),
-      rsp: joinHalves(this.rspHigh, this.rspLow),
-      handlerRsp: joinHalves(this.handlerRspHigh, this.handlerRspLow),
-      handler: joinHalves(this.handlerHigh, this.handlerLow),
-      instruction,
-      retired,
+  private depth(cpu: number): number {
+    return this.memory.i32[(this.memory.stateOf(cpu) + WORD_FRAME_DEPTH) >> 2];
+  }
+
+  private setDepth(cpu: number, depth: number): void {
+    this.memory.i32[(this.memory.stateOf(cpu) + WORD_FRAME_DEPTH) >> 2] = depth;
+  }
+
+  /** Address of entry `index` of a CPU. */
+  private entry(cpu: number, index: number): number {
+    return this.memory.stateOf(cpu) + CPU_FRAMES + index * FRAME_BYTES;
+  }
+
+  /** Address of an entry on top; at the maximum the outermost is lost. */
+  private push(cpu: number): number {
+    let depth = this.depth(cpu);
+    if (depth === FRAME_COUNT) {
+      const first = this.entry(cpu, 0);
+      this.memory.u8.copyWithin(first, first + FRAME_BYTES, first + FRAME_COUNT * FRAME_BYTES);
+      this.told[cpu].shift();
+      depth--;
+    }
+    this.setDepth(cpu, depth + 1);
+    return this.entry(cpu, depth);
+  }
+
+  /** A delivery to CPU `cpu` has succeeded, and `state` is at the handler's first instruction. */
+  entered(cpu: number, event: EnteredEvent, { words }: CpuState, record: number, instruction: number, retired: number): void {
+    const { i32, u16 } = this.memory;
+    const entry = this.push(cpu);
+    const at = entry >> 2;
+    u16[(entry + FRAME_VECTOR) >> 1] = event.vector;
+    u16[(entry + FRAME_KIND) >> 1] = eventKinds.indexOf(event.kind);
+    i32[at + FRAME_CS / 4] = event.cs;
+    i32[at + FRAME_RIP / 4] = event.ripLow;
+    i32[at + FRAME_RIP / 4 + 1] = event.ripHigh;
+    i32[at + FRAME_RSP / 4] = event.rspLow;
+    i32[at + FRAME_RSP / 4 + 1] = event.rspHigh;
+    i32[at + FRAME_HANDLER / 4] = words[RIP];
+    i32[at + FRAME_HANDLER / 4 + 1] = words[RIP + 1];
+    i32[at + FRAME_HANDLER_RSP / 4] = words[RSP];
+    i32[at + FRAME_HANDLER_RSP / 4 + 1] = words[RSP + 1];
+    putCount(i32, at + FRAME_INSTRUCTION / 4, instruction);
+    putCount(i32, at + FRAME_RETIRED / 4, retired);
+    putCount(i32, at + FRAME_RECORD / 4, record);
+  }
+
+  /** The innermost handler of a CPU. */
+  top(cpu: number): HandlerFrame | undefined {
+    const depth = this.depth(cpu);
+    return depth === 0 ? undefined : this.view(cpu, depth - 1);
+  }
+
+  /** Entry `index` as the outside sees it. */
+  private view(cpu: number, index: number): HandlerFrame {
+    const { i32, u16 } = this.memory;
+    const entry = this.entry(cpu, index);
+    const address = (field: number): bigint => joinHalves(i32[((entry + field) >> 2) + 1], i32[(entry + field) >> 2]);
+    const frame: HandlerFrame = {
+      vector: u16[(entry + FRAME_VECTOR) >> 1],
+      kind: eventKinds[u16[(entry + FRAME_KIND) >> 1]],
+      record: countAt(i32, (entry + FRAME_RECORD) >> 2),
+      cs: i32[(entry + FRAME_CS) >> 2],
+      rip: address(FRAME_RIP),
+      rsp: address(FRAME_RSP),
+      handlerRsp: address(FRAME_HANDLER_RSP),
+      handler: address(FRAME_HANDLER),
+      instruction: countAt(i32, (entry + FRAME_INSTRUCTION) >> 2),
+      retired: countAt(i32, (entry + FRAME_RETIRED) >> 2),
     };
-    return this.told;
+    const told = this.told[cpu].at(index);
+    if (told !== undefined && same(told, frame)) return told;
+    this.told[cpu][index] = frame;
+    return frame;
   }
 
-  set view(frame: HandlerFrame) {
-    this.vector = frame.vector;
-    this.kind = frame.kind;
-    this.record = frame.record;
-    this.cs = frame.cs;
-    [this.ripLow, this.ripHigh] = halves(frame.rip);
-    [this.rspLow, this.rspHigh] = halves(frame.rsp);
-    [this.handlerRspLow, this.handlerRspHigh] = halves(frame.handlerRsp);
-    [this.handlerLow, this.handlerHigh] = halves(frame.handler);
-    this.instruction = frame.instruction;
-    this.retired = frame.retired;
+  /**
+   * An IRET on CPU `cpu` has gone back to where `state` is: takes the handler whose frame that was, which ends with all those inside it, off its CPU. Its record, 0 for one without, -1 when it
+   * was none; `tell` hears of it.
+   */
+  returned(cpu: number, { words }: CpuState, tell: ((frame: HandlerFrame) => void) | undefined): number {
+    const own = this.take(cpu, words[RSP], words[RSP + 1], tell);
+    if (own >= 0) return own;
+    const passed = this.takePassed(cpu, words[RSP], words[RSP + 1], tell);
+    if (passed >= 0) return passed;
+    // The interrupted task may have moved to this CPU meanwhile.
+    for (let other = 0; other < this.cpus; other++) {
+      if (other === cpu) continue;
+      const found = this.take(other, words[RSP], words[RSP + 1], tell);
+      if (found >= 0) return found;
+    }
+    return -1;
+  }
+
+  private take(cpu: number, rspLow: number, rspHigh: number, tell: ((frame: HandlerFrame) => void) | undefined): number {
+    const { i32 } = this.memory;
+    for (let index = this.depth(cpu) - 1; index >= 0; index--) {
+      const at = this.entry(cpu, index) >> 2;
+      if (i32[at + FRAME_RSP / 4] !== rspLow || i32[at + FRAME_RSP / 4 + 1] !== rspHigh) continue;
+      return this.end(cpu, index, tell);
+    }
+    return -1;
+  }
+
+  /**
+   * A handler may return elsewhere than it was told to (Linux has calls emulated by #BP, which move the frame and push a word below it): those whose frames on the same stack lie below
+   * the stack pointer now are over.
+   */
+  private takePassed(cpu: number, rspLow: number, rspHigh: number, tell: ((frame: HandlerFrame) => void) | undefined): number {
+    const { i32 } = this.memory;
+    for (let index = 0; index < this.depth(cpu); index++) {
+      const at = this.entry(cpu, index) >> 2;
+      const handlerLow = i32[at + FRAME_HANDLER_RSP / 4];
+      const handlerHigh = i32[at + FRAME_HANDLER_RSP / 4 + 1];
+      if (distance(i32[at + FRAME_RSP / 4], i32[at + FRAME_RSP / 4 + 1], handlerLow, handlerHigh) > LARGEST_PUSH) continue;
+      const above = distance(rspLow, rspHigh, handlerLow, handlerHigh);
+      if (above > 0 && above <= ONE_STACK) return this.end(cpu, index, tell);
+    }
+    return -1;
+  }
+
+  private end(cpu: number, index: number, tell: ((frame: HandlerFrame) => void) | undefined): number {
+    this.setDepth(cpu, index);
+    tell?.(this.view(cpu, index));
+    return countAt(this.memory.i32, (this.entry(cpu, index) + FRAME_RECORD) >> 2);
+  }
+
+  /** Outermost first. */
+  of(cpu: number): readonly HandlerFrame[] {
+    return Array.from({ length: this.depth(cpu) }, (_, index) => this.view(cpu, index));
+  }
+
+  /** The CPU was reset. */
+  clear(cpu: number): void {
+    this.setDepth(cpu, 0);
+  }
+
+  save(): State {
+    return this.told.map((_, cpu) => this.of(cpu).map((frame): State => ({ ...frame })));
+  }
+
+  restore(state: State): void {
+    const { i32, u16 } = this.memory;
+    for (const [cpu, list] of (state as readonly State[]).entries()) {
+      this.clear(cpu);
+      for (const item of list as readonly State[]) {
+        const frame = item as unknown as HandlerFrame;
+        const entry = this.push(cpu);
+        const address = (field: number, value: bigint): void => {
+          i32[(entry + field) >> 2] = Number(value & 0xffff_ffffn);
+          i32[((entry + field) >> 2) + 1] = Number((value >> 32n) & 0xffff_ffffn);
+        };
+        u16[(entry + FRAME_VECTOR) >> 1] = frame.vector;
+        u16[(entry + FRAME_KIND) >> 1] = eventKinds.indexOf(frame.kind);
+        i32[(entry + FRAME_CS) >> 2] = frame.cs;
+        address(FRAME_RIP, frame.rip);
+        address(FRAME_RSP, frame.rsp);
+        address(FRAME_HANDLER, frame.handler);
+        address(FRAME_HANDLER_RSP, frame.handlerRsp);
+        putCount(i32, (entry + FRAME_INSTRUCTION) >> 2, frame.instruction);
+        putCount(i32, (entry + FRAME_RETIRED) >> 2, frame.retired);
+        putCount(i32, (entry + FRAME_RECORD) >> 2, frame.record);
+      }
+    }
   }
 }
 
@@ -98,127 +241,17 @@ class OpenFrame {
 const distance = (low: number, high: number, fromLow: number, fromHigh: number): number =>
   (high - fromHigh) * 2 ** 32 + ((low >>> 0) - (fromLow >>> 0));
 
-const halves = (value: bigint): [number, number] => [Number(value & 0xffff_ffffn) | 0, Number((value >> 32n) & 0xffff_ffffn) | 0];
-
-/** The open frames of one CPU, outermost first: as many of `list` as `depth` says. */
-class FrameStack {
-  readonly list: OpenFrame[] = [];
-  depth = 0;
-
-  /** A frame on top; at the maximum the outermost is lost. */
-  push(): OpenFrame {
-    if (this.depth === maximumDepth) {
-      const first = this.list.shift();
-      if (first !== undefined) this.list.push(first);
-      this.depth--;
-    }
-    if (this.depth === this.list.length) this.list.push(new OpenFrame());
-    const frame = this.list[this.depth++];
-    frame.begin();
-    return frame;
-  }
-}
-
-/**
- * The handlers that each CPU is in, outermost first. The processor knows which frame each delivery pushed and which stack pointer an IRET goes back to, so that
- * nesting, the time in a handler and the stack below it need no debug information. A handler that never returns by IRET (a context switch that ends elsewhere) is
- * found when another CPU returns to its frame, or stays until INIT.
- */
-export class HandlerFrames {
-  private readonly open: readonly FrameStack[];
-
-  constructor(cpus: number) {
-    this.open = Array.from({ length: cpus }, () => new FrameStack());
-  }
-
-  /** A delivery to CPU `cpu` has succeeded, and `state` is at the handler's first instruction. */
-  entered(cpu: number, event: EnteredEvent, { words }: CpuState, record: number, instruction: number, retired: number): void {
-    const frame = this.open[cpu].push();
-    frame.vector = event.vector;
-    frame.kind = event.kind;
-    frame.record = record;
-    frame.cs = event.cs;
-    frame.ripLow = event.ripLow;
-    frame.ripHigh = event.ripHigh;
-    frame.rspLow = event.rspLow;
-    frame.rspHigh = event.rspHigh;
-    frame.handlerLow = words[RIP];
-    frame.handlerHigh = words[RIP + 1];
-    frame.handlerRspLow = words[RSP];
-    frame.handlerRspHigh = words[RSP + 1];
-    frame.instruction = instruction;
-    frame.retired = retired;
-  }
-
-  /** The innermost handler of a CPU. */
-  top(cpu: number): HandlerFrame | undefined {
-    const { list, depth } = this.open[cpu];
-    return depth === 0 ? undefined : list[depth - 1].view;
-  }
-
-  /**
-   * An IRET on CPU `cpu` has gone back to where `state` is: the handler whose frame that was, which ends with all those inside it; undefined when it was none. To be looked at before the next
-   * one is entered.
-   */
-  returned(cpu: number, { words }: CpuState): { readonly record: number; readonly view: HandlerFrame } | undefined {
-    const own = this.take(cpu, words[RSP], words[RSP + 1]) ?? this.takePassed(cpu, words[RSP], words[RSP + 1]);
-    if (own !== undefined) return own;
-    // The interrupted task may have moved to this CPU meanwhile.
-    for (let other = 0; other < this.open.length; other++) {
-      if (other === cpu) continue;
-      const found = this.take(other, words[RSP], words[RSP + 1]);
-      if (found !== undefined) return found;
-    }
-    return undefined;
-  }
-
-  private take(cpu: number, rspLow: number, rspHigh: number): OpenFrame | undefined {
-    const stack = this.open[cpu];
-    for (let index = stack.depth - 1; index >= 0; index--) {
-      const frame = stack.list[index];
-      if (frame.rspLow !== rspLow || frame.rspHigh !== rspHigh) continue;
-      stack.depth = index;
-      return frame;
-    }
-    return undefined;
-  }
-
-  /**
-   * A handler may return elsewhere than it was told to (Linux has calls emulated by #BP, which move the frame and push a word below it): those whose frames on the same stack lie below
-   * the stack pointer now are over.
-   */
-  private takePassed(cpu: number, rspLow: number, rspHigh: number): OpenFrame | undefined {
-    const stack = this.open[cpu];
-    for (let index = 0; index < stack.depth; index++) {
-      const frame = stack.list[index];
-      if (distance(frame.rspLow, frame.rspHigh, frame.handlerRspLow, frame.handlerRspHigh) > largestPush) continue;
-      const above = distance(rspLow, rspHigh, frame.handlerRspLow, frame.handlerRspHigh);
-      if (above <= 0 || above > oneStack) continue;
-      stack.depth = index;
-      return frame;
-    }
-    return undefined;
-  }
-
-  /** Outermost first. */
-  of(cpu: number): readonly HandlerFrame[] {
-    const { list, depth } = this.open[cpu];
-    return list.slice(0, depth).map((frame) => frame.view);
-  }
-
-  /** The CPU was reset. */
-  clear(cpu: number): void {
-    this.open[cpu].depth = 0;
-  }
-
-  save(): State {
-    return this.open.map((_, cpu) => this.of(cpu).map((frame): State => ({ ...frame })));
-  }
-
-  restore(state: State): void {
-    for (const [cpu, list] of (state as readonly State[]).entries()) {
-      this.clear(cpu);
-      for (const frame of list as readonly State[]) this.open[cpu].push().view = frame as unknown as HandlerFrame;
-    }
-  }
+function same(a: HandlerFrame, b: HandlerFrame): boolean {
+  return (
+    a.vector === b.vector &&
+    a.kind === b.kind &&
+    a.record === b.record &&
+    a.cs === b.cs &&
+    a.rip === b.rip &&
+    a.rsp === b.rsp &&
+    a.handler === b.handler &&
+    a.handlerRsp === b.handlerRsp &&
+    a.instruction === b.instruction &&
+    a.retired === b.retired
+  );
 }

@@ -34,6 +34,7 @@ import { helperNames } from "../cpu/helperIds";
 import type { Jit, JitStats } from "../tcg/backend/jit";
 import type { CallCounts } from "./callCounts";
 import { CodeCache } from "../tcg/codeCache";
+import { WORD_OBSERVED } from "../tcg/layout";
 import { EngineMemory } from "../tcg/memory";
 import { applyBootState } from "./bootState";
 import { Coherence } from "./coherence";
@@ -103,7 +104,7 @@ export class Machine implements StampSource, InputTarget {
   readonly snapshots: Snapshots;
   /** Where everything from outside enters: recorded and replayed there. */
   readonly inputs = new Inputs(this);
-  hooks: MachineHooks = {};
+  private hooksNow: MachineHooks = {};
 
   /** A line of the debugger's own to each pin of the I/O APIC. */
   private readonly injectedPins: readonly IrqLine[];
@@ -193,7 +194,7 @@ export class Machine implements StampSource, InputTarget {
     });
     this.bus = new InterruptBus(this.ledger);
     this.delayLine = this.bus.connectDelays(this.clock);
-    this.frames = new HandlerFrames(configuration.cpus);
+    this.frames = new HandlerFrames(this.engineMemory, configuration.cpus);
     this.deviceBus = new DeviceBus(this.clock, this.ports, this.mmio, this.memory);
     this.code = new CodeCache(
       this.engineMemory,
@@ -281,8 +282,24 @@ export class Machine implements StampSource, InputTarget {
     return { cpus, bus, ioApic, board, ports, memory, code, frames, course, scheduler, bare: this.configuration.firmware === undefined };
   }
 
+  /** What hears of events: exchanged as a whole. */
+  get hooks(): MachineHooks {
+    return this.hooksNow;
+  }
+
+  set hooks(hooks: MachineHooks) {
+    this.hooksNow = hooks;
+    const observed =
+      hooks.exception !== undefined ||
+      hooks.handlerEntered !== undefined ||
+      hooks.handlerReturned !== undefined ||
+      hooks.interruptFlag !== undefined;
+    for (const { state } of this.cpus) state.words[WORD_OBSERVED / 4] = observed ? 1 : 0;
+  }
+
   /**
-   * Whether changes of IF by CLI, STI, SYSCALL and SYSRET are told (`hooks.interruptFlag`) and remembered (`CpuState.interruptsMaskedBy`); those by deliveries, IRET and POPF always are.
+   * Whether changes of IF by CLI, STI, SYSCALL, SYSRET, INT and IRET are told (`hooks.interruptFlag`) and remembered (`CpuState.interruptsMaskedBy`); those by interrupts, exceptions and POPF always
+   * are.
    * Costs a call out for each of them.
    */
   followInterruptFlag(follow: boolean): void {

@@ -17,7 +17,7 @@ import { CPU_STATE_BYTES, MMU_INDEXES, TLB_ENTRIES, TLB_ENTRY_BYTES, WORD_JUMP_C
 import type { EngineMemory } from "../tcg/memory";
 import type { DebugPoints } from "./debugPoints";
 import type { Engine } from "./engine";
-import type { HandlerFrames } from "./handlerFrames";
+import type { HandlerFrame, HandlerFrames } from "./handlerFrames";
 import type { PhysicalMemory } from "./physicalMemory";
 import type { Scheduler } from "./scheduler";
 import type { MachineHooks } from "./types";
@@ -59,11 +59,13 @@ function handlerEntered(vcpu: Vcpu, event: EnteredEvent, { ledger, frames, stamp
 }
 
 function handlerReturned(vcpu: Vcpu, { ledger, frames, hooks }: CpuSurroundings): void {
-  const frame = frames.returned(vcpu.index, vcpu.state);
-  if (frame === undefined) return;
-  if (frame.record !== 0) ledger.returned(frame.record, vcpu.index);
+  const { index } = vcpu;
   const observers = hooks();
-  if (observers.handlerReturned !== undefined) observers.handlerReturned(vcpu.index, frame.view);
+  let ended: HandlerFrame | undefined;
+  const tell = observers.handlerReturned === undefined ? undefined : (frame: HandlerFrame): void => void (ended = frame);
+  const record = frames.returned(index, vcpu.state, tell);
+  if (record > 0) ledger.returned(record, index);
+  if (ended !== undefined) observers.handlerReturned?.(index, ended);
 }
 
 /** A CPU with its MMU, local APIC and system side, wired to its machine. CPU 0 is the bootstrap processor. */

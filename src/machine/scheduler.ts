@@ -173,6 +173,7 @@ export class Scheduler {
     const { course } = this;
     this.executing = vcpu;
     this.executingSince = vcpu.retired;
+    vcpu.processor.othersRetired = course.retired - this.executingSince;
     const attempted = vcpu.processor.attempted;
     this.sliceEnd = this.now() + budget;
     this.slicesRun++;

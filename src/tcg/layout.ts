@@ -125,8 +125,36 @@ export const WORD_LIMITS = 1768;
 export const WORD_ACCESS = 1800;
 /** Physical page of the CPU's local APIC registers, 0 where there is none: accesses to it have no place in memory. */
 export const WORD_APIC_PAGE = 1832;
+/** Not 0: NMIs are blocked until IRET. */
+export const WORD_NMI_BLOCKED = 1836;
+/** Mode words of 64-bit code at CPL 0 and CPL 3 while flags are ordinary, as the last mode that was made has it; 0 while that is not one of 64-bit code. */
+export const WORD_SUPERVISOR_MODE = 1840;
+export const WORD_USER_MODE = 1844;
+/** Handlers that the CPU is in: entries from CPU_FRAMES on. */
+export const WORD_FRAME_DEPTH = 1848;
+/** Not 0: somebody hears of deliveries, of handlers that begin or end or of changes of IF. The engine leaves them to the host. */
+export const WORD_OBSERVED = 1852;
+/** Instructions that this CPU, and the whole machine, will have retired when the running slice has used up its budget: 64 bits. */
+export const SLOT_RETIRED_END = 1856;
+export const SLOT_INSTRUCTION_END = 1864;
+/** Limits of the GDT and the IDT. */
+export const WORD_GDTR_LIMIT = 1872;
+export const WORD_IDTR_LIMIT = 1876;
+/** CPUs of the machine. */
+export const WORD_CPUS = 1880;
+/** The last deliveries (cpu/system/deliveryLog.ts): how many there were, and rows of a ring. */
+export const WORD_LOG_COUNT = 1884;
+export const LOG_ROWS = 1888;
+export const LOG_KEPT = 4;
+export const LOG_ROW_BYTES = 32;
+export const LOG_VECTOR = 0;
+export const LOG_ERROR_CODE = 4;
+export const LOG_CS = 8;
+export const LOG_KIND = 12;
+export const LOG_RIP = 16;
+export const LOG_ADDRESS = 24;
 /** A multiple of the size of a TLB entry. */
-export const CPU_STATE_BYTES = 1856;
+export const CPU_STATE_BYTES = 2016;
 
 /** Soft TLB: direct mapped, `TLB_ENTRIES` per MMU index, `TLB_ENTRY_BYTES` each. */
 export const TLB_ENTRIES = 1024;
@@ -215,9 +243,30 @@ export const OP_CHAIN = 4;
 /** Flags of a memory op. */
 export const MEM_STACK = 1;
 
-/** Bytes one CPU needs: state block, TLBs, jump cache, fetch TLB. */
-export const CPU_STRIDE =
+/** Handlers that a CPU is in, outermost first (machine/handlerFrames.ts): more lose the outermost. */
+export const CPU_FRAMES =
   CPU_STATE_BYTES + MMU_INDEXES * TLB_ENTRIES * TLB_ENTRY_BYTES + JUMP_ENTRIES * JUMP_ENTRY_BYTES + FETCH_ENTRIES * FETCH_ENTRY_BYTES;
+export const FRAME_COUNT = 64;
+/** Entry: where the handler returns to, where it began, instructions that the machine and the CPU had retired, the interrupt's record: 64 bits each; then the event and the code segment returned to. */
+export const FRAME_BYTES = 64;
+export const FRAME_RIP = 0;
+export const FRAME_RSP = 8;
+export const FRAME_HANDLER = 16;
+export const FRAME_HANDLER_RSP = 24;
+export const FRAME_INSTRUCTION = 32;
+export const FRAME_RETIRED = 40;
+export const FRAME_RECORD = 48;
+/** 16 bits each. */
+export const FRAME_VECTOR = 56;
+export const FRAME_KIND = 58;
+export const FRAME_CS = 60;
+/** A delivery that stays on its stack pushes at most six words, aligned to 16 bytes. */
+export const LARGEST_PUSH = 64;
+/** What lies further above a frame may be another stack. */
+export const ONE_STACK = 16_384;
+
+/** Bytes one CPU needs: state block, TLBs, jump cache, fetch TLB, frames. */
+export const CPU_STRIDE = CPU_FRAMES + FRAME_COUNT * FRAME_BYTES;
 
 export const slotOfGpr = (register: number): number => SLOT_GPR + register * 8;
 export const slotOfTemp = (index: number): number => SLOT_TEMP + index * 8;

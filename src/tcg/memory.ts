@@ -1,6 +1,6 @@
 import { assert } from "../common/errors";
 import { type BulkMemory, bulkMemory } from "./bulkMemory";
-import { CPU_STRIDE, MARK_FREE, WORD_MARKS_BASE, WORD_RAM_BASE, WORD_RAM_PAGES } from "./layout";
+import { CPU_STRIDE, MARK_FREE, WORD_CPUS, WORD_MARKS_BASE, WORD_RAM_BASE, WORD_RAM_PAGES } from "./layout";
 
 const WASM_PAGE = 65536;
 /** MARK_FREE of four pages. */
@@ -85,6 +85,7 @@ export class EngineMemory {
       this.i32[(state + WORD_RAM_BASE) >> 2] = this.ramBase;
       this.i32[(state + WORD_MARKS_BASE) >> 2] = this.marksBase;
       this.i32[(state + WORD_RAM_PAGES) >> 2] = this.ramBytes / 4096;
+      this.i32[(state + WORD_CPUS) >> 2] = options.cpus;
     }
   }
 

@@ -75,8 +75,8 @@ export const opNames = [
    */
   "x87",
   /**
-   * The helper that its fields name, with FAST_CALL or FAST_RETURN as the upper half of imm: SYSCALL or SYSRET of 64-bit code, which an engine may carry out itself where
-   * nothing about them is out of the ordinary (interpreter/fastCalls.ts). The block's last op but one.
+   * The helper that its fields name, with FAST_CALL or another FAST_ as the upper half of imm: SYSCALL, SYSRET, INT n or IRETQ of 64-bit code, which an engine may carry out itself where
+   * nothing about them is out of the ordinary (interpreter/fastCalls.ts, transfers.ts). The block's last op but one.
    */
   "fastCall",
   /**
@@ -166,9 +166,11 @@ export const opNames = [
 
 export type OpName = (typeof opNames)[number];
 
-/** Of `fastCall`: SYSCALL, SYSRET. */
+/** Of `fastCall`: INT n, whose vector is the lower half of imm, SYSCALL, SYSRET, IRETQ. */
+export const FAST_INTERRUPT = 0;
 export const FAST_CALL = 1;
 export const FAST_RETURN = 2;
+export const FAST_INTERRUPT_RETURN = 3;
 
 /** Opcode number by name. */
 export const Op: { readonly [name in OpName]: number } = Object.fromEntries(opNames.map((name, index) => [name, index])) as {

@@ -91,7 +91,7 @@ class Bench {
         walk: exports["walk"] as (cpu: number, address: bigint, kind: number) => number,
         x87: exports["x87"] as (cpu: number, address: bigint, rip: bigint, operation: number) => number,
         bulkString: exports["bulkString"] as (cpu: number, operation: number) => number,
-        fastCall: exports["fastCall"] as (cpu: number, what: number) => number,
+        fastCall: exports["fastCall"] as (cpu: number, what: number, operand: number, budget: number) => number,
         findJump: exports["findJump"] as (cpu: number, entry: number) => number,
         getFlags: exports["getFlags"] as (cpu: number) => bigint,
         setFlags: exports["setFlags"] as (cpu: number, flags: bigint) => void,

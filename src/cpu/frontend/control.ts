@@ -1,5 +1,6 @@
 /** Transfers of control: near ones in ops, far ones and software interrupts through helpers. */
 import { SLOT_ZERO } from "../../tcg/layout";
+import { FAST_INTERRUPT, FAST_INTERRUPT_RETURN } from "../../tcg/ops";
 import type { Label } from "../../tcg/builder";
 import { type Emission, RCX, RSP } from "./emission";
 
@@ -124,7 +125,8 @@ export function farReturn(e: Emission): void {
 
 export function interruptReturn(e: Emission): void {
   e.setRipToNext();
-  e.helper("iret", SLOT_ZERO, SLOT_ZERO, e.insn.operandSize / 8);
+  if (e.insn.operandSize === 64) e.fastCall("iret", FAST_INTERRUPT_RETURN, 8);
+  else e.helper("iret", SLOT_ZERO, SLOT_ZERO, e.insn.operandSize / 8);
   e.lookup();
 }
 
@@ -139,7 +141,8 @@ export function softwareInterrupt(kind: "int" | "int3" | "into" | "int1") {
     e.setRipToNext();
     const kinds = { int: 0, int3: 1, into: 2, int1: 3 };
     const vectors = { int: e.insn.immediate, int3: 3, into: 4, int1: 1 };
-    e.helper("interrupt", SLOT_ZERO, SLOT_ZERO, vectors[kind], kinds[kind]);
+    if (kind === "int") e.fastCall("interrupt", FAST_INTERRUPT, vectors.int);
+    else e.helper("interrupt", SLOT_ZERO, SLOT_ZERO, vectors[kind], kinds[kind]);
     e.lookup();
   };
 }

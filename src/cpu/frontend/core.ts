@@ -127,10 +127,10 @@ export class EmissionCore {
     return slot;
   }
 
-  /** SYSCALL or SYSRET, in ops where nobody follows IF, which they change. */
-  fastCall(name: "syscall" | "sysret", what: number, size = 0): void {
+  /** A transfer that an engine may carry out by itself in 64-bit code, where nobody follows IF, which it changes. */
+  fastCall(name: "syscall" | "sysret" | "interrupt" | "iret", what: number, operand = 0): void {
     const op = this.is64 && !this.followInterruptFlag ? "fastCall" : "helper";
-    this.emit(op, Helper[name], SLOT_ZERO, SLOT_ZERO, what * 0x1_0000_0000 + size);
+    this.emit(op, Helper[name], SLOT_ZERO, SLOT_ZERO, what * 0x1_0000_0000 + operand);
   }
 
   /** Calls a helper; `hi` may be -1. */

@@ -18,7 +18,9 @@ export interface SystemObserver {
   tripleFault(): void;
 }
 
-export type EventKind = "exception" | "external" | "nmi" | "software" | "trap";
+/** How a delivery came to be, by its number in the engine's memory. */
+export const eventKinds = ["exception", "external", "nmi", "software", "trap"] as const;
+export type EventKind = (typeof eventKinds)[number];
 
 /** A delivery that succeeded: what it is, and where the handler returns to, addresses in halves. */
 export interface EnteredEvent {

@@ -76,10 +76,12 @@ export class Delivery {
     private readonly segments: Segments,
     private readonly tasks: TaskSwitcher,
     private readonly flat: FlatTransfer,
-  ) {}
+  ) {
+    this.log = new DeliveryLog(c.state);
+  }
 
   /** What was delivered last. */
-  readonly log = new DeliveryLog();
+  readonly log: DeliveryLog;
   private readonly frame = { vector: 0, kind: "external" as EventKind, cs: 0, ripLow: 0, ripHigh: 0, rspLow: 0, rspHigh: 0 };
 
   /** Delivers external interrupt `vector`: in its ordinary case at once. */

@@ -1,43 +1,55 @@
 import { joinHalves } from "../../common/halves";
-import type { DeliveredEvent, EnteredEvent, EventKind } from "./context";
-
-/** Deliveries that are remembered: a power of two. */
-const KEPT = 4;
-/** Words of a row: vector, error code, code segment, halves of RIP. */
-const ROW = 5;
+import {
+  LOG_ADDRESS,
+  LOG_CS,
+  LOG_ERROR_CODE,
+  LOG_KEPT,
+  LOG_KIND,
+  LOG_RIP,
+  LOG_ROW_BYTES,
+  LOG_ROWS,
+  LOG_VECTOR,
+  WORD_LOG_COUNT,
+} from "../../tcg/layout";
+import type { CpuState } from "../state";
+import { type DeliveredEvent, type EnteredEvent, eventKinds } from "./context";
 
 /**
  * The last exceptions and interrupts that a CPU was about to enter the handlers of: what is told when a guest dies. Always on, so it allocates nothing; a help for reading, no part of the machine's
- * state.
+ * state. In the engine's memory, as the engine delivers too.
  */
 export class DeliveryLog {
-  private readonly rows = new Int32Array(KEPT * ROW);
-  private readonly addresses = new BigUint64Array(KEPT);
-  private readonly kinds: EventKind[] = new Array<EventKind>(KEPT).fill("exception");
-  private count = 0;
+  constructor(private readonly state: CpuState) {}
 
   /** `from`: where the CPU is as the event comes. `address`: CR2 of a page fault. */
   note(from: EnteredEvent, errorCode: number, address: bigint): void {
-    const { rows } = this;
-    const index = this.count++ & (KEPT - 1);
-    const at = index * ROW;
-    rows[at] = from.vector;
-    rows[at + 1] = errorCode;
-    rows[at + 2] = from.cs;
-    rows[at + 3] = from.ripLow;
-    rows[at + 4] = from.ripHigh;
-    this.kinds[index] = from.kind;
-    this.addresses[index] = address;
+    const { words, slots } = this.state;
+    const row = LOG_ROWS + (words[WORD_LOG_COUNT / 4]++ & (LOG_KEPT - 1)) * LOG_ROW_BYTES;
+    words[(row + LOG_VECTOR) / 4] = from.vector;
+    words[(row + LOG_ERROR_CODE) / 4] = errorCode;
+    words[(row + LOG_CS) / 4] = from.cs;
+    words[(row + LOG_KIND) / 4] = eventKinds.indexOf(from.kind);
+    words[(row + LOG_RIP) / 4] = from.ripLow;
+    words[(row + LOG_RIP) / 4 + 1] = from.ripHigh;
+    slots[(row + LOG_ADDRESS) / 8] = address;
   }
 
   /** Oldest first. */
   get last(): readonly DeliveredEvent[] {
-    const { rows, kinds, addresses } = this;
-    const length = Math.min(this.count, KEPT);
+    const { words, slots } = this.state;
+    const count = words[WORD_LOG_COUNT / 4] >>> 0;
+    const length = Math.min(count, LOG_KEPT);
     return Array.from({ length }, (_, number) => {
-      const index = (this.count - length + number) & (KEPT - 1);
-      const [vector, errorCode, cs, low, high] = rows.subarray(index * ROW, (index + 1) * ROW);
-      return { vector, kind: kinds[index], errorCode, rip: joinHalves(high, low), cs, address: addresses[index] };
+      const row = LOG_ROWS + ((count - length + number) & (LOG_KEPT - 1)) * LOG_ROW_BYTES;
+      const word = (field: number): number => words[(row + field) / 4];
+      return {
+        vector: word(LOG_VECTOR),
+        kind: eventKinds[word(LOG_KIND)],
+        errorCode: word(LOG_ERROR_CODE),
+        rip: joinHalves(word(LOG_RIP + 4), word(LOG_RIP)),
+        cs: word(LOG_CS),
+        address: slots[(row + LOG_ADDRESS) / 8],
+      };
     });
   }
 }

@@ -75,6 +75,8 @@ import {
   WORD_MODE,
   WORD_REQUEST,
   WORD_RETURN_MODE,
+  WORD_SUPERVISOR_MODE,
+  WORD_USER_MODE,
 } from "../../tcg/layout";
 import { FAULT_ALIGNMENT, FAULT_DIVIDE } from "../../tcg/interpreter/interpreter";
 import { Op } from "../../tcg/ops";
@@ -407,8 +409,8 @@ export class CpuSystem implements SystemContext {
   }
 
   /**
-   * Where SYSCALL and SYSRET of 64-bit code lead from mode `mode`, for the engine (interpreter/fastCalls.ts): nowhere while they are not enabled. AMD's SYSRET is not for it, as it
-   * loads SS otherwise.
+   * Where SYSCALL and SYSRET, and INT and IRET, of 64-bit code lead from mode `mode`, for the engine (interpreter/fastCalls.ts, transfers.ts): the former nowhere while they are not enabled.
+   * AMD's SYSRET is not for it, as it loads SS otherwise.
    */
   private prepareFastCalls(mode: number): void {
     const { state } = this;
@@ -417,6 +419,9 @@ export class CpuSystem implements SystemContext {
     const common = mode & ~((3 << MODE_CPL_SHIFT) | (3 << MODE_IOPL_SHIFT) | MODE_UMIP | MODE_ALIGN);
     const user = common | (3 << MODE_CPL_SHIFT) | ((state.cr4 & CR4_UMIP) !== 0 ? MODE_UMIP : 0);
     const index = (state.cr4 & CR4_SMAP) !== 0 ? MMU_SUPERVISOR_SMAP : MMU_SUPERVISOR;
+    const is64 = (mode & MODE_SIZE_MASK) === MODE_64;
+    words[WORD_SUPERVISOR_MODE / 4] = is64 ? common : 0;
+    words[WORD_USER_MODE / 4] = is64 ? user : 0;
     words[WORD_CALL_MODE / 4] = enabled ? common : 0;
     words[WORD_RETURN_MODE / 4] = enabled && this.model.vendor !== "amd" ? user : 0;
     words[WORD_CALL_TLB / 4] = state.base + CPU_STATE_BYTES + index * TLB_ENTRIES * TLB_ENTRY_BYTES;

@@ -777,7 +777,7 @@ export class RegionFunction {
     const { w, ops } = this;
     this.storeRegisters(this.dirty);
     this.flagsToMemory();
-    w.get(CPU).i32(ops.hi[i]).call(Callee.fastCall).op(W.i32Eqz).ifRare();
+    w.get(CPU).i32(ops.hi[i]).i32(ops.lo[i]).get(BUDGET).call(Callee.fastCall).op(W.i32Eqz).ifRare();
     this.leaveAt(i);
     w.end();
     this.reload(i);

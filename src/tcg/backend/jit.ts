@@ -25,8 +25,8 @@ export interface GeneratedImports extends Pick<EngineHost, "helper"> {
   readonly findJump: (cpu: number, entry: number) => number;
   /** (cpu, address, rip, operation): 1 when the x87 instruction is done (x87/function.ts). */
   readonly x87: (cpu: number, address: bigint, rip: bigint, operation: number) => number;
-  /** (cpu, FAST_CALL or FAST_RETURN): 1 when the system call or return is done (interpreter/fastCalls.ts). */
-  readonly fastCall: (cpu: number, what: number) => number;
+  /** (cpu, FAST_CALL or another FAST_, operand, budget): 1 when the transfer is done (interpreter/fastCalls.ts). */
+  readonly fastCall: (cpu: number, what: number, operand: number, budget: number) => number;
   readonly getFlags: (cpu: number) => bigint;
   readonly setFlags: (cpu: number, flags: bigint) => void;
   /** Address of a plain access that missed the TLB, or 0. */

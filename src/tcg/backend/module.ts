@@ -30,7 +30,7 @@ const imports: readonly (readonly [string, number])[] = [
   ["bulkString", 6],
   ["findJump", 6],
   ["x87", 9],
-  ["fastCall", 6],
+  ["fastCall", 0],
 ];
 const common = [
   { type: 5, body: storeFlagsFunction().hintedBody() },

@@ -116,6 +116,9 @@ export function controlCases(): Map<OpName, Case> {
           .get(e.cpu)
           .get(e.op)
           .mem("i32.load", OP_IMM + 4)
+          .get(e.op)
+          .mem("i32.load", OP_IMM)
+          .get(e.budget)
           .call(e.callees.fastCall)
           .op("i32.eqz")
           .brIfRare("callHelper");

@@ -28,7 +28,7 @@ export interface Callees {
   walk: number;
   /** (cpu, operation): bulk iterations of a string instruction; 1 when it is complete. */
   bulkString: number;
-  /** (cpu, FAST_CALL or FAST_RETURN): 1 when the system call or return is done. */
+  /** (cpu, FAST_CALL or another FAST_, operand, budget): 1 when the transfer is done. */
   fastCall: number;
   /** (cpu, jump-cache entry): first op of the block at SLOT_RIP that the entry is not, or 0. */
   findJump: number;

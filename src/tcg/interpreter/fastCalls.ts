@@ -24,7 +24,7 @@ import {
   WORD_SELECTORS,
   WORD_TLB,
 } from "../layout";
-import { FAST_CALL, FAST_RETURN } from "../ops";
+import { FAST_CALL, FAST_INTERRUPT, FAST_INTERRUPT_RETURN, FAST_RETURN } from "../ops";
 import { CodeBuilder } from "../wasm/code";
 
 const CS = 1;
@@ -43,12 +43,21 @@ const DPL3 = 3 << 5;
 /** Number of a canonical address's bits above those that are significant, in its upper half, by the width of linear addresses: bit 20 of the mode is for 57 bits. */
 const LA57_SHIFT = 20;
 
+/** Functions of the module that `fastCall` is made of. */
+export interface FastCallees {
+  readonly getFlags: number;
+  readonly setFlags: number;
+  /** (cpu, vector, budget) and (cpu): INT n and IRETQ (transfers.ts). */
+  readonly interrupt: number;
+  readonly interruptReturn: number;
+}
+
 /**
- * Function (cpu, what): SYSCALL or SYSRET of 64-bit code to 64-bit code, RIP being the next instruction's. Returns 1; or 0, with nothing done, where the helper has to: the host
- * has not said where they lead (WORD_CALL_MODE, WORD_RETURN_MODE), an event waits, flags are of the rarer kind, SYSRET would fault.
+ * Function (cpu, what, operand, budget): what `what` says, or SYSCALL or SYSRET of 64-bit code to 64-bit code, RIP being the next instruction's. Returns 1; or 0, with nothing done, where the
+ * helper has to: the host has not said where they lead (WORD_CALL_MODE, WORD_RETURN_MODE), an event waits, flags are of the rarer kind, SYSRET would fault.
  */
-export function fastCallFunction(getFlags: number, setFlags: number): CodeBuilder {
-  const code = new CodeBuilder(["i32", "i32"], ["i32"]);
+export function fastCallFunction({ getFlags, setFlags, interrupt, interruptReturn }: FastCallees): CodeBuilder {
+  const code = new CodeBuilder(["i32", "i32", "i32", "i32"], ["i32"]);
   const cpu = code.parameter(0);
   const what = code.parameter(1);
   const flags = code.local("i32");
@@ -84,6 +93,9 @@ export function fastCallFunction(getFlags: number, setFlags: number): CodeBuilde
   const copy64 = (to: number, from: number): CodeBuilder => code.get(cpu).get(cpu).mem("i64.load", from).mem("i64.store", to);
   const copy32 = (to: number, from: number): CodeBuilder => code.get(cpu).get(cpu).mem("i32.load", from).mem("i32.store", to);
 
+  code.get(what).i32(FAST_INTERRUPT_RETURN).op("i32.eq").if().get(cpu).call(interruptReturn).op("return").end();
+  code.get(what).i32(FAST_INTERRUPT).op("i32.eq").if();
+  code.get(cpu).get(code.parameter(2)).get(code.parameter(3)).call(interrupt).op("return").end();
   code.block("no");
   state32(WORD_REQUEST).brIfRare("no");
   state32(SLOT_RFLAGS).tee(flags).i32(SPECIAL).op("i32.and").brIfRare("no");

@@ -30,6 +30,7 @@ import { memoryCases } from "./memory";
 import { moveCases } from "./moves";
 import { shiftCases } from "./shifts";
 import { fastCallFunction } from "./fastCalls";
+import { interruptFunction, interruptReturnFunction } from "./transfers";
 import { findJumpFunction } from "./jumps";
 import { bulkStringFunction } from "./strings";
 import { vectorCases } from "./vectors";
@@ -91,7 +92,15 @@ export function assembleInterpreter(): Uint8Array<ArrayBuffer> {
   };
   callees.x87 = module.add(x87Function(callees.walk, callees.multiplyHigh), "x87");
   callees.bulkString = module.add(bulkStringFunction(callees.walk), "bulkString");
-  callees.fastCall = module.add(fastCallFunction(callees.getFlags, callees.setFlags), "fastCall");
+  callees.fastCall = module.add(
+    fastCallFunction({
+      getFlags: callees.getFlags,
+      setFlags: callees.setFlags,
+      interrupt: module.add(interruptFunction(callees.getFlags)),
+      interruptReturn: module.add(interruptReturnFunction(callees.setFlags)),
+    }),
+    "fastCall",
+  );
   module.add(assembleLoop(new InterpreterEmitter(callees)), "run");
   return module.bytes(1);
 }

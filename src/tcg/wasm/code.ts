@@ -21,6 +21,7 @@ const plain = {
   "i32.gt_u": 0x4b,
   "i32.le_s": 0x4c,
   "i32.le_u": 0x4d,
+  "i32.ge_s": 0x4e,
   "i32.ge_u": 0x4f,
   "i64.eqz": 0x50,
   "i64.eq": 0x51,

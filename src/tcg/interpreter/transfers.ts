@@ -1,0 +1,642 @@
+import {
+  CPU_FRAMES,
+  CPU_STATE_BYTES,
+  CPU_STRIDE,
+  FRAME_BYTES,
+  FRAME_COUNT,
+  FRAME_CS,
+  FRAME_HANDLER,
+  FRAME_HANDLER_RSP,
+  FRAME_INSTRUCTION,
+  FRAME_KIND,
+  FRAME_RECORD,
+  FRAME_RETIRED,
+  FRAME_RIP,
+  FRAME_RSP,
+  FRAME_VECTOR,
+  LARGEST_PUSH,
+  LOG_ADDRESS,
+  LOG_CS,
+  LOG_ERROR_CODE,
+  LOG_KEPT,
+  LOG_KIND,
+  LOG_RIP,
+  LOG_ROW_BYTES,
+  LOG_ROWS,
+  LOG_VECTOR,
+  MMU_USER,
+  ONE_STACK,
+  SLOT_GDTR_BASE,
+  SLOT_IDTR_BASE,
+  SLOT_INSTRUCTION_END,
+  SLOT_RETIRED_END,
+  SLOT_RFLAGS,
+  SLOT_RIP,
+  SLOT_SEG_BASE,
+  SLOT_SEG_LIMIT_R,
+  SLOT_SEG_LIMIT_W,
+  SLOT_TR_BASE,
+  slotOfGpr,
+  TLB_ADDEND,
+  TLB_ENTRIES,
+  TLB_ENTRY_BYTES,
+  TLB_READ,
+  TLB_WRITE,
+  WORD_ACCESS,
+  WORD_CALL_TLB,
+  WORD_CPL,
+  WORD_CPU_INDEX,
+  WORD_CPUS,
+  WORD_FETCH,
+  WORD_FRAME_DEPTH,
+  WORD_GDTR_LIMIT,
+  WORD_IDTR_LIMIT,
+  WORD_LIMITS,
+  WORD_LOG_COUNT,
+  WORD_MODE,
+  WORD_NMI_BLOCKED,
+  WORD_OBSERVED,
+  WORD_REQUEST,
+  WORD_SELECTORS,
+  WORD_SUPERVISOR_MODE,
+  WORD_TLB,
+  WORD_USER_MODE,
+} from "../layout";
+import { CodeBuilder, type Local } from "../wasm/code";
+
+const CS = 1;
+const SS = 2;
+const FS = 4;
+const TR = 7;
+const RSP = slotOfGpr(4);
+/** RFLAGS bits: those that make a transfer anything but ordinary: TF, IOPL, RF, VM, AC; NT, with which IRET leaves a task; what a 64-bit frame holds; what IRET may load here: the status flags, IF, DF, ID. */
+const SPECIAL = 0x100 | 0x3000 | 0x10000 | 0x20000 | 0x40000;
+const NT = 0x4000;
+const IF = 0x200;
+const STATUS = 0x8d5;
+const FRAME_FLAGS = 0x3f7fd7;
+const ORDINARY = STATUS | IF | 0x400 | 0x200000 | 2;
+/** Access rights (CpuState.access): of flat 64-bit code, and of flat data that grows upwards, with the bits that tell them. */
+const CODE_RIGHTS = 0x10 | 8 | 4 | 0x80 | 1 | 0x2000 | 0x4000;
+const FLAT_CODE = 0x10 | 8 | 0x80 | 1 | 0x2000;
+const DATA_RIGHTS = 0x10 | 8 | 4 | 2 | 0x80 | 1;
+const FLAT_DATA = 0x10 | 2 | 0x80 | 1;
+const CONFORMING_CODE = 8 | 4;
+const UNUSABLE = 0x10000;
+const NULL_STACK = 0x93 | 0x4000 | UNUSABLE;
+const LA57_SHIFT = 20;
+/** Bytes of a stack frame in 64-bit mode without an error code. */
+const STACK_FRAME = 40;
+/** Number of INT n among the kinds of deliveries (cpu/system/context.ts). */
+const SOFTWARE = 3;
+
+const MEMORY_COPY = [0xfc, 10, 0, 0];
+
+/** What both functions are made of. Label "no": not the ordinary case. */
+class Transfer {
+  readonly code: CodeBuilder;
+  readonly cpu: Local;
+  private readonly entry: Local;
+  private readonly low: Local;
+
+  constructor(parameters: number) {
+    this.code = new CodeBuilder(new Array<"i32">(parameters).fill("i32"), ["i32"]);
+    this.cpu = this.code.parameter(0);
+    this.entry = this.code.local("i32");
+    this.low = this.code.local("i32");
+  }
+
+  word(offset: number): CodeBuilder {
+    return this.code.get(this.cpu).mem("i32.load", offset);
+  }
+
+  slot(offset: number): CodeBuilder {
+    return this.code.get(this.cpu).mem("i64.load", offset);
+  }
+
+  setWord(offset: number, value: Local | number): void {
+    this.code.get(this.cpu);
+    if (typeof value === "number") this.code.i32(value);
+    else this.code.get(value);
+    this.code.mem("i32.store", offset);
+  }
+
+  /** What is the case for all transfers: nothing waits, nobody listens, 64-bit code, flags of the common kind. Leaves RFLAGS without the status flags in `flags`. */
+  begin(flags: Local, more: number): void {
+    const { code } = this;
+    this.word(WORD_REQUEST);
+    this.word(WORD_OBSERVED).op("i32.or");
+    this.word(WORD_SUPERVISOR_MODE).op("i32.eqz", "i32.or");
+    this.word(SLOT_RFLAGS)
+      .tee(flags)
+      .i32(SPECIAL | more)
+      .op("i32.and", "i32.or");
+    code.brIfRare("no");
+  }
+
+  /** Where in memory the `size` bytes at linear address `address` are, which the TLB at `tlb` has for the fast path on one page, as words. */
+  find(address: Local, tlb: Local, size: number, tag: number, into: Local): void {
+    const { code, entry, low } = this;
+    code.get(address).op("i32.wrap").tee(low).i32(3).op("i32.and").brIfRare("no");
+    code
+      .get(low)
+      .i32(0xfff)
+      .op("i32.and")
+      .i32(4096 - size)
+      .op("i32.gt_u")
+      .brIfRare("no");
+    code
+      .get(low)
+      .i32(7)
+      .op("i32.shr_u")
+      .i32((TLB_ENTRIES - 1) * TLB_ENTRY_BYTES)
+      .op("i32.and")
+      .get(tlb)
+      .op("i32.add")
+      .tee(entry)
+      .mem("i64.load", tag);
+    code.get(address).i64(-4096n).op("i64.and", "i64.ne").brIfRare("no");
+    code.get(low).get(entry).mem("i32.load", TLB_ADDEND).op("i32.add").set(into);
+  }
+
+  /** Leaves the access rights of the descriptor at `at` in `access`: its base is 0. */
+  rights(at: Local, access: Local): void {
+    const { code } = this;
+    code.get(at).mem("i32.load").i32(16).op("i32.shr_u");
+    code.get(at).mem("i32.load", 4).i32(0xff0000ff).op("i32.and", "i32.or").brIfRare("no");
+    code.get(at).mem("i32.load", 4).i32(8).op("i32.shr_u").i32(0xf0ff).op("i32.and").set(access);
+  }
+
+  /** Goes to "no" unless the DPL of `access` is `level`. */
+  sameLevel(access: Local, level: Local): void {
+    this.code.get(access).i32(5).op("i32.shr_u").i32(3).op("i32.and").get(level).op("i32.ne").brIfRare("no");
+  }
+
+  /** Leaves where the descriptor that `selector` names in the GDT is in `at`. */
+  descriptor(selector: Local, tlb: Local, address: Local, at: Local): void {
+    const { code, low } = this;
+    code.get(selector).i32(0xfff8).op("i32.and").tee(low).op("i32.eqz");
+    code.get(selector).i32(4).op("i32.and", "i32.or").brIfRare("no");
+    code.get(low).i32(7).op("i32.add");
+    this.word(WORD_GDTR_LIMIT).op("i32.gt_u").brIfRare("no");
+    this.slot(SLOT_GDTR_BASE).get(low).op("i64.extend_u", "i64.add").set(address);
+    this.find(address, tlb, 8, TLB_READ, at);
+  }
+
+  /** Goes to "no" unless an address with upper half `high` is canonical: the bits from the highest significant one on are all equal, so that their sum with 1 is 0 or 1. */
+  canonical(high: Local): void {
+    const { code } = this;
+    code.get(high).i32(15).i32(24);
+    this.word(WORD_MODE)
+      .i32(1 << LA57_SHIFT)
+      .op("i32.and", "i32.eqz", "select", "i32.shr_s")
+      .i32(1)
+      .op("i32.add")
+      .i32(1)
+      .op("i32.gt_u")
+      .brIfRare("no");
+  }
+
+  /** Loads segment register `number` with a flat segment that the descriptor at `at` describes. */
+  segment(number: number, selector: Local, at: Local, access: Local, limit: Local): void {
+    const { code, cpu } = this;
+    // The limit in bytes, inclusive.
+    code.get(at).mem("i32.load").i32(0xffff).op("i32.and").get(at).mem("i32.load", 4).i32(0xf0000).op("i32.and", "i32.or").set(limit);
+    code.get(limit).i32(12).op("i32.shl").i32(0xfff).op("i32.or").get(limit);
+    code
+      .get(at)
+      .mem("i32.load", 4)
+      .i32(1 << 23)
+      .op("i32.and", "select")
+      .set(limit);
+    code
+      .get(cpu)
+      .get(selector)
+      .mem("i32.store16", WORD_SELECTORS + 2 * number);
+    code
+      .get(cpu)
+      .i64(0n)
+      .mem("i64.store", SLOT_SEG_BASE + 8 * number);
+    this.setWord(WORD_LIMITS + 4 * number, limit);
+    this.setWord(WORD_ACCESS + 4 * number, access);
+    // Readable code, or data; writable data.
+    code.get(cpu).get(limit).op("i64.extend_u").i64(1n).op("i64.add").i64(0n).get(access).i32(2).op("i32.and", "select");
+    code.mem("i64.store", SLOT_SEG_LIMIT_R + 8 * number);
+    code.get(cpu);
+    if (number === SS) code.get(limit).op("i64.extend_u").i64(1n).op("i64.add");
+    else code.i64(0n);
+    code.mem("i64.store", SLOT_SEG_LIMIT_W + 8 * number);
+  }
+
+  /** Loads SS with a null selector whose RPL is the level. */
+  nullStack(level: Local, selector: Local): void {
+    const { code, cpu } = this;
+    code
+      .get(cpu)
+      .get(selector)
+      .mem("i32.store16", WORD_SELECTORS + 2 * SS);
+    for (const slot of [SLOT_SEG_BASE, SLOT_SEG_LIMIT_R, SLOT_SEG_LIMIT_W])
+      code
+        .get(cpu)
+        .i64(0n)
+        .mem("i64.store", slot + 8 * SS);
+    this.setWord(WORD_LIMITS + 4 * SS, 0);
+    code
+      .get(cpu)
+      .get(level)
+      .i32(5)
+      .op("i32.shl")
+      .i32(NULL_STACK)
+      .op("i32.or")
+      .mem("i32.store", WORD_ACCESS + 4 * SS);
+  }
+
+  /** What follows from the level: 0 or 3. */
+  level(level: Local): void {
+    const { code, cpu } = this;
+    this.setWord(WORD_CPL, level);
+    code.get(cpu).get(level).i32(0).op("i32.ne").mem("i32.store", WORD_FETCH);
+    code.get(cpu);
+    this.word(WORD_USER_MODE);
+    this.word(WORD_SUPERVISOR_MODE).get(level).op("select").mem("i32.store", WORD_MODE);
+    code.get(cpu);
+    this.userTlb();
+    this.word(WORD_CALL_TLB).get(level).op("select").mem("i32.store", WORD_TLB);
+  }
+
+  /** Pushes the address of the TLB of user accesses. */
+  userTlb(): void {
+    this.code
+      .get(this.cpu)
+      .i32(CPU_STATE_BYTES + MMU_USER * TLB_ENTRIES * TLB_ENTRY_BYTES)
+      .op("i32.add");
+  }
+}
+
+/**
+ * Function (cpu, vector, budget): INT `vector` of 64-bit code through an interrupt or trap gate to 64-bit code, RIP being the next instruction's; the instruction is the last of its block, which
+ * is paid from the budget. What FlatTransfer does (cpu/system/flatTransfer.ts), with the handler's frame (machine/handlerFrames.ts). Returns 1; or 0, with nothing done.
+ */
+export function interruptFunction(getFlags: number): CodeBuilder {
+  const t = new Transfer(3);
+  const { code, cpu } = t;
+  const vector = code.parameter(1);
+  const budget = code.parameter(2);
+  const flags = code.local("i32");
+  const cpl = code.local("i32");
+  const level = code.local("i32");
+  const tlb = code.local("i32");
+  const address = code.local("i64");
+  const gate = code.local("i32");
+  const high = code.local("i32");
+  const type = code.local("i32");
+  const target = code.local("i64");
+  const selector = code.local("i32");
+  const at = code.local("i32");
+  const access = code.local("i32");
+  const limit = code.local("i32");
+  const rsp = code.local("i64");
+
+  code.block("no");
+  t.begin(flags, 0);
+  t.word(WORD_CPL).set(cpl);
+  code.get(vector).i32(4).op("i32.shl").i32(15).op("i32.add");
+  t.word(WORD_IDTR_LIMIT).op("i32.gt_u").brIfRare("no");
+  t.word(WORD_CALL_TLB).set(tlb);
+  t.slot(SLOT_IDTR_BASE).get(vector).i32(4).op("i32.shl", "i64.extend_u", "i64.add").set(address);
+  t.find(address, tlb, 16, TLB_READ, gate);
+  // The gate: present, an interrupt or trap gate, to be used from here.
+  code.get(gate).mem("i32.load", 4).tee(high).i32(0x8e00).op("i32.and").i32(0x8e00).op("i32.ne");
+  code.get(high).i32(0x1000).op("i32.and", "i32.or").brIfRare("no");
+  code.get(high).i32(8).op("i32.shr_u").i32(1).op("i32.and").set(type);
+  code.get(high).i32(13).op("i32.shr_u").i32(3).op("i32.and").get(cpl).op("i32.lt_u").brIfRare("no");
+  code.get(gate).mem("i32.load", 8).tee(at).op("i64.extend_u").i64(32n).op("i64.shl");
+  code.get(high).i32(0xffff0000).op("i32.and").get(gate).mem("i32.load16_u").op("i32.or", "i64.extend_u", "i64.or").set(target);
+  t.canonical(at);
+  code.get(gate).mem("i32.load16_u", 2).set(selector);
+  t.descriptor(selector, tlb, address, at);
+  t.rights(at, access);
+  code.get(access).i32(CODE_RIGHTS).op("i32.and").i32(FLAT_CODE).op("i32.ne").brIfRare("no");
+  // To level 0, or at level 3 to level 3.
+  code.get(access).i32(5).op("i32.shr_u").i32(3).op("i32.and").tee(level).if();
+  code.get(level).i32(3).op("i32.ne").get(cpl).i32(3).op("i32.ne", "i32.or").brIfRare("no").end();
+  t.slot(RSP).set(rsp);
+  // The stack: of the task state segment for another level or by IST.
+  code.get(high).i32(7).op("i32.and").get(level).get(cpl).op("i32.lt_u", "i32.or").if();
+  code.get(high).i32(7).op("i32.and").tee(limit).i32(3).op("i32.shl").i32(28).op("i32.add").i32(4).get(limit).op("select").set(limit);
+  t.word(WORD_ACCESS + 4 * TR)
+    .i32(UNUSABLE)
+    .op("i32.and");
+  code.get(limit).i32(7).op("i32.add");
+  t.word(WORD_LIMITS + 4 * TR)
+    .op("i32.gt_u", "i32.or")
+    .brIfRare("no");
+  t.slot(SLOT_TR_BASE).get(limit).op("i64.extend_u", "i64.add").set(address);
+  t.find(address, tlb, 8, TLB_READ, limit);
+  code.get(limit).mem("i64.load").set(rsp).end();
+  code.get(rsp).i64(-16n).op("i64.and").i64(BigInt(STACK_FRAME)).op("i64.sub").set(rsp);
+  t.userTlb();
+  code.get(tlb).get(level).op("select").set(tlb);
+  t.find(rsp, tlb, STACK_FRAME, TLB_WRITE, gate);
+
+  // Nothing fails from here on.
+  code.get(gate);
+  t.slot(SLOT_RIP).mem("i64.store");
+  code.get(gate);
+  code
+    .get(cpu)
+    .mem("i64.load16_u", WORD_SELECTORS + 2 * CS)
+    .mem("i64.store", 8);
+  code
+    .get(gate)
+    .get(flags)
+    .get(cpu)
+    .call(getFlags)
+    .op("i32.wrap", "i32.or")
+    .i32(FRAME_FLAGS)
+    .op("i32.and", "i64.extend_u")
+    .mem("i64.store", 16);
+  code.get(gate);
+  t.slot(RSP).mem("i64.store", 24);
+  code
+    .get(gate)
+    .get(cpu)
+    .mem("i64.load16_u", WORD_SELECTORS + 2 * SS)
+    .mem("i64.store", 32);
+
+  noteDelivery(t, vector, gate);
+  beginFrame(t, { vector, budget, target, rsp, entry: gate });
+
+  code.get(cpu).get(rsp).mem("i64.store", RSP);
+  code.get(cpu).get(target).mem("i64.store", SLOT_RIP);
+  code.get(level).get(cpl).op("i32.lt_u").if();
+  t.nullStack(level, level);
+  code.end();
+  code.get(selector).i32(0xfffc).op("i32.and").get(level).op("i32.or").set(selector);
+  t.segment(CS, selector, at, access, limit);
+  code
+    .get(cpu)
+    .get(flags)
+    .i32(~NT)
+    .i32(~(NT | IF))
+    .get(type)
+    .op("select", "i32.and")
+    .mem("i32.store", SLOT_RFLAGS);
+  t.level(level);
+  code.i32(1).op("return").end();
+  return code.i32(0);
+}
+
+/** Notes the delivery for who asks what the last ones were. */
+function noteDelivery(t: Transfer, vector: Local, row: Local): void {
+  const { code, cpu } = t;
+  t.word(WORD_LOG_COUNT)
+    .i32(LOG_KEPT - 1)
+    .op("i32.and")
+    .i32(LOG_ROW_BYTES)
+    .op("i32.mul")
+    .get(cpu)
+    .op("i32.add")
+    .set(row);
+  code.get(cpu);
+  t.word(WORD_LOG_COUNT).i32(1).op("i32.add").mem("i32.store", WORD_LOG_COUNT);
+  code
+    .get(row)
+    .get(vector)
+    .mem("i32.store", LOG_ROWS + LOG_VECTOR);
+  code
+    .get(row)
+    .i32(-1)
+    .mem("i32.store", LOG_ROWS + LOG_ERROR_CODE);
+  code
+    .get(row)
+    .get(cpu)
+    .mem("i32.load16_u", WORD_SELECTORS + 2 * CS)
+    .mem("i32.store", LOG_ROWS + LOG_CS);
+  code
+    .get(row)
+    .i32(SOFTWARE)
+    .mem("i32.store", LOG_ROWS + LOG_KIND);
+  code.get(row);
+  t.slot(SLOT_RIP).mem("i64.store", LOG_ROWS + LOG_RIP);
+  code
+    .get(row)
+    .i64(0n)
+    .mem("i64.store", LOG_ROWS + LOG_ADDRESS);
+}
+
+/** The handler's frame, before registers change. */
+function beginFrame(
+  t: Transfer,
+  { vector, budget, target, rsp, entry }: Record<"vector" | "budget" | "target" | "rsp" | "entry", Local>,
+): void {
+  const { code, cpu } = t;
+  // At the maximum the outermost is lost.
+  t.word(WORD_FRAME_DEPTH).i32(FRAME_COUNT).op("i32.eq").ifRare();
+  code.get(cpu).i32(CPU_FRAMES).op("i32.add").get(cpu);
+  code
+    .i32(CPU_FRAMES + FRAME_BYTES)
+    .op("i32.add")
+    .i32((FRAME_COUNT - 1) * FRAME_BYTES)
+    .raw(MEMORY_COPY);
+  t.setWord(WORD_FRAME_DEPTH, FRAME_COUNT - 1);
+  code.end();
+  t.word(WORD_FRAME_DEPTH).i32(FRAME_BYTES).op("i32.mul").get(cpu).op("i32.add").set(entry);
+  code.get(cpu);
+  t.word(WORD_FRAME_DEPTH).i32(1).op("i32.add").mem("i32.store", WORD_FRAME_DEPTH);
+  const field = (offset: number): number => CPU_FRAMES + offset;
+  const store64 = (offset: number, push: () => void): void => {
+    code.get(entry);
+    push();
+    code.mem("i64.store", field(offset));
+  };
+  store64(FRAME_RIP, () => t.slot(SLOT_RIP));
+  store64(FRAME_RSP, () => t.slot(RSP));
+  store64(FRAME_HANDLER, () => code.get(target));
+  store64(FRAME_HANDLER_RSP, () => code.get(rsp));
+  // The instruction itself does not count yet.
+  for (const [offset, end] of [
+    [FRAME_INSTRUCTION, SLOT_INSTRUCTION_END],
+    [FRAME_RETIRED, SLOT_RETIRED_END],
+  ])
+    store64(offset, () => t.slot(end).get(budget).op("i64.extend_s").i64(1n).op("i64.add", "i64.sub"));
+  store64(FRAME_RECORD, () => code.i64(0n));
+  code.get(entry).get(vector).mem("i32.store16", field(FRAME_VECTOR));
+  code.get(entry).i32(SOFTWARE).mem("i32.store16", field(FRAME_KIND));
+  code
+    .get(entry)
+    .get(cpu)
+    .mem("i32.load16_u", WORD_SELECTORS + 2 * CS)
+    .mem("i32.store", field(FRAME_CS));
+}
+
+/**
+ * Function (cpu): IRETQ of 64-bit code to 64-bit code, at the same or from level 0 to level 3. What FlatTransfer does, with the end of the handler's frame, which must have no record that wants to
+ * be told of its return. Returns 1; or 0, with nothing done.
+ */
+export function interruptReturnFunction(setFlags: number): CodeBuilder {
+  const t = new Transfer(1);
+  const { code, cpu } = t;
+  const flags = code.local("i32");
+  const cpl = code.local("i32");
+  const level = code.local("i32");
+  const tlb = code.local("i32");
+  const address = code.local("i64");
+  const frame = code.local("i32");
+  const selector = code.local("i32");
+  const stackSelector = code.local("i32");
+  const codeAt = code.local("i32");
+  const dataAt = code.local("i32");
+  const codeAccess = code.local("i32");
+  const dataAccess = code.local("i32");
+  const limit = code.local("i32");
+  const owner = code.local("i32");
+  const index = code.local("i32");
+
+  code.block("no");
+  t.begin(flags, NT);
+  t.word(WORD_NMI_BLOCKED).brIfRare("no");
+  t.word(WORD_CPL).set(cpl);
+  t.slot(RSP).set(address);
+  t.word(WORD_TLB).set(tlb);
+  t.find(address, tlb, STACK_FRAME, TLB_READ, frame);
+  code.get(frame).mem("i32.load", 4).set(limit);
+  t.canonical(limit);
+  t.word(WORD_CALL_TLB).set(tlb);
+  code.get(frame).mem("i32.load16_u", 8).tee(selector).i32(3).op("i32.and").tee(level).get(cpl).op("i32.lt_u").brIfRare("no");
+  code.get(level).i32(3).op("i32.ne").get(level).i32(0).op("i32.ne", "i32.and").brIfRare("no");
+  t.descriptor(selector, tlb, address, codeAt);
+  t.rights(codeAt, codeAccess);
+  code.get(codeAccess).i32(CODE_RIGHTS).op("i32.and").i32(FLAT_CODE).op("i32.ne").brIfRare("no");
+  t.sameLevel(codeAccess, level);
+  code.get(frame).mem("i32.load16_u", 32).tee(stackSelector).i32(3).op("i32.and").get(level).op("i32.ne").brIfRare("no");
+  code.i32(0).set(dataAt);
+  code.get(stackSelector).i32(0xfffc).op("i32.and").if();
+  t.descriptor(stackSelector, tlb, address, dataAt);
+  t.rights(dataAt, dataAccess);
+  code.get(dataAccess).i32(DATA_RIGHTS).op("i32.and").i32(FLAT_DATA).op("i32.ne").brIfRare("no");
+  t.sameLevel(dataAccess, level);
+  code.else().get(level).brIfRare("no").end();
+  code
+    .get(frame)
+    .mem("i32.load", 16)
+    .i32(FRAME_FLAGS)
+    .op("i32.and")
+    .i32(2)
+    .op("i32.or")
+    .tee(limit)
+    .i32(~ORDINARY)
+    .op("i32.and")
+    .brIfRare("no");
+  // Only level 0 changes IF: IOPL is 0.
+  code.get(limit).i32(~IF).op("i32.and").get(flags).i32(IF).op("i32.and", "i32.or").get(limit).get(cpl).op("select").set(flags);
+  // What the outer level may not keep is lost on the way there: it must be lost already.
+  code.get(level).get(cpl).op("i32.ne").if();
+  for (const segment of [0, 3, FS, FS + 1]) keepsSegment(t, segment, limit);
+  code.end();
+
+  findFrame(t, frame, owner, index);
+  code.get(index).i32(0).op("i32.ge_s").if();
+  code
+    .get(owner)
+    .get(index)
+    .i32(FRAME_BYTES)
+    .op("i32.mul", "i32.add")
+    .mem("i64.load", CPU_FRAMES + FRAME_RECORD)
+    .op("i64.eqz", "i32.eqz");
+  code.brIfRare("no");
+  code.get(owner).get(index).mem("i32.store", WORD_FRAME_DEPTH).end();
+
+  code.get(cpu).get(frame).mem("i64.load").mem("i64.store", SLOT_RIP);
+  code.get(cpu).get(frame).mem("i64.load", 24).mem("i64.store", RSP);
+  t.segment(CS, selector, codeAt, codeAccess, limit);
+  code.get(dataAt).if();
+  t.segment(SS, stackSelector, dataAt, dataAccess, limit);
+  code.else();
+  t.nullStack(level, stackSelector);
+  code.end();
+  code.get(cpu).get(flags).op("i64.extend_u").call(setFlags);
+  code.get(cpu).get(flags).i32(~STATUS).op("i32.and").mem("i32.store", SLOT_RFLAGS);
+  t.level(level);
+  code.i32(1).op("return").end();
+  return code.i32(0);
+}
+
+/** Goes to "no" unless segment register `segment` stays as it is on the way to level 3: conforming code, DPL 3, or lost before. */
+function keepsSegment(t: Transfer, segment: number, access: Local): void {
+  const { code, cpu } = t;
+  t.word(WORD_ACCESS + 4 * segment)
+    .tee(access)
+    .i32(UNUSABLE)
+    .op("i32.eq")
+    .if();
+  code.get(cpu).mem("i32.load16_u", WORD_SELECTORS + 2 * segment);
+  t.word(WORD_LIMITS + 4 * segment).op("i32.or");
+  if (segment < FS)
+    t.slot(SLOT_SEG_BASE + 8 * segment)
+      .i64(0n)
+      .op("i64.ne", "i32.or");
+  code.brIfRare("no").else();
+  code.get(access).i32(UNUSABLE).op("i32.and").brIfRare("no");
+  code.get(access).i32(CONFORMING_CODE).op("i32.and").i32(CONFORMING_CODE).op("i32.ne");
+  code.get(access).i32(0x60).op("i32.and").i32(0x60).op("i32.ne", "i32.and").brIfRare("no").end();
+}
+
+/**
+ * Finds the handler whose frame the stack pointer in `frame` goes back to, as HandlerFrames.returned does: innermost first on this CPU; else what is passed there, outermost first; else, in order,
+ * on the others. Leaves the state of its CPU in `owner` and its index in `index`, -1 for none.
+ */
+function findFrame(t: Transfer, frame: Local, owner: Local, index: Local): void {
+  const { code, cpu } = t;
+  const other = code.local("i32");
+  const bottom = code.local("i64");
+  const scan = (found: string): void => {
+    const loop = `${found} loop`;
+    code.get(owner).mem("i32.load", WORD_FRAME_DEPTH).set(index);
+    code.loop(loop);
+    code.get(index).i32(1).op("i32.sub").tee(index).i32(0).op("i32.ge_s").if();
+    code
+      .get(owner)
+      .get(index)
+      .i32(FRAME_BYTES)
+      .op("i32.mul", "i32.add")
+      .mem("i64.load", CPU_FRAMES + FRAME_RSP);
+    code.get(frame).mem("i64.load", 24).op("i64.eq").brIf(found).br(loop).end();
+    code.end();
+  };
+  code.block("found");
+  code.get(cpu).set(owner);
+  scan("found");
+  code.i32(-1).set(index);
+  code.loop("passed");
+  code.get(index).i32(1).op("i32.add").tee(index);
+  t.word(WORD_FRAME_DEPTH).op("i32.lt_s").if();
+  code.get(cpu).get(index).i32(FRAME_BYTES).op("i32.mul", "i32.add").set(other);
+  code
+    .get(other)
+    .mem("i64.load", CPU_FRAMES + FRAME_HANDLER_RSP)
+    .set(bottom);
+  /** Pushes whether the stack pointer on the stack lies above the frame's bottom, and how far. */
+  const above = (push: () => void): void => {
+    push();
+    code.get(bottom).op("i64.gt_s");
+    push();
+    code.get(bottom).op("i64.sub");
+  };
+  above(() => code.get(other).mem("i64.load", CPU_FRAMES + FRAME_RSP));
+  code.i64(BigInt(LARGEST_PUSH)).op("i64.gt_u", "i32.and").brIf("passed");
+  above(() => code.get(frame).mem("i64.load", 24));
+  code.i64(BigInt(ONE_STACK)).op("i64.le_u", "i32.and").brIf("found").br("passed").end();
+  code.end();
+  code.i32(0).set(other);
+  code.loop("others");
+  code.get(other);
+  t.word(WORD_CPUS).op("i32.lt_s").if();
+  // The state blocks of the CPUs lie one after the other.
+  code.get(cpu).get(other);
+  t.word(WORD_CPU_INDEX).op("i32.sub").i32(CPU_STRIDE).op("i32.mul", "i32.add").tee(owner).get(cpu).op("i32.ne").if();
+  scan("found");
+  code.end();
+  code.get(other).i32(1).op("i32.add").set(other).br("others").end().end();
+  code.i32(-1).set(index).end();
+}
