@@ -19,6 +19,7 @@ import { RecordExport } from "../debugger/records/recordExport";
 import type { RunControl, RunControlState } from "../debugger/runControl";
 import type { DebuggerSink } from "../debugger/sink";
 import { hitBreakpoints, type GuestEnd, type Stop } from "../debugger/stops";
+import type { SymbolModule } from "../debugger/symbols/module";
 import type { DebugCpu } from "../debugger/target";
 import { cpuStateText } from "../debugger/words";
 import { UserError } from "../machine/errors";
@@ -35,7 +36,17 @@ import { SerialOutput } from "./serialOutput";
 import { timelinePage } from "./timelinePage";
 import { writeTextFile } from "./textFile";
 import { WorkProgress } from "./workProgress";
-import type { DataPlaceView, DataQuestion, EngineEvent, EngineMethod, EngineMethods, Launched, StopView, ThreadView } from "./rpc";
+import type {
+  DataPlaceView,
+  DataQuestion,
+  EngineEvent,
+  EngineMethod,
+  EngineMethods,
+  Launched,
+  ModuleView,
+  StopView,
+  ThreadView,
+} from "./rpc";
 
 type Handlers = { readonly [M in EngineMethod]: (args: EngineMethods[M]["args"]) => EngineMethods[M]["result"] };
 
@@ -53,6 +64,10 @@ interface Session {
   readonly pace: Pace | undefined;
   /** Closes what the session reads from. */
   readonly close: () => void;
+}
+
+function moduleView({ name, kind, offset, isUnlinked, sections }: SymbolModule): ModuleView {
+  return { name, path: name, kind, offset, sections: isUnlinked ? sections : undefined };
 }
 
 /** Everything a session's requests need, over plain data. `tell` sends events out. */
@@ -108,6 +123,7 @@ export class Engine {
       cpuStarted: (cpu) => this.tell({ kind: "thread", cpu, reason: "started" }),
       cpuReset: (cpu) => this.tell({ kind: "thread", cpu, reason: "exited" }),
       breakpointChanged: (status) => this.tell({ kind: "breakpoint", status }),
+      moduleChanged: (module) => this.tell({ kind: "module", module: moduleView(module) }),
       runControlChanged: (state) => this.tell({ kind: "runControl", state }),
     };
     const session = new Debugger({ machine, symbols, disassembler: new IcedDisassembler(), sink, clock: () => performance.now() });
@@ -410,13 +426,7 @@ export class Engine {
       this.tellStop(session, session.debugger.stopHere("goto", cpu, `RIP set to ${hex64(address)}`));
     },
     sources: () => this.current.debugger.symbols.sources(),
-    modules: () =>
-      this.current.debugger.symbols.modules.map((module) => ({
-        name: module.name,
-        path: module.name,
-        kind: module.kind,
-        offset: module.offset,
-      })),
+    modules: () => this.current.debugger.symbols.modules.map(moduleView),
     terminate: () => {
       const session = this.session;
       session?.serial.flush();

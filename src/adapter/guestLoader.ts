@@ -5,6 +5,7 @@ import { Cancelled, type WorkWatch } from "../common/work";
 import { ElfFile, isElf } from "../debugger/symbols/elf";
 import { elfImage, type LoadedImage } from "../debugger/symbols/module";
 import type { SourceMapping } from "../debugger/symbols/paths";
+import type { SectionAddresses } from "../debugger/symbols/relocations";
 import { SymbolStore } from "../debugger/symbols/table";
 import { UserError } from "../machine/errors";
 import { Machine } from "../machine/machine";
@@ -125,11 +126,11 @@ function loadSymbols(
   const warnings: string[] = [];
   const open: (() => void)[] = [];
   const symbols = new SymbolStore({ sourceMap: Object.entries(attributes.sourceMap ?? {}), inflate: inflateSection, watch, demangle });
-  const add = (file: string, offset: bigint, image?: LoadedImage, canSlide = true): void => {
+  const add = (file: string, offset: bigint, image?: LoadedImage, canSlide = true, sections?: SectionAddresses): void => {
     const { source, close } = openSymbolFile(file);
     open.push(close);
     try {
-      symbols.add(file, source, offset, image).canSlide = canSlide && offset === 0n;
+      symbols.add(file, source, offset, image, sections).canSlide = canSlide && offset === 0n;
     } catch (error) {
       if (!(error instanceof Cancelled)) throw error;
       warnings.push(`Reading the symbols of ${file} was cancelled: they are not used in this session.`);
@@ -138,8 +139,13 @@ function loadSymbols(
   const close = (): void => open.splice(0).forEach((end) => end());
   try {
     const loaded = isElfImage && files.length > 0 ? imageOf(program, open) : undefined;
-    for (const { file, offset } of files as readonly SymbolFile[]) {
-      const given = BigInt(offset ?? 0);
+    for (const { file, offset, sections } of files as readonly SymbolFile[]) {
+      const places = sectionAddresses(file, offset, sections);
+      if (places !== undefined) {
+        add(file, 0n, undefined, false, places);
+        continue;
+      }
+      const given = integer(offset ?? 0);
       // A file that is loaded elsewhere than linked cannot be compared with the image.
       add(file, given === 0n ? loadOffset : given, given === 0n ? loaded : undefined, offset === undefined);
     }
@@ -157,6 +163,33 @@ function loadSymbols(
     throw error;
   }
   return { symbols, warnings, close };
+}
+
+/** A checked attribute's value; texts may have a sign before their base. */
+const integer = (value: number | string): bigint =>
+  typeof value === "string" && value.startsWith("-") ? -BigInt(value.slice(1)) : BigInt(value);
+
+/** Where the sections of an unlinked file are said to lie; undefined for other files. @throws UserError for a section that it has not */
+function sectionAddresses(path: string, offset: SymbolFile["offset"], sections: SymbolFile["sections"] = {}): SectionAddresses | undefined {
+  const { source, close } = openSymbolFile(path);
+  try {
+    const elf = isElf(source) ? new ElfFile(source, path) : undefined;
+    if (elf?.isUnlinked !== true) {
+      if (Object.keys(sections).length === 0) return undefined;
+      throw new UserError(
+        `The launch attribute "symbols" gives sections of ${path}, which is no unlinked file; "offset" moves a linked one.`,
+        "symbols",
+      );
+    }
+    const places = new Map(Object.entries(sections).map(([name, address]) => [name, BigInt.asUintN(64, integer(address))]));
+    for (const name of places.keys())
+      if (elf.section(name) === undefined)
+        throw new UserError(`The launch attribute "symbols" gives section ${name} of ${path}, which has none of that name.`, "symbols");
+    if (offset !== undefined && !places.has(".text")) places.set(".text", BigInt.asUintN(64, integer(offset)));
+    return places;
+  } finally {
+    close();
+  }
 }
 
 function imageOf(program: string, open: (() => void)[]): LoadedImage {

@@ -26,7 +26,10 @@ export interface LaunchAttributes {
   /** Firmware image, or "seabios": the guest then comes from a disk or CD, and `program` gives its symbols. */
   firmware?: string;
   cpuModel?: string;
-  /** Further files with symbols; `offset` (a number, or a string such as "0xffffffff81000000") is added to their addresses. */
+  /**
+   * Further files with symbols; `offset` (a number, or a string such as "0xffffffff81000000") is added to their addresses. Of unlinked files (kernel modules, .o) it is where .text lies, and
+   * `sections` says that of others; what is not said of a kernel module is found in the guest once it is loaded.
+   */
   symbols?: (string | SymbolFile)[];
   /** Path prefixes in debug information, and what they are on this machine. */
   sourceMap?: Record<string, string>;
@@ -58,6 +61,8 @@ export interface LaunchAttributes {
 export interface SymbolFile {
   file: string;
   offset?: number | string;
+  /** Addresses of an unlinked file's sections, by their names. */
+  sections?: Record<string, number | string>;
 }
 
 /** Defaults of the attributes that every client shares. */

@@ -46,6 +46,8 @@ export interface ModuleView {
   readonly path: string;
   readonly kind: "dwarf" | "elf" | "map";
   readonly offset: bigint;
+  /** Of unlinked files, where their sections lie, as far as it is known. */
+  readonly sections: ReadonlyMap<string, bigint> | undefined;
 }
 
 /** Why the machine stopped, for clients. */
@@ -207,6 +209,8 @@ export type EngineEvent =
   | { readonly kind: "hits"; readonly breakpoints: { id: string; hits: number }[] }
   | { readonly kind: "serial"; readonly bytes: Uint8Array }
   | { readonly kind: "runControl"; readonly state: RunControlState }
+  /** It has become known where a file of symbols lies. */
+  | { readonly kind: "module"; readonly module: ModuleView }
   /** A breakpoint became verified, or has moved. */
   | { readonly kind: "breakpoint"; readonly status: CodeBreakpointStatus }
   /** Work that takes long on behalf of a request, by its number at the engine (0: none), or a run that goes somewhere. */

@@ -4,6 +4,7 @@ import {
   DebugSession,
   ExitedEvent,
   InvalidatedEvent,
+  ModuleEvent,
   OutputEvent,
   Response,
   StoppedEvent,
@@ -19,7 +20,7 @@ import { interruptBreakpointsChangedEvent, runControlChangedEvent } from "./prot
 import { serialOutputEvent, type SerialOutputBody } from "./screenProtocol";
 import { breakpointRequests, toBreakpoint } from "./requests/breakpoints";
 import { executionRequests } from "./requests/execution";
-import { inspectionRequests } from "./requests/inspection";
+import { inspectionRequests, toModule } from "./requests/inspection";
 import { insightRequests } from "./requests/insights";
 import { injectionRequests } from "./requests/injection";
 import { interruptRequests } from "./requests/interrupts";
@@ -217,6 +218,8 @@ export class ApicScopeSession extends DebugSession implements SessionControl {
         // Names of threads tell which are frozen.
         if (this.client.invalidatedEvents) this.sendEvent(new InvalidatedEvent(["threads"]));
         return;
+      case "module":
+        return this.sendEvent(new ModuleEvent("changed", toModule(event.module)));
       case "breakpoint":
         return this.sendEvent(new BreakpointEvent("changed", toBreakpoint(event.status, this.client)));
       case "progress":

@@ -55,8 +55,8 @@ interface CodeBreakpoint {
   readonly resolve: () => Place;
   /** The code that it was set on has been seen in memory. Until then other code may lie at its addresses, which it does not stop. */
   isBound: boolean;
-  /** What the owner last heard of that. */
-  toldBound: boolean;
+  /** What the owner last heard of that and of the place. */
+  told: string;
   readonly condition: CompiledExpression | undefined;
   readonly hitTest: HitTest;
   readonly log: Template | undefined;
@@ -170,13 +170,14 @@ export class CodeBreakpoints {
         place,
         resolve,
         isBound,
-        toldBound: isBound,
+        told: "",
         condition: this.compileCondition(options.condition),
         hitTest: parseHitCondition(options.hitCondition),
         log: options.logMessage === undefined || options.logMessage === "" ? undefined : parseTemplate(options.logMessage),
         hits: 0,
         warned: false,
       };
+      breakpoint.told = summaryOf(breakpoint);
       list.push(breakpoint);
       return statusOf(breakpoint);
     } catch (error) {
@@ -201,11 +202,14 @@ export class CodeBreakpoints {
   private bind(breakpoint: CodeBreakpoint): void {
     breakpoint.isBound = true;
     this.waiting.delete(breakpoint);
-    if (!this.silent) this.tell(breakpoint);
+    this.tell(breakpoint);
   }
 
+  /** Tells what has come to hold, if it was not told yet. */
   private tell(breakpoint: CodeBreakpoint): void {
-    breakpoint.toldBound = breakpoint.isBound;
+    const summary = summaryOf(breakpoint);
+    if (this.silent || summary === breakpoint.told) return;
+    breakpoint.told = summary;
     this.told(statusOf(breakpoint));
   }
 
@@ -217,7 +221,7 @@ export class CodeBreakpoints {
 
   /** Tells what has come to hold since it was last told. */
   tellBindings(): void {
-    for (const breakpoint of this.all) if (breakpoint.isBound !== breakpoint.toldBound) this.tell(breakpoint);
+    for (const breakpoint of this.all) this.tell(breakpoint);
   }
 
   /** Symbols have moved: finds all places anew. */
@@ -315,6 +319,9 @@ export class CodeBreakpoints {
     for (const breakpoint of this.all) breakpoint.hits = 0;
   }
 }
+
+/** Whether a breakpoint is bound, and where, to be compared. */
+const summaryOf = ({ isBound, place }: CodeBreakpoint): string => `${isBound} ${place.line} ${place.addresses.join()}`;
 
 function statusOf({ id, place, isBound }: CodeBreakpoint): CodeBreakpointStatus {
   return { id, verified: isBound, ...(isBound ? {} : { message: notLoaded }), ...place };

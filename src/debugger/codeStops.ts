@@ -1,10 +1,13 @@
 import { CodeBreakpoints, type BreakpointKind, type CodePresence } from "./codeBreakpoints";
 import { CpuScope } from "./cpuScope";
 import type { DebuggerSink } from "./sink";
+import { KernelModules } from "./kernelModules";
 import { Slides } from "./slides";
 import type { StackEntry, StackWalker } from "./stack";
 import type { Outcome, Stop } from "./stops";
 import { ProgramValues } from "./symbols/program";
+import type { SymbolModule } from "./symbols/module";
+import { isNowhere } from "./symbols/relocations";
 import type { SymbolStore } from "./symbols/table";
 import type { DebugCpu, DebugMachine } from "./target";
 
@@ -21,6 +24,7 @@ const codeFields: readonly string[] = ["cpu", "time"];
 export class CodeStops implements CodePresence {
   readonly breakpoints: CodeBreakpoints;
   private readonly slides: Slides;
+  private readonly modules: KernelModules;
   /** Where each CPU stood when a stop was told: a breakpoint there is passed when the CPU goes on. */
   private readonly told = new Map<number, Place>();
   /** Where each CPU last was let pass. */
@@ -43,7 +47,11 @@ export class CodeStops implements CodePresence {
       this,
       (status) => sink.breakpointChanged?.(status),
     );
-    this.slides = new Slides(machine, symbols, (text) => sink.output(`${text}\n`, "console"));
+    const tell = (text: string): void => sink.output(`${text}\n`, "console");
+    const moved = (module: SymbolModule): void => sink.moduleChanged?.(module);
+    this.slides = new Slides(machine, symbols, tell, moved);
+    this.modules = new KernelModules(machine, symbols, tell, moved);
+    if (this.modules.places.length > 0) this.apply();
   }
 
   /** Lets a step stop at `address` beside the person's breakpoints; undefined ends that. */
@@ -54,7 +62,7 @@ export class CodeStops implements CodePresence {
   }
 
   private apply(): void {
-    const all = new Set(this.breakpoints.addresses);
+    const all = new Set([...this.breakpoints.addresses, ...this.modules.places]);
     if (this.temporary !== undefined) all.add(this.temporary);
     this.machine.setBreakpoints(all);
   }
@@ -66,12 +74,31 @@ export class CodeStops implements CodePresence {
 
   /** Binds what waits for its code to be loaded, and follows a kernel to where it chose to lie; between runs. */
   lookForCode(): void {
-    if (this.slides.look()) this.breakpoints.symbolsMoved();
+    if (this.slides.look()) {
+      this.modules.look();
+      this.breakpoints.symbolsMoved();
+    }
     this.breakpoints.bindLoaded();
+  }
+
+  /** Looks which kernel modules the guest has loaded, as the machine was stopped or taken elsewhere in its course. */
+  lookForModules(): void {
+    this.modulesMoved(this.modules.look());
+  }
+
+  /** A CPU has come to where the kernel has loaded a module, or gives one's memory back. */
+  private noteModules(cpu: DebugCpu): void {
+    if (this.modules.places.includes(cpu.linearRip())) this.modulesMoved(this.modules.arrive(cpu));
+  }
+
+  private modulesMoved(any: boolean): void {
+    if (any) this.breakpoints.symbolsMoved();
+    if (!this.breakpoints.silent) this.modules.tell();
   }
 
   /** A CPU stands at a breakpoint's address: counts, logs, and stops or passes it. */
   arrive(cpu: DebugCpu): Outcome {
+    this.noteModules(cpu);
     const reached = this.breakpoints.reach(cpu.linearRip(), this.scope(cpu), cpu.index);
     for (const line of reached.logs) this.sink.output(`${line}\n`, "console");
     if (reached.kind === undefined) {
@@ -92,6 +119,7 @@ export class CodeStops implements CodePresence {
   /** The same on known ground: nothing is told, and the CPU stays where it is. */
   met(cpu: DebugCpu): Stop | undefined {
     if (this.hasMet(cpu)) return undefined;
+    this.noteModules(cpu);
     const reached = this.breakpoints.reach(cpu.linearRip(), this.scope(cpu), cpu.index);
     return reached.kind === undefined ? undefined : breakpointStop(cpu.index, reached.ids, reached.kind);
   }
@@ -170,14 +198,16 @@ export class CodeStops implements CodePresence {
    * Whether memory at `address` has what the symbol file has there, also where boot loaders put it before it is mapped. Kernels patch their code, so that a part of it may differ.
    */
   isThere(address: bigint, only?: number): boolean {
+    if (isNowhere(address)) return false;
     const module = this.symbols.moduleAt(address);
     const expected = module?.codeAt(address, comparedBytes);
     if (module === undefined || expected === undefined) return true;
+    const patched = module.patchedAt(address, expected.length);
     const { cpus } = this.machine;
     const isSame = (found: Uint8Array | undefined): boolean => {
       if (found === undefined || found.length < expected.length) return false;
-      const same = expected.reduce((count, byte, index) => count + (byte === found[index] ? 1 : 0), 0);
-      return same * 4 >= expected.length * 3;
+      const compared = [...expected.keys()].filter((index) => patched?.[index] !== 1);
+      return compared.filter((index) => expected[index] === found[index]).length * 4 >= compared.length * 3;
     };
     if (only !== undefined) return isSame(cpus[only].readMemory(address, expected.length));
     if (cpus.some((cpu) => isSame(cpu.readMemory(address, expected.length)))) return true;

@@ -264,6 +264,7 @@ export class Debugger implements StepHost, RewindHost {
 
   private stopAt(stop: Stop): Stop {
     this.idle();
+    this.code.lookForModules();
     this.stop = stop;
     this.stopSequence++;
     this.code.noteTold(this.cpu(stop.cpu));
@@ -363,6 +364,7 @@ export class Debugger implements StepHost, RewindHost {
     const { passing } = this.code;
     const bringBack = (): void => {
       for (const part of parts) part();
+      this.code.lookForModules();
       this.breakpoints.bindAnew();
       this.code.forgetTold();
       for (const cpu of passing) this.pass(cpu);

@@ -13,6 +13,7 @@ export class Slides {
     private readonly machine: DebugMachine,
     private readonly symbols: SymbolStore,
     private readonly told: (text: string) => void,
+    private readonly moved: (module: SymbolModule) => void,
   ) {}
 
   private get open(): SymbolModule[] {
@@ -38,6 +39,7 @@ export class Slides {
         if (slide === module.offset) break;
         module.offset = slide;
         moved = true;
+        this.moved(module);
         this.told(
           `${module.name} lies ${slide < 0n ? "-" : ""}0x${(slide < 0n ? -slide : slide).toString(16)} from where it was linked (KASLR).`,
         );

@@ -58,14 +58,18 @@ const oneOf =
   (words: readonly string[]): Check =>
   (value) =>
     words.some((word) => word === value) ? undefined : `must be one of ${words.join(", ")}`;
+const isAddress = (value: unknown): boolean =>
+  typeof value === "number" ? Number.isSafeInteger(value) : typeof value === "string" && /^-?(0x[0-9a-f]{1,16}|\d{1,20})$/i.test(value);
 const symbolFile: Check = (value, files) => {
   if (typeof value !== "object" || value === null) return file(value, files);
-  const { file: path, offset } = value as Record<string, unknown>;
+  const { file: path, offset, sections } = value as Record<string, unknown>;
   const problem = file(path, files);
-  if (problem !== undefined || offset === undefined) return problem;
-  const valid =
-    typeof offset === "number" ? Number.isSafeInteger(offset) : typeof offset === "string" && /^-?(0x[0-9a-f]+|\d+)$/i.test(offset);
-  return valid ? undefined : 'must have an offset such as "0xffffffff81000000"';
+  if (problem !== undefined) return problem;
+  if (offset !== undefined && !isAddress(offset)) return 'must have an offset such as "0xffffffff81000000"';
+  if (sections === undefined) return undefined;
+  return typeof sections === "object" && sections !== null && !Array.isArray(sections) && Object.values(sections).every(isAddress)
+    ? undefined
+    : 'must have sections such as { ".init.text": "0xffffffffc0008000" }';
 };
 const pathMap: Check = (value) =>
   typeof value === "object" && value !== null && !Array.isArray(value) && Object.values(value).every((entry) => typeof entry === "string")

@@ -2,6 +2,7 @@ import type { DebugProtocol } from "@vscode/debugprotocol";
 import type { BreakpointOptions, CodeBreakpointStatus } from "../../debugger/codeBreakpoints";
 import { filterName, type FilterSpec } from "../../debugger/eventFilters";
 import { hex64 } from "../../debugger/numbers";
+import { isNowhere } from "../../debugger/symbols/relocations";
 import { accessTypes } from "../../debugger/dataPlaces";
 import type { Args } from "../arguments";
 import type { ClientSettings, HandlerTable } from "../context";
@@ -26,7 +27,7 @@ export function toBreakpoint(status: CodeBreakpointStatus, client: ClientSetting
     ...(message === undefined ? {} : { message }),
     ...(line === undefined ? {} : { line: toClientLine(line, client) }),
     ...(file === undefined ? {} : { source: toSource(file, client) }),
-    ...(addresses.length === 0 ? {} : { instructionReference: hex64(addresses[0]) }),
+    ...(addresses.length === 0 || isNowhere(addresses[0]) ? {} : { instructionReference: hex64(addresses[0]) }),
   };
 }
 

@@ -4,6 +4,7 @@ import { hex64 } from "../../debugger/numbers";
 import type { VariableView } from "../../debugger/inspect/inspector";
 import { UserError } from "../../machine/errors";
 import type { HandlerTable, RequestContext } from "../context";
+import type { ModuleView } from "../rpc";
 import { toClientColumn, toClientLine, toSource } from "../sources";
 
 function details(view: VariableView): Omit<DebugProtocol.Variable, "name" | "value"> {
@@ -32,6 +33,17 @@ function invalidate({ client, sendEvent, after }: RequestContext, location?: Var
   const body = { memoryReference: hex64(location.address), offset: 0, count: location.size };
   const event: DebugProtocol.MemoryEvent = { type: "event", seq: 0, event: "memory", body };
   after(() => sendEvent(event));
+}
+
+const symbolKinds = { dwarf: "symbols and debug information", elf: "symbols", map: "symbol map" } as const;
+
+/** A file of symbols as the protocol has it. */
+export function toModule({ name, path, kind, offset, sections }: ModuleView): DebugProtocol.Module {
+  const id = { id: name, name, path };
+  if (sections === undefined) return { ...id, symbolStatus: symbolKinds[kind], addressRange: `offset ${hex64(offset)}` };
+  if (sections.size === 0) return { ...id, symbolStatus: `${symbolKinds[kind]}, not loaded` };
+  const places = [...sections].map(([section, address]) => `${section} ${hex64(address)}`);
+  return { ...id, symbolStatus: symbolKinds[kind], addressRange: places.join(", ") };
 }
 
 export const inspectionRequests: HandlerTable = {
@@ -145,14 +157,7 @@ export const inspectionRequests: HandlerTable = {
     const start = args.optionalWhole("startModule") ?? 0;
     const count = args.optionalWhole("moduleCount") ?? 0;
     const all = await call("modules", undefined);
-    const kinds = { dwarf: "symbols and debug information", elf: "symbols", map: "symbol map" };
-    const modules = all.map(({ name, path, kind, offset }) => ({
-      id: name,
-      name,
-      path,
-      symbolStatus: kinds[kind],
-      addressRange: `offset ${hex64(offset)}`,
-    }));
+    const modules = all.map(toModule);
     return { modules: modules.slice(start, count === 0 ? undefined : start + count), totalModules: modules.length };
   },
 

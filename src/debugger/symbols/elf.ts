@@ -1,6 +1,7 @@
 import { UserError } from "../../machine/errors";
 import { ByteReader, hex } from "./bytes";
 import type { AddressRange } from "./intervals";
+import { placeSections, Relocations, type SectionAddresses } from "./relocations";
 import { bytesOf, MemorySource, PartSource, toSource, type ByteSource } from "./source";
 
 /** How sections are compressed (ELFCOMPRESS_ZLIB, ELFCOMPRESS_ZSTD). */
@@ -22,6 +23,7 @@ export interface ElfSection {
   readonly size: number;
   readonly link: number;
   readonly info: number;
+  readonly align: bigint;
   readonly entrySize: number;
 }
 
@@ -87,11 +89,18 @@ export class ElfFile {
   private symbolCache: readonly ElfSymbol[] | undefined;
   private readonly source: ByteSource;
 
-  /** Parses the headers of `content`, which is read in parts as they are needed; `name` is the file's name for errors. `inflate` is needed for compressed debug sections only. */
+  private readonly relocations: Relocations | undefined;
+  private readonly patchedCache = new Map<ElfSection, Uint8Array>();
+
+  /**
+   * Parses the headers of `content`, which is read in parts as they are needed; `name` is the file's name for errors. `inflate` is needed for compressed debug sections
+   * only, `places` for unlinked files: where their sections lie, as far as that is known ({@link placeSections}).
+   */
   constructor(
     content: Uint8Array | ByteSource,
     readonly name: string,
     private readonly inflate?: Inflate,
+    places: SectionAddresses = new Map(),
   ) {
     this.source = toSource(content);
     const bytes = this.source;
@@ -119,8 +128,19 @@ export class ElfFile {
     const sectionSize = reader.u16();
     const sectionCount = reader.u16();
     const nameSection = reader.u16();
-    this.sections = this.readSections(sectionOffset, sectionSize, sectionCount, nameSection);
+    const sections = this.readSections(sectionOffset, sectionSize, sectionCount, nameSection);
+    this.sections = this.isUnlinked ? placeSections(sections, places) : sections;
+    if (this.isUnlinked)
+      this.relocations = new Relocations({
+        ...{ name, bits: this.bits, isX8664: this.isX8664, sections: this.sections },
+        content: (section) => this.sectionSource(section),
+      });
     this.segments = this.readSegments(segmentOffset, segmentSize, segmentCount);
+  }
+
+  /** An object file that no linker has given addresses, such as a kernel module. */
+  get isUnlinked(): boolean {
+    return this.type === ElfType.Relocatable;
   }
 
   private table(what: string, offset: number, entrySize: number, minimum: number, count: number): void {
@@ -167,9 +187,22 @@ export class ElfFile {
     const size = reader.unsigned(word);
     const link = reader.u32();
     const info = reader.u32();
-    reader.skip(word);
+    const align = reader.unsigned(word);
     const entrySize = Number(reader.unsigned(word));
-    return { index, name: "", nameOffset, type, flags, address, offset: Number(dataOffset), size: Number(size), link, info, entrySize };
+    return {
+      index,
+      name: "",
+      nameOffset,
+      type,
+      flags,
+      address,
+      offset: Number(dataOffset),
+      size: Number(size),
+      link,
+      info,
+      align,
+      entrySize,
+    };
   }
 
   private readSegments(offset: number, entrySize: number, count: number): ElfSegment[] {
@@ -268,7 +301,11 @@ export class ElfFile {
   /** The content of the debug section `.NAME` (also under its old compressed name `.zNAME`), or undefined when there is none. */
   debugSection(name: string): ByteSource | undefined {
     const section = this.section(`.${name}`);
-    if (section !== undefined) return section.type === SectionType.Nobits ? undefined : this.sectionSource(section);
+    if (section !== undefined) {
+      if (section.type === SectionType.Nobits) return undefined;
+      const data = this.sectionSource(section);
+      return this.relocations?.apply(section, data) ?? data;
+    }
     const old = this.section(`.z${name}`);
     if (old === undefined) return undefined;
     const raw = this.data(old);
@@ -323,11 +360,14 @@ export class ElfFile {
       (section >= 0xff00 && section !== symbolAbsolute && section !== 0xffff)
     )
       return undefined;
+    const place = this.isUnlinked && section < this.sections.length ? this.sections[section] : undefined;
+    // What is not loaded has no address.
+    if (place !== undefined && (place.flags & SectionFlag.Alloc) === 0n) return undefined;
     const kind = type === 2 || type === 10 ? "function" : type === 1 ? "object" : "none";
     const bind = info >> 4;
     return {
       name: stringAt(strings, nameOffset),
-      address,
+      address: address + (place?.address ?? 0n),
       size,
       kind,
       binding: bind === 0 ? "local" : bind === 2 ? "weak" : "global",
@@ -375,12 +415,41 @@ export class ElfFile {
   /** File bytes at a linked virtual address, from the segments; undefined where the file has none. */
   bytesAt(address: bigint, size: number): Uint8Array | undefined {
     if (this.keepsDebugOnly()) return undefined;
+    if (this.isUnlinked) {
+      const found = this.placeIn(address);
+      return found === undefined || found.at + size > found.section.size ? undefined : bytesOf(found.data, found.at, size);
+    }
     for (const segment of this.segments) {
       if (segment.type !== SegmentType.Load || !contains(segment.virtualAddress, BigInt(segment.fileSize), address)) continue;
       const offset = segment.offset + Number(address - segment.virtualAddress);
       if (offset + size <= Math.min(segment.offset + segment.fileSize, this.source.size)) return bytesOf(this.source, offset, size);
     }
     return undefined;
+  }
+
+  private placeIn(address: bigint): { readonly section: ElfSection; readonly at: number; readonly data: ByteSource } | undefined {
+    const section = this.sections.find(
+      ({ type, flags, address: start, size }) =>
+        (flags & SectionFlag.Alloc) !== 0n && type !== SectionType.Nobits && contains(start, BigInt(size), address),
+    );
+    return section === undefined ? undefined : { section, at: Number(address - section.address), data: this.sectionSource(section) };
+  }
+
+  /** Which of the bytes that {@link bytesAt} gives stand otherwise in memory, as relocations write to them; undefined for none. */
+  patchedAt(address: bigint, size: number): Uint8Array | undefined {
+    const found = this.relocations === undefined ? undefined : this.placeIn(address);
+    if (this.relocations === undefined || found === undefined) return undefined;
+    let marks = this.patchedCache.get(found.section);
+    if (marks === undefined) this.patchedCache.set(found.section, (marks = this.relocations.patched(found.section)));
+    return marks.subarray(found.at, found.at + size);
+  }
+
+  /** Addresses that a section's content refers to, by where it does: relocations to symbols of this file. */
+  *references(section: ElfSection): Generator<{ readonly offset: number; readonly target: bigint }> {
+    for (const { offset, symbol, addend } of this.relocations?.of(section) ?? []) {
+      const target = this.relocations?.symbolAddress(symbol);
+      if (target !== undefined) yield { offset, target: target + (addend ?? 0n) };
+    }
   }
 }
 

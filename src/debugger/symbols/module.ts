@@ -5,6 +5,7 @@ import type { Inflate } from "./elf";
 import { ElfFile, ElfType, SectionFlag, SectionType, isElf } from "./elf";
 import type { Demangle } from "./names";
 import { bytesOf, toSource, type ByteSource } from "./source";
+import { placeNowhere, type SectionAddresses } from "./relocations";
 import type { SymbolTable } from "./symtab";
 import { elfSymbolTable, isSymbolMap, readSymbolMap } from "./symtab";
 
@@ -18,52 +19,113 @@ export interface LoadedImage {
   bytesAt(address: bigint, size: number): Uint8Array | undefined;
 }
 
-/** One file of symbols and where it was loaded: run-time address = linked address + offset, modulo 2^64. */
-export class SymbolModule {
+/** What is read from a file. */
+interface Content {
   readonly kind: "dwarf" | "elf" | "map";
   readonly elf: ElfFile | undefined;
   readonly dwarf: DwarfInfo | undefined;
   readonly symbols: SymbolTable;
+}
+
+/** How a file is read. */
+export interface ModuleOptions {
+  readonly inflate?: Inflate | undefined;
+  readonly watch?: WorkWatch | undefined;
+  readonly demangle?: Demangle | undefined;
+}
+
+/** Magic numbers of files that are packed as a whole, and what unpacks them. */
+const packed = [
+  { magic: [0x1f, 0x8b], by: "gunzip" },
+  { magic: [0xfd, 0x37, 0x7a, 0x58, 0x5a], by: "unxz" },
+  { magic: [0x28, 0xb5, 0x2f, 0xfd], by: "unzstd" },
+];
+
+/** One file of symbols and where it was loaded: run-time address = linked address + offset, modulo 2^64. */
+export class SymbolModule {
   /** Nobody said where it is loaded: it may lie elsewhere than linked. */
   canSlide = false;
   /** What could not be used, in words for the user. */
   readonly warnings: string[] = [];
+  private content: Content;
+  private known: SectionAddresses;
 
   /**
-   * Reads `bytes` as an ELF file or a symbol map. Throws a {@link UserError} naming `name` when it is neither or is damaged.
+   * Reads `bytes` as an ELF file or a symbol map. Throws a {@link UserError} naming `name` when it is neither or is damaged. `sections` says where those of an unlinked
+   * file lie; where it says nothing the file is put at `elsewhere`, which is {@link nowhere}.
    */
   constructor(
     readonly name: string,
-    bytes: Uint8Array | ByteSource,
-    /** May change once, when it becomes known where the module lies. */
+    private readonly bytes: Uint8Array | ByteSource,
+    /** May change, when it becomes known where the module lies. */
     public offset: bigint,
-    inflate?: Inflate,
-    private readonly watch?: WorkWatch,
-    demangle?: Demangle,
+    private readonly options: ModuleOptions = {},
+    sections: SectionAddresses = new Map(),
+    private readonly elsewhere = placeNowhere(0),
   ) {
+    this.known = sections;
+    this.content = this.read();
+    if (this.isUnlinked) this.offset = sections.size === 0 ? elsewhere : 0n;
+    else if (sections.size > 0)
+      throw new UserError(`${name} is linked: "sections" is for unlinked files such as kernel modules; "offset" moves a linked one.`, name);
+  }
+
+  private read(): Content {
+    const { name, bytes, options } = this;
     if (!isElf(bytes)) {
-      if (!isSymbolMap(bytesOf(toSource(bytes), 0, 4096))) throw new UserError(`${name} is neither an ELF file nor a System.map.`, name);
-      this.kind = "map";
-      this.symbols = readSymbolMap(bytesOf(toSource(bytes)), name, demangle);
-      return;
+      const start = bytesOf(toSource(bytes), 0, 4096);
+      const pack = packed.find(({ magic }) => magic.every((byte, index) => start[index] === byte));
+      if (pack !== undefined) throw new UserError(`${name} is compressed as a whole; unpack it first (${pack.by}).`, name);
+      if (!isSymbolMap(start)) throw new UserError(`${name} is neither an ELF file nor a System.map.`, name);
+      return { kind: "map", elf: undefined, dwarf: undefined, symbols: readSymbolMap(bytesOf(toSource(bytes)), name, options.demangle) };
     }
-    const elf = new ElfFile(bytes, name, inflate);
-    if (elf.type === ElfType.Relocatable)
-      throw new UserError(
-        `${name} is an unlinked object file; give the linked image instead or, for a kernel module, /proc/kallsyms of the kernel that has loaded it.`,
-        name,
-      );
-    this.elf = elf;
-    this.symbols = elfSymbolTable(elf, demangle);
-    this.dwarf = this.readDwarf(elf);
-    this.kind = this.dwarf === undefined ? "elf" : "dwarf";
-    if (this.dwarf === undefined && this.symbols.size === 0)
-      throw new UserError(`${name} has neither symbols nor debug information.`, name);
+    const elf = new ElfFile(bytes, name, options.inflate, this.known);
+    const symbols = elfSymbolTable(elf, options.demangle);
+    const dwarf = this.readDwarf(elf);
+    if (dwarf === undefined && symbols.size === 0) throw new UserError(`${name} has neither symbols nor debug information.`, name);
+    return { kind: dwarf === undefined ? "elf" : "dwarf", elf, dwarf, symbols };
+  }
+
+  get kind(): Content["kind"] {
+    return this.content.kind;
+  }
+
+  get elf(): ElfFile | undefined {
+    return this.content.elf;
+  }
+
+  get dwarf(): DwarfInfo | undefined {
+    return this.content.dwarf;
+  }
+
+  get symbols(): SymbolTable {
+    return this.content.symbols;
+  }
+
+  /** An object file that no linker has given addresses. */
+  get isUnlinked(): boolean {
+    return this.elf?.isUnlinked === true;
+  }
+
+  /** Where sections of an unlinked file lie, as far as it is known; empty while it is nowhere. */
+  get sections(): SectionAddresses {
+    return this.known;
+  }
+
+  /** The sections of an unlinked file lie elsewhere than before, or are not loaded any more. Returns whether that changes anything. */
+  moveSections(sections: SectionAddresses): boolean {
+    const { known } = this;
+    if (sections.size === known.size && [...sections].every(([name, address]) => known.get(name) === address)) return false;
+    this.known = sections;
+    this.warnings.length = 0;
+    this.content = this.read();
+    this.offset = sections.size === 0 ? this.elsewhere : 0n;
+    return true;
   }
 
   private readDwarf(elf: ElfFile): DwarfInfo | undefined {
     if (elf.debugSection("debug_info") === undefined) return undefined;
-    const info = new DwarfInfo(elf, this.watch);
+    const info = new DwarfInfo(elf, this.options.watch);
     if (info.splitUnits > 0)
       this.warnings.push(
         `${elf.name} keeps debug information in separate .dwo files, which are not read: only symbols are used for that code. Rebuild without -gsplit-dwarf.`,
@@ -99,6 +161,11 @@ export class SymbolModule {
     return undefined;
   }
 
+  /** Which of the bytes of {@link codeAt} stand otherwise in memory: of unlinked files, those that relocations write to. */
+  patchedAt(address: bigint, size: number): Uint8Array | undefined {
+    return this.elf?.patchedAt(this.toLinked(address), size);
+  }
+
   /** Whether the run-time `address` lies in this module's code. */
   hasCode(address: bigint): boolean {
     return this.elf !== undefined && this.elf.isCode(this.toLinked(address));
@@ -110,7 +177,7 @@ export class SymbolModule {
    */
   checkMatches(image: LoadedImage): void {
     const { elf } = this;
-    if (elf === undefined) return;
+    if (elf === undefined || elf.isUnlinked) return;
     const mismatch = (why: string): never => {
       throw new UserError(`${this.name} does not match ${image.name}: ${why}.`, this.name);
     };

@@ -5,6 +5,7 @@ import type { Inflate } from "./elf";
 import type { LoadedImage } from "./module";
 import { SymbolModule } from "./module";
 import type { SourceMapping } from "./paths";
+import { placeNowhere, type SectionAddresses } from "./relocations";
 import type { Demangle } from "./names";
 import type { ByteSource } from "./source";
 import { mapPath, matchPaths } from "./paths";
@@ -69,11 +70,17 @@ export class SymbolStore {
   }
 
   /**
-   * Adds the symbol file `name` with content `bytes`, loaded `offset` above its linked addresses. Throws a {@link UserError} when it is
-   * no symbol file, is damaged or does not match `image`.
+   * Adds the symbol file `name` with content `bytes`, loaded `offset` above its linked addresses or, when it is unlinked, with its `sections` where they are said to lie.
+   * Throws a {@link UserError} when it is no symbol file, is damaged or does not match `image`.
    */
-  add(name: string, bytes: Uint8Array | ByteSource, offset = 0n, image?: LoadedImage): SymbolModule {
-    const module = new SymbolModule(name, bytes, offset, this.options.inflate, this.options.watch, this.options.demangle);
+  add(
+    name: string,
+    bytes: Uint8Array | ByteSource,
+    offset = 0n,
+    image?: LoadedImage,
+    sections: SectionAddresses = new Map(),
+  ): SymbolModule {
+    const module = new SymbolModule(name, bytes, offset, this.options, sections, placeNowhere(this.loaded.length));
     if (image !== undefined) module.checkMatches(image);
     this.loaded.push(module);
     return module;

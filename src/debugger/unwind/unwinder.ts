@@ -2,6 +2,7 @@ import { UserError } from "../../machine/errors";
 import { isAssembly } from "../symbols/dwarf/functions";
 import type { LocationContext } from "../symbols/dwarf/location";
 import { evaluateLocation } from "../symbols/dwarf/location";
+import type { ElfFile } from "../symbols/elf";
 import type { SymbolModule } from "../symbols/module";
 import { numberingOf } from "../symbols/program";
 import type { FrameName, SymbolStore } from "../symbols/table";
@@ -46,7 +47,7 @@ const defaultMaximumFrames = 256;
 
 /** Walks stacks by call frame information where the symbol files have some, by frame pointers and code patterns elsewhere. */
 export class Unwinder {
-  private readonly tables = new Map<SymbolModule, CallFrameTable | undefined>();
+  private readonly tables = new Map<SymbolModule, { readonly elf: ElfFile | undefined; readonly table: CallFrameTable | undefined }>();
 
   constructor(private readonly symbols: SymbolStore) {}
 
@@ -76,7 +77,9 @@ export class Unwinder {
   }
 
   private table(module: SymbolModule): CallFrameTable | undefined {
-    if (this.tables.has(module)) return this.tables.get(module);
+    const known = this.tables.get(module);
+    // The file of an unlinked module is read anew when it is found elsewhere.
+    if (known !== undefined && known.elf === module.elf) return known.table;
     let table: CallFrameTable | undefined;
     try {
       table = module.elf === undefined ? undefined : new CallFrameTable(module.elf, module.addressSize);
@@ -84,7 +87,7 @@ export class Unwinder {
       if (!(error instanceof UserError)) throw error;
       module.warnings.push(`Call frame information is not used: ${error.message}`);
     }
-    this.tables.set(module, table);
+    this.tables.set(module, { elf: module.elf, table });
     return table;
   }
 

@@ -140,8 +140,13 @@ describe("ELF files", () => {
     assert.match(failure(() => new ElfFile(changed(5, 2), "a.elf")).message, /big-endian/);
     assert.match(failure(() => new ElfFile(changed(18, 40), "a.elf")).message, /machine type 40, not for x86/);
     assert.match(
-      failure(() => new SymbolModule("a.ko", changed(16, 1), 0n)).message,
-      /^a\.ko is an unlinked object file; .* for a kernel module, \/proc\/kallsyms of the kernel that has loaded it\.$/,
+      failure(() => new SymbolModule("a.elf", bytes, 0n, {}, new Map([[".text", 1n]]))).message,
+      /^a\.elf is linked: "sections" is for unlinked files such as kernel modules; "offset" moves a linked one\.$/,
+    );
+    const packed = Uint8Array.of(0xfd, 0x37, 0x7a, 0x58, 0x5a, 0, 0, 4);
+    assert.match(
+      failure(() => new SymbolModule("a.ko.xz", packed, 0n)).message,
+      /^a\.ko\.xz is compressed as a whole; unpack it first \(unxz\)\.$/,
     );
   });
 
@@ -157,7 +162,7 @@ describe("ELF files", () => {
   });
 
   test("split debug information leaves symbols and a warning", () => {
-    const module = new SymbolModule("c-split.elf", fixtureBytes("c-split"), 0n, inflate);
+    const module = new SymbolModule("c-split.elf", fixtureBytes("c-split"), 0n, { inflate });
     assert.match(module.warnings[0], /^c-split\.elf keeps debug information in separate \.dwo files, which are not read/);
     assert.ok(module.symbols.named("leaf").length === 1);
   });
