@@ -50,8 +50,6 @@ export const helperNames = [
   "rsm",
   /** Loads segment register lo with the selector in slot a. Terminal for SS (with `shadow`) and whenever the front end wants the mode re-read: exit. */
   "loadSegment",
-  /** Selector of segment lo (0-5, 6 LDTR, 7 TR) into slot a. */
-  "readSegment",
   /** lldt, ltr: selector in slot a. ltr, lldt end no block. */
   "lldt",
   "ltr",

@@ -285,6 +285,8 @@ export class Processor {
     }
     if (state.intrPending && (state.systemFlags & FLAG_IF) !== 0 && !this.interruptsHeld) {
       const vector = this.controller.acknowledge();
+      // One beyond what has retired: the engine takes the running instruction off, which is none here.
+      this.setEnds(1);
       system.deliverExternal(vector);
       this.delivered();
       return true;
@@ -324,8 +326,7 @@ export class Processor {
     this.faulted = false;
     this.sliceBudget = budget;
     words[WORD_BUDGET / 4] = budget;
-    putCount(words, SLOT_RETIRED_END / 4, this.retiredBefore + budget);
-    putCount(words, SLOT_INSTRUCTION_END / 4, this.othersRetired + this.retiredBefore + budget);
+    this.setEnds(budget);
     this.inSlice = true;
     // Instruction breakpoints are masked by the shadow of a load of SS, in which exactly one instruction runs.
     system.debug.masked = shadowed && state.stackShadow;
@@ -398,6 +399,13 @@ export class Processor {
     this.retiredBefore += retired;
     this.sliceBudget = words[WORD_BUDGET / 4];
     this.inSlice = false;
+  }
+
+  /** Says up to which counts of instructions of this CPU and of the machine a budget reaches. */
+  private setEnds(budget: number): void {
+    const end = this.retiredBefore + budget;
+    putCount(this.words, SLOT_RETIRED_END / 4, end);
+    putCount(this.words, SLOT_INSTRUCTION_END / 4, this.othersRetired + end);
   }
 
   /** Notes why translated code was left. */

@@ -247,7 +247,7 @@ export class CpuState {
   trapBits = 0;
   /** MWAIT was executed with ECX bit 0: a masked interrupt ends the wait. */
   mwaitBreaksOnMasked = false;
-  /** Piece 0: what cleared IF last. Undefined where nobody asks. */
+  /** Piece 0: what cleared IF last. Undefined while nobody follows IF. */
   interruptsMaskedBy: LastWrites | undefined;
   /** Told when IF changes, with its new value. */
   interruptFlagChanged: ((enabled: boolean) => void) | undefined;

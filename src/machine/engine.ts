@@ -18,14 +18,28 @@ export interface Engine {
   /** The translator; undefined where everything is interpreted. */
   readonly jit: Jit | undefined;
   readonly calls: CallCounts;
+  /** Delivers an interrupt in its ordinary case (interpreter/transfers.ts); undefined where only the host does. */
+  readonly interrupt: DeliverFunction | undefined;
 }
 
-/** Instantiates the engine: the emitted interpreter with or without translator, or the reference one for tests. Calls out go to the CPU that `current` gives. */
+/** (cpu, vector, budget, kind, flags, record, its upper half): 1 when it is done. */
+export type DeliverFunction = (
+  cpu: number,
+  vector: number,
+  budget: number,
+  kind: number,
+  flags: number,
+  record: number,
+  recordHigh: number,
+) => number;
+
+/** Instantiates the engine: the emitted interpreter with or without translator, or the reference one for tests. Calls out go to the CPU that `current` gives; `returned` hears of records whose handler an IRET has ended. */
 export function makeEngine(
   { engine, jit }: MachineConfiguration,
   engineMemory: EngineMemory,
   code: CodeCache,
   current: () => Vcpu | undefined,
+  returned: (record: number, cpu: number) => void,
 ): Engine {
   const executing = (): Vcpu => {
     const vcpu = current();
@@ -52,13 +66,18 @@ export function makeEngine(
     segment: (op) => executing().system.segment(op),
     fault: (fault) => executing().system.fault(fault),
     divide: (op) => executing().system.divide(op),
+    returned: (low, high) => {
+      returned((high >>> 0) * 0x1_0000_0000 + (low >>> 0), executing().index);
+      return STATUS_OK;
+    },
   };
-  if (engine === "reference") return { run: new ReferenceInterpreter(engineMemory, host).run, jit: undefined, calls };
+  if (engine === "reference") return { run: new ReferenceInterpreter(engineMemory, host).run, jit: undefined, calls, interrupt: undefined };
   const module = new WebAssembly.Module(assembledInterpreter());
   const table = new WebAssembly.Table({ element: "anyfunc", initial: FUNCTION_SLOTS });
   const { exports } = new WebAssembly.Instance(module, { env: { memory: engineMemory.memory, table, ...host } });
   const run = exports["run"] as RunFunction;
-  if (engine === "interpreter") return { run, jit: undefined, calls };
+  const interrupt = exports["interrupt"] as DeliverFunction;
+  if (engine === "interpreter") return { run, jit: undefined, calls, interrupt };
   const imports: GeneratedImports = {
     run,
     helper,
@@ -77,5 +96,5 @@ export function makeEngine(
   const options = { ...(engine === "jit" ? eagerJitOptions : defaultJitOptions), ...jit };
   const translator = new Jit(engineMemory, code, table, imports, options, () => performance.now());
   code.generated = translator;
-  return { run, jit: translator, calls };
+  return { run, jit: translator, calls, interrupt };
 }

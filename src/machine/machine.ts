@@ -1,3 +1,4 @@
+import { LastWrites } from "../common/lastWrites";
 import { InterruptBus } from "../apic/bus";
 import type { DelayLine, DelayRule } from "../apic/delayLine";
 import type { StampSource } from "../apic/events";
@@ -213,7 +214,13 @@ export class Machine implements StampSource, InputTarget {
     const { apicIds } = topology;
     const model = new CpuModel(selection, topology, configuration.seed);
     this.translator = new X86Translator(model.features);
-    const engine = makeEngine(configuration, this.engineMemory, this.code, () => this.scheduler.current);
+    const engine = makeEngine(
+      configuration,
+      this.engineMemory,
+      this.code,
+      () => this.scheduler.current,
+      (record, cpu) => this.ledger.returned(record, cpu),
+    );
     this.jit = engine.jit;
     this.calls = engine.calls;
     this.debugPoints = new DebugPoints(() => this.code.flush());
@@ -289,7 +296,15 @@ export class Machine implements StampSource, InputTarget {
 
   set hooks(hooks: MachineHooks) {
     this.hooksNow = hooks;
+    this.tellEngine();
+  }
+
+  /** Says in the engine's memory whether somebody hears of what the engine would do by itself. */
+  private tellEngine(): void {
+    const { hooks } = this;
     const observed =
+      this.translator.followInterruptFlag ||
+      hooks.interrupt !== undefined ||
       hooks.exception !== undefined ||
       hooks.handlerEntered !== undefined ||
       hooks.handlerReturned !== undefined ||
@@ -298,12 +313,14 @@ export class Machine implements StampSource, InputTarget {
   }
 
   /**
-   * Whether changes of IF by CLI, STI, SYSCALL, SYSRET, INT and IRET are told (`hooks.interruptFlag`) and remembered (`CpuState.interruptsMaskedBy`); those by interrupts, exceptions and POPF always
-   * are.
+   * Whether changes of IF are told (`hooks.interruptFlag`) and remembered (`CpuState.interruptsMaskedBy`).
    * Costs a call out for each of them.
    */
   followInterruptFlag(follow: boolean): void {
     this.translator.followInterruptFlag = follow;
+    for (const { state } of this.cpus)
+      state.interruptsMaskedBy = follow ? (state.interruptsMaskedBy ?? new LastWrites(1, this)) : undefined;
+    this.tellEngine();
     this.code.flush();
   }
 

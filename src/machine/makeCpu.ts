@@ -2,7 +2,6 @@ import type { InterruptBus } from "../apic/bus";
 import { LocalApic } from "../apic/localApic";
 import type { InterruptLedger } from "../apic/records";
 import type { StampSource } from "../apic/events";
-import { LastWrites } from "../common/lastWrites";
 import type { X86Translator } from "../cpu/frontend/translator";
 import { Mmu } from "../cpu/mmu";
 import { Processor } from "../cpu/processor";
@@ -14,6 +13,7 @@ import type { WriteMonitor } from "../cpu/writeMonitor";
 import type { VirtualClock } from "../devices/clock";
 import type { CodeCache } from "../tcg/codeCache";
 import { CPU_STATE_BYTES, MMU_INDEXES, TLB_ENTRIES, TLB_ENTRY_BYTES, WORD_JUMP_CACHE } from "../tcg/layout";
+import { KIND_EXTERNAL } from "../tcg/interpreter/transfers";
 import type { EngineMemory } from "../tcg/memory";
 import type { DebugPoints } from "./debugPoints";
 import type { Engine } from "./engine";
@@ -58,6 +58,13 @@ function handlerEntered(vcpu: Vcpu, event: EnteredEvent, { ledger, frames, stamp
   if (frame !== undefined) observers.handlerEntered(index, frame);
 }
 
+/** Delivers an interrupt in its ordinary case, which the engine does without the host. False: it is not that, and nothing is done. */
+function deliverInEngine({ state, index }: Vcpu, vector: number, flags: number, { engine, ledger }: CpuSurroundings): boolean {
+  if (engine.interrupt === undefined) return false;
+  const record = ledger.lastDelivered(index);
+  return engine.interrupt(state.base, vector, 0, KIND_EXTERNAL, flags, record | 0, Math.floor(record / 0x1_0000_0000)) !== 0;
+}
+
 function handlerReturned(vcpu: Vcpu, { ledger, frames, hooks }: CpuSurroundings): void {
   const { index } = vcpu;
   const observers = hooks();
@@ -70,11 +77,10 @@ function handlerReturned(vcpu: Vcpu, { ledger, frames, hooks }: CpuSurroundings)
 
 /** A CPU with its MMU, local APIC and system side, wired to its machine. CPU 0 is the bootstrap processor. */
 export function makeCpu(index: number, apicId: number, surroundings: CpuSurroundings): Vcpu {
-  const { engine, memory, code, monitor, model, scheduler, ledger, stamps, hooks } = surroundings;
+  const { engine, memory, code, monitor, model, scheduler, ledger, hooks } = surroundings;
   const state = new CpuState(surroundings.engineMemory, index, index === 0);
   state.gigabytePages = model.features.pdpe1gb;
   state.physicalBits = model.physicalBits;
-  state.interruptsMaskedBy = new LastWrites(1, stamps);
   state.interruptFlagChanged = (enabled) => hooks().interruptFlag?.(index, enabled);
   state.idtLoaded = () => hooks().idtLoaded?.(index);
   const tlbs = MMU_INDEXES * TLB_ENTRIES * TLB_ENTRY_BYTES;
@@ -114,6 +120,7 @@ export function makeCpu(index: number, apicId: number, surroundings: CpuSurround
       ledger.delivered(index, kind);
     },
     watchChanged: () => surroundings.watchChanged(vcpu),
+    deliver: (vector, flags) => deliverInEngine(vcpu, vector, flags, surroundings),
     monitor,
     ...(hypercall === undefined ? {} : { hypercall }),
   });

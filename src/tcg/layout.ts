@@ -132,7 +132,7 @@ export const WORD_SUPERVISOR_MODE = 1840;
 export const WORD_USER_MODE = 1844;
 /** Handlers that the CPU is in: entries from CPU_FRAMES on. */
 export const WORD_FRAME_DEPTH = 1848;
-/** Not 0: somebody hears of deliveries, of handlers that begin or end or of changes of IF. The engine leaves them to the host. */
+/** Not 0: somebody hears of interrupts, of deliveries, of handlers that begin or end or of changes of IF. The engine leaves them to the host. */
 export const WORD_OBSERVED = 1852;
 /** Instructions that this CPU, and the whole machine, will have retired when the running slice has used up its budget: 64 bits. */
 export const SLOT_RETIRED_END = 1856;

@@ -71,6 +71,7 @@ class Bench {
       },
       load: () => 1,
       store: () => 1,
+      returned: () => 0,
       segment: () => 1,
       fault: () => 1,
       divide: (op) => divide(memory, op),

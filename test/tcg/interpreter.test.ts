@@ -15,6 +15,7 @@ function host(memory: EngineMemory): EngineHost {
     helper: () => 0,
     load: () => 1,
     store: () => 1,
+    returned: () => 0,
     segment: () => 1,
     fault: () => 1,
     divide: (op) => divide(memory, op),

@@ -26,6 +26,7 @@ const host: EngineHost = {
   },
   load: () => 1,
   store: () => 1,
+  returned: () => 0,
   segment: () => 1,
   fault: () => 1,
   divide: () => 1,

@@ -1,6 +1,7 @@
 /** The stack: PUSH, POP, PUSHA, POPA, PUSHF, POPF, ENTER, LEAVE. */
 import { SLOT_RFLAGS, SLOT_ZERO, slotOfGpr } from "../../tcg/layout";
 import { type Emission, RBP, RSP } from "./emission";
+import { selectorOf } from "./system";
 
 export function push(e: Emission): void {
   const { insn } = e;
@@ -47,9 +48,7 @@ export function pop(e: Emission): void {
 /** PUSH of a segment register, zero-extended to the operand size. */
 export function pushSegment(segment: number) {
   return (e: Emission): void => {
-    const value = e.temp();
-    e.helper("readSegment", value, SLOT_ZERO, segment);
-    e.push(value, e.insn.operandSize);
+    e.push(selectorOf(e, segment), e.insn.operandSize);
   };
 }
 

@@ -1,5 +1,5 @@
 /** System instructions: privilege that the mode decides is checked here, the rest by the helpers. */
-import { SLOT_KERNEL_GS_BASE, SLOT_RFLAGS, SLOT_ZERO, slotOfGpr, slotOfSegBase } from "../../tcg/layout";
+import { SLOT_KERNEL_GS_BASE, SLOT_RFLAGS, SLOT_ZERO, slotOfGpr, slotOfSegBase, WORD_SELECTORS } from "../../tcg/layout";
 import { FAST_CALL, FAST_RETURN } from "../../tcg/ops";
 import { MODE_UMIP } from "../mode";
 import type { Vendor } from "../models";
@@ -158,9 +158,19 @@ export function moveSegment(e: Emission): void {
     endAfterLoad(e, insn.reg, true);
     return;
   }
+  storeWord(e, selectorOf(e, insn.reg));
+}
+
+/** The selector of a segment register, ES to TR: there are four in a slot. */
+export function selectorOf(e: Emission, segment: number): number {
   const selector = e.temp();
-  e.helper("readSegment", selector, SLOT_ZERO, insn.reg);
-  storeWord(e, selector);
+  const slot = WORD_SELECTORS + 8 * (segment >> 2);
+  if ((segment & 3) === 0) e.emit("zx16", selector, slot);
+  else {
+    e.emit("shr", selector, slot, SLOT_ZERO, 16 * (segment & 3));
+    e.emit("zx16", selector, selector);
+  }
+  return selector;
 }
 
 /** A 16-bit value to a register of the operand size, zero-extended, or to 16 bits of memory: MOV r/m, Sreg; SLDT; STR; SMSW to memory. */
@@ -241,9 +251,7 @@ const TR = 7;
 export function storeSystemSegment(name: "sldt" | "str"): Emitter {
   return (e) => {
     if (!e.requireProtectedMode() || !umipAllows(e)) return;
-    const value = e.temp();
-    e.helper("readSegment", value, SLOT_ZERO, name === "sldt" ? LDTR : TR);
-    storeWord(e, value);
+    storeWord(e, selectorOf(e, name === "sldt" ? LDTR : TR));
   };
 }
 

@@ -31,6 +31,10 @@ export class X86Translator implements Translator {
   }
 
   /** Whether CLI and STI tell of the change of IF. Translations made before stay as they are: the owner drops them. */
+  get followInterruptFlag(): boolean {
+    return this.emission.followInterruptFlag;
+  }
+
   set followInterruptFlag(follow: boolean) {
     this.emission.followInterruptFlag = follow;
   }

@@ -249,10 +249,6 @@ export function buildHelpers(system: CpuSystem): readonly HelperFunction[] {
       if (segment === SS) state.stackShadow = true;
       return status(segments.load(segment, low16(a)));
     },
-    readSegment: (a, _b, segment) => {
-      set(a, BigInt(state.selector[segment]));
-      return STATUS_OK;
-    },
     lldt: (a) => (privileged() ? status(segments.lldt(low16(a))) : fault(EXC_GP, 0)),
     ltr: (a) => (privileged() ? status(segments.ltr(low16(a))) : fault(EXC_GP, 0)),
     lar: (a, b, size) => status(system.checks.lar(low16(a), b, size)),

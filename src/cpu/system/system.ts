@@ -73,6 +73,7 @@ import {
   WORD_CALL_MODE,
   WORD_CALL_TLB,
   WORD_MODE,
+  WORD_OBSERVED,
   WORD_REQUEST,
   WORD_RETURN_MODE,
   WORD_SUPERVISOR_MODE,
@@ -115,6 +116,11 @@ export interface SystemHost {
   eventTaken(cpu: number, kind: "nmi" | "smi" | "init"): void;
   /** Watched data pages of this CPU changed. */
   watchChanged(cpu: number): void;
+  /**
+   * Delivers external interrupt `vector`, with `flags` set in its frame beside RFLAGS, if that is an ordinary case, its handler's frame noted as of the ends of the slice (SLOT_RETIRED_END). False:
+   * nothing is done.
+   */
+  deliver(vector: number, flags: number): boolean;
   readonly monitor: WriteMonitor;
   /** Answers VMCALL; undefined: no hypervisor does, and it is #UD. `number` and `argument` as the guest's registers RAX and RBX, RCX, RDX, RSI have them. */
   readonly hypercall?: (cpu: number, number: bigint, argument: readonly bigint[], bits: 32 | 64, cpl: number) => bigint;
@@ -256,7 +262,16 @@ export class CpuSystem implements SystemContext {
     this.delivery.deliver({ ...pending, kind: "exception" });
   }
 
+  /** External interrupt `vector` at an instruction boundary. */
   deliverExternal(vector: number): void {
+    const { state } = this;
+    if (state.words[WORD_OBSERVED / 4] === 0) {
+      state.words[WORD_MODE / 4] = this.computeMode();
+      if (this.host.deliver(vector, state.midString ? FLAG_RF : 0)) {
+        state.pending = undefined;
+        return;
+      }
+    }
     this.delivery.external(vector);
   }
 

@@ -753,9 +753,7 @@ export class RegionFunction {
     this.storeRegisters(this.dirty);
     if (!this.afterBulk) this.storeTemps(ops.temps[i]);
     this.flagsToMemory();
-    w.get(CPU).get(BUDGET).mem(M.i32Store, WORD_BUDGET);
-    w.get(CPU).i32(ops.address[i]).mem(M.i32Store, WORD_OP);
-    w.get(CPU).i32(block.header).mem(M.i32Store, WORD_BLOCK);
+    this.publish(i);
     w.i32(ops.d[i]).i32(ops.a[i]).i32(ops.b[i]).i32(ops.lo[i]).i32(ops.hi[i]).call(Callee.helper).tee(this.host).ifRare();
     // STATUS_FAULT and STATUS_LEAVE become EXIT_FAULT and EXIT_LEAVE.
     w.get(this.host).i32(2).op2(W.i32Add, W.return).end();
@@ -772,11 +770,21 @@ export class RegionFunction {
     this.reload(i);
   }
 
+  /** Says where op `i` is, and the budget, for the host. */
+  private publish(i: number): void {
+    const { w, ops } = this;
+    const { block } = this.plan.members[this.current.member];
+    w.get(CPU).get(BUDGET).mem(M.i32Store, WORD_BUDGET);
+    w.get(CPU).i32(ops.address[i]).mem(M.i32Store, WORD_OP);
+    w.get(CPU).i32(block.header).mem(M.i32Store, WORD_BLOCK);
+  }
+
   /** The op `fastCall` at `i`; where it is not ordinary, the interpreter calls the helper. */
   fastCall(i: number): void {
     const { w, ops } = this;
     this.storeRegisters(this.dirty);
     this.flagsToMemory();
+    this.publish(i);
     w.get(CPU).i32(ops.hi[i]).i32(ops.lo[i]).get(BUDGET).call(Callee.fastCall).op(W.i32Eqz).ifRare();
     this.leaveAt(i);
     w.end();

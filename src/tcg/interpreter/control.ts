@@ -112,6 +112,7 @@ export function controlCases(): Map<OpName, Case> {
       "fastCall",
       (e) => {
         const { code } = e;
+        e.publish();
         code
           .get(e.cpu)
           .get(e.op)

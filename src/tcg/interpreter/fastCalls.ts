@@ -26,6 +26,7 @@ import {
 } from "../layout";
 import { FAST_CALL, FAST_INTERRUPT, FAST_INTERRUPT_RETURN, FAST_RETURN } from "../ops";
 import { CodeBuilder } from "../wasm/code";
+import { KIND_SOFTWARE } from "./transfers";
 
 const CS = 1;
 const SS = 2;
@@ -47,13 +48,13 @@ const LA57_SHIFT = 20;
 export interface FastCallees {
   readonly getFlags: number;
   readonly setFlags: number;
-  /** (cpu, vector, budget) and (cpu): INT n and IRETQ (transfers.ts). */
+  /** INT n and IRETQ (transfers.ts). */
   readonly interrupt: number;
   readonly interruptReturn: number;
 }
 
 /**
- * Function (cpu, what, operand, budget): what `what` says, or SYSCALL or SYSRET of 64-bit code to 64-bit code, RIP being the next instruction's. Returns 1; or 0, with nothing done, where the
+ * Function (cpu, what, operand, budget), with WORD_BUDGET, WORD_OP and WORD_BLOCK current: what `what` says, or SYSCALL or SYSRET of 64-bit code to 64-bit code, RIP being the next instruction's. Returns 1; or 0, with nothing done, where the
  * helper has to: the host has not said where they lead (WORD_CALL_MODE, WORD_RETURN_MODE), an event waits, flags are of the rarer kind, SYSRET would fault.
  */
 export function fastCallFunction({ getFlags, setFlags, interrupt, interruptReturn }: FastCallees): CodeBuilder {
@@ -95,7 +96,8 @@ export function fastCallFunction({ getFlags, setFlags, interrupt, interruptRetur
 
   code.get(what).i32(FAST_INTERRUPT_RETURN).op("i32.eq").if().get(cpu).call(interruptReturn).op("return").end();
   code.get(what).i32(FAST_INTERRUPT).op("i32.eq").if();
-  code.get(cpu).get(code.parameter(2)).get(code.parameter(3)).call(interrupt).op("return").end();
+  code.get(cpu).get(code.parameter(2)).get(code.parameter(3));
+  code.i32(KIND_SOFTWARE).i32(0).i32(0).i32(0).call(interrupt).op("return").end();
   code.block("no");
   state32(WORD_REQUEST).brIfRare("no");
   state32(SLOT_RFLAGS).tee(flags).i32(SPECIAL).op("i32.and").brIfRare("no");

@@ -52,6 +52,8 @@ export interface EngineHost {
   segment(op: number): number;
   /** Records an exception: FAULT_DIVIDE, FAULT_PROTECTION, FAULT_ALIGNMENT. */
   fault(code: number): number;
+  /** An IRET has ended the handler of the interrupt with this record. Not for the reference interpreter, whose IRETs are helpers. */
+  returned(recordLow: number, recordHigh: number): number;
   /** 64-bit division op at address `op` whose dividend needs 128 bits. */
   divide(op: number): number;
 }
@@ -73,6 +75,7 @@ export const ENTER_BLOCK = -1;
 /** Assembles the op interpreter: one loop around one br_table with a case for each op. The module fits every machine. */
 export function assembleInterpreter(): Uint8Array<ArrayBuffer> {
   const module = new ModuleBuilder();
+  const returned = module.import("returned", ["i32", "i32"], ["i32"]);
   const callees: Callees = {
     helper: module.import("helper", ["i32", "i32", "i32", "i32", "i32"], ["i32"]),
     load: module.import("load", ["i32", "i32", "i32"], ["i32"]),
@@ -96,8 +99,8 @@ export function assembleInterpreter(): Uint8Array<ArrayBuffer> {
     fastCallFunction({
       getFlags: callees.getFlags,
       setFlags: callees.setFlags,
-      interrupt: module.add(interruptFunction(callees.getFlags)),
-      interruptReturn: module.add(interruptReturnFunction(callees.setFlags)),
+      interrupt: module.add(interruptFunction(callees.getFlags), "interrupt"),
+      interruptReturn: module.add(interruptReturnFunction(callees.setFlags, returned)),
     }),
     "fastCall",
   );

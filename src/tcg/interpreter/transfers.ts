@@ -87,8 +87,9 @@ const NULL_STACK = 0x93 | 0x4000 | UNUSABLE;
 const LA57_SHIFT = 20;
 /** Bytes of a stack frame in 64-bit mode without an error code. */
 const STACK_FRAME = 40;
-/** Number of INT n among the kinds of deliveries (cpu/system/context.ts). */
-const SOFTWARE = 3;
+/** Numbers of interrupts and of INT n among the kinds of deliveries (cpu/system/context.ts). */
+export const KIND_EXTERNAL = 1;
+export const KIND_SOFTWARE = 3;
 
 const MEMORY_COPY = [0xfc, 10, 0, 0];
 
@@ -121,11 +122,10 @@ class Transfer {
     this.code.mem("i32.store", offset);
   }
 
-  /** What is the case for all transfers: nothing waits, nobody listens, 64-bit code, flags of the common kind. Leaves RFLAGS without the status flags in `flags`. */
+  /** What is the case for all transfers: nobody listens, 64-bit code, flags of the common kind. Leaves RFLAGS without the status flags in `flags`. */
   begin(flags: Local, more: number): void {
     const { code } = this;
-    this.word(WORD_REQUEST);
-    this.word(WORD_OBSERVED).op("i32.or");
+    this.word(WORD_OBSERVED);
     this.word(WORD_SUPERVISOR_MODE).op("i32.eqz", "i32.or");
     this.word(SLOT_RFLAGS)
       .tee(flags)
@@ -274,14 +274,15 @@ class Transfer {
 }
 
 /**
- * Function (cpu, vector, budget): INT `vector` of 64-bit code through an interrupt or trap gate to 64-bit code, RIP being the next instruction's; the instruction is the last of its block, which
- * is paid from the budget. What FlatTransfer does (cpu/system/flatTransfer.ts), with the handler's frame (machine/handlerFrames.ts). Returns 1; or 0, with nothing done.
+ * Function (cpu, vector, budget, kind, flags, record, its upper half): the delivery of `vector` in 64-bit code through an interrupt or trap gate to 64-bit code. KIND_SOFTWARE: INT, RIP being the
+ * next instruction's; the instruction is the last of its block, which is paid from the budget. KIND_EXTERNAL: an interrupt at an instruction boundary, where the budget is 0 and the ends of the
+ * slice are one beyond what has retired. `flags`: set in the frame beside RFLAGS. What FlatTransfer does (cpu/system/flatTransfer.ts), with the handler's frame (machine/handlerFrames.ts). Returns
+ * 1; or 0, with nothing done.
  */
 export function interruptFunction(getFlags: number): CodeBuilder {
-  const t = new Transfer(3);
+  const t = new Transfer(7);
   const { code, cpu } = t;
-  const vector = code.parameter(1);
-  const budget = code.parameter(2);
+  const [vector, budget, kind, more, record, recordHigh] = [1, 2, 3, 4, 5, 6].map((index) => code.parameter(index));
   const flags = code.local("i32");
   const cpl = code.local("i32");
   const level = code.local("i32");
@@ -299,6 +300,7 @@ export function interruptFunction(getFlags: number): CodeBuilder {
 
   code.block("no");
   t.begin(flags, 0);
+  t.word(WORD_REQUEST).i32(0).op("i32.ne").get(kind).i32(KIND_SOFTWARE).op("i32.eq", "i32.and").brIfRare("no");
   t.word(WORD_CPL).set(cpl);
   code.get(vector).i32(4).op("i32.shl").i32(15).op("i32.add");
   t.word(WORD_IDTR_LIMIT).op("i32.gt_u").brIfRare("no");
@@ -309,7 +311,8 @@ export function interruptFunction(getFlags: number): CodeBuilder {
   code.get(gate).mem("i32.load", 4).tee(high).i32(0x8e00).op("i32.and").i32(0x8e00).op("i32.ne");
   code.get(high).i32(0x1000).op("i32.and", "i32.or").brIfRare("no");
   code.get(high).i32(8).op("i32.shr_u").i32(1).op("i32.and").set(type);
-  code.get(high).i32(13).op("i32.shr_u").i32(3).op("i32.and").get(cpl).op("i32.lt_u").brIfRare("no");
+  code.get(high).i32(13).op("i32.shr_u").i32(3).op("i32.and").get(cpl).op("i32.lt_u");
+  code.get(kind).i32(KIND_SOFTWARE).op("i32.eq", "i32.and").brIfRare("no");
   code.get(gate).mem("i32.load", 8).tee(at).op("i64.extend_u").i64(32n).op("i64.shl");
   code.get(high).i32(0xffff0000).op("i32.and").get(gate).mem("i32.load16_u").op("i32.or", "i64.extend_u", "i64.or").set(target);
   t.canonical(at);
@@ -350,6 +353,8 @@ export function interruptFunction(getFlags: number): CodeBuilder {
   code
     .get(gate)
     .get(flags)
+    .get(more)
+    .op("i32.or")
     .get(cpu)
     .call(getFlags)
     .op("i32.wrap", "i32.or")
@@ -364,8 +369,8 @@ export function interruptFunction(getFlags: number): CodeBuilder {
     .mem("i64.load16_u", WORD_SELECTORS + 2 * SS)
     .mem("i64.store", 32);
 
-  noteDelivery(t, vector, gate);
-  beginFrame(t, { vector, budget, target, rsp, entry: gate });
+  noteDelivery(t, vector, kind, gate);
+  beginFrame(t, { vector, budget, kind, record, recordHigh, target, rsp, entry: gate });
 
   code.get(cpu).get(rsp).mem("i64.store", RSP);
   code.get(cpu).get(target).mem("i64.store", SLOT_RIP);
@@ -388,7 +393,7 @@ export function interruptFunction(getFlags: number): CodeBuilder {
 }
 
 /** Notes the delivery for who asks what the last ones were. */
-function noteDelivery(t: Transfer, vector: Local, row: Local): void {
+function noteDelivery(t: Transfer, vector: Local, kind: Local, row: Local): void {
   const { code, cpu } = t;
   t.word(WORD_LOG_COUNT)
     .i32(LOG_KEPT - 1)
@@ -415,7 +420,7 @@ function noteDelivery(t: Transfer, vector: Local, row: Local): void {
     .mem("i32.store", LOG_ROWS + LOG_CS);
   code
     .get(row)
-    .i32(SOFTWARE)
+    .get(kind)
     .mem("i32.store", LOG_ROWS + LOG_KIND);
   code.get(row);
   t.slot(SLOT_RIP).mem("i64.store", LOG_ROWS + LOG_RIP);
@@ -425,11 +430,11 @@ function noteDelivery(t: Transfer, vector: Local, row: Local): void {
     .mem("i64.store", LOG_ROWS + LOG_ADDRESS);
 }
 
+/** What a handler's frame is made of, and a local for its address. */
+type Entered = Record<"vector" | "budget" | "kind" | "record" | "recordHigh" | "target" | "rsp" | "entry", Local>;
+
 /** The handler's frame, before registers change. */
-function beginFrame(
-  t: Transfer,
-  { vector, budget, target, rsp, entry }: Record<"vector" | "budget" | "target" | "rsp" | "entry", Local>,
-): void {
+function beginFrame(t: Transfer, { vector, budget, kind, record, recordHigh, target, rsp, entry }: Entered): void {
   const { code, cpu } = t;
   // At the maximum the outermost is lost.
   t.word(WORD_FRAME_DEPTH).i32(FRAME_COUNT).op("i32.eq").ifRare();
@@ -460,9 +465,9 @@ function beginFrame(
     [FRAME_RETIRED, SLOT_RETIRED_END],
   ])
     store64(offset, () => t.slot(end).get(budget).op("i64.extend_s").i64(1n).op("i64.add", "i64.sub"));
-  store64(FRAME_RECORD, () => code.i64(0n));
+  store64(FRAME_RECORD, () => code.get(recordHigh).op("i64.extend_u").i64(32n).op("i64.shl").get(record).op("i64.extend_u", "i64.or"));
   code.get(entry).get(vector).mem("i32.store16", field(FRAME_VECTOR));
-  code.get(entry).i32(SOFTWARE).mem("i32.store16", field(FRAME_KIND));
+  code.get(entry).get(kind).mem("i32.store16", field(FRAME_KIND));
   code
     .get(entry)
     .get(cpu)
@@ -471,10 +476,10 @@ function beginFrame(
 }
 
 /**
- * Function (cpu): IRETQ of 64-bit code to 64-bit code, at the same or from level 0 to level 3. What FlatTransfer does, with the end of the handler's frame, which must have no record that wants to
- * be told of its return. Returns 1; or 0, with nothing done.
+ * Function (cpu): IRETQ of 64-bit code to 64-bit code, at the same or from level 0 to level 3. What FlatTransfer does, with the end of the handler's frame, whose record env.returned hears of:
+ * WORD_BUDGET, WORD_OP and WORD_BLOCK are current. Returns 1; or 0, with nothing done.
  */
-export function interruptReturnFunction(setFlags: number): CodeBuilder {
+export function interruptReturnFunction(setFlags: number, returned: number): CodeBuilder {
   const t = new Transfer(1);
   const { code, cpu } = t;
   const flags = code.local("i32");
@@ -491,10 +496,12 @@ export function interruptReturnFunction(setFlags: number): CodeBuilder {
   const dataAccess = code.local("i32");
   const limit = code.local("i32");
   const owner = code.local("i32");
+  const record = code.local("i64");
   const index = code.local("i32");
 
   code.block("no");
   t.begin(flags, NT);
+  t.word(WORD_REQUEST).brIfRare("no");
   t.word(WORD_NMI_BLOCKED).brIfRare("no");
   t.word(WORD_CPL).set(cpl);
   t.slot(RSP).set(address);
@@ -543,8 +550,7 @@ export function interruptReturnFunction(setFlags: number): CodeBuilder {
     .i32(FRAME_BYTES)
     .op("i32.mul", "i32.add")
     .mem("i64.load", CPU_FRAMES + FRAME_RECORD)
-    .op("i64.eqz", "i32.eqz");
-  code.brIfRare("no");
+    .set(record);
   code.get(owner).get(index).mem("i32.store", WORD_FRAME_DEPTH).end();
 
   code.get(cpu).get(frame).mem("i64.load").mem("i64.store", SLOT_RIP);
@@ -558,6 +564,8 @@ export function interruptReturnFunction(setFlags: number): CodeBuilder {
   code.get(cpu).get(flags).op("i64.extend_u").call(setFlags);
   code.get(cpu).get(flags).i32(~STATUS).op("i32.and").mem("i32.store", SLOT_RFLAGS);
   t.level(level);
+  code.get(record).op("i64.eqz", "i32.eqz").if();
+  code.get(record).op("i32.wrap").get(record).i64(32n).op("i64.shr_u", "i32.wrap").call(returned).op("drop").end();
   code.i32(1).op("return").end();
   return code.i32(0);
 }

@@ -264,6 +264,7 @@ export class FlatMachine {
       helper: (id, a, b, lo, hi) => this.helper(helperNames[id], a, b, lo, hi),
       load: (kind, lo, hi) => this.slowLoad(kind, lo >>> 0, hi >>> 0),
       store: (kind, lo, hi) => this.slowStore(kind, lo >>> 0, hi >>> 0),
+      returned: () => 0,
       segment: (op) => this.fault((this.view.getUint8(op + OP_IMM) & 7) === 2 ? 12 : 13, 0),
       fault: (code) => {
         if (code === FAULT_DIVIDE) return this.fault(0, -1);
