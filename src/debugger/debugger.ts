@@ -24,7 +24,7 @@ import { Stepper, type StepHost, type StepRequest } from "./stepper";
 import { causeLines, reasonsOf, together, type EventCause, type GuestEnd, type Outcome, type Stop } from "./stops";
 import type { SymbolStore } from "./symbols/table";
 import type { DebugCpu, DebugMachine } from "./target";
-import { MOMENT_INTERVAL, TimeTravel, type Known } from "./timeTravel";
+import { MOMENT_INTERVAL, TimeTravel, type Deadlock, type Known } from "./timeTravel";
 import type { CpuNames } from "./words";
 
 /** How far a run has come that goes somewhere, in instructions; `total` 0 where nobody knows. */
@@ -123,7 +123,7 @@ export class Debugger implements StepHost, RewindHost {
     this.ends = new RunEnds({
       ...{ machine, sink, events, runControl: this.runControl },
       resetGuest: () => this.resetGuest(),
-      stuckHere: () => this.travel.noteStuck(),
+      stuckHere: (told) => this.travel.noteStuck(told),
     });
     this.injections = new Injections(machine);
     this.travel = new TimeTravel(machine, () => this.remember(), momentInterval ?? MOMENT_INTERVAL, clock);
@@ -380,7 +380,7 @@ export class Debugger implements StepHost, RewindHost {
     return this.events.toPoll;
   }
 
-  met(end: RunEnd, isStuck = false): Stop | undefined {
+  met(end: RunEnd, deadlock?: Deadlock): Stop | undefined {
     if (end.kind === "reset") this.events.reset();
     const stops = this.events.dropPending();
     const meet = (cpu: number): void => {
@@ -391,7 +391,7 @@ export class Debugger implements StepHost, RewindHost {
     if (end.kind === "breakpoint") meet(end.cpu);
     this.events.poll();
     stops.push(...this.events.dropPending());
-    const stuck = isStuck ? this.ends.stuckStop() : undefined;
+    const stuck = deadlock === undefined ? undefined : (deadlock.told ?? this.ends.stuckStop());
     if (stuck !== undefined) stops.push(stuck);
     // As on the way there: where an event stopped a CPU, a breakpoint that it stands at counts as met.
     for (const { cpu } of [...stops]) meet(cpu);

@@ -5,7 +5,7 @@ import { together, type Stop } from "./stops";
 import type { SourceLine } from "./symbols/dwarf/info";
 import type { SymbolStore } from "./symbols/table";
 import type { DebugCpu, DebugMachine } from "./target";
-import type { Moment, TimeTravel } from "./timeTravel";
+import type { Deadlock, Moment, TimeTravel } from "./timeTravel";
 
 /** What a way back asks of the session. */
 export interface RewindHost {
@@ -15,7 +15,7 @@ export interface RewindHost {
    * The stop that a run's end would have been on the way forward, if any, and those that would have followed it without another instruction: everything is counted as it
    * was then, and nothing is told. CPUs that it stops go on from where they stand. `isStuck`: no CPU could ever run again here.
    */
-  met(end: RunEnd, isStuck?: boolean): Stop | undefined;
+  met(end: RunEnd, deadlock?: Deadlock): Stop | undefined;
   /** Instructions after which {@link met} has to be asked at the latest. */
   readonly toPoll: number;
   /** Lets a CPU go on from where it stands, without stopping it at a breakpoint there. */
@@ -71,7 +71,7 @@ export class Rewind {
   private readonly start: { readonly position: Position; readonly steps: number; readonly pc: bigint; readonly sp: bigint };
   private idleAt = -1;
   /** Places ahead where no CPU could ever run again until something came from outside. */
-  private stuck: Position[] = [];
+  private stuck: Deadlock[] = [];
 
   /** Undefined when there is nothing to go back to. */
   static begin(host: RewindHost, travel: TimeTravel, request: RewindRequest): Rewind | undefined {
@@ -145,15 +145,15 @@ export class Rewind {
   private run(goal: Goal, budget: number): { readonly arrived: boolean; readonly stop: Stop | undefined; readonly end: RunEnd } {
     const { host } = this;
     const { machine } = host;
-    const next = this.stuck.find((position) => comparePositions(position, goal.position) <= 0);
+    const next = this.stuck.find(({ position }) => comparePositions(position, goal.position) <= 0);
     const end = machine.runTowards(
-      next === undefined ? goal : { ...goal, position: next, beforeInputs: true },
+      next === undefined ? goal : { ...goal, position: next.position, beforeInputs: true },
       Math.min(budget, host.toPoll),
     );
-    const isStuck = next !== undefined && machine.atGoal && comparePositions(machine.position(), next) >= 0;
+    const isStuck = next !== undefined && machine.atGoal && comparePositions(machine.position(), next.position) >= 0;
     if (isStuck) this.stuck.shift();
     const arrived = machine.atGoal && !isStuck;
-    const stop = host.met(end, isStuck);
+    const stop = host.met(end, isStuck ? next : undefined);
     if (end.kind === "breakpoint") host.pass(end.cpu);
     return { arrived: arrived || this.standsStill(end), stop, end };
   }

@@ -25,8 +25,8 @@ export interface RunEndHost {
   readonly runControl: RunControl;
   /** Resets the machine and all that the session knows of it. */
   resetGuest(): void;
-  /** The guest stopped as it is stuck. */
-  stuckHere(): void;
+  /** The guest stopped where no CPU can run: `told`, or as those were told who ask for a guest that is stuck. */
+  stuckHere(told?: Stop): void;
 }
 
 /** What it means that a run of the machine ended without a stop: it goes on, nobody can go on, or the guest has ended. */
@@ -81,8 +81,10 @@ export class RunEnds {
           this.isWaiting = true;
           return undefined;
         }
-        if (only === undefined && runControl.anyFrozen) return this.waitsForFrozen();
-        return only === undefined ? this.stuck(this.deadAt === machine.instructions()) : aloneAndIdle(only);
+        if (only !== undefined) return this.waits(only, `CPU ${only} is halted, and nothing can wake it while the others are held`);
+        // What the CPUs wait for that are not frozen may be up to the others.
+        if (runControl.anyFrozen) return this.waits(undefined, "No CPU can go on while others are frozen");
+        return this.stuck(this.deadAt === machine.instructions());
     }
   }
 
@@ -120,14 +122,13 @@ export class RunEnds {
     return cpus.some((cpu) => (cpu.activity === "halted" || cpu.activity === "mwait") && (cpu.state.systemFlags & FLAG_IF) !== 0);
   }
 
-  /** The CPUs that are not frozen have nothing to do: what they wait for may be up to the frozen ones. */
-  private waitsForFrozen(): Outcome {
+  /** The CPUs that may run have nothing to do: `cpu`, or all that are not frozen. */
+  private waits(cpu: number | undefined, text: string): Outcome {
     const { machine, runControl } = this.host;
     const free = machine.cpus.find(({ index }) => !runControl.isFrozen(index)) ?? machine.cpus[0];
-    return {
-      kind: "stop",
-      stop: { kind: "pause", cpu: free.index, text: "No CPU can go on while others are frozen" },
-    };
+    const stop: Stop = { kind: "pause", cpu: cpu ?? free.index, text };
+    this.host.stuckHere(stop);
+    return { kind: "stop", stop };
   }
 
   /** `told`: the person went on from just this state, so that there is nothing left but the end. */
@@ -150,8 +151,3 @@ export class RunEnds {
 }
 
 const stuckText = "The guest is stuck: no CPU can ever run again.";
-
-/** The only CPU that was let run waits for something that cannot come while the others stand still. */
-function aloneAndIdle(cpu: number): Outcome {
-  return { kind: "stop", stop: { kind: "pause", cpu, text: `CPU ${cpu} is halted, and nothing can wake it while the others are held` } };
-}

@@ -1,5 +1,6 @@
 import { comparePositions, type PlacedInput, type Position } from "../machine/inputs";
 import type { Snapshot } from "../machine/snapshots";
+import type { Stop } from "./stops";
 import type { DebugMachine } from "./target";
 
 /** Instructions from one moment to the next, while the guest runs. */
@@ -39,6 +40,13 @@ export interface Moment {
   readonly known: Known;
 }
 
+/** A place in the machine's course that only something from outside led away from. */
+export interface Deadlock {
+  readonly position: Position;
+  /** How it was told; undefined where it is told only to those who ask for it (`guest.stuck`). */
+  readonly told: Stop | undefined;
+}
+
 /** What a debugger knows of a moment beside the machine's state. */
 export interface Known {
   /** Brings back what it had counted. */
@@ -59,8 +67,8 @@ export class TimeTravel {
   private forgotten = 0;
   /** Moments taken so far. */
   private taken = 0;
-  /** Places that only something from outside led away from, each behind so many moments. */
-  private stuck: { readonly position: Position; readonly after: number }[] = [];
+  /** Places that only something from outside led away from, each behind so many moments; in the machine's order. */
+  private stuck: (Deadlock & { readonly after: number })[] = [];
   private lastAt = 0;
   /** Instructions at the last stop. */
   private stoppedAt = 0;
@@ -114,16 +122,17 @@ export class TimeTravel {
     this.taking = this.runsSince - begun;
   }
 
-  /** Here no CPU can ever run again, unless something comes from outside: nothing in the machine's course tells so later. */
-  noteStuck(): void {
+  /** Here no CPU can run, unless something comes from outside: nothing in the machine's course tells so later. */
+  noteStuck(told?: Stop): void {
     const position = this.machine.position();
     const last = this.stuck.at(-1);
-    if (last === undefined || comparePositions(last.position, position) < 0) this.stuck.push({ position, after: this.taken });
+    const order = last === undefined ? -1 : comparePositions(last.position, position);
+    if (order < 0 || (order === 0 && last?.told?.kind !== told?.kind)) this.stuck.push({ position, told, after: this.taken });
   }
 
   /** Where that was so, since a moment; in the machine's order. */
-  stuckSince(moment: Moment): Position[] {
-    return this.stuck.filter(({ after }) => after >= moment.number).map(({ position }) => position);
+  stuckSince(moment: Moment): Deadlock[] {
+    return this.stuck.filter(({ after }) => after >= moment.number);
   }
 
   /** A run has ended here. */

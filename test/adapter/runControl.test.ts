@@ -90,6 +90,18 @@ describe("run control", { timeout: 120_000 }, () => {
       await ask(client, "apicscope/freeze", { threadId: 2 });
       const stop = await client.continue(1);
       assert.equal(stop.text, "No CPU can go on while others are frozen");
+      const instruction = async (): Promise<unknown> => await client.ask("apicscope/progress");
+      const there = await instruction();
+      // The person lets it go on; on the way back it is a stop as it was then.
+      await ask(client, "apicscope/unfreeze");
+      await client.breakOn({ filterId: "nmi" });
+      await client.evaluate("rflags = rflags | 0x200", 1);
+      await client.evaluate("inject nmi cpu0", 1);
+      assert.match((await client.continue(1)).text ?? "", /NMI/);
+      await client.request("reverseContinue", { threadId: 1 });
+      assert.equal((await client.stop()).text, stop.text);
+      assert.deepEqual(await instruction(), there);
+      assert.match((await client.continue(1)).text ?? "", /NMI/);
     }, server.port));
 
   /** Stops where the self-IPI 0xf2 is due before the next instruction. */

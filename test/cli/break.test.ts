@@ -1,7 +1,11 @@
 /** `apicscope run --break`: where it stops, what it tells, and its exit status. */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { describe, test } from "node:test";
+import { Breaks } from "../../src/cli/breaks";
+import { symbolStoreOf } from "../../src/cli/watchers";
+import { Machine } from "../../src/machine/machine";
 
 const guest = "guests/smp/smp.elf";
 
@@ -36,6 +40,16 @@ describe("run --break", () => {
     assert.equal(watched.out, plain.out);
     const hash = (text: string): string | undefined => /state hash (\w+)/.exec(text)?.[1];
     assert.equal(hash(watched.err), hash(plain.err));
+  });
+
+  test("takes no snapshots: it never goes back", () => {
+    const image = new Uint8Array(readFileSync(guest));
+    const machine = Machine.create({ cpus: 2, memory: 64 << 20 });
+    machine.boot({ image, imageName: guest });
+    const breaks = new Breaks(["interrupt.deliver: vector == 0x7e"], machine, symbolStoreOf(image, guest));
+    for (let portion = 0; portion < 12; portion++) if (breaks.run(1_000_000, Infinity).kind !== "limit") break;
+    assert.ok(machine.instructions() > 1_000_000);
+    assert.equal(machine.snapshots.list.length, 0);
   });
 
   test("that names nothing is refused", () => {
