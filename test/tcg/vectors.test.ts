@@ -182,10 +182,14 @@ describe("vector ops in line", () => {
       for (let i = 0; i < 600; i++) {
         const a = [pick(), pick()];
         const b = [pick(), pick()];
-        // Mostly the default with PE set; else without it, other roundings, DAZ, FTZ, exceptions that are not masked.
+        // Mostly the default with PE set, and DE and UE; else without it, other roundings, DAZ, FTZ, exceptions that are not masked.
         const choice = next();
         const mxcsr =
-          i % 3 !== 0 ? 0x1fa0 : [0x1f80, 0x3fa0, 0x9fa0, 0x1fe0, 0x1fbf, Number(choice & 0xffffn)][Number((choice >> 20n) % 6n)];
+          i % 3 === 1
+            ? 0x1fa0
+            : i % 3 === 2
+              ? 0x1fb2
+              : [0x1f80, 0x3fa0, 0x9fa0, 0x1fe0, 0x1fbf, Number(choice & 0xffffn)][Number((choice >> 20n) % 6n)];
         const { flags, block } = blocks[i % blocks.length];
         const described = `${name} ${a.map((v) => v.toString(16)).join()} ${b.map((v) => v.toString(16)).join()} mxcsr ${mxcsr.toString(16)} ${flags}`;
         const expected = run(name, flags, a, b, mxcsr, "helper");

@@ -1,6 +1,7 @@
 /**
  * Floating-point vector ops. Fast are those on zeros and normal numbers whose results are zero for that reason or normal by a margin, under the default rounding with all
- * exceptions masked and the precision flag set already: they change nothing in MXCSR, and WebAssembly rounds as SSE does. No NaN passes, as its payload would differ.
+ * exceptions masked and the precision flag set already: they change nothing in MXCSR, and WebAssembly rounds as SSE does. So are all finite ones where denormal operands and results raise nothing
+ * new either, as both flags are set. No NaN passes, as its payload would differ.
  */
 import { floatingVectorNames, type VectorName } from "./names";
 import type { VectorSite } from "./site";
@@ -10,6 +11,10 @@ import type { VectorProgram } from "./programs";
 /** Masks set, nearest, no flush to zero, PE set: of MXCSR. */
 const DEFAULT_BITS = 0xffa0;
 const DEFAULT_VALUE = 0x1fa0;
+
+/** The same, with denormal operands not taken for zeros, and with what they and tiny results raise set as well: DE, UE. */
+const DENORMAL_BITS = DEFAULT_BITS | 0x52;
+const DENORMAL_VALUE = DEFAULT_VALUE | 0x12;
 
 /** Bounds: smallest normal number, what is normal by a margin, largest number. */
 const single = { minimum: 2 ** -126, safe: 2 ** -120, maximum: (2 - 2 ** -23) * 2 ** 127 };
@@ -125,8 +130,17 @@ function ordinary(a: Algebra, local: number): number[] {
   return [...get(local), ...a.abs, ...a.constant(a.bounds.minimum), ...a.ge, ...get(local), ...a.constant(0), ...a.eq, ...a.or];
 }
 const finite = (a: Algebra, local: number): number[] => [...get(local), ...a.abs, ...a.constant(a.bounds.maximum), ...a.le];
+const isNumber = (a: Algebra, local: number): number[] => [...get(local), ...get(local), ...a.eq];
 const isZero = (a: Algebra, local: number): number[] => [...get(local), ...a.constant(0), ...a.eq];
 const safe = (a: Algebra, local: number): number[] => [...get(local), ...a.abs, ...a.constant(a.bounds.safe), ...a.ge];
+
+/** Leaves what the i32 on the stack does not allow to the helper, unless `lenient` does where denormal numbers raise nothing new. */
+function requireOr(s: VectorSite, lenient: readonly number[]): void {
+  s.code(0x04, 0x7f, ...i32(1), 0x05);
+  s.pushMxcsr();
+  s.code(...i32(DENORMAL_BITS), 0x71, ...i32(DENORMAL_VALUE), 0x46, ...lenient, 0x71, 0x0b);
+  s.require();
+}
 
 function loadBoth(a: Algebra, s: VectorSite): { x: number; y: number; r: number } {
   const locals = a.locals(s);
@@ -159,7 +173,7 @@ function arithmetic(a: Algebra, op: "add" | "sub" | "mul" | "div"): VectorProgra
         break;
     }
     s.code(...a.all);
-    s.require();
+    requireOr(s, [...finite(a, r), ...(op === "div" ? [...finite(a, y), ...a.and] : []), ...a.all]);
     a.store(s);
   };
 }
@@ -171,7 +185,7 @@ function squareRoot(a: Algebra): VectorProgram {
     a.push(s, "b");
     s.code(...set(y));
     s.code(...get(y), ...a.constant(a.bounds.minimum), ...a.ge, ...finite(a, y), ...a.and, ...isZero(a, y), ...a.or, ...a.all);
-    s.require();
+    requireOr(s, [...get(y), ...a.constant(0), ...a.ge, ...finite(a, y), ...a.and, ...a.all]);
     s.code(...get(y), ...a.sqrt, ...set(r));
     a.store(s);
   };
@@ -182,7 +196,7 @@ function extreme(a: Algebra, smaller: boolean): VectorProgram {
   return (s) => {
     const { x, y, r } = loadBoth(a, s);
     s.code(...ordinary(a, x), ...ordinary(a, y), ...a.and, ...a.all);
-    s.require();
+    requireOr(s, [...isNumber(a, x), ...isNumber(a, y), ...a.and, ...a.all]);
     const pseudo = smaller ? a.pmin : a.pmax;
     if (pseudo !== undefined) s.code(...get(y), ...get(x), ...pseudo);
     else s.code(...get(x), ...get(y), ...get(smaller ? x : y), ...get(smaller ? y : x), ...a.lt, 0x1b);
@@ -198,7 +212,7 @@ function compare(a: Algebra, format: Format): VectorProgram {
     const { x, y, r } = loadBoth(a, s);
     const { i } = s.locals;
     s.code(...ordinary(a, x), ...ordinary(a, y), ...a.and, ...a.all);
-    s.require();
+    requireOr(s, [...isNumber(a, x), ...isNumber(a, y), ...a.and, ...a.all]);
     s.pushImmediate();
     s.code(...set(i));
     /** The outcome of a comparison, zero unless the predicate is `predicate`. */
@@ -229,7 +243,7 @@ function compareFlags(a: Algebra): VectorProgram {
     const { x, y } = loadBoth(a, s);
     const { n } = s.locals;
     s.code(...ordinary(a, x), ...ordinary(a, y), ...a.and);
-    s.require();
+    requireOr(s, [...isNumber(a, x), ...isNumber(a, y), ...a.and]);
     // CC_RES 0 for equal (ZF), else 1. CC_AUX: CF and the carry below it, so that OF is clear; for equal a bit that makes the parity of 0 odd.
     s.code(...get(x), ...get(y), ...a.eq, 0x45, 0xad, ...set(n));
     s.code(...i64(3n << 62n), ...i64(0n), ...get(x), ...get(y), ...a.lt, 0x1b);
@@ -302,7 +316,7 @@ const conversions: readonly (readonly [VectorName, VectorProgram])[] = [
       s.pushSingle("b");
       s.code(...set(sy));
       isOrdinary(s, ss, sy);
-      s.require();
+      requireOr(s, finite(ss, sy));
       s.code(...get(sy), 0xbb, ...set(dr));
       s.storeDouble(dr);
     },
@@ -315,7 +329,7 @@ const conversions: readonly (readonly [VectorName, VectorProgram])[] = [
       s.pushDouble("b");
       s.code(...set(dy), ...get(dy), 0xb6, ...set(sr));
       s.code(...finite(ss, sr), ...safe(ss, sr), ...isZero(sd, dy), 0x72, 0x71);
-      s.require();
+      requireOr(s, finite(ss, sr));
       s.storeSingle(sr);
     },
   ],

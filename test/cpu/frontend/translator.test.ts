@@ -232,7 +232,7 @@ describe("privilege and mode", () => {
     ["syscall outside 64-bit code", kernel32, [0x0f, 0x05], ["movi", "syscall 0", "lookup"]],
     ["swapgs", kernel64, [0x0f, 0x01, 0xf8], ["mov", "mov", "mov"]],
     ["iretq", kernel64, [0x48, 0xcf], ["movi", "fastCall", "lookup"]],
-    ["int 0x80", kernel64, [0xcd, 0x80], ["movi", `interrupt ${0x80}`, "lookup"]],
+    ["int 0x80", kernel64, [0xcd, 0x80], ["movi", "fastCall", "lookup"]],
   ];
   for (const [name, mode, bytes, expected] of cases) test(name, () => assert.deepEqual(opsOf(mode, ...bytes), expected));
 
