@@ -13,7 +13,46 @@ export function readableName(name: string, demangle: Demangle | undefined): stri
   if (demangle === undefined || !mangled.test(name) || name.length > longest) return name;
   const full = demangle(name);
   // Of what it does not understand the library may take the underscores away.
-  return full === undefined || name.endsWith(full) ? name : withoutParameters(full);
+  return full === undefined || name.endsWith(full) ? name : withoutResult(withoutParameters(full));
+}
+
+/** Where the name of an operator begins (`operator<`, `operator->`), whose signs are no brackets; the end of the name where it has none. */
+function operatorAt(name: string): number {
+  const at = name.search(/(?<![\w$])operator(?![\w$])/);
+  return at < 0 ? name.length : at;
+}
+
+/** Mangled names of instances of templates have the type of the result too: `int ns::largest<int>`. */
+function withoutResult(name: string): string {
+  if (!name.endsWith(">")) return name;
+  const end = operatorAt(name);
+  let depth = 0;
+  let start = 0;
+  for (let at = 0; at < end; at++) {
+    if ("<({[".includes(name[at])) depth++;
+    else if (">)}]".includes(name[at])) depth--;
+    else if (name[at] === " " && depth === 0) start = at + 1;
+  }
+  return name.slice(start);
+}
+
+/**
+ * A name without the arguments of templates: `Box<int>::get<char>` is `Box::get`, as people write a breakpoint on all instances. Names of operators, and what begins with a bracket, stay as they are.
+ */
+export function withoutTemplates(name: string): string {
+  if (!name.includes("<") || name.startsWith("<")) return name;
+  const end = operatorAt(name);
+  let depth = 0;
+  let plain = "";
+  for (let at = 0; at < end; at++) {
+    if (name[at] === "<") {
+      // Rust writes `align_of::<usize>`.
+      if (depth === 0 && plain.endsWith("::")) plain = plain.slice(0, -2);
+      depth++;
+    } else if (name[at] === ">" && depth > 0) depth--;
+    else if (depth === 0) plain += name[at];
+  }
+  return depth === 0 ? plain + name.slice(end) : name;
 }
 
 /** Whether a name might be another than it looks. */

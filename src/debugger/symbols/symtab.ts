@@ -1,7 +1,7 @@
 import { UserError } from "../../machine/errors";
 import type { ElfFile } from "./elf";
 import { SectionFlag } from "./elf";
-import { isMangled, readableName, type Demangle } from "./names";
+import { isMangled, readableName, withoutTemplates, type Demangle } from "./names";
 
 /** A named address, as linked. */
 export interface PlainSymbol {
@@ -55,24 +55,32 @@ export class SymbolTable {
     return names.flatMap((each) => this.byName.get(each) ?? []).sort((a, b) => Number(b.global) - Number(a.global));
   }
 
-  /** {@link named}, and the functions that the compiler made of that one for special arguments, or of a part of it: `name.constprop.0`, `name.isra.1`, `name.part.2`. */
+  /**
+   * {@link named}, the instances of the template `name`, and the functions that the compiler made of those for special arguments, or of a part of them: `name.constprop.0`,
+   * `name.isra.1`, `name.part.2`.
+   */
   functionsNamed(name: string): readonly PlainSymbol[] {
     this.clones ??= this.findClones();
     const clones = (this.clones.get(name) ?? []).flatMap((each) => this.byName.get(each) ?? []);
     return [...this.named(name), ...clones];
   }
 
-  /** Names of clones by the readable name of what they were made of. */
+  /** Names of clones and of instances of templates by the readable name of what they were made of. */
   private findClones(): ReadonlyMap<string, readonly string[]> {
     const index = new Map<string, string[]>();
-    for (const clone of this.byName.keys()) {
-      const mark = cloneMark.exec(clone);
-      // Cold parts are jumped to from within the function.
-      if (mark === null || mark[0].includes(".cold")) continue;
-      const base = this.readableOf(clone.slice(0, mark.index));
+    const add = (base: string, name: string): void => {
       const known = index.get(base);
-      if (known === undefined) index.set(base, [clone]);
-      else known.push(clone);
+      if (known === undefined) index.set(base, [name]);
+      else known.push(name);
+    };
+    for (const name of this.byName.keys()) {
+      const mark = cloneMark.exec(name);
+      // Cold parts are jumped to from within the function.
+      if (mark?.[0].includes(".cold") === true) continue;
+      const whole = this.readableOf(mark === null ? name : name.slice(0, mark.index));
+      const plain = withoutTemplates(whole);
+      if (mark !== null) add(whole, name);
+      if (plain !== whole) add(plain, name);
     }
     return index;
   }

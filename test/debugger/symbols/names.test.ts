@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { demangle } from "../../../src/adapter/demangler";
 import { Tag } from "../../../src/debugger/symbols/dwarf/constants";
-import { readableName } from "../../../src/debugger/symbols/names";
+import { readableName, withoutTemplates } from "../../../src/debugger/symbols/names";
 import { SymbolStore } from "../../../src/debugger/symbols/table";
 import { fixtureBytes } from "../../fixtures/dwarf/fixture";
 
@@ -41,6 +41,21 @@ describe("mangled names", () => {
       assert.ok(performance.now() - before < 2_000, hostile.slice(0, 20));
     }
     assert.equal(readableName("_ZN4demo3fooEi", demangle), "demo::foo");
+  });
+
+  test("instances of templates are called without the type of their result, and found by the template's name", () => {
+    assert.equal(readableName("_ZN2hw7largestIiEET_RKS1_S3_", demangle), "hw::largest<int>");
+    for (const [name, plain] of [
+      ["hw::largest<int>", "hw::largest"],
+      ["Box<std::pair<int, char> >::get<long>", "Box::get"],
+      ["std::mem::align_of::<usize>", "std::mem::align_of"],
+      ["a::operator<", "a::operator<"],
+      ["A<int>::operator-><char>", "A::operator-><char>"],
+      ["<krate::Baz>::run", "<krate::Baz>::run"],
+      ["broken<", "broken<"],
+      ["plain", "plain"],
+    ])
+      assert.equal(withoutTemplates(name), plain);
   });
 
   test("without a demangler they stay as they are", () => assert.equal(readableName("_ZN4demo3fooEi", undefined), "_ZN4demo3fooEi"));

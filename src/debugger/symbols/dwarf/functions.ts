@@ -1,3 +1,4 @@
+import { withoutTemplates } from "../names";
 import type { AddressRange, Interval } from "../intervals";
 import { IntervalIndex } from "../intervals";
 import { At, Form, Language, Tag } from "./constants";
@@ -60,7 +61,7 @@ export class UnitFunctions {
   inlinedCopies(name: string): bigint[] {
     this.inlinedCalls ??= this.readInlinedCalls();
     const calls = this.inlinedCalls.get(unqualified(name)) ?? [];
-    return calls.filter(({ qualified }) => !name.includes("::") || qualified === name).map(({ address }) => address);
+    return calls.filter(({ qualified }) => !name.includes("::") || isMeant(qualified, name)).map(({ address }) => address);
   }
 
   private readInlinedCalls(): ReadonlyMap<string, readonly InlinedCall[]> {
@@ -73,9 +74,11 @@ export class UnitFunctions {
       const ranges = entryRanges(entry).filter((range) => this.isCode(range.low));
       if (name === undefined || ranges.length === 0) continue;
       const call = { qualified: qualifiedName(entry), address: startOfCall(ranges, entry.address(At.entry_pc)) };
-      const known = found.get(name);
-      if (known === undefined) found.set(name, [call]);
-      else known.push(call);
+      for (const key of new Set([name, withoutTemplates(name)])) {
+        const known = found.get(key);
+        if (known === undefined) found.set(key, [call]);
+        else known.push(call);
+      }
     }
     return found;
   }
@@ -88,10 +91,20 @@ interface InlinedCall {
   readonly address: bigint;
 }
 
-/** A name without its namespaces and classes. */
+/** A name without its namespaces and classes; arguments of a template may have some of their own. */
 export function unqualified(name: string): string {
-  const separator = name.lastIndexOf("::");
-  return separator < 0 ? name : name.slice(separator + 2);
+  let depth = 0;
+  for (let at = name.length - 1; at > 0; at--) {
+    if (name[at] === ">") depth++;
+    else if (name[at] === "<") depth--;
+    else if (depth <= 0 && name[at] === ":" && name[at - 1] === ":") return name.slice(at + 1);
+  }
+  return name;
+}
+
+/** Whether what is called `own` in full is meant by `name`: also an instance of a template by the template's name. */
+export function isMeant(own: string | undefined, name: string): boolean {
+  return own === name || (own !== undefined && !name.includes("<") && withoutTemplates(own) === name);
 }
 
 function describeFunction(entry: Entry, ranges: readonly AddressRange[]): FunctionInfo {

@@ -3,7 +3,8 @@ import type { Abbreviation } from "./abbrev";
 import { At, Tag } from "./constants";
 import type { RawValue } from "./forms";
 import { readForm, skipForm } from "./forms";
-import { qualifiedName, unqualified } from "./functions";
+import { isMeant, qualifiedName, unqualified } from "./functions";
+import { withoutTemplates } from "../names";
 import type { Entry, Unit } from "./unit";
 
 interface EntryPlace {
@@ -115,9 +116,16 @@ export class NameIndex {
   private add(places: Map<string, EntryPlace[]>, unit: Unit, offset: number, raw: RawValue | undefined): void {
     const name = raw === undefined ? nameAt(unit, offset) : unit.string(raw);
     if (name === undefined) return;
+    this.addAs(places, name, { unit, offset });
+    // Instances of a template are found by the template's name, too.
+    const plain = places === this.variablePlaces ? name : withoutTemplates(name);
+    if (plain !== name) this.addAs(places, plain, { unit, offset });
+  }
+
+  private addAs(places: Map<string, EntryPlace[]>, name: string, place: EntryPlace): void {
     const known = places.get(name);
-    if (known === undefined) places.set(name, [{ unit, offset }]);
-    else known.push({ unit, offset });
+    if (known === undefined) places.set(name, [place]);
+    else known.push(place);
   }
 
   private find(places: Map<string, EntryPlace[]>, name: string): Entry[] {
@@ -125,7 +133,7 @@ export class NameIndex {
     const found: Entry[] = [];
     for (const { unit, offset } of places.get(plain) ?? []) {
       const entry = unit.entryAt(offset);
-      if (entry !== undefined && (plain === name || qualifiedName(entry) === name)) found.push(entry);
+      if (entry !== undefined && (plain === name || isMeant(qualifiedName(entry), name))) found.push(entry);
     }
     return found;
   }
@@ -141,7 +149,7 @@ export class NameIndex {
     for (const { unit, offset } of this.inlinePlaces.get(plain) ?? []) {
       if (plain !== name) {
         const entry = unit.entryAt(offset);
-        if (entry === undefined || qualifiedName(entry) !== name) continue;
+        if (entry === undefined || !isMeant(qualifiedName(entry), name)) continue;
       }
       const known = found.get(unit);
       if (known === undefined) found.set(unit, new Set([offset]));
