@@ -57,7 +57,7 @@ export default tseslint.config(
   },
   {
     // Functions that run in the page.
-    files: ["scripts/webview-test.mjs", "test/webview/browser/*.mjs", "test/vscode/browser/*.mjs"],
+    files: ["scripts/webview-test.mjs", "scripts/vscode-workbench.mjs", "test/webview/browser/*.mjs", "test/vscode/browser/*.mjs"],
     languageOptions: { globals: { window: "readonly", document: "readonly", requestAnimationFrame: "readonly", performance: "readonly" } },
   },
 );

@@ -65,7 +65,7 @@ await main(async () => {
       for (const file of files) await play(file, theme, { port, log }).catch(() => failed++);
     }
   } finally {
-    stop();
+    await stop();
   }
   return failed === 0 ? 0 : 1;
 });

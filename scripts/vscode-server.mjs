@@ -4,7 +4,6 @@
 import { execFileSync, spawn } from "node:child_process";
 import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { createServer } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { delimiter, dirname, join } from "node:path";
@@ -24,6 +23,10 @@ const serverDirectory = join(cache, "node_modules", "code-server", "lib", "vscod
 const nodeBinary = join(cache, "node_modules", "node", "bin", "node");
 const stamp = join(cache, "installed.json");
 
+/** A machine under load takes its time: only what hangs takes longer. */
+const serverMilliseconds = 180_000;
+const windowMilliseconds = 180_000;
+
 /** Progress goes to stderr: stdout is for test results. */
 export function progress(text) {
   process.stderr.write(`[vscode] ${text}\n`);
@@ -31,6 +34,9 @@ export function progress(text) {
 
 /** A failure that the person running the script can mend: one sentence, no stack. */
 export class SetupError extends Error {}
+
+/** Chromium did not start, or did not show VS Code: nothing of the project has been tried yet. */
+export class WindowError extends Error {}
 
 /**
  * Makes sure that the server, its Node and playwright-core are installed and work.
@@ -154,63 +160,68 @@ export function findChromium() {
 }
 
 /**
- * Starts the server on a free port of this machine.
+ * Starts the server on a free port of this machine. It ends with this process, however that ends.
  * @param options.env added to the environment that the server and its extension hosts get.
  * @param options.data directory for the server's own data; emptied first.
  * @param options.vsix an extension to install before.
- * @returns its port and a function that stops it.
+ * @returns its port and a function that stops it and resolves when nothing of it is left.
  */
-export async function startServer({ env = {}, data, vsix }) {
+export async function startServer(options) {
+  try {
+    return await startServerOnce(options);
+  } catch (error) {
+    if (!(error instanceof SetupError)) throw error;
+    progress(`${error.message}; trying once more`);
+    return startServerOnce(options);
+  }
+}
+
+async function startServerOnce({ env = {}, data, vsix }) {
   const { node, main } = await installServer();
   rmSync(data, { recursive: true, force: true });
   mkdirSync(data, { recursive: true });
   if (vsix !== undefined) installExtension(node, main, data, vsix);
-  const port = await freePort();
   const log = join(data, "server.log");
+  // The server itself chooses a port that is free.
   const args = [
-    ...["--accept-server-license-terms", "--without-connection-token", "--host", "127.0.0.1", "--port", String(port)],
+    ...["--accept-server-license-terms", "--without-connection-token", "--host", "127.0.0.1", "--port", "0"],
     ...["--server-data-dir", join(data, "server"), "--extensions-dir", join(data, "extensions")],
     ...["--enable-smoke-test-driver", "--disable-workspace-trust", "--disable-telemetry"],
   ];
-  // A group of its own, so that stopping it takes its extension hosts along.
-  const server = spawn(node, [main, ...args], { env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "pipe"], detached: true });
-  let ready = false;
+  // In a session of its own, so that a Ctrl-C at the terminal reaches the guard through this process alone.
+  const guard = spawn(process.execPath, [join(root, "scripts", "vscode-guard.mjs"), node, main, ...args], {
+    env: { ...process.env, ...env },
+    stdio: ["pipe", "pipe", "pipe"],
+    detached: true,
+  });
+  let text = "";
   const read = (chunk) => {
     appendFileSync(log, chunk);
-    if (String(chunk).includes("Extension host agent listening")) ready = true;
+    if (text.length < 100_000) text += String(chunk);
   };
-  server.stdout.on("data", read);
-  server.stderr.on("data", read);
-  const stop = () => {
-    try {
-      if (server.pid !== undefined) process.kill(-server.pid, "SIGTERM");
-    } catch (error) {
-      if (error.code !== "ESRCH") throw error;
+  guard.stdout.on("data", read);
+  guard.stderr.on("data", read);
+  guard.stdin.on("error", () => undefined);
+  const ended = new Promise((resolve) => guard.once("close", resolve));
+  const stop = async () => {
+    guard.stdin.end();
+    await ended;
+  };
+  for (let waited = 0; ; waited += 50) {
+    const listening = /Extension host agent listening on (\d+)\s/.exec(text);
+    if (listening !== null) return { port: Number(listening[1]), stop, log };
+    if (guard.exitCode !== null || waited > serverMilliseconds) {
+      await stop();
+      throw new SetupError(`The VS Code server did not start; see ${log}`);
     }
-  };
-  process.once("exit", stop);
-  for (let waited = 0; !ready; waited += 50) {
-    if (server.exitCode !== null || waited > 60_000) throw new SetupError(`The VS Code server did not start; see ${log}`);
     await sleep(50);
   }
-  return { port, stop, log };
 }
 
 /** Installs a .vsix as `code --install-extension` does. */
 function installExtension(node, main, data, vsix) {
   const args = ["--accept-server-license-terms", "--server-data-dir", join(data, "server"), "--extensions-dir", join(data, "extensions")];
   execFileSync(node, [main, ...args, "--install-extension", vsix], { stdio: ["ignore", 2, 2], timeout: 300_000 });
-}
-
-function freePort() {
-  return new Promise((resolve, reject) => {
-    const probe = createServer();
-    probe.once("error", reject);
-    probe.listen(0, "127.0.0.1", () => {
-      const { port } = probe.address();
-      probe.close(() => resolve(port));
-    });
-  });
 }
 
 /**
@@ -220,13 +231,19 @@ function freePort() {
  */
 export async function openWindow({ port, workspace, tests, log, installed = false, size = { width: 1280, height: 800 }, scale = 1 }) {
   const { chromium } = createRequire(join(cache, "package.json"))("playwright-core");
-  const browser = await chromium.launch({
-    executablePath: findChromium(),
+  const executablePath = findChromium();
+  const outside = (what) => (error) => {
+    throw new WindowError(`${what}: ${firstLine(error)}`, { cause: error });
+  };
+  const launched = chromium.launch({
+    executablePath,
+    timeout: windowMilliseconds,
     args: [
       ...["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"],
       ...["--disable-component-update", "--disable-sync", "--force-color-profile=srgb"],
     ],
   });
+  const browser = await launched.catch(outside("Chromium did not start"));
   const page = await browser.newPage({ viewport: size, deviceScaleFactor: scale });
   page.on("console", (message) => appendFileSync(log, `[${message.type()}] ${message.text()}\n`));
   page.on("pageerror", (error) => appendFileSync(log, `[page error] ${error.message}\n`));
@@ -234,8 +251,13 @@ export async function openWindow({ port, workspace, tests, log, installed = fals
   const payload = installed ? [] : [["extensionDevelopmentPath", `${remote}${root}`]];
   if (tests !== undefined) payload.push(["extensionTestsPath", `${remote}${tests}`]);
   const query = `folder=${encodeURIComponent(workspace)}&payload=${encodeURIComponent(JSON.stringify(payload))}`;
-  // A machine under load takes its time.
-  await page.goto(`http://127.0.0.1:${port}/?${query}`, { timeout: 180_000 });
+  try {
+    await page.goto(`http://127.0.0.1:${port}/?${query}`, { timeout: windowMilliseconds });
+    await page.locator(".monaco-workbench .part.statusbar").waitFor({ timeout: windowMilliseconds });
+  } catch (error) {
+    await browser.close();
+    outside("VS Code's window did not come up")(error);
+  }
   return { page, close: () => browser.close() };
 }
 
@@ -251,6 +273,13 @@ function firstLine(error) {
 
 /** Runs a script's main function; a mendable failure ends it with one sentence. */
 export async function main(body) {
+  // Playwright, too, listens to these signals, to end its browsers; without this the script would then go on.
+  for (const [name, number] of [
+    ["SIGINT", 2],
+    ["SIGTERM", 15],
+    ["SIGHUP", 1],
+  ])
+    process.once(name, () => process.exit(128 + number));
   try {
     process.exitCode = await body();
   } catch (error) {

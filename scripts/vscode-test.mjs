@@ -13,7 +13,7 @@ import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync } from
 import { basename, join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { setTimeout as sleep } from "node:timers/promises";
-import { SetupError, findChromium, main, openWindow, out, progress, root, startServer } from "./vscode-server.mjs";
+import { SetupError, WindowError, findChromium, main, openWindow, out, progress, root, startServer } from "./vscode-server.mjs";
 import { Workbench } from "./vscode-workbench.mjs";
 
 /** The version that the desktop route downloads. */
@@ -22,9 +22,9 @@ const desktopVersion = process.env.VSCODE_VERSION ?? "1.139.1";
 const probeMilliseconds = 5_000;
 const downloadMilliseconds = 120_000;
 /** How long nothing may be reported by the tests before the run is given up. Each test has its own, shorter limit. */
-const silenceMilliseconds = Number(process.env.VSCODE_TEST_SILENCE ?? 180_000);
-/** How long a test that drives a window may take. */
-const browserTestMilliseconds = 5 * 60_000;
+const silenceMilliseconds = Number(process.env.VSCODE_TEST_SILENCE ?? 8 * 60_000);
+/** How long a test that drives a window may take: each takes a minute or two on two processors, and what hangs takes for ever. */
+const browserTestMilliseconds = 15 * 60_000;
 
 const flags = process.argv.slice(2).filter((argument) => argument.startsWith("--"));
 const patterns = process.argv.slice(2).filter((argument) => !argument.startsWith("--"));
@@ -65,8 +65,14 @@ function buildExtension() {
 
 async function bundleTests(directory, files) {
   const imports = files.map((file) => `import ${JSON.stringify(`./${file}`)};`);
+  const entry = [
+    'import { clean } from "./guests.ts";',
+    'import { beforeEach, run } from "./runner.ts";',
+    "beforeEach(clean);",
+    "export { run };",
+  ];
   await build({
-    stdin: { contents: [...imports, 'export { run } from "./runner.ts";'].join("\n"), resolveDir: directory, loader: "ts" },
+    stdin: { contents: [...imports, ...entry].join("\n"), resolveDir: directory, loader: "ts" },
     bundle: true,
     platform: "node",
     target: "node20",
@@ -134,12 +140,23 @@ async function runInServer(env, suite, driven) {
     for (const file of driven) (await drive(file, { port, log })) ? results.passed++ : results.failed++;
     return results;
   } finally {
-    stop();
+    await stop();
+  }
+}
+
+/** Opens a window for a test; where Chromium or VS Code did not come up, which says nothing of what is tested, once more, and says so. */
+async function openFor(name, options) {
+  try {
+    return await openWindow(options);
+  } catch (error) {
+    if (!(error instanceof WindowError)) throw error;
+    console.log(`AGAIN ${name}: ${error.message}`);
+    return openWindow(options);
   }
 }
 
 async function runSuite({ port, log }) {
-  const { page, close } = await openWindow({ port, workspace, tests, log });
+  const { page, close } = await openFor("the tests in the extension host", { port, workspace, tests, log });
   try {
     const crashed = new Promise((resolve) => page.once("crash", () => resolve("the window crashed")));
     return await followReport({ ended: crashed, where: log, page });
@@ -159,11 +176,12 @@ async function drive(file, server) {
   try {
     return await driveIn(file, test, own);
   } finally {
-    own.stop();
+    await own.stop();
   }
 }
 
 async function driveIn(file, { name, run, prepare, installed }, { port, log }) {
+  rmSync(join(out, `${basename(file, ".mjs")}-failed.png`), { force: true });
   const folder = join(out, `workspace-${basename(file, ".mjs")}`);
   rmSync(folder, { recursive: true, force: true });
   cpSync(join(root, "test", "vscode", "workspace"), folder, { recursive: true });
@@ -171,7 +189,15 @@ async function driveIn(file, { name, run, prepare, installed }, { port, log }) {
   mkdirSync(folder, { recursive: true });
   await prepare?.(folder);
   const started = Date.now();
-  const { page, close } = await openWindow({ port, workspace: folder, log, installed });
+  let window;
+  try {
+    window = await openFor(name, { port, workspace: folder, log, installed });
+  } catch (error) {
+    if (!(error instanceof WindowError)) throw error;
+    console.log(`FAIL ${name}: ${error.message}`);
+    return false;
+  }
+  const { page, close } = window;
   const workbench = new Workbench(page);
   const shot = (picture) => page.screenshot({ path: join(out, `${basename(file, ".mjs")}-${picture}.png`) });
   let timer;

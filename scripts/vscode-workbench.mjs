@@ -2,7 +2,8 @@
 export class Workbench {
   constructor(page) {
     this.page = page;
-    page.setDefaultTimeout(60_000);
+    // Nothing takes that long however busy the machine is: only what never comes meets it.
+    page.setDefaultTimeout(180_000);
   }
 
   async ready() {
@@ -29,6 +30,11 @@ export class Workbench {
     await this.page.waitForTimeout(250);
   }
 
+  /** Closes views of the side bar, to make room for others. */
+  async closePanes(...titles) {
+    for (const title of titles) await this.pane(title, false);
+  }
+
   /** Runs a command by its name in the Command Palette. */
   async command(title) {
     const input = this.page.locator(".quick-input-widget input.input");
@@ -37,7 +43,8 @@ export class Workbench {
       await this.page.keyboard.press("F1");
       try {
         await input.fill(`>${title}`, { timeout: 15_000 });
-        await this.page.locator(".quick-input-list .monaco-list-row", { hasText: title }).first().waitFor({ timeout: 15_000 });
+        // The list follows what is typed a moment later, and Enter takes the row in focus, whatever that is.
+        await this.page.locator(".quick-input-list .monaco-list-row.focused", { hasText: title }).first().waitFor({ timeout: 15_000 });
         break;
       } catch (error) {
         await this.page.keyboard.press("Escape");
@@ -45,20 +52,40 @@ export class Workbench {
       }
     }
     await this.page.keyboard.press("Enter");
+    await this.answered(`>${title}`);
     await this.page.waitForTimeout(200);
   }
 
-  /** Starts the chosen launch configuration, until the extension's entry in the status bar tells of it. A window that has just come up may not listen to the key yet. */
+  /** Waits until a quick pick or input box has gone, or made way for another: an answer given meanwhile would be taken for its own. */
+  async answered(text) {
+    try {
+      await this.page.waitForFunction((was) => {
+        const widget = document.querySelector(".quick-input-widget");
+        return widget === null || !widget.checkVisibility() || widget.querySelector("input.input")?.value !== was;
+      }, text);
+    } catch (error) {
+      // The command has the page loaded anew.
+      if (!/context was destroyed|navigation/i.test(String(error))) throw error;
+    }
+  }
+
+  /**
+   * Starts the chosen launch configuration, until the extension's entry in the status bar tells of it. A window that has just come up may not listen to the key yet; once it debugs,
+   * another key would have the guest go on.
+   */
   async startDebugging() {
+    const status = this.page.locator('.part.statusbar [id="apicscope.apicscope.apicscope.status"]');
+    const toolbar = this.page.locator(".codicon-debug-stop, .codicon-debug-disconnect");
     for (let attempt = 1; ; attempt++) {
       await this.page.keyboard.press("F5");
       try {
-        await this.page.locator('.part.statusbar [id="apicscope.apicscope.apicscope.status"]').waitFor({ timeout: 25_000 });
-        return;
+        await status.or(toolbar).first().waitFor({ timeout: 25_000 });
+        break;
       } catch (error) {
         if (attempt === 5) throw error;
       }
     }
+    await status.waitFor();
   }
 
   /** Answers the open quick pick or input box. */
@@ -66,8 +93,14 @@ export class Workbench {
     const input = this.page.locator(".quick-input-widget input.input");
     await input.waitFor({ state: "visible" });
     await input.fill(text);
-    await this.page.waitForTimeout(300);
+    // A quick pick's list follows a moment later, and Enter takes the row in focus, whatever that is.
+    await this.page.waitForFunction((wanted) => {
+      const list = document.querySelector(".quick-input-list");
+      const row = list?.querySelector(".monaco-list-row.focused");
+      return list === null || !list.checkVisibility() || (row?.textContent ?? "").toLowerCase().includes(wanted.toLowerCase());
+    }, text);
     await this.page.keyboard.press("Enter");
+    await this.answered(text);
     await this.page.waitForTimeout(300);
   }
 

@@ -19,7 +19,7 @@ const switching = codeImage(
 const f = codeBase + 56n;
 const own = "cr3 == 0x200000";
 
-describe("breakpoints in all address spaces or in one", { timeout: 120_000 }, () => {
+describe("breakpoints in all address spaces or in one", { timeout: 480_000 }, () => {
   const files = temporaryFolder();
   after(() => files.remove());
 

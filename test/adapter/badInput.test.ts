@@ -94,7 +94,7 @@ describe("a launch that fails", () => {
     return { message, ...body.error };
   }
 
-  test("says in one sentence what is wrong, and a right one works afterwards", { timeout: 120_000 }, () =>
+  test("says in one sentence what is wrong, and a right one works afterwards", { timeout: 480_000 }, () =>
     withClient(async (client) => {
       for (const [what, attributes, expected] of cases) {
         const { message, format, showUser } = await failure(client, attributes);
@@ -112,7 +112,7 @@ describe("a launch that fails", () => {
     }, server.port),
   );
 
-  test("over standard input and output: the session can end", { timeout: 60_000 }, () =>
+  test("over standard input and output: the session can end", { timeout: 240_000 }, () =>
     withClient(async (client) => {
       assert.match(await client.refused("launch", { program: "" }), /"program" is missing/);
       await client.disconnect();

@@ -19,7 +19,7 @@ describe("code breakpoints", () => {
   });
   after(() => void server.process.kill());
 
-  test("by function and by line, also in pages that are not mapped yet; lines without code move", { timeout: 120_000 }, () =>
+  test("by function and by line, also in pages that are not mapped yet; lines without code move", { timeout: 480_000 }, () =>
     withClient(async (client) => {
       // Right after launch the image's page tables do not exist.
       await client.launch({ program: smpGuest, cpus: 2 }, async () => {
@@ -67,7 +67,7 @@ describe("code breakpoints", () => {
     }, server.port),
   );
 
-  test("conditions, hit counts and log messages; by instruction on one CPU", { timeout: 120_000 }, () =>
+  test("conditions, hit counts and log messages; by instruction on one CPU", { timeout: 480_000 }, () =>
     withClient(async (client) => {
       await client.launch({ program: smpGuest, cpus: 4 }, async () => {
         await client.request("setFunctionBreakpoints", {
@@ -99,7 +99,7 @@ describe("code breakpoints", () => {
     }, server.port),
   );
 
-  test("interrupt breakpoints of the launch and of the client, with hit counts", { timeout: 120_000 }, () =>
+  test("interrupt breakpoints of the launch and of the client, with hit counts", { timeout: 480_000 }, () =>
     withClient(async (client) => {
       const launch = [{ filter: "interrupt.deliver", condition: "vector == 0x20 && count >= 3 && dst == 1" }];
       await client.launch({ program: smpGuest, cpus: 2, interruptBreakpoints: launch }, async () => {
@@ -145,7 +145,7 @@ describe("code breakpoints", () => {
     }, server.port),
   );
 
-  test("several reasons of one instruction are one stop that lists them all, there and back", { timeout: 120_000 }, () =>
+  test("several reasons of one instruction are one stop that lists them all, there and back", { timeout: 480_000 }, () =>
     withClient(async (client) => {
       const condition = "vector == 0xf0";
       await client.launch({ program: smpGuest, cpus: 2 }, () => client.breakOn({ filterId: "interrupt.send", condition }));
@@ -190,7 +190,7 @@ describe("code breakpoints", () => {
     }, server.port),
   );
 
-  test("the filters of NMI, INIT, SIPI, drop and exceptions", { timeout: 120_000 }, () =>
+  test("the filters of NMI, INIT, SIPI, drop and exceptions", { timeout: 480_000 }, () =>
     withClient(async (client) => {
       await client.launch({ program: smpGuest, cpus: 2 }, () =>
         client.breakOn(

@@ -11,7 +11,7 @@ async function atDelivery(client: Client): Promise<void> {
   await client.stop();
 }
 
-describe("the console", { timeout: 120_000 }, () => {
+describe("the console", { timeout: 480_000 }, () => {
   test("why: each blocker on the way of an interrupt is named, with who caused it and what clears it", () =>
     withClient(async (client) => {
       await atDelivery(client);
@@ -158,7 +158,7 @@ describe("the console", { timeout: 120_000 }, () => {
 
 const faultsGuest = "guests/faults/faults.elf";
 
-describe("diagnoses of a guest with one mistake", { timeout: 120_000 }, () => {
+describe("diagnoses of a guest with one mistake", { timeout: 480_000 }, () => {
   test("the bring-up doctor: SIPIs that were ignored or reached nobody, a level de-assert, an INIT without a SIPI", () =>
     withClient(async (client) => {
       await client.launch({ program: faultsGuest, cpus: 3, cmdline: "bring-up" }, async () => {

@@ -7,7 +7,7 @@ import { Transcript } from "./transcript";
 
 type Info = DebugProtocol.DataBreakpointInfoResponse["body"];
 
-describe("data breakpoints", { timeout: 180_000 }, () => {
+describe("data breakpoints", { timeout: 720_000 }, () => {
   let server: Awaited<ReturnType<typeof startServer>>;
   const files = temporaryFolder();
   before(async () => {

@@ -10,7 +10,7 @@ interface Document {
 const ask = async (client: Client, request: string, args: object): Promise<Document["body"]> =>
   ((await client.request(request, args)) as unknown as Document).body;
 
-describe("the machine explains itself", { timeout: 160_000 }, () => {
+describe("the machine explains itself", { timeout: 640_000 }, () => {
   test("a block: guest code, ops, what is left out of them, WebAssembly", () =>
     withClient(async (client) => {
       await client.launch({ program: smpGuest, cpus: 4 }, async () => {

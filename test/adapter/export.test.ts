@@ -34,7 +34,7 @@ async function atFirstIpi(client: Client, attributes: object = {}): Promise<void
   await client.stop();
 }
 
-describe("export of interrupt records", { timeout: 240_000 }, () => {
+describe("export of interrupt records", { timeout: 960_000 }, () => {
   let folder = "";
   before(() => {
     folder = mkdtempSync(join(tmpdir(), "apicscope-export-"));

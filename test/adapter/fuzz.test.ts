@@ -60,7 +60,7 @@ before(async () => {
 });
 after(() => void server.process.kill());
 
-test("2,000 random requests", { timeout: 300_000 }, () =>
+test("2,000 random requests", { timeout: 600_000 }, () =>
   withClient(async (client) => {
     const below = random(20_261);
     const pick = <T>(list: readonly T[]): T => list[below(list.length)];

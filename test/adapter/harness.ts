@@ -12,7 +12,8 @@ export const smpGuest = resolve("guests/smp/smp.elf");
 export const smpSource = (name: string): string => resolve("guests/smp", name);
 const stdioAdapter = resolve("test/adapter/stdioAdapter.cjs");
 
-const patience = 60_000;
+/** How long an event may take to come: on a busy computer much longer than otherwise. */
+const patience = 180_000;
 
 type Stopped = DebugProtocol.StoppedEvent["body"];
 

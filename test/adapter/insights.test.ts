@@ -36,7 +36,7 @@ async function code(client: Client, memoryReference: string, more: object = {}):
 }
 
 describe("insights", () => {
-  test("values in words; addresses of symbols, expressions and physical memory", { timeout: 120_000 }, () =>
+  test("values in words; addresses of symbols, expressions and physical memory", { timeout: 480_000 }, () =>
     withClient(async (client) => {
       await client.launch({ program: smpGuest, cpus: 2 }, () =>
         client.breakOn({ filterId: "interrupt.deliver", condition: "vector == 0xf0" }),
@@ -83,7 +83,7 @@ describe("insights", () => {
     }),
   );
 
-  test("code is disassembled as the CPU in focus has it: real mode beside 64-bit mode", { timeout: 120_000 }, () =>
+  test("code is disassembled as the CPU in focus has it: real mode beside 64-bit mode", { timeout: 480_000 }, () =>
     withClient(async (client) => {
       await client.launch({ program: smpGuest, cpus: 2 }, () => client.breakOn({ filterId: "sipi", condition: "dst == 1" }));
       await client.stop();

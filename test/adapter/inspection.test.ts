@@ -21,7 +21,7 @@ describe("the stopped machine", () => {
       await body(client);
     }, server.port);
 
-  test("scopes and variables have their names, values and fields", { timeout: 120_000 }, () =>
+  test("scopes and variables have their names, values and fields", { timeout: 480_000 }, () =>
     atDelivery(async (client) => {
       const { variables: apic } = await client.scope(2, "Local APIC");
       const expected =
@@ -58,7 +58,7 @@ describe("the stopped machine", () => {
     }),
   );
 
-  test("a pointer that was optimised out says so and hides nothing else", { timeout: 120_000 }, () =>
+  test("a pointer that was optimised out says so and hides nothing else", { timeout: 480_000 }, () =>
     atDelivery(async (client) => {
       let seen = 0;
       for (let step = 0; step < 40 && seen === 0; step++) {
@@ -75,7 +75,7 @@ describe("the stopped machine", () => {
     }),
   );
 
-  test("registers and APIC registers are set without side effects; a guest write has them", { timeout: 120_000 }, () =>
+  test("registers and APIC registers are set without side effects; a guest write has them", { timeout: 480_000 }, () =>
     atDelivery(async (client) => {
       const set = async (scope: string, name: string, value: string): Promise<string> => {
         const { reference } = await client.scope(2, scope);
@@ -145,7 +145,7 @@ describe("the stopped machine", () => {
     }),
   );
 
-  test("memory is read and written by addresses of any size, with what cannot be read counted", { timeout: 120_000 }, () =>
+  test("memory is read and written by addresses of any size, with what cannot be read counted", { timeout: 480_000 }, () =>
     atDelivery(async (client) => {
       const address = "0x0000000000101000";
       const read = async (memoryReference: string, count: number, offset = 0): Promise<DebugProtocol.ReadMemoryResponse["body"]> =>
@@ -174,7 +174,7 @@ describe("the stopped machine", () => {
     }),
   );
 
-  test("disassembly is aligned to instructions before and after an address", { timeout: 120_000 }, () =>
+  test("disassembly is aligned to instructions before and after an address", { timeout: 480_000 }, () =>
     atDelivery(async (client) => {
       const [, caller] = await client.stack(1);
       const pc = caller.instructionPointerReference ?? "";
@@ -202,7 +202,7 @@ describe("the stopped machine", () => {
     }),
   );
 
-  test("evaluate, completions, sources and modules", { timeout: 120_000 }, () =>
+  test("evaluate, completions, sources and modules", { timeout: 480_000 }, () =>
     atDelivery(async (client) => {
       assert.equal(await client.evaluate("1 + 2 * 3", 1), "7");
       assert.match(await client.evaluate("&cpu_count", 1, "watch"), /^0x[0-9a-f]+ <cpu_count>$/);

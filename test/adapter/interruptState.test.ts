@@ -15,7 +15,7 @@ async function body<T>(client: Client, request: string, args: object = {}): Prom
   return (await client.request(request, args)).body as T;
 }
 
-describe("the state of all interrupt controllers", { timeout: 120_000 }, () => {
+describe("the state of all interrupt controllers", { timeout: 480_000 }, () => {
   test("says who masks, what waits and why, and where everything goes", () =>
     withClient(async (client) => {
       await client.launch({ program: smpGuest, cpus: 4 }, async () => {

@@ -22,7 +22,7 @@ function usage(client: Client): { memory: number; seconds: number } | undefined 
 
 const mebibytes = 2 ** 20;
 
-describe("a very large file of symbols", { timeout: 280_000 }, () => {
+describe("a very large file of symbols", { timeout: 560_000 }, () => {
   const folder = temporaryFolder();
   test.after(() => folder.remove());
 

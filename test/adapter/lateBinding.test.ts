@@ -6,7 +6,7 @@ import type { DebugProtocol } from "@vscode/debugprotocol";
 import { fixtureElf } from "../fixtures/dwarf/fixture";
 import { codeImage, smpGuest, temporaryFolder, withClient } from "./harness";
 
-describe("breakpoints before their code is loaded", { timeout: 120_000 }, () => {
+describe("breakpoints before their code is loaded", { timeout: 480_000 }, () => {
   const files = temporaryFolder();
   after(() => files.remove());
 

@@ -34,7 +34,7 @@ describe("a session's life", () => {
   };
   const program = (name: keyof typeof guests): string => files.write(`${name}.elf`, guests[name]);
 
-  test("a running guest is paused, goes on and is paused again", { timeout: 60_000 }, () =>
+  test("a running guest is paused, goes on and is paused again", { timeout: 240_000 }, () =>
     withClient(async (client) => {
       await client.launch({ program: program("loop"), cpus: 2 });
       for (let i = 0; i < 3; i++) {
@@ -52,7 +52,7 @@ describe("a session's life", () => {
     }, server.port),
   );
 
-  test("a triple fault stops with the last exceptions; going on from there ends the session with status 3", { timeout: 60_000 }, () =>
+  test("a triple fault stops with the last exceptions; going on from there ends the session with status 3", { timeout: 240_000 }, () =>
     withClient(async (client) => {
       const defaults = client.capabilities.exceptionBreakpointFilters
         ?.filter((filter) => filter.default === true)
@@ -74,7 +74,7 @@ describe("a session's life", () => {
     }, server.port),
   );
 
-  test("without the filter a triple fault ends the session, with the report", { timeout: 60_000 }, () =>
+  test("without the filter a triple fault ends the session, with the report", { timeout: 240_000 }, () =>
     withClient(async (client) => {
       await client.launch({ program: program("tripleFault"), cpus: 1 });
       assert.deepEqual(await client.next("exited"), { exitCode: 3 });
@@ -87,7 +87,7 @@ describe("a session's life", () => {
     ["halt", /CPU 0: halted, interrupts off/],
     ["spin", /CPU 0: in an empty loop, interrupts off/],
   ] as const)
-    test(`a guest that can never go on (${name}) stops with a report, then ends`, { timeout: 60_000 }, () =>
+    test(`a guest that can never go on (${name}) stops with a report, then ends`, { timeout: 240_000 }, () =>
       withClient(async (client) => {
         await client.launch({ program: program(name), cpus: 2 }, () => client.dap.setExceptionBreakpointsRequest({ filters: fatal }));
         const stopped = await client.stop();
@@ -104,7 +104,7 @@ describe("a session's life", () => {
     ["halted", [0xfa, 0xf4]],
     ["in an empty loop", [0xfa, 0xeb, 0xfe]],
   ] as const)
-    test(`a guest that was stuck (${what}) until the person helped it on is found on the way back`, { timeout: 120_000 }, () =>
+    test(`a guest that was stuck (${what}) until the person helped it on is found on the way back`, { timeout: 480_000 }, () =>
       withClient(async (client) => {
         await client.launch({ program: smpGuest, cpus: 1 }, async () => {
           await client.dap.setExceptionBreakpointsRequest({ filters: fatal });
@@ -144,7 +144,7 @@ describe("a session's life", () => {
       }, server.port),
     );
 
-  test("a guest that exits or powers off ends the session with its status", { timeout: 60_000 }, async () => {
+  test("a guest that exits or powers off ends the session with its status", { timeout: 240_000 }, async () => {
     await withClient(async (client) => {
       await client.launch({ program: program("exit"), cpus: 1 }, () => client.dap.setExceptionBreakpointsRequest({ filters: fatal }));
       assert.deepEqual(await client.next("exited"), { exitCode: 7 });
@@ -159,7 +159,7 @@ describe("a session's life", () => {
     }, server.port);
   });
 
-  test("a guest that resets the machine starts anew in the same session", { timeout: 60_000 }, () =>
+  test("a guest that resets the machine starts anew in the same session", { timeout: 240_000 }, () =>
     withClient(async (client) => {
       await client.launch({ program: program("reset"), cpus: 1, stopOnEntry: true });
       await client.stop();
@@ -179,7 +179,7 @@ describe("a session's life", () => {
     }, server.port),
   );
 
-  test("serial output and input", { timeout: 60_000 }, () =>
+  test("serial output and input", { timeout: 240_000 }, () =>
     withClient(async (client) => {
       await client.launch({ program: program("echo"), cpus: 1 });
       await client.request("apicscope/serialInput", { text: "abc" });
@@ -189,7 +189,7 @@ describe("a session's life", () => {
     }, server.port),
   );
 
-  test("restart begins anew with the breakpoints", { timeout: 120_000 }, () =>
+  test("restart begins anew with the breakpoints", { timeout: 480_000 }, () =>
     withClient(async (client) => {
       await client.launch({ program: smpGuest, cpus: 2 }, async () => {
         await client.request("setFunctionBreakpoints", { breakpoints: [{ name: "start_aps" }] });
@@ -212,7 +212,7 @@ describe("a session's life", () => {
     }, server.port),
   );
 
-  test("a request that waits can be cancelled, and cancelling nothing does no harm", { timeout: 60_000 }, () =>
+  test("a request that waits can be cancelled, and cancelling nothing does no harm", { timeout: 240_000 }, () =>
     withClient(async (client) => {
       await client.launch({ program: smpGuest, cpus: 1, stopOnEntry: true });
       await client.stop();

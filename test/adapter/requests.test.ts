@@ -17,7 +17,7 @@ describe("requests with wrong arguments", () => {
     files.remove();
   });
 
-  test("are refused by name, and the session goes on", { timeout: 120_000 }, () =>
+  test("are refused by name, and the session goes on", { timeout: 480_000 }, () =>
     withClient(async (client) => {
       await client.launch({ program: smpGuest, cpus: 2, stopOnEntry: true });
       await client.stop();
@@ -100,7 +100,7 @@ describe("requests with wrong arguments", () => {
     }, server.port),
   );
 
-  test("before a launch, and with a request that needs a stopped guest while it runs", { timeout: 60_000 }, () =>
+  test("before a launch, and with a request that needs a stopped guest while it runs", { timeout: 240_000 }, () =>
     withClient(async (client) => {
       assert.match(await client.refused("threads"), /No guest has been launched/);
       assert.match(await client.refused("setFunctionBreakpoints", { breakpoints: [] }), /No guest has been launched/);
@@ -119,7 +119,7 @@ describe("requests with wrong arguments", () => {
     }, server.port),
   );
 
-  test("a condition with an unknown field is told of and not set", { timeout: 60_000 }, () =>
+  test("a condition with an unknown field is told of and not set", { timeout: 240_000 }, () =>
     withClient(async (client) => {
       await client.launch({ program: smpGuest, cpus: 1, stopOnEntry: true }, async () => {
         const [wrong, mode, right] = await client.breakOn(

@@ -16,7 +16,7 @@ interface RecordData {
   stages: { stage: string; instruction: number }[];
 }
 
-describe("run control", { timeout: 120_000 }, () => {
+describe("run control", { timeout: 480_000 }, () => {
   let server: Awaited<ReturnType<typeof startServer>>;
   const files = temporaryFolder();
   before(async () => {

@@ -75,7 +75,7 @@ async function scenario(client: Client): Promise<void> {
 }
 
 describe("the main job", () => {
-  test("over standard input and output", { timeout: 120_000 }, () => withClient(scenario));
+  test("over standard input and output", { timeout: 480_000 }, () => withClient(scenario));
 
   describe("over TCP", () => {
     let server: Awaited<ReturnType<typeof startServer>>;
@@ -84,7 +84,7 @@ describe("the main job", () => {
     });
     after(() => void server.process.kill());
 
-    test("one client after the other", { timeout: 120_000 }, async () => {
+    test("one client after the other", { timeout: 480_000 }, async () => {
       await withClient(scenario, server.port);
       await withClient(async (client) => {
         await client.launch({ program: smpGuest, stopOnEntry: true });
@@ -92,7 +92,7 @@ describe("the main job", () => {
       }, server.port);
     });
 
-    test("two clients at once do not know of each other", { timeout: 120_000 }, async () => {
+    test("two clients at once do not know of each other", { timeout: 480_000 }, async () => {
       await withClient(async (one) => {
         await one.launch({ program: smpGuest, cpus: 2, stopOnEntry: true });
         await one.stop();
@@ -111,7 +111,7 @@ describe("the main job", () => {
     });
   });
 
-  test("CPUs are announced as they start, and a broadcast is told for each target", { timeout: 120_000 }, () =>
+  test("CPUs are announced as they start, and a broadcast is told for each target", { timeout: 480_000 }, () =>
     withClient(async (client) => {
       await client.launch({ program: smpGuest, cpus: 4 }, () =>
         client.breakOn({ filterId: "interrupt.accept", condition: 'vector == 0xf1 && shorthand == "others"' }),
@@ -131,7 +131,7 @@ describe("the main job", () => {
     }),
   );
 
-  test("an accepted interrupt shows in IRR and, after a step into, in ISR", { timeout: 120_000 }, () =>
+  test("an accepted interrupt shows in IRR and, after a step into, in ISR", { timeout: 480_000 }, () =>
     withClient(async (client) => {
       await client.launch({ program: smpGuest, cpus: 2 }, () =>
         client.breakOn({ filterId: "interrupt.accept", condition: "vector == 0xf0 && dst == 1" }),

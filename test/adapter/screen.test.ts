@@ -19,7 +19,7 @@ async function screen(client: Client, since?: number): Promise<ScreenResponse> {
 }
 
 describe("screen, keyboard and serial terminal", () => {
-  test("a text screen as rows of pixels and as lines; later only what changed", { timeout: 120_000 }, () =>
+  test("a text screen as rows of pixels and as lines; later only what changed", { timeout: 480_000 }, () =>
     withClient(async (client) => {
       await client.launch({ program: smpGuest, cpus: 1, stopOnEntry: true });
       await client.stop();
@@ -46,7 +46,7 @@ describe("screen, keyboard and serial terminal", () => {
     }),
   );
 
-  test("keys by the W3C's names; others are refused by name", { timeout: 120_000 }, () =>
+  test("keys by the W3C's names; others are refused by name", { timeout: 480_000 }, () =>
     withClient(async (client) => {
       await client.launch({ program: smpGuest, cpus: 1, stopOnEntry: true });
       await client.stop();
@@ -62,7 +62,7 @@ describe("screen, keyboard and serial terminal", () => {
     }),
   );
 
-  test("a key reaches the guest, through the log of inputs", { timeout: 120_000 }, async () => {
+  test("a key reaches the guest, through the log of inputs", { timeout: 480_000 }, async () => {
     const files = temporaryFolder();
     try {
       // Waits for a byte of the keyboard controller and ends with it: in al, 0x64; test al, 1; jz; in al, 0x60; mov dx, 0xf4; out dx, al.
@@ -84,7 +84,7 @@ describe("screen, keyboard and serial terminal", () => {
     }
   });
 
-  test("serial output as bytes for a terminal", { timeout: 120_000 }, () =>
+  test("serial output as bytes for a terminal", { timeout: 480_000 }, () =>
     withClient(async (client) => {
       await client.launch({ program: smpGuest, cpus: 2, serial: "terminal" }, () =>
         client.breakOn({ filterId: "interrupt.deliver", condition: "vector == 0xf0" }),

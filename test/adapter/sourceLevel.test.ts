@@ -15,7 +15,7 @@ async function variables(client: Client, threadId: number, level: number): Promi
   return all.map(({ name, type }) => `  ${name}: ${type ?? "?"}`);
 }
 
-describe("source level", { timeout: 240_000 }, () => {
+describe("source level", { timeout: 960_000 }, () => {
   const folder = temporaryFolder();
   test.after(() => folder.remove());
 

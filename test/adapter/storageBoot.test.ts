@@ -51,7 +51,7 @@ function bootCd(text: string): Uint8Array {
   return image;
 }
 
-describe("a launch without a program", { timeout: 180_000, skip: absent }, () => {
+describe("a launch without a program", { timeout: 720_000, skip: absent }, () => {
   const files = temporaryFolder();
   after(() => files.remove());
 
@@ -97,7 +97,7 @@ describe("a launch without a program", { timeout: 180_000, skip: absent }, () =>
     }));
 });
 
-describe("the launch attribute tripleFault", { timeout: 120_000 }, () => {
+describe("the launch attribute tripleFault", { timeout: 480_000 }, () => {
   const files = temporaryFolder();
   after(() => files.remove());
   // lidt [0x100800], which is empty; ud2

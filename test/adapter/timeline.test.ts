@@ -37,7 +37,7 @@ describe("apicscope/timeline", () => {
     assert.equal(timelineRowLength, rowLength);
   });
 
-  test("small pages, one after the other, bring what one large page brings", { timeout: 120_000 }, () =>
+  test("small pages, one after the other, bring what one large page brings", { timeout: 480_000 }, () =>
     withClient(async (client) => {
       await client.launch({ program: smpGuest, cpus: 4 }, () => client.breakOn(ipi));
       await client.stop();
@@ -83,7 +83,7 @@ describe("apicscope/timeline", () => {
     }),
   );
 
-  test("a point of another course makes it begin anew, and says so", { timeout: 120_000 }, () =>
+  test("a point of another course makes it begin anew, and says so", { timeout: 480_000 }, () =>
     withClient(async (client) => {
       await client.launch({ program: smpGuest, cpus: 2 }, () => client.breakOn({ ...ipi }));
       await client.stop();

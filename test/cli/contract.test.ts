@@ -11,7 +11,7 @@ const folder = temporaryFolder();
 after(() => folder.remove());
 
 function run(guest: string, ...args: string[]): { status: number | null; errors: string } {
-  const { status, stderr } = spawnSync(process.execPath, [cli, "run", guest, ...args], { encoding: "utf8", timeout: 120_000 });
+  const { status, stderr } = spawnSync(process.execPath, [cli, "run", guest, ...args], { encoding: "utf8", timeout: 480_000 });
   return { status, errors: stderr };
 }
 

@@ -50,7 +50,7 @@ export class OpenCli {
   }
 
   /** Resolves when the guest has written `text`; rejects when it ends, or takes too long, without. */
-  async said(text: string, seconds = 30): Promise<void> {
+  async said(text: string, seconds = 180): Promise<void> {
     const limit = Date.now() + seconds * 1000;
     let over = false;
     void this.ended.then(() => {

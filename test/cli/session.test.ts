@@ -5,7 +5,7 @@ import { describe, test } from "node:test";
 import { cli } from "../adapter/harness";
 
 describe("apicscope session", () => {
-  test("shows the life of an IPI and both sides' local APICs", { timeout: 120_000 }, () => {
+  test("shows the life of an IPI and both sides' local APICs", { timeout: 480_000 }, () => {
     const { status, stdout, stderr } = spawnSync(process.execPath, [cli, "session", "--cpus", "2"], { encoding: "utf8" });
     assert.equal(stderr, "");
     assert.equal(status, 0);
@@ -26,7 +26,7 @@ describe("apicscope session", () => {
     ["a wrong condition", ["--break", "vektor == 1"], /unknown name 'vektor'/],
     ["an interrupt that never comes", ["--break", "vector == 0x99"], /ended before the interrupt came/],
   ] as const)
-    test(`${what}: one sentence, status 2`, { timeout: 120_000 }, () => {
+    test(`${what}: one sentence, status 2`, { timeout: 480_000 }, () => {
       const { status, stderr } = spawnSync(process.execPath, [cli, "session", ...args], { encoding: "utf8" });
       assert.match(stderr, message);
       assert.equal(status, 2);
@@ -45,7 +45,7 @@ describe("apicscope dap", () => {
       assert.equal(status, 2);
     });
 
-  test("ends with its client", { timeout: 60_000 }, async () => {
+  test("ends with its client", { timeout: 240_000 }, async () => {
     const adapter = spawn(process.execPath, [cli, "dap"], { stdio: ["pipe", "pipe", "inherit"] });
     const send = (message: object): void => {
       const json = JSON.stringify(message);

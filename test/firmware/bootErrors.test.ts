@@ -193,7 +193,7 @@ describe("mutated images", () => {
     test(`${name}: a mutated header boots or is refused, and nothing else`, () => {
       const next = random(0x1234567 + sample.length);
       const places = headerBytes(name, sample);
-      const start = performance.now();
+      const start = process.cpuUsage();
       let refusals = 0;
       const rounds = 120;
       for (let round = 0; round < rounds; round++) {
@@ -214,7 +214,8 @@ describe("mutated images", () => {
         }
       }
       assert.ok(refusals > rounds / 20, `${refusals} refusals`);
-      assert.ok(performance.now() - start < 20_000);
+      const { user, system } = process.cpuUsage(start);
+      assert.ok((user + system) / 1000 < 20_000);
     });
   }
 

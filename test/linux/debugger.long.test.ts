@@ -8,7 +8,7 @@ import { initramfs, kernelFile, missing } from "./linux";
 describe("the debugger on Linux", { skip: missing("cloud-amd64") }, () => {
   test(
     "bring-up, an IPI's life and its stack, why, doctor, records, data, injection, stepping with interrupts, and back again",
-    { timeout: 400_000 },
+    { timeout: 800_000 },
     () =>
       withClient(async (client) => {
         const program = resolve(kernelFile("cloud-amd64"));
@@ -77,7 +77,7 @@ describe("the debugger on Linux", { skip: missing("cloud-amd64") }, () => {
       }),
   );
 
-  test("symbols of /proc/kallsyms follow the kernel to where it chose to lie", { timeout: 400_000 }, () =>
+  test("symbols of /proc/kallsyms follow the kernel to where it chose to lie", { timeout: 800_000 }, () =>
     withClient(async (client) => {
       const files = temporaryFolder();
       try {

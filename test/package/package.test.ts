@@ -25,7 +25,7 @@ describe("the .vsix", () => {
 
   before(() => {
     const file = join(folder, "apicscope.vsix");
-    const made = spawnSync(process.execPath, ["scripts/package.mjs", "--out", file], { encoding: "utf8", timeout: 120_000 });
+    const made = spawnSync(process.execPath, ["scripts/package.mjs", "--out", file], { encoding: "utf8", timeout: 480_000 });
     assert.equal(made.status, 0, made.stdout + made.stderr);
     const bytes = readFileSync(file);
     size = bytes.length;
@@ -94,7 +94,7 @@ describe("the .vsix", () => {
 
   test("its command line runs the bundled guest, with nothing around it", () => {
     const run = spawnSync(process.execPath, [join(extension, "dist/cli.js"), "run", join(extension, "guests/smp/smp.elf"), "--cpus", "4"], {
-      ...{ cwd: folder, env: {}, encoding: "utf8", timeout: 120_000 },
+      ...{ cwd: folder, env: {}, encoding: "utf8", timeout: 480_000 },
     });
     assert.equal(run.status, 1, run.stderr);
     assert.match(run.stdout, /^PASS$/m);
@@ -102,7 +102,7 @@ describe("the .vsix", () => {
 
   test("its adapter debugs the bundled guest", () => {
     const session = spawnSync(process.execPath, [join(extension, "dist/cli.js"), "session"], {
-      ...{ cwd: folder, env: {}, encoding: "utf8", timeout: 120_000 },
+      ...{ cwd: folder, env: {}, encoding: "utf8", timeout: 480_000 },
     });
     assert.equal(session.status, 0, session.stderr);
     assert.match(session.stdout, /IPI vector 0xf0, CPU 0 -> CPU 1, delivered/);

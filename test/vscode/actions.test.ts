@@ -1,12 +1,13 @@
 // What can be done with rows of the Interrupts view, in a session with the fake adapter.
 import assert from "node:assert/strict";
-import { writeFileSync } from "node:fs";
+import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as vscode from "vscode";
 import type { InterruptGate } from "../../src/adapter/protocol";
 import { api } from "./extension";
 import { idleState } from "./fakeAdapter";
 import { inSession } from "./fakeSession";
+import { editorOf, folder } from "./guests";
 import { answering } from "./inputs";
 import { row } from "./rows";
 import { eventually, test } from "./runner";
@@ -32,20 +33,18 @@ test("why and inject send console commands for the row's interrupt", () =>
 
 test("a handler opens at its source line, or as a listing where there is none", () =>
   inSession(async (fake) => {
-    const path = join(vscode.workspace.workspaceFolders?.[0]?.uri.fsPath ?? "", "timer.c");
+    const path = join(folder().uri.fsPath, "timer.c");
     writeFileSync(path, "int a;\nint b;\nint c;\n");
     fake.gates = [gate];
     fake.place = { address: gate.handler, symbol: "timer_entry", path, line: 2 };
     fake.stop(1, idleState(2));
     await command("apicscope.interrupts.goToHandler", "table/0x0000000000010000/64-bit/49");
-    const editor = vscode.window.activeTextEditor;
-    assert.equal(editor?.document.uri.fsPath, path);
-    assert.equal(editor.selection.active.line, 1);
+    const editor = await editorOf("the source", ({ uri }) => uri.fsPath === path);
+    await eventually("its line", () => (editor.selection.active.line === 1 ? true : undefined));
     fake.place = { address: gate.handler, symbol: "timer_entry" };
     await command("apicscope.interrupts.goToHandler", "table/0x0000000000010000/64-bit/49");
-    const listing = vscode.window.activeTextEditor?.document;
-    assert.match(listing?.getText() ?? "", /^timer_entry:\n0x0000000000100000 .* hlt\n$/);
-    await vscode.commands.executeCommand("workbench.action.closeAllEditors");
+    await editorOf("the listing", (document) => /^timer_entry:\n0x0000000000100000 .* hlt\n$/.test(document.getText()));
+    rmSync(path);
   }));
 
 test("hits of a vector that rose since the last stop are marked", () =>

@@ -4,49 +4,20 @@ import type { DebugProtocol } from "@vscode/debugprotocol";
 import * as vscode from "vscode";
 import { debugMemoryUri } from "../../src/extension/addresses/memory";
 import { DapTrace } from "./dapTrace";
-import { api } from "./extension";
+import { focused, start } from "./guests";
 import { eventually, log, test } from "./runner";
 
-const minute = 60_000;
-
-async function launch(attributes: object): Promise<vscode.DebugSession> {
-  const { sessions } = await api();
-  const program = await vscode.commands.executeCommand<string>("apicscope.bundledGuest");
-  const configuration = { type: "apicscope", request: "launch", name: "addresses", program, cpus: 2, ...attributes };
-  assert.equal(await vscode.debug.startDebugging(undefined, configuration), true);
-  await eventually("the stop", () => (sessions.shown?.running === false ? sessions.shown.history.state : undefined), minute);
-  await eventually("a frame", () => (vscode.debug.activeStackItem instanceof vscode.DebugStackFrame ? true : undefined), minute);
-  const { activeDebugSession: session } = vscode.debug;
-  assert.ok(session !== undefined);
-  return session;
-}
-
-async function end(): Promise<void> {
-  const { sessions } = await api();
-  await vscode.debug.stopDebugging();
-  await eventually("the session ends", () => (sessions.shown === undefined ? true : undefined), minute);
-  await vscode.commands.executeCommand("workbench.action.closeAllEditors");
-}
-
-test(
-  "memory is a document of VS Code's own scheme, as the Hex Editor opens it, and can be written",
-  async () => {
-    try {
-      const session = await launch({ stopOnEntry: true });
-      const resolved = (await session.customRequest("apicscope/resolveAddress", { text: "p:0x100000" })) as { memoryReference: string };
-      const uri = debugMemoryUri(session.id, resolved.memoryReference).with({ query: "range=0:64" });
-      const bytes = Buffer.from(await vscode.workspace.fs.readFile(uri));
-      const answer = (await session.customRequest("readMemory", { memoryReference: resolved.memoryReference, count: 64 })) as {
-        data: string;
-      };
-      assert.equal(bytes.toString("hex"), Buffer.from(answer.data, "base64").toString("hex"));
-      assert.ok(bytes.some((byte) => byte !== 0));
-    } finally {
-      await end();
-    }
-  },
-  { timeout: 3 * minute },
-);
+test("memory is a document of VS Code's own scheme, as the Hex Editor opens it, and can be written", async () => {
+  const { session } = await start({ name: "addresses", cpus: 2, stopOnEntry: true });
+  const resolved = (await session.customRequest("apicscope/resolveAddress", { text: "p:0x100000" })) as { memoryReference: string };
+  const uri = debugMemoryUri(session.id, resolved.memoryReference).with({ query: "range=0:64" });
+  const bytes = Buffer.from(await vscode.workspace.fs.readFile(uri));
+  const answer = (await session.customRequest("readMemory", { memoryReference: resolved.memoryReference, count: 64 })) as {
+    data: string;
+  };
+  assert.equal(bytes.toString("hex"), Buffer.from(answer.data, "base64").toString("hex"));
+  assert.ok(bytes.some((byte) => byte !== 0));
+});
 
 for (const { width, attributes, expected } of [
   { width: 32, attributes: { stopOnEntry: true }, expected: /^(cli|cld|mov e|jmp|xor e)/i },
@@ -57,43 +28,32 @@ for (const { width, attributes, expected } of [
     expected: /^(push|endbr64|sub|cld)/i,
   },
 ])
-  test(
-    `the Disassembly view opens at the stopped instruction of ${width}-bit code`,
-    async () => {
-      const trace = new DapTrace();
-      try {
-        const session = await launch(attributes);
-        const frame = vscode.debug.activeStackItem;
-        assert.ok(frame instanceof vscode.DebugStackFrame);
-        const stack = (await session.customRequest("stackTrace", { threadId: frame.threadId, levels: 1 })) as {
-          stackFrames: DebugProtocol.StackFrame[];
-        };
-        const at = BigInt(stack.stackFrames[0].instructionPointerReference ?? "0");
-        await vscode.commands.executeCommand("debug.action.openDisassemblyView");
-        await eventually(
-          "the view",
-          () => (vscode.window.tabGroups.activeTabGroup.activeTab?.label === "Disassembly" ? true : undefined),
-          minute,
-        );
-        const found = await eventually(
-          "its instructions",
-          () =>
-            trace.requests
-              .filter(({ command }) => command === "disassemble")
-              .flatMap(({ response }) => (response?.body as DebugProtocol.DisassembleResponse["body"])?.instructions ?? [])
-              .find(({ address }) => BigInt(address) === at),
-          minute,
-        );
-        log(`${found.address} ${found.instructionBytes} ${found.instruction}`);
-        assert.match(found.instruction, expected);
-        const { scopes } = (await session.customRequest("scopes", { frameId: frame.frameId })) as DebugProtocol.ScopesResponse["body"];
-        const variablesReference = scopes.find(({ name }) => name === "System")?.variablesReference;
-        const { variables } = (await session.customRequest("variables", { variablesReference })) as DebugProtocol.VariablesResponse["body"];
-        assert.match(variables.find(({ name }) => name === "Mode")?.value ?? "", new RegExp(`${width}-bit code|real`));
-      } finally {
-        trace.dispose();
-        await end();
-      }
-    },
-    { timeout: 3 * minute },
-  );
+  test(`the Disassembly view opens at the stopped instruction of ${width}-bit code`, async () => {
+    const trace = new DapTrace();
+    try {
+      const state = await start({ name: "addresses", cpus: 2, ...attributes });
+      const { session } = state;
+      const frame = await focused(state);
+      assert.ok(frame instanceof vscode.DebugStackFrame);
+      const stack = (await session.customRequest("stackTrace", { threadId: frame.threadId, levels: 1 })) as {
+        stackFrames: DebugProtocol.StackFrame[];
+      };
+      const at = BigInt(stack.stackFrames[0].instructionPointerReference ?? "0");
+      await vscode.commands.executeCommand("debug.action.openDisassemblyView");
+      await eventually("the view", () => (vscode.window.tabGroups.activeTabGroup.activeTab?.label === "Disassembly" ? true : undefined));
+      const found = await eventually("its instructions", () =>
+        trace.requests
+          .filter(({ command }) => command === "disassemble")
+          .flatMap(({ response }) => (response?.body as DebugProtocol.DisassembleResponse["body"])?.instructions ?? [])
+          .find(({ address }) => BigInt(address) === at),
+      );
+      log(`${found.address} ${found.instructionBytes} ${found.instruction}`);
+      assert.match(found.instruction, expected);
+      const { scopes } = (await session.customRequest("scopes", { frameId: frame.frameId })) as DebugProtocol.ScopesResponse["body"];
+      const variablesReference = scopes.find(({ name }) => name === "System")?.variablesReference;
+      const { variables } = (await session.customRequest("variables", { variablesReference })) as DebugProtocol.VariablesResponse["body"];
+      assert.match(variables.find(({ name }) => name === "Mode")?.value ?? "", new RegExp(`${width}-bit code|real`));
+    } finally {
+      trace.dispose();
+    }
+  });

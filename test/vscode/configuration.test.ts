@@ -1,21 +1,16 @@
 import assert from "node:assert/strict";
-import { writeFileSync } from "node:fs";
+import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as vscode from "vscode";
 import { ConfigurationProvider } from "../../src/extension/configuration";
 import { api, extension } from "./extension";
+import { folder } from "./guests";
 import { errorsOf } from "./inputs";
 import { test } from "./runner";
 
 async function provider(): Promise<ConfigurationProvider> {
   const { extensionUri, exports } = await extension();
   return new ConfigurationProvider(extensionUri, exports.breakpoints);
-}
-
-function folder(): vscode.WorkspaceFolder {
-  const first = vscode.workspace.workspaceFolders?.[0];
-  if (first === undefined) throw new Error("no workspace folder");
-  return first;
 }
 
 const launch = { type: "apicscope", request: "launch", name: "test" };
@@ -40,11 +35,10 @@ test("a resolved configuration carries the workspace's interrupt breakpoints", a
   const { breakpoints } = await api();
   const program = join(folder().uri.fsPath, "guest.bin");
   writeFileSync(program, "not a guest");
-  await breakpoints.removeAll();
   const { id } = await breakpoints.add({ filter: "nmi", condition: "dst == 1" });
   const resolved = await (await provider()).resolveDebugConfigurationWithSubstitutedVariables(folder(), { ...launch, program });
   assert.deepEqual(resolved?.["workspaceInterruptBreakpoints"], [{ id, filter: "nmi", enabled: true, condition: "dst == 1" }]);
-  await breakpoints.removeAll();
+  rmSync(program);
 });
 
 for (const [name, sentence] of [

@@ -5,22 +5,17 @@ import type { DebugProtocol } from "@vscode/debugprotocol";
 import * as vscode from "vscode";
 import type { CpuInterruptState, InterruptState } from "../../src/adapter/protocol";
 import { api } from "./extension";
+import { start } from "./guests";
 import { row } from "./rows";
 import { eventually, test } from "./runner";
-
-const minute = 60_000;
 
 /** Waits for the first stop after the one with this number. */
 async function stopAfter(sequence: number): Promise<InterruptState> {
   const { sessions } = await api();
-  return eventually(
-    "a stop",
-    () => {
-      const state = sessions.shown?.history.state;
-      return state !== undefined && state.stopSequence > sequence && sessions.shown?.running === false ? state : undefined;
-    },
-    minute,
-  );
+  return eventually("a stop", () => {
+    const state = sessions.shown?.history.state;
+    return state !== undefined && state.stopSequence > sequence && sessions.shown?.running === false ? state : undefined;
+  });
 }
 
 function cpuOf(state: InterruptState, index: number): CpuInterruptState {
@@ -52,77 +47,49 @@ async function valueIn(threadId: number, scopeName: string, variable: string): P
   return found.value;
 }
 
-test(
-  "the bundled guest stops on an IPI, shows both sides' APICs, and stops again at its end",
-  async () => {
-    const { breakpoints, sessions } = await api();
-    await breakpoints.removeAll();
-    const deliver = await breakpoints.add({ filter: "interrupt.deliver", condition: "vector == 0xf0 && dst == 1" });
-    try {
-      const folder = vscode.workspace.workspaceFolders?.[0];
-      assert.equal(await vscode.debug.startDebugging(folder, "Bundled guest"), true);
-      const delivered = await stopAfter(-1);
+test("the bundled guest stops on an IPI, shows both sides' APICs, and stops again at its end", async () => {
+  const { breakpoints, sessions } = await api();
+  const deliver = await breakpoints.add({ filter: "interrupt.deliver", condition: "vector == 0xf0 && dst == 1" });
+  await start("Bundled guest");
+  const delivered = await stopAfter(-1);
 
-      // Both sides in the view.
-      assert.equal(delivered.cpus.length, 4);
-      const target = cpuOf(delivered, 1);
-      assert.ok(target.isr.includes(0xf0), `ISR of CPU 1: ${target.isr.join(", ")}`);
-      assert.notEqual(await row("cpu/1/isr/240"), undefined);
-      await eventually("CPU 1 has the focus", async () => ((await row("cpu/1"))?.icon === "debug-stackframe-focused" ? true : undefined));
-      await eventually("the hit", async () =>
-        (await row(`breakpoint/${deliver.id}`))?.description.includes("hit once") ? true : undefined,
-      );
+  // Both sides in the view.
+  assert.equal(delivered.cpus.length, 4);
+  const target = cpuOf(delivered, 1);
+  assert.ok(target.isr.includes(0xf0), `ISR of CPU 1: ${target.isr.join(", ")}`);
+  assert.notEqual(await row("cpu/1/isr/240"), undefined);
+  await eventually("CPU 1 has the focus", async () => ((await row("cpu/1"))?.icon === "debug-stackframe-focused" ? true : undefined));
+  await eventually("the hit", async () => ((await row(`breakpoint/${deliver.id}`))?.description.includes("hit once") ? true : undefined));
 
-      // Both sides through the protocol.
-      const { threads } = await request<DebugProtocol.ThreadsResponse>("threads");
-      assert.equal(threads.length, 4);
-      assert.match(await valueIn(target.threadId, "Local APIC", "ISR"), /f0/i);
-      assert.match(await valueIn(cpuOf(delivered, 0).threadId, "Local APIC", "ICR"), /f0/i);
-      const { stackFrames } = await request<DebugProtocol.StackTraceResponse>("stackTrace", { threadId: target.threadId });
-      const path = stackFrames.map(({ source }) => source?.path).find((entry) => entry !== undefined);
-      // A window on a remote extension host has made a URI of it.
-      const file = path?.startsWith("vscode-remote:") === true ? vscode.Uri.parse(path).path : path;
-      assert.ok(file !== undefined && existsSync(file), `a source file that exists: ${file}`);
+  // Both sides through the protocol.
+  const { threads } = await request<DebugProtocol.ThreadsResponse>("threads");
+  assert.equal(threads.length, 4);
+  assert.match(await valueIn(target.threadId, "Local APIC", "ISR"), /f0/i);
+  assert.match(await valueIn(cpuOf(delivered, 0).threadId, "Local APIC", "ICR"), /f0/i);
+  const { stackFrames } = await request<DebugProtocol.StackTraceResponse>("stackTrace", { threadId: target.threadId });
+  const path = stackFrames.map(({ source }) => source?.path).find((entry) => entry !== undefined);
+  // A window on a remote extension host has made a URI of it.
+  const file = path?.startsWith("vscode-remote:") === true ? vscode.Uri.parse(path).path : path;
+  assert.ok(file !== undefined && existsSync(file), `a source file that exists: ${file}`);
 
-      // On to the end of the interrupt, with a breakpoint that the running session is told of.
-      await breakpoints.change(deliver.id, { enabled: false });
-      const end = await breakpoints.add({ filter: "interrupt.eoi", condition: "vector == 0xf0 && dst == 1" });
-      await eventually("the new breakpoint is verified", () => sessions.shown?.statuses.get(end.id)?.verified);
-      await request("continue", { threadId: target.threadId });
-      const ended = await stopAfter(delivered.stopSequence);
-      assert.ok(!cpuOf(ended, 1).isr.includes(0xf0));
-      assert.equal((await row("cpu/1/isr"))?.changed, true);
-      const exception = await request<DebugProtocol.ExceptionInfoResponse>("exceptionInfo", { threadId: target.threadId });
-      assert.equal(exception.exceptionId, "interrupt.eoi");
-      assert.match(exception.description ?? "", /0xf0.*CPU 0 -> CPU 1/);
-    } finally {
-      await vscode.debug.stopDebugging();
-      await breakpoints.removeAll();
-      await eventually("the session ends", () => (sessions.shown === undefined ? true : undefined));
-    }
-  },
-  { timeout: 3 * minute },
-);
+  // On to the end of the interrupt, with a breakpoint that the running session is told of.
+  await breakpoints.change(deliver.id, { enabled: false });
+  const end = await breakpoints.add({ filter: "interrupt.eoi", condition: "vector == 0xf0 && dst == 1" });
+  await eventually("the new breakpoint is verified", () => sessions.shown?.statuses.get(end.id)?.verified);
+  await request("continue", { threadId: target.threadId });
+  const ended = await stopAfter(delivered.stopSequence);
+  assert.ok(!cpuOf(ended, 1).isr.includes(0xf0));
+  assert.equal((await row("cpu/1/isr"))?.changed, true);
+  const exception = await request<DebugProtocol.ExceptionInfoResponse>("exceptionInfo", { threadId: target.threadId });
+  assert.equal(exception.exceptionId, "interrupt.eoi");
+  assert.match(exception.description ?? "", /0xf0.*CPU 0 -> CPU 1/);
+});
 
-test(
-  "a breakpoint with an unknown field is refused by name, and the session goes on",
-  async () => {
-    const { breakpoints, sessions } = await api();
-    await breakpoints.removeAll();
-    const wrong = await breakpoints.add({ filter: "interrupt.deliver", condition: "no_such_field == 1" });
-    try {
-      const program = await vscode.commands.executeCommand<string>("apicscope.bundledGuest");
-      const launch = { type: "apicscope", request: "launch", name: "refused", program, stopOnEntry: true };
-      assert.equal(await vscode.debug.startDebugging(undefined, launch), true);
-      await stopAfter(-1);
-      const status = await eventually("the answer", () => sessions.shown?.statuses.get(wrong.id));
-      assert.equal(status.verified, false);
-      assert.match(status.message ?? "", /no_such_field/);
-    } finally {
-      await vscode.debug.stopDebugging();
-      await breakpoints.removeAll();
-      await eventually("the session ends", () => (sessions.shown === undefined ? true : undefined));
-    }
-  },
-  { timeout: 2 * minute },
-);
+test("a breakpoint with an unknown field is refused by name, and the session goes on", async () => {
+  const { breakpoints, sessions } = await api();
+  const wrong = await breakpoints.add({ filter: "interrupt.deliver", condition: "no_such_field == 1" });
+  await start({ name: "refused", stopOnEntry: true });
+  const status = await eventually("the answer", () => sessions.shown?.statuses.get(wrong.id));
+  assert.equal(status.verified, false);
+  assert.match(status.message ?? "", /no_such_field/);
+});

@@ -4,20 +4,20 @@ import { join } from "node:path";
 import * as vscode from "vscode";
 import { api } from "./extension";
 import { FakeAdapter } from "./fakeAdapter";
+import { folder, focused } from "./guests";
 import { eventually } from "./runner";
 
 /** Runs a body in a session against a fake adapter, which has stopped once, in CPU 0. */
 export async function inSession(body: (fake: FakeAdapter) => Promise<void>): Promise<void> {
   const { breakpoints, sessions } = await api();
   const fake = await FakeAdapter.start();
-  const folder = vscode.workspace.workspaceFolders?.[0];
-  if (folder === undefined) throw new Error("no workspace folder");
-  const program = join(folder.uri.fsPath, "guest.bin");
+  const program = join(folder().uri.fsPath, "guest.bin");
   writeFileSync(program, "any file will do");
   try {
     const launch = { type: "apicscope", request: "launch", name: "fake", program, debugServer: fake.port };
-    assert.equal(await vscode.debug.startDebugging(folder, launch), true);
+    assert.equal(await vscode.debug.startDebugging(folder(), launch), true);
     await eventually("the first stop is shown", () => sessions.shown?.history.state);
+    await focused(await eventually("the session", () => sessions.shown));
     await body(fake);
   } finally {
     await vscode.debug.stopDebugging();

@@ -5,7 +5,6 @@ import { eventually, test } from "./runner";
 
 test("interrupt breakpoints are rows with a check box, a condition and an accessible name", async () => {
   const { breakpoints, interrupts } = await api();
-  await breakpoints.removeAll();
   assert.deepEqual(await interrupts.getChildren(), []);
   const { id } = await breakpoints.add({ filter: "interrupt.deliver", condition: "vector == 0xf0 && dst == 1" });
   const [root] = await interrupts.getChildren();
@@ -56,5 +55,4 @@ test("the Interrupts view opens in the debug side bar", async () => {
   await breakpoints.add({ filter: "nmi" });
   await vscode.commands.executeCommand("apicscope.interrupts.focus");
   await eventually("the view is shown", () => (interrupts.visible ? true : undefined));
-  await breakpoints.removeAll();
 });

@@ -3,10 +3,8 @@ import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import * as vscode from "vscode";
-import { api } from "./extension";
+import { endAll, root, start } from "./guests";
 import { eventually, log, test } from "./runner";
-
-const minute = 60_000;
 
 function problems(): readonly (readonly [vscode.Uri, vscode.Diagnostic])[] {
   return vscode.languages
@@ -17,50 +15,32 @@ function problems(): readonly (readonly [vscode.Uri, vscode.Diagnostic])[] {
 
 /** A guest that makes one mistake, stopped where it does. */
 async function launch(mistake: string): Promise<void> {
-  const { sessions } = await api();
-  const guests = join(process.env["APICSCOPE_TEST_ROOT"] ?? "", "guests");
+  const guests = join(root(), "guests");
   const program = join(guests, "faults", "faults.elf");
   assert.ok(existsSync(program));
   const interruptBreakpoints = [{ filter: "interrupt.lint" }];
-  const launch = { type: "apicscope", request: "launch", name: "mistake", program, cmdline: mistake };
-  const configuration = { ...launch, sourceMap: { guests }, interruptBreakpoints };
-  assert.equal(await vscode.debug.startDebugging(undefined, configuration), true);
-  await eventually("the stop", () => (sessions.shown?.running === false ? sessions.shown.history.state : undefined), minute);
+  await start({ name: "mistake", program, cmdline: mistake, sourceMap: { guests }, interruptBreakpoints });
 }
 
-async function end(): Promise<void> {
-  const { sessions } = await api();
-  await vscode.debug.stopDebugging();
-  await eventually("the session ends", () => (sessions.shown === undefined ? true : undefined), minute);
-}
-
-test(
-  "a lint is a problem at its line, outlives its session, and goes when the next session of that name begins",
-  async () => {
-    try {
-      await launch("ipi-to-nobody");
-      const [uri, problem] = await eventually("the problem", () => problems().at(0), minute);
-      log(`${uri.fsPath}:${problem.range.start.line + 1}: ${problem.message}`);
-      assert.match(uri.path, /guests\/smp\/apic\.c$/);
-      assert.match(problem.message, /reached nobody: no destination matched APIC id 77/);
-      assert.equal(problem.code, "ipi-to-nobody");
-      assert.equal(problem.severity, vscode.DiagnosticSeverity.Warning);
-      const line = (await vscode.workspace.openTextDocument(uri)).lineAt(problem.range.start.line);
-      assert.match(line.text, /apic_page/);
-      assert.equal(problems().length, 1);
-      await end();
-      assert.equal(problems().length, 1);
-      await launch("missing-eoi");
-      const [file, missing] = await eventually("the next problem", () => problems().find(([, { code }]) => code === "missing-eoi"), minute);
-      assert.match(file.path, /guests\/faults\/faults\.c$/);
-      assert.match(missing.message, /In handler_without_eoi/);
-      assert.deepEqual(
-        problems().map(([, { code }]) => code),
-        ["missing-eoi"],
-      );
-    } finally {
-      await end();
-    }
-  },
-  { timeout: 4 * minute },
-);
+test("a lint is a problem at its line, outlives its session, and goes when the next session of that name begins", async () => {
+  await launch("ipi-to-nobody");
+  const [uri, problem] = await eventually("the problem", () => problems().at(0));
+  log(`${uri.fsPath}:${problem.range.start.line + 1}: ${problem.message}`);
+  assert.match(uri.path, /guests\/smp\/apic\.c$/);
+  assert.match(problem.message, /reached nobody: no destination matched APIC id 77/);
+  assert.equal(problem.code, "ipi-to-nobody");
+  assert.equal(problem.severity, vscode.DiagnosticSeverity.Warning);
+  const line = (await vscode.workspace.openTextDocument(uri)).lineAt(problem.range.start.line);
+  assert.match(line.text, /apic_page/);
+  assert.equal(problems().length, 1);
+  await endAll();
+  assert.equal(problems().length, 1);
+  await launch("missing-eoi");
+  const [file, missing] = await eventually("the next problem", () => problems().find(([, { code }]) => code === "missing-eoi"));
+  assert.match(file.path, /guests\/faults\/faults\.c$/);
+  assert.match(missing.message, /In handler_without_eoi/);
+  assert.deepEqual(
+    problems().map(([, { code }]) => code),
+    ["missing-eoi"],
+  );
+});

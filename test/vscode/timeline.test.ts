@@ -1,138 +1,92 @@
 // The timeline's panels: they follow their sessions, keep what an ended one left, and come back after a reload.
 import assert from "node:assert/strict";
 import * as vscode from "vscode";
+import { timelineRequest, timelineRowLength, type TimelinePage } from "../../src/adapter/timelineProtocol";
+import type { SessionState } from "../../src/extension/sessions";
 import type { TimelinePanel } from "../../src/extension/timeline/panel";
 import { timelineViewType, webviewOptions } from "../../src/extension/timeline/panel";
 import { api, extension } from "./extension";
+import { endAll, start } from "./guests";
 import { eventually, log, test } from "./runner";
 
-const minute = 60_000;
+function launch(name: string, condition: string): Promise<SessionState> {
+  return start({ name, cpus: 4, interruptBreakpoints: [{ filter: "interrupt.deliver", condition }] });
+}
 
-async function launch(name: string, condition: string): Promise<void> {
-  const program = await vscode.commands.executeCommand<string>("apicscope.bundledGuest");
-  const interruptBreakpoints = [{ filter: "interrupt.deliver", condition }];
-  const started = await vscode.debug.startDebugging(undefined, {
-    type: "apicscope",
-    request: "launch",
-    name,
-    program,
-    cpus: 4,
-    interruptBreakpoints,
-  });
-  assert.equal(started, true);
+/** Waits until a panel has all the interrupts of its session, which stands still. Returns how many those are. */
+async function filled(panel: TimelinePanel, { session }: SessionState): Promise<number> {
   const { sessions } = await api();
-  await eventually(
-    `${name} stops`,
-    () => (sessions.all.find(({ session }) => session.name === name)?.running === false ? true : undefined),
-    minute,
+  const { rows, more } = (await sessions.ask(session, timelineRequest)) as TimelinePage;
+  const count = rows.length / timelineRowLength;
+  assert.ok(count > 10 && !more);
+  await eventually("all rows", () => (panel.store.rows === count && !panel.store.running ? true : undefined));
+  return count;
+}
+
+test("a timeline fills from a stopped session, keeps its rows when that ends, and is taken over by the next of its name", async () => {
+  const { timelines } = await api();
+  const first = await launch("smp", "vector == 0xf0 && dst == 1");
+  await vscode.commands.executeCommand("apicscope.showTimeline");
+  assert.equal(timelines.all.length, 1);
+  const [panel] = timelines.all;
+  const rows = await filled(panel, first);
+  assert.equal(panel.panel.title, "Interrupt Timeline: smp");
+  await vscode.commands.executeCommand("apicscope.showTimeline");
+  assert.equal(timelines.all.length, 1);
+  log(`${rows} interrupts`);
+  await endAll();
+  await eventually("the end", () => (panel.ended ? true : undefined));
+  assert.equal(panel.panel.title, "Interrupt Timeline: smp (ended)");
+  assert.equal(panel.store.rows, rows);
+  const next = await launch("smp", "vector == 0xf0 && dst == 1");
+  await eventually("the next session", () => (panel.panel.title === "Interrupt Timeline: smp" ? true : undefined));
+  assert.equal(await filled(panel, next), rows);
+});
+
+test("two sessions have a timeline each; the end of one leaves the other alone", async () => {
+  const { timelines } = await api();
+  const first = await launch("one", "vector == 0xf0 && dst == 1");
+  await vscode.commands.executeCommand("apicscope.showTimeline");
+  const second = await launch("two", "vector == 0xf0 && dst == 2");
+  timelines.show(second);
+  assert.deepEqual(
+    timelines.all.map(({ sessionName }) => sessionName),
+    ["one", "two"],
   );
-}
+  const [one, two] = timelines.all;
+  const rows = await filled(one, first);
+  assert.notEqual(await filled(two, second), rows);
+  await vscode.debug.stopDebugging(first.session);
+  await eventually("the end of one", () => (one.ended ? true : undefined));
+  assert.equal(two.ended, false);
+  assert.equal(one.store.rows, rows);
+});
 
-async function endAll(): Promise<void> {
-  const { sessions, timelines } = await api();
-  await vscode.debug.stopDebugging();
-  for (const { session } of sessions.all) await vscode.debug.stopDebugging(session);
-  await eventually("the sessions end", () => (sessions.all.length === 0 ? true : undefined));
-  for (const { panel } of timelines.all) panel.dispose();
-}
-
-async function filled(panel: TimelinePanel): Promise<TimelinePanel> {
-  await eventually("rows", () => (panel.store.rows > 10 ? true : undefined), minute);
-  return panel;
-}
-
-test(
-  "a timeline fills from a stopped session, keeps its rows when that ends, and is taken over by the next of its name",
-  async () => {
-    const { timelines } = await api();
-    try {
-      await launch("smp", "vector == 0xf0 && dst == 1");
-      await vscode.commands.executeCommand("apicscope.showTimeline");
-      assert.equal(timelines.all.length, 1);
-      const panel = await filled(timelines.all[0]);
-      assert.equal(panel.panel.title, "Interrupt Timeline: smp");
-      await vscode.commands.executeCommand("apicscope.showTimeline");
-      assert.equal(timelines.all.length, 1);
-      const { rows } = panel.store;
-      log(`${rows} interrupts`);
-      await vscode.debug.stopDebugging();
-      await eventually("the end", () => (panel.ended ? true : undefined));
-      assert.equal(panel.panel.title, "Interrupt Timeline: smp (ended)");
-      assert.equal(panel.store.rows, rows);
-      await launch("smp", "vector == 0xf0 && dst == 1");
-      await eventually("the next session", () => (panel.panel.title === "Interrupt Timeline: smp" ? true : undefined));
-      await filled(panel);
-      assert.equal(panel.store.rows, rows);
-    } finally {
-      await endAll();
-    }
-  },
-  { timeout: 4 * minute },
-);
-
-test(
-  "two sessions have a timeline each; the end of one leaves the other alone",
-  async () => {
-    const { sessions, timelines } = await api();
-    try {
-      await launch("one", "vector == 0xf0 && dst == 1");
-      await vscode.commands.executeCommand("apicscope.showTimeline");
-      await launch("two", "vector == 0xf0 && dst == 2");
-      timelines.show(sessions.all.find(({ session }) => session.name === "two"));
-      assert.deepEqual(
-        timelines.all.map(({ sessionName }) => sessionName),
-        ["one", "two"],
-      );
-      const [one, two] = timelines.all;
-      await filled(one);
-      await filled(two);
-      assert.notEqual(one.store.rows, two.store.rows);
-      const first = sessions.all.find(({ session }) => session.name === "one");
-      await vscode.debug.stopDebugging(first?.session);
-      await eventually("the end of one", () => (one.ended ? true : undefined));
-      assert.equal(two.ended, false);
-      assert.ok(one.store.rows > 10);
-    } finally {
-      await endAll();
-    }
-  },
-  { timeout: 4 * minute },
-);
-
-test(
-  "a panel that comes back after a reload of the window has what was kept, and says that the session is over",
-  async () => {
-    const { timelines } = await api();
-    const { extensionUri } = await extension();
-    try {
-      await launch("kept", "vector == 0xf0 && dst == 1");
-      await vscode.commands.executeCommand("apicscope.showTimeline");
-      const panel = await filled(timelines.all[0]);
-      await timelines.keep();
-      // What VS Code does with the state that the webview left.
-      const again = vscode.window.createWebviewPanel(timelineViewType, "", vscode.ViewColumn.One, webviewOptions(extensionUri));
-      await timelines.deserializeWebviewPanel(again, { session: "kept", key: panel.key });
-      const restored = timelines.all[1];
-      assert.deepEqual(restored.store.toPage().rows, panel.store.toPage().rows);
-      assert.equal(again.title, "Interrupt Timeline: kept (ended)");
-      // Nothing was kept for this one.
-      const empty = vscode.window.createWebviewPanel(timelineViewType, "", vscode.ViewColumn.One, webviewOptions(extensionUri));
-      await timelines.deserializeWebviewPanel(empty, { session: "gone", key: "../../../etc" });
-      assert.equal(timelines.all[2].store.rows, 0);
-      assert.equal(empty.title, "Interrupt Timeline: gone (ended)");
-    } finally {
-      await endAll();
-    }
-  },
-  { timeout: 3 * minute },
-);
+test("a panel that comes back after a reload of the window has what was kept, and says that the session is over", async () => {
+  const { timelines } = await api();
+  const { extensionUri } = await extension();
+  const session = await launch("kept", "vector == 0xf0 && dst == 1");
+  await vscode.commands.executeCommand("apicscope.showTimeline");
+  const [panel] = timelines.all;
+  await filled(panel, session);
+  // A file may be under way as the window goes: it is waited for.
+  void panel.archiveNow();
+  await timelines.keep();
+  // What VS Code does with the state that the webview left.
+  const again = vscode.window.createWebviewPanel(timelineViewType, "", vscode.ViewColumn.One, webviewOptions(extensionUri));
+  await timelines.deserializeWebviewPanel(again, { session: "kept", key: panel.key });
+  const restored = timelines.all[1];
+  assert.deepEqual(restored.store.toPage().rows, panel.store.toPage().rows);
+  assert.equal(again.title, "Interrupt Timeline: kept (ended)");
+  // Nothing was kept for this one.
+  const empty = vscode.window.createWebviewPanel(timelineViewType, "", vscode.ViewColumn.One, webviewOptions(extensionUri));
+  await timelines.deserializeWebviewPanel(empty, { session: "gone", key: "../../../etc" });
+  assert.equal(timelines.all[2].store.rows, 0);
+  assert.equal(empty.title, "Interrupt Timeline: gone (ended)");
+});
 
 test("a timeline without a session waits for one", async () => {
   const { timelines } = await api();
-  try {
-    await vscode.commands.executeCommand("apicscope.showTimeline");
-    assert.equal(timelines.all[0].sessionName, "");
-  } finally {
-    await endAll();
-  }
+  await vscode.commands.executeCommand("apicscope.showTimeline");
+  assert.equal(timelines.all[0].sessionName, "");
 });

@@ -41,6 +41,8 @@ export class TimelinePanel {
   private disposed = false;
   private archiveTimer: NodeJS.Timeout | undefined;
   private changedSinceArchived = false;
+  /** The last writing to the file, which may be under way. */
+  private writing: Promise<void> = Promise.resolve();
 
   constructor(
     readonly panel: vscode.WebviewPanel,
@@ -60,7 +62,7 @@ export class TimelinePanel {
       this.disposed = true;
       clearTimeout(this.archiveTimer);
       this.watching?.dispose();
-      void host.archive.remove(this.key);
+      void this.writing.finally(() => host.archive.remove(this.key));
       host.closed(this);
     });
     webview.html = timelineHtml({
@@ -127,13 +129,16 @@ export class TimelinePanel {
     if (page !== undefined) this.post({ kind: "page", page });
   }
 
-  /** Writes what is shown to its file, if that is not the case already. */
+  /** Writes what is shown to its file, if that is not the case already; resolves when the file has it, whoever wrote it. */
   async archiveNow(): Promise<void> {
     clearTimeout(this.archiveTimer);
     this.archiveTimer = undefined;
-    if (!this.changedSinceArchived || this.disposed) return;
-    this.changedSinceArchived = false;
-    await this.host.archive.write(this.key, this.store.toPage());
+    if (this.changedSinceArchived && !this.disposed) {
+      this.changedSinceArchived = false;
+      const write = (): Promise<void> => this.host.archive.write(this.key, this.store.toPage());
+      this.writing = this.writing.then(write, write);
+    }
+    await this.writing;
   }
 
   /** Shows a record. */

@@ -85,6 +85,12 @@ function someAddresses(name: string): bigint[] {
   return Array.from({ length: 6 }, (_, i) => text.address + BigInt(Math.floor((text.size * i) / 6)));
 }
 
+/** Milliseconds of processor time since: a busy computer takes longer, but no more of that. */
+function processorTime(since: NodeJS.CpuUsage): number {
+  const { user, system } = process.cpuUsage(since);
+  return (user + system) / 1000;
+}
+
 describe("damaged symbol files", () => {
   for (const name of [
     "c-O0-dwarf5",
@@ -111,7 +117,7 @@ describe("damaged symbol files", () => {
       const original = fixtureBytes(name);
       const addresses = someAddresses(name);
       const random = generator(name.length * 7919 + original.length);
-      const begun = performance.now();
+      const begun = process.cpuUsage();
       let read = 0;
       const rounds = 60;
       for (let round = 0; round < rounds; round++) {
@@ -121,13 +127,13 @@ describe("damaged symbol files", () => {
           const at = random(bytes.length);
           bytes[at] = [0, 0xff, 0x7f, 0x80, random(256)][random(5)];
         }
-        const before = performance.now();
+        const before = process.cpuUsage();
         if (exercise(bytes, addresses) === "read") read++;
-        assert.ok(performance.now() - before < 3000, `round ${round} took too long`);
+        assert.ok(processorTime(before) < 3000, `round ${round} took too long`);
       }
       // A checksum guards compressed sections, so that few damaged ones are read.
       assert.ok(read > rounds / (name.endsWith("zlib") ? 20 : 4), `${read} of ${rounds} were read`);
-      assert.ok(performance.now() - begun < 60_000);
+      assert.ok(processorTime(begun) < 60_000);
     });
   }
 

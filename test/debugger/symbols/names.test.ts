@@ -36,9 +36,10 @@ describe("mangled names", () => {
       `_R${"I".repeat(4_000)}`,
       `_Z${"x".repeat(1e6)}`,
     ]) {
-      const before = performance.now();
+      const before = process.cpuUsage();
       readableName(hostile, demangle);
-      assert.ok(performance.now() - before < 2_000, hostile.slice(0, 20));
+      const { user, system } = process.cpuUsage(before);
+      assert.ok((user + system) / 1000 < 2_000, hostile.slice(0, 20));
     }
     assert.equal(readableName("_ZN4demo3fooEi", demangle), "demo::foo");
   });

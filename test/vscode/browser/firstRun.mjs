@@ -29,13 +29,13 @@ export async function run({ page, workbench, shot, log }) {
   }
   await debuggers.click();
   const kernel = quickInput.locator(".monaco-list-row", { hasText: "APICScope: kernel.elf" });
-  await kernel.first().waitFor({ timeout: 60_000 });
+  await kernel.first().waitFor();
   await shot("2-guests");
   const offered = await kernel.count();
   log(`${offered} offer of the kernel`);
   await kernel.first().click();
   // What the kernel writes to its serial port is in the Debug Console.
-  await page.locator(".repl .monaco-list-row", { hasText: "ok: " }).first().waitFor({ timeout: 120_000 });
+  await page.locator(".repl .monaco-list-row", { hasText: "ok: " }).first().waitFor();
   await shot("3-kernel");
   if (offered !== 1) throw new Error(`the kernel is offered ${offered} times`);
 }

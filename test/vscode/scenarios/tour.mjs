@@ -46,7 +46,7 @@ export async function run({ page, workbench, shot }) {
 
   await workbench.command("View: Show Run and Debug");
   await workbench.sideBarWidth(440);
-  for (const pane of ["Watch", "Breakpoints", "Loaded Scripts"]) await workbench.pane(pane, false).catch(() => undefined);
+  await workbench.closePanes("Watch", "Breakpoints");
   await workbench.pane("Interrupts", true);
   await workbench.command("APICScope: Add Interrupt Breakpoint");
   await page.locator(".quick-input-widget input.input").fill("deliver");
@@ -58,7 +58,7 @@ export async function run({ page, workbench, shot }) {
   // The stopped session shows the CPUs; a machine under load takes its time.
   await page.locator(".monaco-list-row", { hasText: "serving 0xf0" }).last().waitFor({ timeout: 120_000 });
   await page.waitForTimeout(2500);
-  for (const pane of ["Watch", "Breakpoints", "Loaded Scripts"]) await workbench.pane(pane, false).catch(() => undefined);
+  await workbench.closePanes("Watch", "Breakpoints");
   await workbench.pane("Variables", false);
   await page.locator(".monaco-list-row", { hasText: "In Service (ISR)" }).first().waitFor({ timeout: 60_000 });
   await workbench.expand("Masked By");

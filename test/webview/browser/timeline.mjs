@@ -11,7 +11,16 @@ export async function check({ page, open, support, assert, log, out }) {
   for (let from = 0; from < count; from += 5000) await send({ kind: "page", page: pageOf(rows.slice(from, from + 5000), more) });
   await page.waitForFunction(() => document.getElementById("status").textContent.includes("100\u2009000 interrupts"));
 
+  // Processor time of the page's main thread, in seconds.
+  const performanceDomain = await page.context().newCDPSession(page);
+  await performanceDomain.send("Performance.enable");
+  const threadTime = async () => {
+    const { metrics } = await performanceDomain.send("Performance.getMetrics");
+    return metrics.find(({ name }) => name === "ThreadTime").value;
+  };
+
   // Frames while the view is zoomed in from everything to a few interrupts, moved across, and zoomed out again.
+  const before = await threadTime();
   const frames = await page.evaluate(async () => {
     const view = window.apicscopeTimeline;
     const draws = [];
@@ -42,12 +51,14 @@ export async function check({ page, open, support, assert, log, out }) {
     };
     return { frames: draws.length, draw: of(draws), interval: of(intervals), most };
   });
+  const each = ((await threadTime()) - before) * (1000 / frames.frames);
   log(
-    `${count} interrupts, ${frames.frames} frames: drawing ${JSON.stringify(frames.draw)} ms, between frames ${JSON.stringify(frames.interval)} ms, at most ${frames.most} things drawn`,
+    `${count} interrupts, ${frames.frames} frames: ${each.toFixed(2)} ms of processor time each; drawing ${JSON.stringify(frames.draw)} ms, between frames ${JSON.stringify(frames.interval)} ms, at most ${frames.most} things drawn`,
   );
-  // What is drawn is bounded by pixels; the time is that of a frame at 60 a second, with room for a busy machine in the tail only.
+  // What is drawn is bounded by pixels. The aim is that of a frame at 60 a second; a core that is shared may take twice as long, in processor time too.
   assert.ok(frames.most < 8_000, `${frames.most} things drawn in one frame`);
-  assert.ok(frames.draw.median < 1000 / 60, `a frame takes ${frames.draw.median} ms`);
+  assert.ok(each < 2000 / 60, `a frame takes ${each} ms of processor time`);
+  assert.ok(frames.draw.median < 200, `a frame takes ${frames.draw.median} ms`);
 
   // The filter, by what a person types.
   await page.fill("#vectors", "0x20-0x27");
