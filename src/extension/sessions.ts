@@ -34,6 +34,8 @@ export class SessionState {
   focusedThread: number | undefined;
   /** Why it stopped last, in DAP's words. */
   stopReason = "";
+  /** Numbers of VS Code's requests that may change something and have no answer yet. */
+  readonly changing = new Set<number>();
 
   constructor(readonly session: vscode.DebugSession) {}
 }
@@ -44,11 +46,19 @@ interface Message {
   readonly event?: string;
   readonly command?: string;
   readonly success?: boolean;
+  readonly seq?: number;
+  readonly request_seq?: number;
+  readonly arguments?: { readonly context?: string };
   readonly body?: { readonly reason?: string };
 }
 
-/** Responses after which registers may have changed although the machine stayed stopped. */
+/** Requests after which registers may have changed although the machine stayed stopped. */
 const changingCommands = new Set(["setVariable", "setExpression", "writeMemory", "evaluate"]);
+
+/** Whether a request may change what it is asked in. Expressions assign in the Debug Console only; VS Code evaluates others, such as inline values, at every stop. */
+function mayChange({ command, arguments: given }: Message): boolean {
+  return command !== undefined && changingCommands.has(command) && (command !== "evaluate" || given?.context === "repl");
+}
 /** Quiet time before the state of a stop is read again: a burst of causes makes one request. */
 const settleMilliseconds = 20;
 
@@ -78,7 +88,12 @@ export class Sessions implements vscode.Disposable {
       this.focusChanged,
       this.wasRead,
       vscode.debug.registerDebugAdapterTrackerFactory(debugType, {
-        createDebugAdapterTracker: (session) => ({ onDidSendMessage: (message: Message) => this.hear(session, message) }),
+        createDebugAdapterTracker: (session) => ({
+          onWillReceiveMessage: (message: Message) => {
+            if (message.seq !== undefined && mayChange(message)) this.states.get(session.id)?.changing.add(message.seq);
+          },
+          onDidSendMessage: (message: Message) => this.hear(session, message),
+        }),
       }),
       vscode.debug.onDidTerminateDebugSession((session) => this.forget(session)),
       vscode.debug.onDidReceiveDebugSessionCustomEvent((event) => this.hearCustom(event)),
@@ -169,9 +184,11 @@ export class Sessions implements vscode.Disposable {
           break;
         default:
       }
-    } else if (message.type === "response" && message.success === true && message.command !== undefined) {
+    } else if (message.type === "response") {
+      const changed = this.states.get(session.id)?.changing.delete(message.request_seq ?? -1) === true;
+      if (message.success !== true) return;
       if (message.command === "continue" || message.command === "reverseContinue") this.setRunning(session);
-      else if (changingCommands.has(message.command)) this.readSoon(session);
+      else if (changed) this.readSoon(session);
     }
   }
 
