@@ -167,8 +167,11 @@ export class Engine {
         return current();
       },
       underWay: (course) => {
-        if (course === undefined) this.way.end();
-        else this.way.step(course.title, course.done, course.total);
+        if (course === undefined) return this.way.end();
+        const { title, done, total, cpu, moving } = course;
+        if (!this.way.step(title, done, total) || moving === undefined) return;
+        const others = moving.filter((index) => index !== cpu);
+        this.tell({ kind: "moving", cpu, others, all: moving.length === this.current.machine.cpus.length });
       },
       ran: (result) => this.ran(result),
       failed: (error) => this.failed(error),

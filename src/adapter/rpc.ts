@@ -221,6 +221,8 @@ export type EngineEvent =
       readonly title: string;
       readonly percentage: number;
     }
+  /** A step, or a way back, of a CPU takes long, and these others move meanwhile. */
+  | { readonly kind: "moving"; readonly cpu: number; readonly others: readonly number[]; readonly all: boolean }
   | { readonly kind: "ended"; readonly exitCode: number; readonly text: string };
 
 export type FromEngine =

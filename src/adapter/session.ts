@@ -19,7 +19,7 @@ import { EngineClient, EngineError } from "./engineClient";
 import { interruptBreakpointsChangedEvent, runControlChangedEvent } from "./protocol";
 import { serialOutputEvent, type SerialOutputBody } from "./screenProtocol";
 import { breakpointRequests, toBreakpoint } from "./requests/breakpoints";
-import { executionRequests } from "./requests/execution";
+import { continuedEvent, executionRequests } from "./requests/execution";
 import { inspectionRequests, toModule } from "./requests/inspection";
 import { insightRequests } from "./requests/insights";
 import { injectionRequests } from "./requests/injection";
@@ -224,6 +224,10 @@ export class ApicScopeSession extends DebugSession implements SessionControl {
         return this.sendEvent(new BreakpointEvent("changed", toBreakpoint(event.status, this.client)));
       case "progress":
         return this.tellProgress(event);
+      case "moving":
+        // A client takes a request to step for one about its thread alone: it would show others as stopped, and pass the focus to one of them.
+        if (event.all) return this.sendEvent(continuedEvent(event.cpu, true));
+        return event.others.forEach((other) => this.sendEvent(continuedEvent(other)));
       case "ended":
         return this.ended(event.exitCode, event.text);
     }

@@ -29,22 +29,25 @@ export class WorkProgress implements WorkWatch {
     this.request = request;
   }
 
-  step(title: string, done: number, total: number): void {
+  /** Returns whether this is the moment from which on the work is shown. */
+  step(title: string, done: number, total: number): boolean {
     if (this.request !== 0 && this.isCancelled(this.request)) throw new Cancelled();
     const now = performance.now();
     if (this.title === undefined) this.began = now;
     this.title = title;
-    if (now - this.began < this.shownAfter) return;
+    if (now - this.began < this.shownAfter) return false;
     const percentage = total <= 0 ? 0 : Math.min(100, Math.floor((done * 100) / total));
     if (this.shown !== title) {
       this.finish();
       this.shown = title;
       this.told = now;
       this.say("start", title, percentage);
+      return true;
     } else if (now - this.told >= toldEveryMilliseconds) {
       this.told = now;
       this.say("update", title, percentage);
     }
+    return false;
   }
 
   /** The request is over, and all its work. */

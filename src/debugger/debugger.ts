@@ -35,6 +35,8 @@ export interface Course {
   /** The CPU to look at when it is ended early, and what is to be said then. */
   readonly cpu: number;
   readonly cancelled: string;
+  /** CPUs that move, where whoever asked for it does not know: a step of one CPU lets others run, and all go back together. */
+  readonly moving?: readonly number[];
 }
 
 export interface DebuggerOptions {
@@ -327,11 +329,21 @@ export class Debugger implements StepHost, RewindHost {
     if (!this.running) return undefined;
     if (rewind !== undefined) {
       const cancelled = "Going back was cancelled: the machine stands on the way";
-      return { title: "Going back", ...rewind.progress, cpu: rewind.cpu.index, cancelled };
+      return {
+        title: "Going back",
+        ...rewind.progress,
+        cpu: rewind.cpu.index,
+        cancelled,
+        moving: this.machine.cpus.map(({ index }) => index),
+      };
     }
     if (stepper !== undefined) {
-      const { cpu } = stepper.request;
-      return { title: `Stepping CPU ${cpu}`, done: 0, total: 0, cpu, cancelled: `The step of CPU ${cpu} was cancelled before its end` };
+      const { cpu, others } = stepper.request;
+      const moving = this.machine.cpus
+        .map(({ index }) => index)
+        .filter((index) => index === cpu || (others && !this.runControl.isFrozen(index)));
+      const cancelled = `The step of CPU ${cpu} was cancelled before its end`;
+      return { title: `Stepping CPU ${cpu}`, done: 0, total: 0, cpu, cancelled, moving };
     }
     const { next } = this.injections;
     if (next === undefined) return undefined;

@@ -17,7 +17,7 @@ describe("stepping", () => {
     files.remove();
   });
 
-  test("by line: over a call, into a call, out again", { timeout: 120_000 }, () =>
+  test("by line: over a call, into a call, out again", { timeout: 480_000 }, () =>
     withClient(async (client) => {
       const place = async (): Promise<string> => {
         const [frame] = await client.stack(1);
@@ -45,7 +45,7 @@ describe("stepping", () => {
     }, server.port),
   );
 
-  test("an interrupt during a step over is run through; a step into by instruction follows it", { timeout: 120_000 }, () =>
+  test("an interrupt during a step over is run through; a step into by instruction follows it", { timeout: 480_000 }, () =>
     withClient(async (client) => {
       await client.launch({ program: smpGuest, cpus: 1 }, () =>
         client.breakOn({ filterId: "interrupt.accept", condition: "vector == 0xf2 && cpu == 0" }),
@@ -79,7 +79,7 @@ describe("stepping", () => {
     }, server.port),
   );
 
-  test("one CPU steps while the others are held or run along", { timeout: 120_000 }, () =>
+  test("one CPU steps while the others are held or run along", { timeout: 480_000 }, () =>
     withClient(async (client) => {
       await client.launch({ program: smpGuest, cpus: 2 }, () =>
         client.breakOn({ filterId: "interrupt.deliver", condition: "vector == 0xf0 && dst == 1" }),
@@ -108,7 +108,7 @@ describe("stepping", () => {
     }, server.port),
   );
 
-  test("a step over a halt waits for the interrupt, and an endless step can be paused", { timeout: 120_000 }, () =>
+  test("a step over a halt waits for the interrupt, and an endless step can be paused", { timeout: 480_000 }, () =>
     withClient(async (client) => {
       // call 1f; hlt; 1: jmp 1b
       const program = files.write("endless.elf", codeImage(0xfa, 0xe8, 1, 0, 0, 0, 0xf4, 0xf3, 0x90, 0x90, 0xeb, 0xfb));
@@ -120,6 +120,36 @@ describe("stepping", () => {
       await client.request("pause", { threadId: 1 });
       assert.equal((await client.stop()).reason, "pause");
       await client.step("stepIn", 1, "instruction");
+    }, server.port),
+  );
+
+  test("a step that takes long tells which CPUs run meanwhile", { timeout: 480_000 }, () =>
+    withClient(async (client) => {
+      await client.dap.initializeRequest({
+        ...{ adapterID: "apicscope", supportsProgressReporting: true, linesStartAt1: true, columnsStartAt1: true, pathFormat: "path" },
+      });
+      // call 1f; hlt; 1: jmp 1b
+      const program = files.write("long.elf", codeImage(0xfa, 0xe8, 1, 0, 0, 0, 0xf4, 0xf3, 0x90, 0x90, 0xeb, 0xfb));
+      await client.launch({ program, cpus: 3, stopOnEntry: true });
+      await client.stop();
+      await client.step("next", 1, "instruction");
+      const told = (): unknown[] => client.events.filter(({ event }) => event === "continued").map(({ body }) => body as unknown);
+      const step = async (single: boolean): Promise<unknown[]> => {
+        const before = told().length;
+        await client.request("next", { threadId: 1, granularity: "instruction", singleThread: single });
+        await client.next("progressStart");
+        await client.request("pause", { threadId: 1 });
+        await client.stop();
+        return told().slice(before);
+      };
+      // A step over the call, which never returns, from wherever the one before was paused.
+      const again = async (): Promise<void> => void (await client.ask("evaluate", { expression: "rip = 0x100001", context: "repl" }));
+      assert.deepEqual(await step(false), [{ threadId: 1, allThreadsContinued: true }]);
+      await again();
+      await client.ask("apicscope/freeze", { threadId: 2 });
+      assert.deepEqual(await step(false), [{ threadId: 3, allThreadsContinued: false }]);
+      await again();
+      assert.deepEqual(await step(true), []);
     }, server.port),
   );
 });

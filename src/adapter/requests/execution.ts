@@ -35,8 +35,9 @@ const step =
       interrupts: undefined,
     });
 
-function continuedEvent(cpu: number): DebugProtocol.ContinuedEvent {
-  return { type: "event", seq: 0, event: "continued", body: { threadId: cpu + 1, allThreadsContinued: false } };
+/** That a CPU runs, or all of them do. */
+export function continuedEvent(cpu: number, allThreadsContinued = false): DebugProtocol.ContinuedEvent {
+  return { type: "event", seq: 0, event: "continued", body: { threadId: cpu + 1, allThreadsContinued } };
 }
 
 export const executionRequests: HandlerTable = {
