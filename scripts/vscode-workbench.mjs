@@ -38,20 +38,19 @@ export class Workbench {
   /** Runs a command by its name in the Command Palette. */
   async command(title) {
     const input = this.page.locator(".quick-input-widget input.input");
-    // While VS Code starts, something may take the focus and so close the palette: try again.
+    // Something may take the focus and so close the palette, such as the source of a stop that VS Code opens: try again. Not by Enter, which would then go elsewhere.
     for (let attempt = 1; ; attempt++) {
       await this.page.keyboard.press("F1");
       try {
         await input.fill(`>${title}`, { timeout: 15_000 });
-        // The list follows what is typed a moment later, and Enter takes the row in focus, whatever that is.
-        await this.page.locator(".quick-input-list .monaco-list-row.focused", { hasText: title }).first().waitFor({ timeout: 15_000 });
+        // The list follows what is typed a moment later.
+        await this.page.locator(".quick-input-list .monaco-list-row.focused", { hasText: title }).first().click({ timeout: 15_000 });
         break;
       } catch (error) {
         await this.page.keyboard.press("Escape");
         if (attempt === 5) throw error;
       }
     }
-    await this.page.keyboard.press("Enter");
     await this.answered(`>${title}`);
     await this.page.waitForTimeout(200);
   }
@@ -86,6 +85,12 @@ export class Workbench {
       }
     }
     await status.waitFor();
+  }
+
+  /** Waits until the window shows where a guest stands: by then VS Code has opened the source and given it the focus. */
+  async stopped(cpu) {
+    await this.page.locator('.part.statusbar [id="apicscope.apicscope.apicscope.status"]', { hasText: `CPU ${cpu} at` }).waitFor();
+    await this.page.locator(".debug-top-stack-frame-line").first().waitFor();
   }
 
   /** Answers the open quick pick or input box. */

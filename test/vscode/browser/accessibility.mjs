@@ -94,6 +94,7 @@ export async function run({ page, workbench, log }) {
   await workbench.closePanes("Watch", "Breakpoints", "Variables");
   await workbench.pane("Interrupts", true);
   await workbench.startDebugging();
+  await workbench.stopped(1);
   await workbench.row("In Service (ISR)").waitFor();
   await page.locator('.part.statusbar [id="apicscope.apicscope.apicscope.status"]', { hasText: "CPU 1 at" }).waitFor();
 

@@ -20,7 +20,7 @@ export async function run({ page, workbench, log }) {
   const adapters = () => adapterProcesses(root).filter((pid) => !before.includes(pid));
   await workbench.command("View: Show Run and Debug");
   await workbench.startDebugging();
-  await workbench.row("serving 0xf0").waitFor();
+  await workbench.stopped(1);
   await workbench.command("APICScope: Show Interrupt Timeline");
   const status = timelineOf(page).locator("#status");
   await status.filter({ hasText: "interrupts. Stopped." }).waitFor();

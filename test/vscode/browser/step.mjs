@@ -53,8 +53,7 @@ export async function run({ page, workbench, log }) {
   await workbench.closePanes("Watch", "Breakpoints");
   await workbench.pane("Interrupts", true);
   await workbench.startDebugging();
-  await workbench.row("serving 0xf0").waitFor();
-  await page.locator(".debug-top-stack-frame-line").first().waitFor();
+  await workbench.stopped(1);
   await page.waitForTimeout(3000);
   await page.evaluate(watch);
   const samples = {};
