@@ -21,6 +21,7 @@ import {
 } from "../layout";
 import { EXIT_BUDGET, EXIT_HOT, EXIT_LOOKUP, type OpName, opNames } from "../ops";
 import { x87Function } from "../x87/function";
+import type { CodeBuilder } from "../wasm/code";
 import { ModuleBuilder } from "../wasm/module";
 import { arithmeticCases } from "./arithmetic";
 import { getFlagsFunction, multiplyHighFunction, setFlagsFunction } from "./conditions";
@@ -72,7 +73,22 @@ export type RunFunction = (cpu: number, op: number, block: number, charge: numbe
 /** As `charge` of a RunFunction: `op` is the first op of the block, which is entered. */
 export const ENTER_BLOCK = -1;
 
-/** Assembles the op interpreter: one loop around one br_table with a case for each op. The module fits every machine. */
+/**
+ * Ops that make up nearly all of what is interpreted of a kernel's boot, a BIOS and compiled code. In one function with all others, V8's optimiser takes seven times as long until it has code
+ * for them, and what runs meanwhile is two to four times slower (docs/performance.md).
+ */
+const commonOps: ReadonlySet<OpName> = new Set([
+  ...(["goto", "gotoFar", "jump", "lookup", "lookupUnlessRequest", "br", "helper", "fastCall", "bulk", "canon"] as const),
+  ...(["br_c", "br_z", "br_be", "br_s", "br_l", "br_le", "movc_z", "movc_c", "get_z", "setCf"] as const),
+  ...(["movi", "mov", "lea", "lea32", "zx8", "zx8h", "zx16", "zx32", "sx8", "sx32", "dep8"] as const),
+  ...(["add", "and", "or", "xor", "shr", "addf32", "addf64", "subf8", "subf16", "subf32", "subf64", "sbbf32"] as const),
+  ...(["andf8", "andf32", "andf64", "orf32", "orf64", "xorf8", "xorf32", "xorf64", "incf32", "incf64", "decf32"] as const),
+  ...(["imulf32", "imulf64", "shlf32", "shlf64", "shrf32", "shrf64", "sarf64", "rolf32", "rorf32"] as const),
+  ...(["ld8", "ld16", "ld32", "ld64", "st8", "st16", "st32", "st64", "ldw32", "ldw64"] as const),
+  ...(["ld8_32", "ld16_32", "ld32_32", "st8_32", "st16_32", "st32_32", "ldw32_32"] as const),
+]);
+
+/** Assembles the op interpreter: three loops around a br_table, with cases for the common ops, for vector ops and for the others. The module fits every machine. */
 export function assembleInterpreter(): Uint8Array<ArrayBuffer> {
   const module = new ModuleBuilder();
   const returned = module.import("returned", ["i32", "i32"], ["i32"]);
@@ -104,11 +120,17 @@ export function assembleInterpreter(): Uint8Array<ArrayBuffer> {
     }),
     "fastCall",
   );
-  module.add(assembleLoop(new InterpreterEmitter(callees)), "run");
+  const first = module.nextIndex;
+  const loopOf = (name: OpName): number => first + (commonOps.has(name) ? 0 : name.startsWith("v_") ? 2 : 1);
+  for (const loop of [first, first + 1, first + 2])
+    module.add(assembleLoop(new InterpreterEmitter(callees), loop, loopOf), loop === first ? "run" : undefined);
   return module.bytes(1);
 }
 
-function assembleLoop(e: InterpreterEmitter) {
+/** A RunFunction, the function with index `loop`, for the ops that `loopOf` gives to it. At another one it goes on in that one's. */
+function assembleLoop(e: InterpreterEmitter, loop: number, loopOf: (name: OpName) => number): CodeBuilder {
+  const own = opNames.filter((name) => loopOf(name) === loop);
+  const others = [...new Set(opNames.map(loopOf))].filter((other) => other !== loop);
   const cases = new Map<OpName, (e: InterpreterEmitter) => void>([
     ...controlCases(),
     ...moveCases(),
@@ -118,7 +140,8 @@ function assembleLoop(e: InterpreterEmitter) {
     ...vectorCases(),
   ]);
   const { code } = e;
-  const caseLabel = (index: number): string => `case${index}`;
+  const caseLabel = (name: OpName): string => `op ${name}`;
+  const loopLabel = (index: number): string => `loop ${index}`;
   code.block("exit");
   e.reloadBudget();
   code.get(e.charge).i32(ENTER_BLOCK).op("i32.eq").if();
@@ -130,21 +153,27 @@ function assembleLoop(e: InterpreterEmitter) {
   code.get(e.budget).get(e.charge).op("i32.sub").set(e.budget);
   code.loop("loop");
   code.block("enter").block("jump").block("callHelper").block("next");
-  for (let index = opNames.length - 1; index >= 0; index--) code.block(caseLabel(index));
+  for (const other of others) code.block(loopLabel(other));
+  for (const name of own) code.block(caseLabel(name));
   code
     .get(e.op)
     .mem("i32.load16_u")
     .brTable(
-      opNames.map((_, index) => caseLabel(index)),
-      caseLabel(0),
+      opNames.map((name) => (loopOf(name) === loop ? caseLabel(name) : loopLabel(loopOf(name)))),
+      loopLabel(others[0]),
     );
-  opNames.forEach((name) => {
+  own.reverse().forEach((name) => {
     code.end();
     const emit = cases.get(name);
     assert(emit !== undefined, `the interpreter has no case for op ${name}`);
     emit(e);
     code.br("next");
   });
+  for (const other of others.reverse()) {
+    code.end();
+    code.get(e.cpu).get(e.budget).mem("i32.store", WORD_BUDGET);
+    code.get(e.cpu).get(e.op).get(e.block).i32(0).returnCall(other);
+  }
   code.end(); // next
   code.get(e.op).i32(OP_BYTES).op("i32.add").set(e.op).br("loop");
   code.end(); // callHelper

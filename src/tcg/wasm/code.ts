@@ -160,6 +160,10 @@ export class CodeBuilder {
     return this.indexed(0x10, functionIndex);
   }
 
+  returnCall(functionIndex: number): this {
+    return this.indexed(0x12, functionIndex);
+  }
+
   /** Tail call through table 0 of a function of the module's type `type`; its index is on top of the arguments. */
   returnCallIndirect(type: number): this {
     this.indexed(0x13, type);

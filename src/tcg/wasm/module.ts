@@ -19,9 +19,14 @@ export class ModuleBuilder {
     return this.imports.length - 1;
   }
 
+  /** Index that the function added next gets. */
+  get nextIndex(): number {
+    return this.imports.length + this.functions.length;
+  }
+
   /** Adds a function, exported under `name` if given; returns its index. */
   add(code: CodeBuilder, name?: string): number {
-    const index = this.imports.length + this.functions.length;
+    const index = this.nextIndex;
     this.functions.push({ type: this.type(code.parameters, code.results), code });
     if (name !== undefined) this.exports.push({ name, index });
     return index;
