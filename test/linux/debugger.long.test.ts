@@ -1,9 +1,12 @@
 // The debugger over the protocol on a kernel that was not made for it: Debian's, on two CPUs, from its first instruction to the IPIs that bring its CPUs together.
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { describe, test } from "node:test";
+import type { DebugProtocol } from "@vscode/debugprotocol";
 import { temporaryFolder, withClient } from "../adapter/harness";
 import { initramfs, kernelFile, missing } from "./linux";
+import { moduleFolder } from "./modules";
 
 describe("the debugger on Linux", { skip: missing("cloud-amd64") }, () => {
   test(
@@ -111,6 +114,48 @@ describe("the debugger on Linux", { skip: missing("cloud-amd64") }, () => {
           assert.notEqual(BigInt(slide), 0n);
           assert.equal(await moved.pc(2), linked + BigInt(slide));
           assert.equal((await moved.stack(2))[0].name, "start_secondary");
+        });
+      } finally {
+        files.remove();
+      }
+    }),
+  );
+
+  test("a kernel module's file follows it to where the kernel loads it", { timeout: 400_000 }, () =>
+    withClient(async (client) => {
+      const files = temporaryFolder();
+      try {
+        const program = resolve(kernelFile("cloud-amd64"));
+        const file = resolve(moduleFolder("cloud-amd64"), "cdrom.ko");
+        const init = [
+          "#!/bin/busybox sh",
+          "/bin/busybox mkdir -p /proc /sys",
+          "/bin/busybox mount -t proc proc /proc",
+          "/bin/busybox mount -t sysfs sys /sys",
+          "/bin/busybox grep -E ' (modules|do_init_module|free_module)$' /proc/kallsyms",
+          "/bin/busybox insmod /cdrom.ko",
+          "/bin/busybox sed 's/^/text /' /sys/module/cdrom/sections/.text",
+          "/bin/busybox poweroff -f",
+        ];
+        const initrd = files.write("initramfs", initramfs(`${init.join("\n")}\n`, [{ name: "cdrom.ko", bytes: readFileSync(file) }]));
+        const launch = { program, initrd, cmdline: "console=ttyS0 quiet panic=-1 nokaslr", cpus: 1, memory: 256 };
+        await client.launch(launch);
+        await client.next("exited");
+        const lines = client.output("stdout").match(/^[0-9a-f]{16} [A-Za-z] \w+/gm) ?? [];
+        const text = /^text (0x[0-9a-f]+)/m.exec(client.output("stdout"))?.[1];
+        assert.ok(lines.length === 3 && text !== undefined, client.output().slice(-2000));
+        const map = files.write("System.map", `${lines.join("\n")}\n`);
+        await withClient(async (second) => {
+          await second.launch({ ...launch, symbols: [map, file] }, () =>
+            second.dap.setFunctionBreakpointsRequest({ breakpoints: [{ name: "cdrom_init" }] }),
+          );
+          const stop = await second.stop();
+          assert.equal(stop.reason, "function breakpoint");
+          // Modules give their first function a second name.
+          assert.match((await second.stack(1))[0].name, /^(cdrom_init|init_module)$/);
+          // The same run again, so that the kernel itself says where the code is.
+          const { module } = (await second.next("module")) as DebugProtocol.ModuleEvent["body"];
+          assert.match(module.addressRange ?? "", new RegExp(`\\.text ${text}\\b`));
         });
       } finally {
         files.remove();

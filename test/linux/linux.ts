@@ -43,8 +43,8 @@ echo "== ready"
 exec sh
 `;
 
-/** A userland of busybox with this script as process 1. */
-export function initramfs(init = INIT): Uint8Array {
+/** A userland of busybox with this script as process 1, and further files. */
+export function initramfs(init = INIT, others: readonly { readonly name: string; readonly bytes: Uint8Array }[] = []): Uint8Array {
   return cpio([
     { name: "bin", mode: 0o040755 },
     { name: "dev", mode: 0o040755 },
@@ -52,6 +52,7 @@ export function initramfs(init = INIT): Uint8Array {
     { name: "dev/null", mode: 0o020666, device: [1, 3] },
     { name: "bin/busybox", mode: 0o100755, data: readFileSync("/bin/busybox") },
     { name: "init", mode: 0o100755, data: Buffer.from(init) },
+    ...others.map(({ name, bytes }) => ({ name, mode: 0o100644, data: bytes })),
   ]);
 }
 
