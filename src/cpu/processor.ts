@@ -708,7 +708,7 @@ export class Processor {
     const limits: BlockLimits = {
       maxInstructions: MAX_BLOCK_INSTRUCTIONS,
       pageBytes: 4096 - Number(linear & 0xfffn),
-      breakpointAt: (at) => this.events.hasBreakpoints && this.events.breakpointAt(at),
+      breakpointAt: this.events.hasBreakpoints ? (at) => this.events.breakpointAt(at) : undefined,
     };
     builder.clear();
     state.pending = undefined;

@@ -12,8 +12,8 @@ export interface BlockLimits {
   readonly maxInstructions: number;
   /** Bytes from the block's first byte to the end of its page; an instruction that begins past it is not translated. */
   readonly pageBytes: number;
-  /** True when a debugger breakpoint stands at this RIP: emits `debuggerBreakpoint` before it (which ends nothing). */
-  breakpointAt(rip: bigint): boolean;
+  /** True when a debugger breakpoint stands at this RIP: emits `debuggerBreakpoint` before it (which ends nothing). undefined: there are none. */
+  readonly breakpointAt: ((rip: bigint) => boolean) | undefined;
 }
 
 /** Result: what was emitted into the builder. */

@@ -21,6 +21,8 @@ export interface Address {
 export class OpBuilder {
   static readonly MAX_OPS = 4096;
   private readonly view = new DataView(new ArrayBuffer(OpBuilder.MAX_OPS * OP_BYTES));
+  private readonly u16 = new Uint16Array(this.view.buffer);
+  private readonly i32 = new Int32Array(this.view.buffer);
   private ops = 0;
   /** First op of each guest instruction, and offset of the instruction's first byte from the block's start. */
   readonly instructionOps: number[] = [];
@@ -58,14 +60,15 @@ export class OpBuilder {
   emit(name: OpName, d = SLOT_ZERO, a = SLOT_ZERO, b = SLOT_ZERO, imm: number | bigint = 0): number {
     assert(this.ops < OpBuilder.MAX_OPS, "block has too many ops");
     const at = this.ops * OP_BYTES;
-    this.view.setUint16(at, Op[name], true);
-    this.view.setUint16(at + OP_D, d, true);
-    this.view.setUint16(at + OP_A, a, true);
-    this.view.setUint16(at + OP_B, b, true);
+    const { u16, i32 } = this;
+    u16[at >> 1] = Op[name];
+    u16[(at + OP_D) >> 1] = d;
+    u16[(at + OP_A) >> 1] = a;
+    u16[(at + OP_B) >> 1] = b;
     if (typeof imm === "number") {
-      this.view.setInt32(at + OP_IMM, imm, true);
-      this.view.setInt32(at + OP_IMM + 4, imm < 0 ? -1 : Math.floor(imm / 0x1_0000_0000), true);
-    } else this.view.setBigUint64(at + OP_IMM, BigInt.asUintN(64, imm), true);
+      i32[(at + OP_IMM) >> 2] = imm;
+      i32[(at + OP_IMM + 4) >> 2] = imm < 0 ? -1 : imm / 0x1_0000_0000;
+    } else this.view.setBigUint64(at + OP_IMM, imm, true);
     return this.ops++;
   }
 

@@ -34,8 +34,8 @@ export class Addressing extends EmissionCore {
   private stackWraps = false;
   private readonly scratch = noAddress();
 
-  override beginInstruction(rip: bigint): void {
-    super.beginInstruction(rip);
+  override beginInstruction(offset: number): void {
+    super.beginInstruction(offset);
     this.hasOperand = false;
   }
 

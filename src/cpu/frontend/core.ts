@@ -30,15 +30,15 @@ export const sized = <T extends string>(name: T): Sized<T> => ({ 8: `${name}8`, 
 export class EmissionCore {
   builder: OpBuilder;
   mode = 0;
-  /** Offset in CS of this instruction, and of the one after it. */
-  rip = 0n;
-  next = 0n;
   /** The block has its last op. */
   ended = false;
   /** For results that nobody reads. */
   readonly sink = SLOT_SINK;
 
   private blockRip = 0n;
+  /** Bytes from the block's first byte to this instruction, and to the one after it: most instructions do without big integers. */
+  private here = 0;
+  private end = 0;
   private pageBytes = 0;
   private temps = 0;
 
@@ -54,16 +54,26 @@ export class EmissionCore {
     this.mode = mode;
     this.blockRip = rip;
     this.pageBytes = limits.pageBytes;
-    this.rip = rip;
-    this.next = rip;
+    this.here = 0;
+    this.end = 0;
     this.ended = false;
   }
 
-  /** Starts the instruction that the decoder holds, at `rip`. */
-  beginInstruction(rip: bigint): void {
-    this.rip = rip;
-    this.next = this.wrapRip(rip + BigInt(this.insn.length));
+  /** Starts the instruction that the decoder holds, `offset` bytes from the block's first byte. */
+  beginInstruction(offset: number): void {
+    this.here = offset;
+    this.end = offset + this.insn.length;
     this.temps = 0;
+  }
+
+  /** Offset in CS of this instruction. */
+  get rip(): bigint {
+    return this.wrapRip(this.blockRip + BigInt(this.here));
+  }
+
+  /** Offset in CS of the instruction after this one. */
+  get next(): bigint {
+    return this.wrapRip(this.blockRip + BigInt(this.end));
   }
 
   // Mode.
@@ -181,8 +191,8 @@ export class EmissionCore {
 
   /** Goes to an instruction that has been checked. Emits an end of block; more than one may be emitted. */
   goto(target: bigint): void {
-    const offset = target - this.blockRip;
-    const samePage = offset < BigInt(this.pageBytes) && offset >= BigInt(this.pageBytes - 4096);
+    const offset = Number(target - this.blockRip);
+    const samePage = offset < this.pageBytes && offset >= this.pageBytes - 4096;
     // Operands a and b of goto hold the address of the chained block: none yet.
     this.emit(samePage ? "goto" : "gotoFar", SLOT_ZERO, 0, 0, target);
     this.ended = true;

@@ -45,28 +45,26 @@ export class X86Translator implements Translator {
     const { pageBytes } = limits;
     let instructions = 0;
     let offset = 0;
-    let here = rip;
     while (instructions < limits.maxInstructions && offset < pageBytes && builder.count < OpBuilder.MAX_OPS - RESERVED_OPS) {
       // Only the first instruction may look past the page: what lies there is another page's business.
       const end = instructions === 0 ? pageBytes + MAX_INSTRUCTION_BYTES : pageBytes;
       const status = decoder.decode(code, offset, mode, end);
       if (status === DECODE_FETCH_FAULT || status === DECODE_PAST_END) break;
       builder.instruction(offset);
-      emission.beginInstruction(here);
-      if (limits.breakpointAt(here)) this.marker("debuggerBreakpoint", here);
-      if ((mode & MODE_GUEST_BREAKPOINTS) !== 0) this.marker("checkBreakpoint", here);
+      emission.beginInstruction(offset);
+      if (limits.breakpointAt?.(emission.rip) === true) this.marker("debuggerBreakpoint");
+      if ((mode & MODE_GUEST_BREAKPOINTS) !== 0) this.marker("checkBreakpoint");
       this.emitInstruction(status);
       instructions++;
       offset += decoder.length;
-      here = emission.next;
       if (emission.ended) return { instructions, bytes: offset };
     }
-    if (instructions > 0) emission.goto(here);
+    if (instructions > 0) emission.goto(emission.next);
     return { instructions, bytes: offset };
   }
 
-  private marker(helper: "debuggerBreakpoint" | "checkBreakpoint", rip: bigint): void {
-    this.emission.emit("helper", Helper[helper], SLOT_ZERO, SLOT_ZERO, rip);
+  private marker(helper: "debuggerBreakpoint" | "checkBreakpoint"): void {
+    this.emission.emit("helper", Helper[helper], SLOT_ZERO, SLOT_ZERO, this.emission.rip);
   }
 
   private emitInstruction(status: number): void {
