@@ -56,7 +56,7 @@ class Bench {
     const none = (): number => 0;
     const module = new WebAssembly.Module(assembleInterpreter());
     const table = new WebAssembly.Table({ element: "anyfunc", initial: 1 });
-    const host = { helper: none, load: none, store: none, segment: none, fault: none, divide: none };
+    const host = { returned: none, helper: none, load: none, store: none, segment: none, fault: none, divide: none };
     this.walk = new WebAssembly.Instance(module, { env: { memory: memory.memory, table, ...host } }).exports["walk"] as Walk;
   }
 
