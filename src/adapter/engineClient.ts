@@ -1,7 +1,6 @@
 // The session's side of the engine: starts the worker, sends requests, gives events on.
-import { existsSync } from "node:fs";
-import { join } from "node:path";
 import { Worker } from "node:worker_threads";
+import { bundledScript } from "./bundledScript";
 import type { EngineEvent, EngineFailure, EngineMethod, EngineMethods, FromEngine, ToEngine } from "./rpc";
 
 /** A request that the engine refused or that was cancelled. */
@@ -17,12 +16,6 @@ interface Waiting {
   readonly reject: (error: Error) => void;
 }
 
-/** The worker beside the bundle or, when running from sources, the built one. */
-function workerPath(): string {
-  const beside = join(__dirname, "worker.js");
-  return existsSync(beside) ? beside : join(__dirname, "../../dist/worker.js");
-}
-
 /** One engine in its own worker thread. */
 export class EngineClient {
   private readonly worker: Worker;
@@ -33,7 +26,7 @@ export class EngineClient {
   private ended: Error | undefined;
 
   constructor(private readonly hear: (event: EngineEvent) => void) {
-    this.worker = new Worker(workerPath(), { stdout: true, stderr: false, workerData: this.cancelled.buffer });
+    this.worker = new Worker(bundledScript("worker.js"), { stdout: true, stderr: false, workerData: this.cancelled.buffer });
     this.worker.on("message", (message: FromEngine) => this.receive(message));
     this.worker.on("error", (error) => this.fail(`The engine failed: ${error.stack ?? error.message}`));
     this.worker.on("exit", () => this.fail("The engine has ended."));

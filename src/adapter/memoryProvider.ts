@@ -1,7 +1,6 @@
-import { existsSync } from "node:fs";
-import { join } from "node:path";
 import { Worker } from "node:worker_threads";
 import type { ProvideMemory } from "../tcg/memory";
+import { bundledScript } from "./bundledScript";
 import { ASKED, ENDED, type MemoryThreadData, rangeWord } from "./memoryRequests";
 
 /** Ranges that are asked for before a thread is worth its 20 ms: small guests never use so many. */
@@ -9,24 +8,20 @@ const SMALL = 8;
 /** As many ranges as 4 GiB have of the smallest worth asking for. */
 const MAX_RANGES = 4096;
 
-/** The thread's code beside the bundle or, when running from sources, the built one. */
-function threadPath(): string {
-  const beside = join(__dirname, "memoryThread.js");
-  return existsSync(beside) ? beside : join(__dirname, "../../dist/memoryThread.js");
-}
+const noRequests = (): Int32Array => new Int32Array(new SharedArrayBuffer(4 * rangeWord(MAX_RANGES)));
 
 /**
  * A way to have the host provide parts of `memory` (bytes, multiples of 4096) ahead of their use: a thread writes to each page what it holds. The thread starts when enough was asked for, and ends by
  * itself; it keeps no process alive.
  */
 export function memoryProvider(memory: WebAssembly.Memory): ProvideMemory {
-  let requests = new Int32Array(new SharedArrayBuffer(4 * rangeWord(MAX_RANGES)));
+  let requests = noRequests();
   let asked = 0;
   let running = false;
   const start = (): void => {
     running = true;
     const workerData: MemoryThreadData = { memory, requests };
-    const thread = new Worker(threadPath(), {
+    const thread = new Worker(bundledScript("memoryThread.js"), {
       workerData,
       stdout: true,
       stderr: true,
@@ -40,7 +35,7 @@ export function memoryProvider(memory: WebAssembly.Memory): ProvideMemory {
   return (address, length) => {
     if (asked === MAX_RANGES) return;
     if (running && Atomics.load(requests, ASKED) === ENDED) {
-      requests = new Int32Array(new SharedArrayBuffer(4 * rangeWord(MAX_RANGES)));
+      requests = noRequests();
       asked = 0;
       running = false;
     }

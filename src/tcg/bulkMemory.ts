@@ -1,9 +1,6 @@
 import { CodeBuilder } from "./wasm/code";
 import { ModuleBuilder } from "./wasm/module";
 
-const MEMORY_COPY = [0xfc, 0x0a, 0, 0];
-const MEMORY_FILL = [0xfc, 0x0b, 0];
-
 /** Fills and copies within one memory, at the speed of the host. Addresses and lengths in bytes. */
 export interface BulkMemory {
   /** Sets `length` bytes from `to` to `value`, 0 to 255. */
@@ -18,14 +15,13 @@ export interface BulkMemory {
  */
 export function bulkMemory(memory: WebAssembly.Memory): BulkMemory {
   const module = new ModuleBuilder();
-  for (const [name, instruction] of [
-    ["fill", MEMORY_FILL],
-    ["copy", MEMORY_COPY],
-  ] as const) {
+  const pushed = (): CodeBuilder => {
     const code = new CodeBuilder(["i32", "i32", "i32"], []);
     for (let i = 0; i < 3; i++) code.get(code.parameter(i));
-    module.add(code.raw(instruction), name);
-  }
+    return code;
+  };
+  module.add(pushed().memoryFill(), "fill");
+  module.add(pushed().memoryCopy(), "copy");
   const table = new WebAssembly.Table({ element: "anyfunc", initial: 0 });
   const { exports } = new WebAssembly.Instance(new WebAssembly.Module(module.bytes(0)), { env: { memory, table } });
   return { fill: exports["fill"] as BulkMemory["fill"], copy: exports["copy"] as BulkMemory["copy"] };

@@ -2,14 +2,12 @@ import {
   CPU_STATE_BYTES,
   MMU_USER,
   SLOT_LSTAR,
-  SLOT_RIP,
   SLOT_RFLAGS,
-  SLOT_SEG_BASE,
+  SLOT_RIP,
   SLOT_SEG_LIMIT_R,
   SLOT_SEG_LIMIT_W,
   SLOT_SFMASK,
   SLOT_STAR,
-  slotOfGpr,
   TLB_ENTRIES,
   TLB_ENTRY_BYTES,
   WORD_ACCESS,
@@ -21,29 +19,22 @@ import {
   WORD_MODE,
   WORD_REQUEST,
   WORD_RETURN_MODE,
-  WORD_SELECTORS,
   WORD_TLB,
+  slotOfGpr,
 } from "../layout";
 import { FAST_CALL, FAST_INTERRUPT, FAST_INTERRUPT_RETURN, FAST_RETURN } from "../ops";
 import { CodeBuilder } from "../wasm/code";
+import { beginSegment, CS, isNotCanonical, ORDINARY, SPECIAL, SS, STATUS } from "./flatTransfer";
 import { KIND_SOFTWARE } from "./transfers";
 
-const CS = 1;
-const SS = 2;
 const RCX = slotOfGpr(1);
 const R11 = slotOfGpr(11);
-/** RFLAGS bits: the six status flags; those that make a transfer anything but ordinary: TF, IOPL, RF, VM, AC; what SYSRET loads beside; what it may load here: IF, DF, ID. */
-const STATUS = 0x8d5;
-const SPECIAL = 0x100 | 0x3000 | 0x10000 | 0x20000 | 0x40000;
+/** RFLAGS bits that SYSRET loads. */
 const LOADED = 0x3c7fd7;
-const ORDINARY = STATUS | 0x200 | 0x400 | 0x200000 | 2;
 /** Access rights of the flat segments that SYSCALL loads; SYSRET's have DPL 3. */
 const CODE = 0x809b | 0x2000;
 const DATA = 0xc093;
 const DPL3 = 3 << 5;
-/** Number of a canonical address's bits above those that are significant, in its upper half, by the width of linear addresses: bit 20 of the mode is for 57 bits. */
-const LA57_SHIFT = 20;
-
 /** Functions of the module that `fastCall` is made of. */
 export interface FastCallees {
   readonly getFlags: number;
@@ -67,14 +58,7 @@ export function fastCallFunction({ getFlags, setFlags, interrupt, interruptRetur
   const set32 = (offset: number, value: number): CodeBuilder => code.get(cpu).i32(value).mem("i32.store", offset);
   /** Puts a flat segment with the selector in `selector` into CS or SS. */
   const segment = (number: number, access: number): void => {
-    code
-      .get(cpu)
-      .get(selector)
-      .mem("i32.store16", WORD_SELECTORS + 2 * number);
-    code
-      .get(cpu)
-      .i64(0n)
-      .mem("i64.store", SLOT_SEG_BASE + 8 * number);
+    beginSegment(code, cpu, number, selector);
     set32(WORD_LIMITS + 4 * number, -1);
     set32(WORD_ACCESS + 4 * number, access);
     code
@@ -129,17 +113,7 @@ export function fastCallFunction({ getFlags, setFlags, interrupt, interruptRetur
   state32(WORD_RETURN_MODE).op("i32.eqz").brIfRare("no");
   state32(WORD_CPL).brIfRare("no");
   state32(R11).i32(LOADED).op("i32.and").i32(2).op("i32.or").tee(flags).i32(~ORDINARY).op("i32.and").brIfRare("no");
-  // The bits from the highest significant one on are all equal: their sum with 1 is 0 or 1.
-  state32(RCX + 4);
-  code.i32(15).i32(24);
-  state32(WORD_MODE)
-    .i32(1 << LA57_SHIFT)
-    .op("i32.and", "i32.eqz", "select", "i32.shr_s")
-    .i32(1)
-    .op("i32.add")
-    .i32(1)
-    .op("i32.gt_u")
-    .brIfRare("no");
+  isNotCanonical(state32(RCX + 4), cpu).brIfRare("no");
   copy64(SLOT_RIP, RCX);
   loadFlags();
   state32(SLOT_STAR + 4)

@@ -28,8 +28,6 @@ const RDI = slotOfGpr(7);
 /** Bit of RFLAGS. */
 const DIRECTION = 10;
 const PAGE = 4096;
-const MEMORY_COPY = [0xfc, 0x0a, 0, 0];
-const MEMORY_FILL = [0xfc, 0x0b, 0];
 const I32_CTZ = [0x68];
 const ANY_TRUE = 0x53;
 const ALL_TRUE_BYTES = 0x63;
@@ -155,14 +153,14 @@ export function bulkStringFunction(walk: number): CodeBuilder {
   // A destination inside the source's range ahead of it (in the direction of the move) repeats what was just written: not a move of the whole.
   code.get(to).get(from).op("i32.ne").get(to).get(from).op("i32.sub").get(from).get(to).op("i32.sub").get(down).op("i32.eqz", "select");
   code.get(bytes).op("i32.lt_u", "i32.and").brIf("stop");
-  code.get(to).get(from).get(bytes).raw(MEMORY_COPY);
+  code.get(to).get(from).get(bytes).memoryCopy();
   code.end();
 
   kindIs(STOS).if();
   toLowest(to);
   register(RAX).set(value);
   code.get(shift).op("i32.eqz").if();
-  code.get(to).get(value).op("i32.wrap").get(bytes).raw(MEMORY_FILL);
+  code.get(to).get(value).op("i32.wrap").get(bytes).memoryFill();
   code.else();
   code.get(to).get(bytes).op("i32.add").set(end);
   code.get(bytes).i32(16).op("i32.lt_u").if();

@@ -1,6 +1,5 @@
 import {
   CPU_FRAMES,
-  CPU_STATE_BYTES,
   CPU_STRIDE,
   FRAME_BYTES,
   FRAME_COUNT,
@@ -21,257 +20,58 @@ import {
   LOG_KEPT,
   LOG_KIND,
   LOG_RIP,
-  LOG_ROW_BYTES,
   LOG_ROWS,
+  LOG_ROW_BYTES,
   LOG_VECTOR,
-  MMU_USER,
   ONE_STACK,
-  SLOT_GDTR_BASE,
   SLOT_IDTR_BASE,
   SLOT_INSTRUCTION_END,
   SLOT_RETIRED_END,
   SLOT_RFLAGS,
   SLOT_RIP,
   SLOT_SEG_BASE,
-  SLOT_SEG_LIMIT_R,
-  SLOT_SEG_LIMIT_W,
   SLOT_TR_BASE,
-  slotOfGpr,
-  TLB_ADDEND,
-  TLB_ENTRIES,
-  TLB_ENTRY_BYTES,
   TLB_READ,
   TLB_WRITE,
   WORD_ACCESS,
   WORD_CALL_TLB,
   WORD_CPL,
-  WORD_CPU_INDEX,
   WORD_CPUS,
-  WORD_FETCH,
+  WORD_CPU_INDEX,
   WORD_FRAME_DEPTH,
-  WORD_GDTR_LIMIT,
   WORD_IDTR_LIMIT,
   WORD_LIMITS,
   WORD_LOG_COUNT,
-  WORD_MODE,
   WORD_NMI_BLOCKED,
-  WORD_OBSERVED,
   WORD_REQUEST,
   WORD_SELECTORS,
-  WORD_SUPERVISOR_MODE,
   WORD_TLB,
-  WORD_USER_MODE,
+  slotOfGpr,
 } from "../layout";
-import { CodeBuilder, type Local } from "../wasm/code";
+import type { CodeBuilder, Local } from "../wasm/code";
+import { CS, SS, STATUS, IF, ORDINARY, UNUSABLE, Transfer } from "./flatTransfer";
 
-const CS = 1;
-const SS = 2;
 const FS = 4;
 const TR = 7;
 const RSP = slotOfGpr(4);
-/** RFLAGS bits: those that make a transfer anything but ordinary: TF, IOPL, RF, VM, AC; NT, with which IRET leaves a task; what a 64-bit frame holds; what IRET may load here: the status flags, IF, DF, ID. */
-const SPECIAL = 0x100 | 0x3000 | 0x10000 | 0x20000 | 0x40000;
+/** RFLAGS bits: NT, with which IRET leaves a task; what a 64-bit frame holds. */
 const NT = 0x4000;
-const IF = 0x200;
-const STATUS = 0x8d5;
 const FRAME_FLAGS = 0x3f7fd7;
-const ORDINARY = STATUS | IF | 0x400 | 0x200000 | 2;
 /** Access rights (CpuState.access): of flat 64-bit code, and of flat data that grows upwards, with the bits that tell them. */
 const CODE_RIGHTS = 0x10 | 8 | 4 | 0x80 | 1 | 0x2000 | 0x4000;
 const FLAT_CODE = 0x10 | 8 | 0x80 | 1 | 0x2000;
 const DATA_RIGHTS = 0x10 | 8 | 4 | 2 | 0x80 | 1;
 const FLAT_DATA = 0x10 | 2 | 0x80 | 1;
 const CONFORMING_CODE = 8 | 4;
-const UNUSABLE = 0x10000;
-const NULL_STACK = 0x93 | 0x4000 | UNUSABLE;
-const LA57_SHIFT = 20;
 /** Bytes of a stack frame in 64-bit mode without an error code. */
 const STACK_FRAME = 40;
 /** Numbers of interrupts and of INT n among the kinds of deliveries (cpu/system/context.ts). */
 export const KIND_EXTERNAL = 1;
 export const KIND_SOFTWARE = 3;
 
-const MEMORY_COPY = [0xfc, 10, 0, 0];
-
-/** What both functions are made of. Label "no": not the ordinary case. */
-class Transfer {
-  readonly code: CodeBuilder;
-  readonly cpu: Local;
-  private readonly entry: Local;
-  private readonly low: Local;
-
-  constructor(parameters: number) {
-    this.code = new CodeBuilder(new Array<"i32">(parameters).fill("i32"), ["i32"]);
-    this.cpu = this.code.parameter(0);
-    this.entry = this.code.local("i32");
-    this.low = this.code.local("i32");
-  }
-
-  word(offset: number): CodeBuilder {
-    return this.code.get(this.cpu).mem("i32.load", offset);
-  }
-
-  slot(offset: number): CodeBuilder {
-    return this.code.get(this.cpu).mem("i64.load", offset);
-  }
-
-  setWord(offset: number, value: Local | number): void {
-    this.code.get(this.cpu);
-    if (typeof value === "number") this.code.i32(value);
-    else this.code.get(value);
-    this.code.mem("i32.store", offset);
-  }
-
-  /** What is the case for all transfers: nobody listens, 64-bit code, flags of the common kind. Leaves RFLAGS without the status flags in `flags`. */
-  begin(flags: Local, more: number): void {
-    const { code } = this;
-    this.word(WORD_OBSERVED);
-    this.word(WORD_SUPERVISOR_MODE).op("i32.eqz", "i32.or");
-    this.word(SLOT_RFLAGS)
-      .tee(flags)
-      .i32(SPECIAL | more)
-      .op("i32.and", "i32.or");
-    code.brIfRare("no");
-  }
-
-  /** Where in memory the `size` bytes at linear address `address` are, which the TLB at `tlb` has for the fast path on one page, as words. */
-  find(address: Local, tlb: Local, size: number, tag: number, into: Local): void {
-    const { code, entry, low } = this;
-    code.get(address).op("i32.wrap").tee(low).i32(3).op("i32.and").brIfRare("no");
-    code
-      .get(low)
-      .i32(0xfff)
-      .op("i32.and")
-      .i32(4096 - size)
-      .op("i32.gt_u")
-      .brIfRare("no");
-    code
-      .get(low)
-      .i32(7)
-      .op("i32.shr_u")
-      .i32((TLB_ENTRIES - 1) * TLB_ENTRY_BYTES)
-      .op("i32.and")
-      .get(tlb)
-      .op("i32.add")
-      .tee(entry)
-      .mem("i64.load", tag);
-    code.get(address).i64(-4096n).op("i64.and", "i64.ne").brIfRare("no");
-    code.get(low).get(entry).mem("i32.load", TLB_ADDEND).op("i32.add").set(into);
-  }
-
-  /** Leaves the access rights of the descriptor at `at` in `access`: its base is 0. */
-  rights(at: Local, access: Local): void {
-    const { code } = this;
-    code.get(at).mem("i32.load").i32(16).op("i32.shr_u");
-    code.get(at).mem("i32.load", 4).i32(0xff0000ff).op("i32.and", "i32.or").brIfRare("no");
-    code.get(at).mem("i32.load", 4).i32(8).op("i32.shr_u").i32(0xf0ff).op("i32.and").set(access);
-  }
-
-  /** Goes to "no" unless the DPL of `access` is `level`. */
-  sameLevel(access: Local, level: Local): void {
-    this.code.get(access).i32(5).op("i32.shr_u").i32(3).op("i32.and").get(level).op("i32.ne").brIfRare("no");
-  }
-
-  /** Leaves where the descriptor that `selector` names in the GDT is in `at`. */
-  descriptor(selector: Local, tlb: Local, address: Local, at: Local): void {
-    const { code, low } = this;
-    code.get(selector).i32(0xfff8).op("i32.and").tee(low).op("i32.eqz");
-    code.get(selector).i32(4).op("i32.and", "i32.or").brIfRare("no");
-    code.get(low).i32(7).op("i32.add");
-    this.word(WORD_GDTR_LIMIT).op("i32.gt_u").brIfRare("no");
-    this.slot(SLOT_GDTR_BASE).get(low).op("i64.extend_u", "i64.add").set(address);
-    this.find(address, tlb, 8, TLB_READ, at);
-  }
-
-  /** Goes to "no" unless an address with upper half `high` is canonical: the bits from the highest significant one on are all equal, so that their sum with 1 is 0 or 1. */
-  canonical(high: Local): void {
-    const { code } = this;
-    code.get(high).i32(15).i32(24);
-    this.word(WORD_MODE)
-      .i32(1 << LA57_SHIFT)
-      .op("i32.and", "i32.eqz", "select", "i32.shr_s")
-      .i32(1)
-      .op("i32.add")
-      .i32(1)
-      .op("i32.gt_u")
-      .brIfRare("no");
-  }
-
-  /** Loads segment register `number` with a flat segment that the descriptor at `at` describes. */
-  segment(number: number, selector: Local, at: Local, access: Local, limit: Local): void {
-    const { code, cpu } = this;
-    // The limit in bytes, inclusive.
-    code.get(at).mem("i32.load").i32(0xffff).op("i32.and").get(at).mem("i32.load", 4).i32(0xf0000).op("i32.and", "i32.or").set(limit);
-    code.get(limit).i32(12).op("i32.shl").i32(0xfff).op("i32.or").get(limit);
-    code
-      .get(at)
-      .mem("i32.load", 4)
-      .i32(1 << 23)
-      .op("i32.and", "select")
-      .set(limit);
-    code
-      .get(cpu)
-      .get(selector)
-      .mem("i32.store16", WORD_SELECTORS + 2 * number);
-    code
-      .get(cpu)
-      .i64(0n)
-      .mem("i64.store", SLOT_SEG_BASE + 8 * number);
-    this.setWord(WORD_LIMITS + 4 * number, limit);
-    this.setWord(WORD_ACCESS + 4 * number, access);
-    // Readable code, or data; writable data.
-    code.get(cpu).get(limit).op("i64.extend_u").i64(1n).op("i64.add").i64(0n).get(access).i32(2).op("i32.and", "select");
-    code.mem("i64.store", SLOT_SEG_LIMIT_R + 8 * number);
-    code.get(cpu);
-    if (number === SS) code.get(limit).op("i64.extend_u").i64(1n).op("i64.add");
-    else code.i64(0n);
-    code.mem("i64.store", SLOT_SEG_LIMIT_W + 8 * number);
-  }
-
-  /** Loads SS with a null selector whose RPL is the level. */
-  nullStack(level: Local, selector: Local): void {
-    const { code, cpu } = this;
-    code
-      .get(cpu)
-      .get(selector)
-      .mem("i32.store16", WORD_SELECTORS + 2 * SS);
-    for (const slot of [SLOT_SEG_BASE, SLOT_SEG_LIMIT_R, SLOT_SEG_LIMIT_W])
-      code
-        .get(cpu)
-        .i64(0n)
-        .mem("i64.store", slot + 8 * SS);
-    this.setWord(WORD_LIMITS + 4 * SS, 0);
-    code
-      .get(cpu)
-      .get(level)
-      .i32(5)
-      .op("i32.shl")
-      .i32(NULL_STACK)
-      .op("i32.or")
-      .mem("i32.store", WORD_ACCESS + 4 * SS);
-  }
-
-  /** What follows from the level: 0 or 3. */
-  level(level: Local): void {
-    const { code, cpu } = this;
-    this.setWord(WORD_CPL, level);
-    code.get(cpu).get(level).i32(0).op("i32.ne").mem("i32.store", WORD_FETCH);
-    code.get(cpu);
-    this.word(WORD_USER_MODE);
-    this.word(WORD_SUPERVISOR_MODE).get(level).op("select").mem("i32.store", WORD_MODE);
-    code.get(cpu);
-    this.userTlb();
-    this.word(WORD_CALL_TLB).get(level).op("select").mem("i32.store", WORD_TLB);
-  }
-
-  /** Pushes the address of the TLB of user accesses. */
-  userTlb(): void {
-    this.code
-      .get(this.cpu)
-      .i32(CPU_STATE_BYTES + MMU_USER * TLB_ENTRIES * TLB_ENTRY_BYTES)
-      .op("i32.add");
-  }
-}
+/** Pushes where the frame with index `index` of the CPU whose state is at `owner` is, less CPU_FRAMES. */
+const frameAt = (code: CodeBuilder, owner: Local, index: Local): CodeBuilder =>
+  code.get(owner).get(index).i32(FRAME_BYTES).op("i32.mul", "i32.add");
 
 /**
  * Function (cpu, vector, budget, kind, flags, record, its upper half): the delivery of `vector` in 64-bit code through an interrupt or trap gate to 64-bit code. KIND_SOFTWARE: INT, RIP being the
@@ -443,7 +243,7 @@ function beginFrame(t: Transfer, { vector, budget, kind, record, recordHigh, tar
     .i32(CPU_FRAMES + FRAME_BYTES)
     .op("i32.add")
     .i32((FRAME_COUNT - 1) * FRAME_BYTES)
-    .raw(MEMORY_COPY);
+    .memoryCopy();
   t.setWord(WORD_FRAME_DEPTH, FRAME_COUNT - 1);
   code.end();
   t.word(WORD_FRAME_DEPTH).i32(FRAME_BYTES).op("i32.mul").get(cpu).op("i32.add").set(entry);
@@ -544,11 +344,7 @@ export function interruptReturnFunction(setFlags: number, returned: number): Cod
 
   findFrame(t, frame, owner, index);
   code.get(index).i32(0).op("i32.ge_s").if();
-  code
-    .get(owner)
-    .get(index)
-    .i32(FRAME_BYTES)
-    .op("i32.mul", "i32.add")
+  frameAt(code, owner, index)
     .mem("i64.load", CPU_FRAMES + FRAME_RECORD)
     .set(record);
   code.get(owner).get(index).mem("i32.store", WORD_FRAME_DEPTH).end();
@@ -603,12 +399,7 @@ function findFrame(t: Transfer, frame: Local, owner: Local, index: Local): void 
     code.get(owner).mem("i32.load", WORD_FRAME_DEPTH).set(index);
     code.loop(loop);
     code.get(index).i32(1).op("i32.sub").tee(index).i32(0).op("i32.ge_s").if();
-    code
-      .get(owner)
-      .get(index)
-      .i32(FRAME_BYTES)
-      .op("i32.mul", "i32.add")
-      .mem("i64.load", CPU_FRAMES + FRAME_RSP);
+    frameAt(code, owner, index).mem("i64.load", CPU_FRAMES + FRAME_RSP);
     code.get(frame).mem("i64.load", 24).op("i64.eq").brIf(found).br(loop).end();
     code.end();
   };
@@ -619,7 +410,7 @@ function findFrame(t: Transfer, frame: Local, owner: Local, index: Local): void 
   code.loop("passed");
   code.get(index).i32(1).op("i32.add").tee(index);
   t.word(WORD_FRAME_DEPTH).op("i32.lt_s").if();
-  code.get(cpu).get(index).i32(FRAME_BYTES).op("i32.mul", "i32.add").set(other);
+  frameAt(code, cpu, index).set(other);
   code
     .get(other)
     .mem("i64.load", CPU_FRAMES + FRAME_HANDLER_RSP)

@@ -126,6 +126,16 @@ export class CodeBuilder {
     return this;
   }
 
+  /** memory.copy: destination, source and length are on the stack. */
+  memoryCopy(): this {
+    return this.raw([0xfc, 0x0a, 0, 0]);
+  }
+
+  /** memory.fill: destination, value and length are on the stack. */
+  memoryFill(): this {
+    return this.raw([0xfc, 0x0b, 0]);
+  }
+
   /** Instructions as bytes. */
   raw(bytes: readonly number[]): this {
     for (const byte of bytes) this.out.push(byte);

@@ -5,25 +5,12 @@ import { CR4_SMAP, CS, FLAG_AC, FLAG_IF, FLAG_NT, FLAG_RF, FLAG_TF, SS, TR } fro
 import { externalEvent, nmiEvent, softwareEvent, type Event } from "../../../src/cpu/system/delivery";
 import type { Vcpu } from "../../../src/machine/vcpu";
 import { generator } from "../../machine/determinism";
+import { flatDescriptors, put } from "./descriptorTable";
 import { IDT, STACKS, testGuest, type TestGuest } from "../../machine/testGuest";
 
 const GDT = 0x2000;
 const TSS = 0x9000;
 const FLAGS = 0xcd5 | FLAG_IF | FLAG_TF | FLAG_RF | FLAG_NT | FLAG_AC | 0x3000;
-/** Code and data of both levels, 32-bit code, conforming code, code without its accessed bit, code with a base. */
-const descriptors = [
-  0n,
-  0x00af9b000000ffffn,
-  0x00cf93000000ffffn,
-  0x00cff3000000ffffn,
-  0x00affb000000ffffn,
-  0x00cf9b000000ffffn,
-  0x00af9f000000ffffn,
-  0x00af9a000000ffffn,
-  0x00af9b100000ffffn,
-  0x00cf92000000ffffn,
-];
-
 type Random = (below: number) => number;
 
 const pick = <T>(random: Random, list: readonly T[]): T => list[random(list.length)];
@@ -41,17 +28,11 @@ const stackPointer = (random: Random): bigint =>
     0n,
   ]);
 
-const put = (guest: TestGuest, address: number, value: bigint): void => {
-  const bytes = new Uint8Array(8);
-  new DataView(bytes.buffer).setBigUint64(0, BigInt.asUintN(64, value), true);
-  guest.machine.memory.write(address, bytes);
-};
-
 function make(general: boolean): TestGuest {
   const guest = testGuest((a) => void a.label("cpu0").exit());
   const { state, system } = guest.machine.cpus[0];
-  descriptors.forEach((descriptor, index) => put(guest, GDT + index * 8, descriptor));
-  state.gdtrLimit = descriptors.length * 8 - 1;
+  flatDescriptors.forEach((descriptor, index) => put(guest, GDT + index * 8, descriptor));
+  state.gdtrLimit = flatDescriptors.length * 8 - 1;
   state.setSegment(TR, 0x40, BigInt(TSS), 0x67, 0x8b);
   if (general) {
     system.transfers.enter = () => false;

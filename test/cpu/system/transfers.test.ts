@@ -4,6 +4,7 @@ import { describe, test } from "node:test";
 import { CS, DS, ES, FLAG_AC, FLAG_IF, FLAG_NT, FLAG_RF, FS, GS, SS, TR } from "../../../src/cpu/state";
 import { SLOT_SEG_LIMIT_R, SLOT_SEG_LIMIT_W, WORD_FETCH, WORD_MODE, WORD_TLB } from "../../../src/tcg/layout";
 import { generator } from "../../machine/determinism";
+import { flatDescriptors, put } from "./descriptorTable";
 import { CODE, DATA, IDT, PT, STACKS, testGuest, type TestGuest } from "../../machine/testGuest";
 
 const CASES = 600;
@@ -12,27 +13,8 @@ const TSS = 0x9000;
 const VECTOR = 0x40;
 const FLAGS = 0xcd5 | FLAG_IF | FLAG_RF | FLAG_NT | FLAG_AC | 0x203000;
 const tables = [0x3000, 0x4000, 0x5000, PT + (CODE >> 12) * 8, PT + (STACKS >> 12) * 8, PT + ((STACKS >> 12) + 1) * 8];
-/** As in flatTransfer.test.ts, and data that grows downwards. */
-const descriptors = [
-  0n,
-  0x00af9b000000ffffn,
-  0x00cf93000000ffffn,
-  0x00cff3000000ffffn,
-  0x00affb000000ffffn,
-  0x00cf9b000000ffffn,
-  0x00af9f000000ffffn,
-  0x00af9a000000ffffn,
-  0x00af9b100000ffffn,
-  0x00cf92000000ffffn,
-  0x00cf97000000ffffn,
-  0x002f9b000000ffffn,
-];
-
-const put = (guest: TestGuest, address: number, value: bigint): void => {
-  const bytes = new Uint8Array(8);
-  new DataView(bytes.buffer).setBigUint64(0, BigInt.asUintN(64, value), true);
-  guest.machine.memory.write(address, bytes);
-};
+/** The flat ones, data that grows downwards, and code with a limit in bytes. */
+const descriptors = [...flatDescriptors, 0x00cf97000000ffffn, 0x002f9b000000ffffn];
 
 function make(engine: "interpreter" | "reference"): TestGuest {
   const guest = testGuest((a) => a.label("cpu0").bytes(0xcd, VECTOR).label("back").bytes(0x48, 0xcf), { engine, cpus: 2 });
