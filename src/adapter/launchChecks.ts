@@ -2,6 +2,7 @@
 import { statSync } from "node:fs";
 import { UserError } from "../machine/errors";
 import { parseDisk } from "./storage";
+import { placesProblem } from "./symbolPlaces";
 import { engines, maximumCpus, maximumMemory, tripleFaults, type LaunchAttributes } from "./protocol";
 
 type Check = (value: unknown) => string | undefined;
@@ -43,23 +44,10 @@ const oneOf =
   (value) =>
     words.some((word) => word === value) ? undefined : `must be one of ${words.join(", ")}, not ${JSON.stringify(value)}`;
 
-const isAddress = (value: unknown, pattern: RegExp): boolean =>
-  typeof value === "number" ? Number.isSafeInteger(value) : typeof value === "string" && pattern.test(value);
-
 const symbolFile: Check = (value) => {
   if (typeof value !== "object" || value === null) return file(value);
   const { file: path, offset, sections } = value as Record<string, unknown>;
-  const problem = file(path);
-  if (problem !== undefined) return problem;
-  if (offset !== undefined && !isAddress(offset, /^-?(0x[0-9a-f]{1,16}|\d{1,20})$/i))
-    return 'must have an offset such as "0xffffffff81000000"';
-  if (sections === undefined) return undefined;
-  if (typeof sections !== "object" || sections === null || Array.isArray(sections))
-    return 'must have sections such as { ".init.text": "0xffffffffc0008000" }';
-  for (const [name, address] of Object.entries(sections))
-    if (!isAddress(address, /^(0x[0-9a-f]{1,16}|\d{1,20})$/i) || (typeof address === "number" && address < 0))
-      return `must have an address such as "0xffffffffc0008000" for section ${name}`;
-  return undefined;
+  return file(path) ?? placesProblem(offset, sections);
 };
 
 const pathMap: Check = (value) =>

@@ -8,6 +8,7 @@ import {
   type LaunchAttributes,
   type LaunchInterruptBreakpoint,
 } from "../adapter/protocol";
+import { placesProblem } from "../adapter/symbolPlaces";
 import { conditionProblem, hitConditionProblem } from "./conditions";
 import { isExceptionFilter } from "./interruptBreakpoints";
 
@@ -58,18 +59,10 @@ const oneOf =
   (words: readonly string[]): Check =>
   (value) =>
     words.some((word) => word === value) ? undefined : `must be one of ${words.join(", ")}`;
-const isAddress = (value: unknown): boolean =>
-  typeof value === "number" ? Number.isSafeInteger(value) : typeof value === "string" && /^-?(0x[0-9a-f]{1,16}|\d{1,20})$/i.test(value);
 const symbolFile: Check = (value, files) => {
   if (typeof value !== "object" || value === null) return file(value, files);
   const { file: path, offset, sections } = value as Record<string, unknown>;
-  const problem = file(path, files);
-  if (problem !== undefined) return problem;
-  if (offset !== undefined && !isAddress(offset)) return 'must have an offset such as "0xffffffff81000000"';
-  if (sections === undefined) return undefined;
-  return typeof sections === "object" && sections !== null && !Array.isArray(sections) && Object.values(sections).every(isAddress)
-    ? undefined
-    : 'must have sections such as { ".init.text": "0xffffffffc0008000" }';
+  return file(path, files) ?? placesProblem(offset, sections);
 };
 const pathMap: Check = (value) =>
   typeof value === "object" && value !== null && !Array.isArray(value) && Object.values(value).every((entry) => typeof entry === "string")
