@@ -381,7 +381,10 @@ export class Engine {
     },
     exceptionInfo: ({ cpu }) => this.exceptionInfo(cpu),
     interruptState: () => interruptState(this.current.debugger),
-    resolveAddress: ({ text, frameId }) => resolveAddress(this.current.debugger, text, (expression) => this.number(expression, frameId)),
+    resolveAddress: ({ text, frameId }) => {
+      const cpu = frameId === undefined ? this.cpu(undefined) : this.current.inspector.cpuOf(frameId);
+      return resolveAddress(this.current.debugger, cpu, text, (expression) => this.number(expression, frameId));
+    },
     decode: ({ register, value }) => decodeView(this.cpu(undefined), register, value),
     lints: () => lintsView(this.current.debugger),
     screen: ({ since }) => this.current.screen.next(since, this.current.debugger.isRunning),
@@ -475,7 +478,7 @@ export class Engine {
     const cpu = !session.isRunning && index === undefined ? inspector.cpuOf(frameId) : this.cpu(index);
     const place = (text: string, bytes?: number): DataPlace => {
       if (!session.isRunning) return inspector.place(text, frameId, bytes);
-      return findPlace(text, { cpu, cpus: session.machine.cpus, scope: session.scope(cpu), symbols: session.symbols }, bytes);
+      return findPlace(text, { cpu, cpus: session.machine.cpus, scope: session.scope(cpu) }, bytes);
     };
     return { session, cpu, number: (text) => this.number(text, frameId, cpu), place, writeFile: writeTextFile };
   }

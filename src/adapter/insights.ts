@@ -2,6 +2,7 @@ import type { Debugger } from "../debugger/debugger";
 import { decodeRegister } from "../debugger/inspect/decode";
 import { hex64, parseAddress } from "../debugger/numbers";
 import { codePlace } from "../debugger/records/timeline";
+import { CpuPlacement } from "../debugger/symbols/perCpu";
 import type { DebugCpu } from "../debugger/target";
 import { UserError } from "../machine/errors";
 import { wholePath } from "./sources";
@@ -31,15 +32,20 @@ export function decodeView(cpu: DebugCpu, register: string, value: bigint): Deco
   };
 }
 
-/** What a person typed as an address: a symbol, an expression, a linear address, or a physical one after `physical:` or `p:`. */
-export function resolveAddress(session: Debugger, text: string, number: (expression: string) => bigint): ResolveAddressResponse {
+/** What a person typed as an address, as `cpu` sees it: a symbol, an expression, a linear address, or a physical one after `physical:` or `p:`. */
+export function resolveAddress(
+  session: Debugger,
+  cpu: DebugCpu,
+  text: string,
+  number: (expression: string) => bigint,
+): ResolveAddressResponse {
   const physical = /^\s*(?:physical|phys|p)\s*:\s*(.*)$/is.exec(text);
   const wanted = (physical?.[1] ?? text).trim();
   if (wanted === "")
     throw new UserError("There is no address: write a symbol, an expression such as rsp + 8, or an address such as 0x100000.", "text");
   const plain = /^-?(0x[0-9a-f]+|\d+)$/i.test(wanted);
   // A name of the program is the place of what it names, not its value.
-  const named = plain ? undefined : session.symbols.addressesOf(wanted).at(0);
+  const named = plain ? undefined : session.symbols.addressesOf(wanted, new CpuPlacement(cpu)).at(0);
   const address = plain ? parseAddress(wanted, "The address") : (named ?? BigInt.asUintN(64, number(wanted)));
   if (physical !== null) {
     if (address >= 1n << 52n) throw new UserError(`There is no physical address ${hex64(address)}.`, "text");

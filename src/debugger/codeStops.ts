@@ -5,7 +5,7 @@ import { KernelModules } from "./kernelModules";
 import { Slides } from "./slides";
 import type { StackEntry, StackWalker } from "./stack";
 import type { Outcome, Stop } from "./stops";
-import { ProgramValues } from "./symbols/program";
+import { programOf } from "./symbols/program";
 import type { SymbolModule } from "./symbols/module";
 import { isNowhere } from "./symbols/relocations";
 import type { SymbolStore } from "./symbols/table";
@@ -176,16 +176,14 @@ export class CodeStops implements CodePresence {
 
   /** What a breakpoint's condition or log message sees: the variables of the frame too, which are looked for only when asked. */
   private scope(cpu: DebugCpu): CpuScope {
-    const program = new ProgramValues(this.symbols, (address, size) => {
-      const bytes = cpu.readMemory(address, size);
-      return bytes !== undefined && bytes.length === size ? bytes : undefined;
-    });
+    const program = programOf(this.symbols, cpu);
     let frame: StackEntry | undefined;
     return new CpuScope(cpu, {
       cpus: this.machine.cpus,
       symbols: this.symbols,
       fields: { cpu: BigInt(cpu.index), time: BigInt(Math.floor(this.machine.now())) },
-      variable: (name) => {
+      variable: (name, of) => {
+        if (of !== cpu) return programOf(this.symbols, of).global(name);
         if (codeFields.includes(name)) return undefined;
         frame ??= this.stack.walk(cpu, 1)[0];
         return program.variable(name, frame.frame, frame.depth);

@@ -1,6 +1,7 @@
 import type { RegisterView } from "../devices/device";
-import type { Scope, TypedValue } from "./expr";
-import { readRegister } from "./registerAccess";
+import { registerPart, type Scope, type TypedValue } from "./expr";
+import { extraRegisters, readRegister } from "./registerAccess";
+import { CpuPlacement } from "./symbols/perCpu";
 import type { SymbolStore } from "./symbols/table";
 import type { DebugCpu } from "./target";
 
@@ -36,19 +37,22 @@ export interface CpuScopeOptions {
   readonly frame?: ReadonlyMap<string, bigint> | undefined;
   /** RIP of the instruction being executed, where the CPU's own is not up to date. */
   readonly rip?: bigint | undefined;
-  readonly variable?: ((name: string) => TypedValue | undefined) | undefined;
+  /** A variable of the frame or the program, as a CPU sees it; of another CPU than the scope's, a global one. */
+  readonly variable?: ((name: string, cpu: DebugCpu) => TypedValue | undefined) | undefined;
   readonly pointerTo?: Scope["pointerTo"] | undefined;
 }
 
 /** Expressions as seen from one CPU: its registers, `cpuN.` registers of others, `lapic.` registers, fields, then symbols' addresses. */
 export class CpuScope implements Scope {
+  private placement: CpuPlacement | undefined;
+
   constructor(
     private readonly cpu: DebugCpu,
     private readonly options: CpuScopeOptions,
   ) {}
 
   lookup(name: string): bigint | string | undefined {
-    const { fields, frame, cpus, rip, symbols } = this.options;
+    const { fields, frame, cpus, rip } = this.options;
     if (fields !== undefined && Object.hasOwn(fields, name)) return fields[name];
     const dot = name.indexOf(".");
     if (dot > 0) {
@@ -57,7 +61,9 @@ export class CpuScope implements Scope {
       const other = /^cpu(\d{1,2})$/.exec(prefix);
       if (other !== null) {
         const cpu = cpus.find((candidate) => candidate.index === Number(other[1]));
-        return cpu === undefined ? undefined : readRegister(cpu, rest.toLowerCase());
+        if (cpu === undefined) return undefined;
+        if (rest.startsWith("lapic.")) return apicRegister(cpu, rest.slice("lapic.".length));
+        return readRegister(cpu, rest.toLowerCase()) ?? this.symbols(rest, cpu).at(0);
       }
       if (prefix === "lapic") return apicRegister(this.cpu, rest);
     }
@@ -65,7 +71,13 @@ export class CpuScope implements Scope {
     if (lower === "rip" && rip !== undefined) return rip;
     const own = readRegister(this.cpu, lower);
     if (own !== undefined) return frame === undefined || isSystemRegister(lower) ? own : frame.get(lower);
-    return symbols.addressesOf(name)[0];
+    return this.symbols(name)[0];
+  }
+
+  /** The addresses of a symbol as this or another CPU sees them. Throws a {@link UserError} for a per-CPU variable whose copy is not found. */
+  symbols(name: string, cpu = this.cpu): readonly bigint[] {
+    const placement = cpu === this.cpu ? (this.placement ??= new CpuPlacement(cpu)) : new CpuPlacement(cpu);
+    return this.options.symbols.addressesOf(name, placement);
   }
 
   readMemory(address: bigint, size: number): Uint8Array | undefined {
@@ -79,12 +91,22 @@ export class CpuScope implements Scope {
   }
 
   variable(name: string): TypedValue | undefined {
-    return this.options.variable?.(name);
+    const { variable, cpus } = this.options;
+    const other = /^cpu(\d{1,2})\.(.+)$/s.exec(name);
+    if (other === null) return variable?.(name, this.cpu);
+    // `cpu1.rax` is a register, whatever the program calls its variables.
+    const cpu = isRegisterName(other[2]) ? undefined : cpus.find((candidate) => candidate.index === Number(other[1]));
+    return cpu === undefined ? undefined : variable?.(other[2], cpu);
   }
 
   pointerTo(type: string, stars: number, address: bigint): TypedValue | undefined {
     return this.options.pointerTo?.(type, stars, address);
   }
+}
+
+function isRegisterName(name: string): boolean {
+  const lower = name.toLowerCase();
+  return registerPart(lower) !== undefined || extraRegisters.includes(lower);
 }
 
 /** Registers that belong to the CPU and not to a frame. */

@@ -257,8 +257,11 @@ export class EventFilters {
       checkExpression(expression, {
         names: fieldsOf(filter),
         values: filterTexts(filter),
-        isKnown: (name) =>
-          lapic.has(name.toLowerCase()) || extraRegisters.includes(name.toLowerCase()) || this.symbols.addressesOf(name).length > 0,
+        isKnown: (given) => {
+          const name = given.replace(/^cpu\d{1,2}\./, "");
+          const lower = name.toLowerCase();
+          return lapic.has(lower) || extraRegisters.includes(lower) || this.symbols.addressesOf(name).length > 0;
+        },
       });
       return { number, spec, filter, condition: compile(expression), hitTest, hits: 0, warned: false };
     } catch (error) {

@@ -86,7 +86,7 @@ describe("the debugger on Linux", { skip: missing("cloud-amd64") }, () => {
       try {
         const program = resolve(kernelFile("cloud-amd64"));
         const wanted =
-          "idt_table|entry_SYSCALL_64|early_idt_handler_array|asm_exc_[a-z_]*|_text|start_secondary|native_send_call_func_single_ipi";
+          "idt_table|entry_SYSCALL_64|early_idt_handler_array|asm_exc_[a-z_]*|_text|start_secondary|native_send_call_func_single_ipi|__per_cpu_(start|end|load|offset)|this_cpu_off|cpu_number";
         const init = [
           "#!/bin/busybox sh",
           "/bin/busybox mkdir -p /proc",
@@ -114,6 +114,13 @@ describe("the debugger on Linux", { skip: missing("cloud-amd64") }, () => {
           assert.notEqual(BigInt(slide), 0n);
           assert.equal(await moved.pc(2), linked + BigInt(slide));
           assert.equal((await moved.stack(2))[0].name, "start_secondary");
+          // Each CPU's own copy of a variable by its plain name, which KASLR does not move.
+          for (const [threadId, number] of [
+            [1, "0x0"],
+            [2, "0x1"],
+          ] as const)
+            assert.equal(await moved.evaluate("u32[cpu_number]", threadId), number);
+          assert.equal(await moved.evaluate("u32[cpu1.cpu_number]", 1), "0x1");
         });
       } finally {
         files.remove();

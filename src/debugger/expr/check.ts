@@ -40,13 +40,18 @@ function checkNode(node: Node, rules: KnownNames, names: ReadonlySet<string>): v
     if (/^cpu\d+$/.test(name)) return checkName(node.name, dotted, at, rules, names);
     return checkName(name, name, at, rules, names);
   }
+  if (node.kind === "member" && node.operand.kind === "member" && !node.arrow && !node.operand.arrow) {
+    const { operand, name: register } = node.operand;
+    // `cpu1.lapic.tpr`
+    if (operand.kind === "name" && /^cpu\d+$/.test(operand.name) && rules.isKnown?.(`${register}.${node.name}`) === true) return;
+  }
   if (node.kind === "binary") checkTexts(node, rules);
   for (const child of childNodes(node)) checkNode(child, rules, names);
 }
 
 function checkName(name: string, shown: string, at: number, rules: KnownNames, names: ReadonlySet<string>): void {
-  // Of another CPU (`cpu1.`) only registers are known.
-  if (name === shown && (names.has(name) || rules.isKnown?.(name) === true)) return;
+  // Of another CPU (`cpu1.`) there are registers and symbols, and no fields.
+  if ((name === shown && names.has(name)) || rules.isKnown?.(name) === true) return;
   if (rules.registers !== false && registerPart(name.toLowerCase()) !== undefined) return;
   const hint = guess(name, names);
   const all = [...names];

@@ -166,11 +166,13 @@ function compileName(name: string, register: boolean, at: number): Evaluator {
 function compileMember(node: Extract<Node, { kind: "member" }>): Evaluator {
   const { name, operand, arrow } = node;
   const inner = compileNode(operand);
-  // `cpu1.rax` and the like are names with a dot, unless the program has a variable of the first name.
-  const dotted = operand.kind === "name" && !arrow ? operand : undefined;
+  // `cpu1.rax`, `cpu1.lapic.tpr` and the like are names with dots, unless the program has a variable of the first name.
+  const dotted = arrow ? undefined : dottedName(operand);
   return (scope) => {
-    if (dotted !== undefined && (dotted.register || scope.variable?.(dotted.name) === undefined)) {
-      const found = lookup(scope, `${dotted.name}.`, name);
+    if (dotted !== undefined && (dotted.register || scope.variable?.(dotted.first) === undefined)) {
+      const variable = scope.variable?.(`${dotted.whole}.${name}`);
+      if (variable !== undefined) return { kind: "typed", value: variable };
+      const found = lookup(scope, `${dotted.whole}.`, name);
       if (found !== undefined) return found;
     }
     const value = inner(scope);
@@ -180,6 +182,14 @@ function compileMember(node: Extract<Node, { kind: "member" }>): Evaluator {
     if (member === undefined) throw new UserError(`${describe(value)} has no member '${name}' (column ${node.at + 1})`);
     return { kind: "typed", value: member };
   };
+}
+
+/** The name that a node of one or two names is: `lapic`, `cpu1.lapic`. */
+function dottedName(node: Node): { readonly first: string; readonly whole: string; readonly register: boolean } | undefined {
+  if (node.kind === "name") return { first: node.name, whole: node.name, register: node.register };
+  if (node.kind !== "member" || node.arrow || node.operand.kind !== "name") return undefined;
+  const { name, register } = node.operand;
+  return { first: name, whole: `${name}.${node.name}`, register };
 }
 
 function compileIndex(node: Extract<Node, { kind: "index" }>): Evaluator {

@@ -7,7 +7,7 @@ import { compile, parseExpression, showValue, toInteger, wholeRegisters } from "
 import { hex64 } from "../numbers";
 import { extraRegisters } from "../registerAccess";
 import { isFrameRegister, type StackEntry } from "../stack";
-import { ProgramValues } from "../symbols/program";
+import { programOf, type ProgramValues } from "../symbols/program";
 import { Value } from "../symbols/dwarf/values";
 import type { DebugCpu } from "../target";
 import { activityText } from "../words";
@@ -99,10 +99,7 @@ export class Inspector {
   private program(cpu: DebugCpu): ProgramValues {
     let program = this.programs.get(cpu.index);
     if (program === undefined) {
-      program = new ProgramValues(this.session.symbols, (address, size) => {
-        const bytes = cpu.readMemory(address, size);
-        return bytes !== undefined && bytes.length === size ? bytes : undefined;
-      });
+      program = programOf(this.session.symbols, cpu);
       this.programs.set(cpu.index, program);
     }
     return program;
@@ -236,7 +233,7 @@ export class Inspector {
       cpus: this.session.machine.cpus,
       symbols: this.session.symbols,
       frame: entry.innermost ? undefined : entry.frame.registers,
-      variable: (name) => program.variable(name, entry.frame, entry.depth),
+      variable: (name, of) => (of === cpu ? program.variable(name, entry.frame, entry.depth) : this.program(of).global(name)),
       pointerTo: (type, stars, address) => program.pointerTo(type, stars, address),
     });
   }
@@ -265,7 +262,7 @@ export class Inspector {
 
   private placeIn(text: string, frame: Frame, bytes: number | undefined, asAddress: boolean): DataPlace {
     const { cpus } = this.session.machine;
-    return findPlace(text, { cpu: frame.cpu, cpus, scope: this.scope(frame), symbols: this.session.symbols }, bytes, asAddress);
+    return findPlace(text, { cpu: frame.cpu, cpus, scope: this.scope(frame) }, bytes, asAddress);
   }
 
   /** The place where a variable of a container lies. Throws a {@link UserError} when its accesses cannot be seen. */

@@ -2,7 +2,6 @@ import { UserError } from "../../machine/errors";
 import { checkRange, type DataPlace } from "../dataPlaces";
 import { compile, parseExpression, toInteger } from "../expr";
 import type { CpuScope } from "../cpuScope";
-import type { SymbolStore } from "../symbols/table";
 import type { DebugCpu } from "../target";
 
 /** What places are looked for with. */
@@ -10,7 +9,6 @@ export interface PlaceContext {
   readonly cpu: DebugCpu;
   readonly cpus: readonly DebugCpu[];
   readonly scope: CpuScope;
-  readonly symbols: SymbolStore;
 }
 
 const msrNames: Readonly<Record<string, number>> = {
@@ -69,7 +67,7 @@ function registerPlace(
   return Object.hasOwn(msrNames, known) ? { kind: "msr", cpu: index, index: msrNames[known] } : undefined;
 }
 
-function memoryPlace(text: string, { scope, symbols }: PlaceContext, bytes: number | undefined): DataPlace {
+function memoryPlace(text: string, { scope }: PlaceContext, bytes: number | undefined): DataPlace {
   const expression = parseExpression(text);
   const { root } = expression;
   if (root.kind === "memory") {
@@ -85,7 +83,7 @@ function memoryPlace(text: string, { scope, symbols }: PlaceContext, bytes: numb
   // A symbol without a type is its address.
   if (root.kind === "name" && !root.register && value.kind === "integer") {
     const address = BigInt.asUintN(64, value.value);
-    if (symbols.addressesOf(root.name).includes(address)) return checkRange("linear", address, bytes ?? 8);
+    if (scope.symbols(root.name).includes(address)) return checkRange("linear", address, bytes ?? 8);
   }
   throw new UserError(
     `${text} is a value and no place: write u32[address], a variable, lapic.tpr, msr 0x1b, cr3, port 0x3f8 or phys 0x1000.`,

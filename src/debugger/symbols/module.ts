@@ -5,6 +5,7 @@ import type { Inflate } from "./elf";
 import { ElfFile, ElfType, SectionFlag, SectionType, isElf } from "./elf";
 import type { Demangle } from "./names";
 import { bytesOf, toSource, type ByteSource } from "./source";
+import { perCpuSection, type PerCpuSection } from "./perCpu";
 import { placeNowhere, type SectionAddresses } from "./relocations";
 import type { SymbolTable } from "./symtab";
 import { elfSymbolTable, isSymbolMap, readSymbolMap } from "./symtab";
@@ -25,6 +26,7 @@ interface Content {
   readonly elf: ElfFile | undefined;
   readonly dwarf: DwarfInfo | undefined;
   readonly symbols: SymbolTable;
+  readonly perCpu: PerCpuSection | undefined;
 }
 
 /** How a file is read. */
@@ -71,6 +73,11 @@ export class SymbolModule {
   }
 
   private read(): Content {
+    const { kind, elf, dwarf, symbols } = this.parse();
+    return { kind, elf, dwarf, symbols, perCpu: perCpuSection((name) => symbols.named(name).at(0)?.address) };
+  }
+
+  private parse(): Omit<Content, "perCpu"> {
     const { name, bytes, options } = this;
     if (!isElf(bytes)) {
       const start = bytesOf(toSource(bytes), 0, 4096);
@@ -100,6 +107,11 @@ export class SymbolModule {
 
   get symbols(): SymbolTable {
     return this.content.symbols;
+  }
+
+  /** Where Linux keeps what each CPU has its own copy of; undefined for files without. */
+  get perCpu(): PerCpuSection | undefined {
+    return this.content.perCpu;
   }
 
   /** An object file that no linker has given addresses. */

@@ -11,7 +11,9 @@ import { pointerValue } from "./dwarf/values";
 import type { Variable } from "./dwarf/variables";
 import { VariableReader } from "./dwarf/variables";
 import type { SymbolModule } from "./module";
+import { CpuPlacement } from "./perCpu";
 import type { SymbolStore } from "./table";
+import type { DebugCpu } from "../target";
 
 /** A frame of a stack, as the unwinder gives it. `lookupPc` is a run-time address. */
 export interface ProgramFrame {
@@ -20,15 +22,25 @@ export interface ProgramFrame {
   readonly cfa: bigint | undefined;
 }
 
+/** Variables and types of the program as `cpu` sees them. */
+export function programOf(symbols: SymbolStore, cpu: DebugCpu): ProgramValues {
+  const readMemory = (address: bigint, size: number): Uint8Array | undefined => {
+    const bytes = cpu.readMemory(address, size);
+    return bytes !== undefined && bytes.length === size ? bytes : undefined;
+  };
+  return new ProgramValues(symbols, readMemory, new CpuPlacement(cpu));
+}
+
 /** Variables and types of the program, read from guest memory. One instance holds for one state of the machine. */
 export class ProgramValues {
   private readonly context: ValueContext;
   private readonly enumerators = new Map<Unit, ReadonlyMap<string, Value>>();
 
-  /** `readMemory` reads guest virtual memory as the stopped CPU sees it. */
+  /** `readMemory` reads guest virtual memory as the stopped CPU sees it, whose own copies of variables `placement` finds. */
   constructor(
     private readonly symbols: SymbolStore,
     readMemory: (address: bigint, size: number) => Uint8Array | undefined,
+    private readonly placement?: CpuPlacement,
   ) {
     this.context = { readMemory, describe: (address) => symbols.describe(address) };
   }
@@ -44,7 +56,12 @@ export class ProgramValues {
   }
 
   private reader(module: SymbolModule, info: DwarfInfo): VariableReader {
-    return new VariableReader(info, numberingOf(module), module.offset, this.context);
+    return new VariableReader(
+      info,
+      numberingOf(module),
+      (linked) => (this.placement === undefined ? module.toLoaded(linked) : this.placement.place(module, linked)),
+      this.context,
+    );
   }
 
   /**

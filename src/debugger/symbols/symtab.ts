@@ -37,7 +37,9 @@ export class SymbolTable {
     private readonly limit: (address: bigint) => bigint,
     private readonly demangle?: Demangle,
   ) {
-    this.sorted = [...symbols].sort((a, b) => (a.address < b.address ? -1 : a.address > b.address ? 1 : rank(a) - rank(b)));
+    this.sorted = withoutCopied(symbols, absolute).sort((a, b) =>
+      a.address < b.address ? -1 : a.address > b.address ? 1 : rank(a) - rank(b),
+    );
     for (const symbol of [...symbols, ...absolute]) {
       const known = this.byName.get(symbol.name);
       if (known === undefined) this.byName.set(symbol.name, [symbol]);
@@ -129,6 +131,16 @@ export class SymbolTable {
     }
     return undefined;
   }
+}
+
+/**
+ * Linux for x86-64 links the variables that each CPU has a copy of at 0 and up (below `__per_cpu_end`), where none of them ever lies: they are found by name only.
+ */
+function withoutCopied(symbols: readonly PlainSymbol[], absolute: readonly PlainSymbol[]): PlainSymbol[] {
+  const addressOf = (wanted: string): bigint | undefined =>
+    (symbols.find(({ name }) => name === wanted) ?? absolute.find(({ name }) => name === wanted))?.address;
+  const end = addressOf("__per_cpu_start") === 0n ? (addressOf("__per_cpu_end") ?? 0n) : 0n;
+  return symbols.filter(({ address }) => address >= end);
 }
 
 /** Of symbols at one address the one sorted last is found: global before local, functions before objects before labels. */

@@ -2,6 +2,7 @@ import { UserError } from "../../machine/errors";
 import type { SourceLine } from "./dwarf/info";
 import type { WorkWatch } from "../../common/work";
 import type { Inflate } from "./elf";
+import { withoutCopy, type CpuPlacement } from "./perCpu";
 import type { LoadedImage } from "./module";
 import { SymbolModule } from "./module";
 import type { SourceMapping } from "./paths";
@@ -172,11 +173,18 @@ export class SymbolStore {
       : [{ name: hit.symbol ?? hit.module, file: hit.file, line: hit.line, column: hit.column, inlined: false }];
   }
 
-  /** Addresses of the symbol, function or variable `name` (qualified or not), without repeats. */
-  addressesOf(name: string): bigint[] {
+  /**
+   * Addresses of the symbol, function or variable `name` (qualified or not), without repeats, as the CPU of `placement` sees them. Throws a {@link UserError} for a per-CPU variable whose copy
+   * is not found.
+   */
+  addressesOf(name: string, placement?: CpuPlacement): bigint[] {
     const found = new Set<bigint>();
     for (const module of this.loaded) {
-      for (const symbol of this.guard(() => module.symbols.named(name)) ?? []) found.add(module.toLoaded(symbol.address));
+      for (const { address } of this.guard(() => module.symbols.named(name)) ?? []) {
+        const place = placement === undefined ? module.toLoaded(address) : placement.place(module, address);
+        if (place === undefined) throw new UserError(`${name} is ${withoutCopy}`);
+        found.add(place);
+      }
       if (found.size > 0) continue;
       for (const info of this.guard(() => module.dwarf?.findFunctions(name)) ?? []) found.add(module.toLoaded(info.low));
     }

@@ -156,7 +156,7 @@ function locationContext(start: UnwindStart, state: FrameState, module: SymbolMo
   return {
     file: module.name,
     addressSize: module.addressSize,
-    offset: module.offset,
+    place: (address) => module.toLoaded(address),
     register: (number) => {
       const name = numbering.name(number);
       return name === undefined ? undefined : state.registers.get(name);

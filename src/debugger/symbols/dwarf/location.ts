@@ -1,4 +1,5 @@
 import { ByteReader } from "../bytes";
+import { withoutCopy } from "../perCpu";
 import { Op } from "./constants";
 import type { Unit } from "./unit";
 
@@ -6,8 +7,8 @@ import type { Unit } from "./unit";
 export interface LocationContext {
   readonly file: string;
   readonly addressSize: number;
-  /** Added to addresses in the file to get run-time ones. */
-  readonly offset: bigint;
+  /** The run-time address of one in the file; undefined where each CPU has its own and this CPU's is not found. */
+  place(linked: bigint): bigint | undefined;
   /** For expressions that index .debug_addr. */
   readonly unit?: Unit | undefined;
   /** A register of the frame by its DWARF number; undefined when its value is not known there. */
@@ -117,6 +118,12 @@ class Machine {
     return value;
   }
 
+  private place(linked: bigint): bigint {
+    const address = this.context.place(linked);
+    if (address === undefined) throw new Unknown(withoutCopy);
+    return address;
+  }
+
   private peek(depth: number): bigint {
     const at = this.stack.length - 1 - depth;
     return at >= 0 ? this.stack[at] : this.reader.damaged("its stack is empty");
@@ -167,10 +174,10 @@ class Machine {
     if (op >= Op.breg0 && op < Op.regx) return this.push(this.register(op - Op.breg0) + reader.slebBig());
     switch (op) {
       case Op.addr:
-        return this.push(reader.unsigned(this.context.addressSize) + this.context.offset);
+        return this.push(this.place(reader.unsigned(this.context.addressSize)));
       case Op.addrx:
       case Op.gnu_addr_index:
-        return this.push(this.indexed() + this.context.offset);
+        return this.push(this.place(this.indexed()));
       case Op.constx:
       case Op.gnu_const_index:
         return this.push(this.indexed());

@@ -318,7 +318,13 @@ function memberOffset(entry: Entry): number {
   const raw = entry.raw(At.data_member_location);
   if (raw?.kind === "constant") return Number(BigInt.asIntN(48, raw.value));
   if (raw?.kind !== "block") return 0;
-  const context = { file: entry.unit.context.file, addressSize: 8, offset: 0n, register: () => undefined, readMemory: () => undefined };
+  const context = {
+    file: entry.unit.context.file,
+    addressSize: 8,
+    place: (linked: bigint) => linked,
+    register: () => undefined,
+    readMemory: () => undefined,
+  };
   const location = evaluateLocation(raw.value, context, [0n]);
   return location.kind === "memory" ? Number(BigInt.asIntN(48, location.address)) : 0;
 }

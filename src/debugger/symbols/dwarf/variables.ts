@@ -1,3 +1,4 @@
+import { withoutCopy } from "../perCpu";
 import { At, Tag } from "./constants";
 import { childAt } from "./functions";
 import type { DwarfInfo } from "./info";
@@ -36,8 +37,8 @@ export class VariableReader {
   constructor(
     private readonly info: DwarfInfo,
     private readonly numbering: RegisterNumbering,
-    /** Run-time minus linked address. */
-    private readonly offset: bigint,
+    /** The run-time address of a linked one, where it has one. */
+    private readonly place: LocationContext["place"],
     private readonly context: ValueContext,
   ) {}
 
@@ -102,7 +103,10 @@ export class VariableReader {
     const constant = entry.owner(At.const_value)?.raw(At.const_value);
     if (constant?.kind === "constant") return storageOf({ kind: "value", value: constant.value }, size, context);
     if (constant?.kind === "block") return storageOf({ kind: "bytes", bytes: constant.value }, size, context);
-    if (constant?.kind === "address") return storageOf({ kind: "value", value: constant.value + this.offset }, size, context);
+    if (constant?.kind === "address") {
+      const value = this.place(constant.value);
+      return storageOf(value === undefined ? { kind: "missing", reason: withoutCopy } : { kind: "value", value }, size, context);
+    }
     return storageOf(this.locate(entry, At.location, context, frame), size, context);
   }
 
@@ -123,7 +127,7 @@ export class VariableReader {
     const plain: LocationContext = {
       file: unit.context.file,
       addressSize: unit.addressSize,
-      offset: this.offset,
+      place: this.place,
       unit,
       register: (number) => {
         const name = this.numbering.name(number);
