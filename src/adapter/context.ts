@@ -31,6 +31,10 @@ export interface SessionControl {
   /** Starts an engine; there must be none. */
   startEngine(): void;
   stopEngine(): Promise<void>;
+  /** Whether there is a guest: false before it has been loaded. */
+  launched: boolean;
+  /** Tells the client that there is no guest any more. */
+  tellEnd(): void;
   /** Takes back another request; false when it is not under way. */
   cancel(request: number): boolean;
   /** Takes back the request whose work is told under this id; false when there is none. */

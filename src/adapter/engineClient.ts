@@ -48,7 +48,10 @@ export class EngineClient {
 
   private fail(message: string): void {
     if (this.ended !== undefined) return;
-    this.ended = new EngineError({ blame: "internal", message, subject: undefined });
+    const failure = this.disposed
+      ? { blame: "cancelled" as const, message: "The session has ended." }
+      : { blame: "internal" as const, message };
+    this.ended = new EngineError({ ...failure, subject: undefined });
     const waiting = [...this.waiting.values()];
     this.waiting.clear();
     for (const { reject } of waiting) reject(this.ended);

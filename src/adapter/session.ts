@@ -85,6 +85,7 @@ export class ApicScopeSession extends DebugSession implements SessionControl {
   /** Engine requests under way, by the number of the client's request. */
   private readonly pending = new Map<number, number>();
   private terminated = false;
+  launched = false;
   /** The long work that is told to the client. */
   private progress: { readonly id: string; readonly request: number | "run" } | undefined;
   private progressCount = 0;
@@ -109,7 +110,12 @@ export class ApicScopeSession extends DebugSession implements SessionControl {
   async stopEngine(): Promise<void> {
     const { engine } = this;
     this.engine = undefined;
+    this.launched = false;
     await engine?.dispose();
+  }
+
+  tellEnd(): void {
+    this.ended(0, "");
   }
 
   cancel(request: number): boolean {

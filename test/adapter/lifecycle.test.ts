@@ -52,6 +52,19 @@ describe("a session's life", () => {
     }, server.port),
   );
 
+  test("a session can be ended before its guest has been loaded, and without one", { timeout: 240_000 }, async () => {
+    await withClient(async (client) => {
+      const launched = assert.rejects(client.request("launch", { program: program("loop"), cpus: 1 }), /The session has ended/);
+      await client.request("terminate");
+      await launched;
+      await client.next("terminated");
+    }, server.port);
+    await withClient(async (client) => {
+      await client.request("terminate");
+      await client.next("terminated");
+    }, server.port);
+  });
+
   test("a triple fault stops with the last exceptions; going on from there ends the session with status 3", { timeout: 240_000 }, () =>
     withClient(async (client) => {
       const defaults = client.capabilities.exceptionBreakpointFilters

@@ -58,7 +58,9 @@ class Session extends DebugSession {
   }
 
   protected override stackTraceRequest(response: DebugProtocol.StackTraceResponse, args: DebugProtocol.StackTraceArguments): void {
-    response.body = { stackFrames: [{ id: args.threadId * 10, name: `cpu${args.threadId - 1}_idle`, line: 0, column: 0 }], totalFrames: 1 };
+    const source = this.fake?.source === undefined ? {} : { source: { path: this.fake.source } };
+    const frame = { id: args.threadId * 10, name: `cpu${args.threadId - 1}_idle`, line: 0, column: 0, ...source };
+    response.body = { stackFrames: [frame], totalFrames: 1 };
     this.sendResponse(response);
   }
 
@@ -134,6 +136,8 @@ export class FakeAdapter {
   /** Console commands that came. */
   readonly commands: string[] = [];
   launched: Record<string, unknown> = {};
+  /** Source of the frames, as the protocol's `path`; none if undefined. */
+  source: string | undefined;
   readonly told: InterruptBreakpoint[][] = [];
   private session: Session | undefined;
 

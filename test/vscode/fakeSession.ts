@@ -7,15 +7,20 @@ import { FakeAdapter } from "./fakeAdapter";
 import { folder, focused } from "./guests";
 import { eventually } from "./runner";
 
+/** Starts a session against a fake adapter. */
+export async function startFake(fake: FakeAdapter): Promise<void> {
+  const program = join(folder().uri.fsPath, "guest.bin");
+  writeFileSync(program, "any file will do");
+  const launch = { type: "apicscope", request: "launch", name: "fake", program, debugServer: fake.port };
+  assert.equal(await vscode.debug.startDebugging(folder(), launch), true);
+}
+
 /** Runs a body in a session against a fake adapter, which has stopped once, in CPU 0. */
 export async function inSession(body: (fake: FakeAdapter) => Promise<void>): Promise<void> {
   const { breakpoints, sessions } = await api();
   const fake = await FakeAdapter.start();
-  const program = join(folder().uri.fsPath, "guest.bin");
-  writeFileSync(program, "any file will do");
   try {
-    const launch = { type: "apicscope", request: "launch", name: "fake", program, debugServer: fake.port };
-    assert.equal(await vscode.debug.startDebugging(folder(), launch), true);
+    await startFake(fake);
     await eventually("the first stop is shown", () => sessions.shown?.history.state);
     await focused(await eventually("the session", () => sessions.shown));
     await body(fake);

@@ -4,7 +4,10 @@ import * as vscode from "vscode";
 import type { SessionState } from "../../src/extension/sessions";
 import { adapterProcesses } from "./adapterProcesses.mjs";
 import { api } from "./extension";
-import { eventually } from "./runner";
+import { eventually, log } from "./runner";
+
+/** How long the focus may be on a session that has ended: VS Code passes it on at once if it does. */
+const endedFocusMilliseconds = 2_000;
 
 /** Launch attributes. */
 export interface Attributes {
@@ -56,22 +59,36 @@ export function stopped(name: string): Promise<SessionState> {
   });
 }
 
-/** Waits until VS Code has the focus on a CPU of a stopped session: on the frame whose source it has opened before, or on the thread alone where no frame has a source. */
-export function focused({ session }: Pick<SessionState, "session">): Promise<vscode.DebugStackFrame | vscode.DebugThread> {
-  return eventually(`a CPU of ${session.name} has the focus`, () => {
-    const { activeStackItem: item } = vscode.debug;
-    return item?.session.id === session.id && item.threadId !== undefined ? item : undefined;
+/**
+ * Waits until VS Code has the focus on a CPU of a stopped session: on the frame whose source it has opened before, or on the thread alone where no frame has a source.
+ *
+ * VS Code gives the focus to where a session has stopped once the source is open, even if the session has ended meanwhile, and sessions that come later take it from none but themselves. A person clicks on one in the call
+ * stack, or takes the next console; so does this.
+ */
+export async function focused({ session }: Pick<SessionState, "session">): Promise<vscode.DebugStackFrame | vscode.DebugThread> {
+  const { sessions } = await api();
+  let wrong: number | undefined;
+  return eventually(`a CPU of ${session.name} has the focus`, async () => {
+    const { activeStackItem: item, activeDebugSession: active } = vscode.debug;
+    if (item?.session.id === session.id && item.threadId !== undefined) return item;
+    const ended = active !== undefined && !sessions.all.some((known) => known.session.id === active.id);
+    if (!ended) wrong = undefined;
+    else if (wrong === undefined) wrong = Date.now();
+    else if (Date.now() - wrong > endedFocusMilliseconds) {
+      log(`The focus is on "${active.name}", which has ended: taking the next console.`);
+      await vscode.commands.executeCommand("workbench.action.debug.nextConsole");
+      wrong = undefined;
+    }
+    return undefined;
   });
 }
 
-/** Ends every session, and waits until that is so. */
+/** Ends every session, and waits until that is so. What has the focus then is VS Code's: see {@link focused}. */
 export async function endAll(): Promise<void> {
   const { sessions } = await api();
   await vscode.debug.stopDebugging();
   for (const { session } of sessions.all) await vscode.debug.stopDebugging(session);
-  await eventually("all sessions end", () =>
-    sessions.all.length === 0 && vscode.debug.activeDebugSession === undefined ? true : undefined,
-  );
+  await eventually("all sessions end", () => (sessions.all.length === 0 ? true : undefined));
 }
 
 /** Leaves nothing of a test for the next one: no session, timeline, breakpoint or editor. */

@@ -34,13 +34,18 @@ export function log(text: string): void {
 /** Runs all registered tests one after another; rejects if any failed, as VS Code expects of a test module. */
 export async function run(): Promise<void> {
   let failed = 0;
+  let unprepared: string | undefined;
   for (const { name, body, timeout } of tests) {
     const started = Date.now();
+    let prepared = false;
     const whole = async (): Promise<void> => {
       for (const prepare of preparations) await prepare();
+      prepared = true;
       await body();
     };
-    const error = await outcome(whole, timeout);
+    const error = unprepared === undefined ? await outcome(whole, timeout) : `not tried: "${unprepared}" could not be prepared`;
+    // What cannot be made ready for one test cannot for the others: each would wait in vain.
+    if (!prepared) unprepared ??= name;
     if (error !== undefined) failed++;
     report({ kind: "test", name, milliseconds: Date.now() - started, error });
   }

@@ -111,6 +111,7 @@ export const lifecycleRequests: HandlerTable = {
       await session.stopEngine();
       throw error;
     }
+    session.launched = true;
     sendEvent(new InitializedEvent());
     if (!launched.hasLines) sendEvent(lineCapabilities(launched));
   },
@@ -143,7 +144,12 @@ export const lifecycleRequests: HandlerTable = {
     after(() => void call("start", undefined).catch(() => undefined));
   },
 
-  terminate: async (_args, { call }) => call("terminate", undefined),
+  terminate: async (_args, { call, session, after }) => {
+    if (session.launched) return call("terminate", undefined);
+    // While a guest is being loaded the engine does not listen: it ends as it stands.
+    await session.stopEngine();
+    after(() => session.tellEnd());
+  },
 
   disconnect: async (_args, { session, after }) => {
     await session.stopEngine();
