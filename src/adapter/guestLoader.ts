@@ -158,6 +158,7 @@ function loadSymbols(
       }
     const units = symbols.modules.reduce((sum, module) => sum + (module.dwarf?.units.length ?? 0), 0);
     if (program !== "" && units <= unitsSearched) symbols.addSourceMap(sourcesBeside(symbols.sources(), program));
+    if (attributes.cwd !== undefined) symbols.startPathsFrom(attributes.cwd);
   } catch (error) {
     close();
     throw error;

@@ -1,6 +1,8 @@
 // Checks the attributes of a launch request: each problem is one sentence that names the attribute.
 import { statSync } from "node:fs";
+import { isAbsolute } from "node:path";
 import { UserError } from "../machine/errors";
+import { withWholePaths } from "./launchPaths";
 import { parseDisk } from "./storage";
 import { placesProblem } from "./symbolPlaces";
 import { engines, maximumCpus, maximumMemory, tripleFaults, type LaunchAttributes } from "./protocol";
@@ -19,6 +21,11 @@ const file: Check = (value) => {
     return `names ${value}, which does not exist`;
   }
   return stat.isFile() ? undefined : `names ${value}, which is not a file`;
+};
+
+const directory: Check = (value) => {
+  if (typeof value !== "string" || !isAbsolute(value)) return "must be the whole path of a directory";
+  return statSync(value, { throwIfNoEntry: false })?.isDirectory() === true ? undefined : `names ${value}, which is no directory`;
 };
 
 const whole =
@@ -86,6 +93,7 @@ const checks: Readonly<Record<Exclude<keyof LaunchAttributes, "program">, Check>
   cpuModel: text,
   symbols: listOf(symbolFile),
   sourceMap: pathMap,
+  cwd: directory,
   stopOnEntry: flag,
   interruptBreakpoints: listOf(breakpoint),
   workspaceInterruptBreakpoints: listOf(breakpoint),
@@ -102,7 +110,10 @@ const checks: Readonly<Record<Exclude<keyof LaunchAttributes, "program">, Check>
 /** The attributes of a launch request, checked. Throws a {@link UserError} whose subject is the first attribute that is wrong. */
 export function checkLaunch(given: unknown): LaunchAttributes {
   if (typeof given !== "object" || given === null) throw new UserError("A launch request needs attributes.", "program");
-  const attributes = given as Record<string, unknown>;
+  const { cwd = process.cwd() } = given as { cwd?: unknown };
+  const wrong = directory(cwd);
+  if (wrong !== undefined) throw new UserError(`The launch attribute "cwd" ${wrong}.`, "cwd");
+  const attributes = withWholePaths(given as Record<string, unknown>, String(cwd));
   const { program } = attributes;
   const missing = program === undefined || program === null || program === "";
   const boots = (Array.isArray(attributes["disks"]) && attributes["disks"].length > 0) || (attributes["cdrom"] ?? "") !== "";

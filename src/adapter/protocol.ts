@@ -5,8 +5,8 @@ import { MAX_CPUS, MAX_MEMORY } from "../machine/limits";
 // Numbers that may exceed 2^53 travel as strings.
 
 /**
- * Attributes of a launch request. Only `program` is required, and not even that where `disks` or `cdrom` name what to boot; paths are absolute once a
- * client has resolved its variables.
+ * Attributes of a launch request. Only `program` is required, and not even that where `disks` or `cdrom` name what to boot; paths that
+ * are not whole start from `cwd`.
  */
 export interface LaunchAttributes {
   /** The guest: a Multiboot 1 or 2, Linux bzImage, PVH or plain ELF image. Empty: firmware boots from a disk or CD. */
@@ -33,6 +33,8 @@ export interface LaunchAttributes {
   symbols?: (string | SymbolFile)[];
   /** Path prefixes in debug information, and what they are on this machine. */
   sourceMap?: Record<string, string>;
+  /** Where paths start from that are not whole, here and in debug information: the whole path of a directory. The adapter's own if left out. */
+  cwd?: string;
   stopOnEntry?: boolean;
   /** Interrupt breakpoints that belong to this configuration, beside those the client sets. */
   interruptBreakpoints?: LaunchInterruptBreakpoint[];

@@ -1,7 +1,8 @@
 // Launch configurations in VS Code: initial and dynamic ones, defaults, and errors that name the attribute.
 import { statSync } from "node:fs";
-import { dirname } from "node:path";
+import { dirname, isAbsolute, resolve } from "node:path";
 import * as vscode from "vscode";
+import { withWholePaths } from "../adapter/launchPaths";
 import { kindName } from "./guests/configurations";
 import { findGuests, type WorkspaceGuest } from "./guests/search";
 import type { InterruptBreakpoints } from "./interruptBreakpoints";
@@ -55,6 +56,17 @@ export async function pickGuest(
   return vscode.window.showQuickPick(found, { title: "Debug a Guest", placeHolder: "Guest to debug", matchOnDescription: true });
 }
 
+/** Paths that are not whole start from the launch.json's folder, or from `cwd`, which may start there itself. */
+function withFolderPaths(configuration: vscode.DebugConfiguration, folder: vscode.WorkspaceFolder | undefined): vscode.DebugConfiguration {
+  // A configuration of a workspace of several folders belongs to none: its first is meant.
+  const uri = (folder ?? vscode.workspace.workspaceFolders?.at(0))?.uri;
+  const start = uri?.scheme === "file" ? uri.fsPath : undefined;
+  const { cwd = start } = configuration as { cwd?: unknown };
+  if (typeof cwd !== "string" || cwd === "") return configuration;
+  const directory = start === undefined ? cwd : resolve(start, cwd);
+  return isAbsolute(directory) ? { ...configuration, ...withWholePaths(configuration, directory) } : configuration;
+}
+
 export class ConfigurationProvider implements vscode.DebugConfigurationProvider {
   constructor(
     private readonly extension: vscode.Uri,
@@ -88,9 +100,10 @@ export class ConfigurationProvider implements vscode.DebugConfigurationProvider 
   }
 
   async resolveDebugConfigurationWithSubstitutedVariables(
-    _folder: vscode.WorkspaceFolder | undefined,
-    resolved: vscode.DebugConfiguration,
+    folder: vscode.WorkspaceFolder | undefined,
+    substituted: vscode.DebugConfiguration,
   ): Promise<vscode.DebugConfiguration | undefined> {
+    const resolved = withFolderPaths(substituted, folder);
     // VS Code resolves a configuration before it runs its preLaunchTask.
     const problem = findProblem(resolved, resolved["preLaunchTask"] === undefined ? files : filesToBe);
     if (problem === undefined) {

@@ -95,6 +95,8 @@ const checks: Readonly<Record<Exclude<keyof LaunchAttributes, "program" | "works
   cpuModel: text,
   symbols: listOf(symbolFile),
   sourceMap: pathMap,
+  cwd: (value, files) =>
+    typeof value === "string" && files.kind(value) === "directory" ? undefined : `must be a directory, not ${JSON.stringify(value)}`,
   stopOnEntry: flag,
   interruptBreakpoints: listOf(interruptBreakpoint),
   serial: (value) => (typeof value === "string" && value !== "" ? undefined : 'must be "stdio", "terminal", "none" or the path of a file'),

@@ -1,11 +1,11 @@
 // How guests get started: a task that builds the guest first, two machines at once, what is offered without a launch.json, and that nothing is left running.
 import assert from "node:assert/strict";
-import { copyFileSync, existsSync, rmSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import * as vscode from "vscode";
 import { DynamicConfigurations } from "../../src/extension/configuration";
 import { api, extension } from "./extension";
-import { adapters, endAll, folder, start } from "./guests";
+import { adapters, endAll, folder, start, stopped } from "./guests";
 import { errorsOf } from "./inputs";
 import { eventually, log, test } from "./runner";
 
@@ -19,6 +19,32 @@ test("a guest that a task builds first is debugged", async () => {
   } finally {
     await endAll();
     rmSync(built, { force: true });
+  }
+});
+
+test("paths that are not whole start from the folder of the launch.json, or from cwd there", async () => {
+  const guests = join(folder().uri.fsPath, "guests");
+  const program = await vscode.commands.executeCommand<string>("apicscope.bundledGuest");
+  mkdirSync(guests, { recursive: true });
+  copyFileSync(program, join(guests, "mine.elf"));
+  const launch = { type: "apicscope", request: "launch", cpus: 2, memory: 32, stopOnEntry: true };
+  try {
+    for (const paths of [
+      { name: "From the folder", program: "guests/mine.elf" },
+      { name: "From cwd", program: "mine.elf", cwd: "guests" },
+    ]) {
+      assert.equal(await vscode.debug.startDebugging(folder(), { ...launch, ...paths }), true);
+      const { session } = await stopped(paths.name);
+      assert.equal(session.configuration["program"], join(guests, "mine.elf"));
+      await endAll();
+    }
+    const errors = await errorsOf(async () => {
+      await vscode.debug.startDebugging(folder(), { ...launch, name: "Nowhere", program: "mine.elf", cwd: "nowhere" });
+    });
+    assert.match(errors.join("\n"), /"cwd" must be a directory/);
+  } finally {
+    await endAll();
+    rmSync(guests, { recursive: true, force: true });
   }
 });
 

@@ -13,6 +13,11 @@ export function normalisePath(path: string): string {
   return (text.startsWith("/") ? "/" : "") + parts.join("/");
 }
 
+/** Whether a normalised path starts at a root. */
+export function isWhole(path: string): boolean {
+  return /^(?:\/|[a-z]:\/)/.test(path);
+}
+
 /** `path` of debug information as a path here: the longest mapped prefix that matches whole components is replaced. */
 export function mapPath(path: string, mappings: readonly SourceMapping[]): string {
   const normal = normalisePath(path);

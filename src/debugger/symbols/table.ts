@@ -9,7 +9,7 @@ import type { SourceMapping } from "./paths";
 import { placeNowhere, type SectionAddresses } from "./relocations";
 import type { Demangle } from "./names";
 import type { ByteSource } from "./source";
-import { mapPath, matchPaths } from "./paths";
+import { isWhole, mapPath, matchPaths, normalisePath } from "./paths";
 
 /** What is known of a code or data address. `file` is a path on this machine (source mapping applied). */
 export interface SymbolLocation {
@@ -56,6 +56,7 @@ export class SymbolStore {
   private readonly paths = new Map<SymbolModule, ReadonlyMap<string, readonly string[]>>();
 
   private readonly sourceMap: SourceMapping[];
+  private directory: string | undefined;
 
   constructor(private readonly options: SymbolStoreOptions = {}) {
     this.sourceMap = [...(options.sourceMap ?? [])];
@@ -104,7 +105,14 @@ export class SymbolStore {
   }
 
   private local(path: string): string {
-    return mapPath(path, this.sourceMap);
+    const mapped = mapPath(path, this.sourceMap);
+    return this.directory === undefined || isWhole(mapped) ? mapped : normalisePath(`${this.directory}/${mapped}`);
+  }
+
+  /** Paths of debug information that are relative, mapped or not, start from `directory` from now on. */
+  startPathsFrom(directory: string): void {
+    this.directory = directory;
+    this.paths.clear();
   }
 
   /** Maps further paths, those given before first. */
