@@ -186,11 +186,26 @@ export abstract class ApicCommon implements Device {
     return this.dfr;
   }
 
-  /** Copies ISR, TMR and IRR, eight words each, into `words` from `at` on: as their registers lie. */
-  copyVectors(words: Uint32Array, at: number): void {
+  /**
+   * Copies what decides on interrupts into `words` from `at` on: ISR, TMR and IRR as their registers lie, then ID, LDR, DFR, SVR, TPR, PPR, ICR (low, high), the LVT entry with index `lvt` of {@link lvtNames}, 0 with
+   * -1, initial count and divide configuration.
+   */
+  copyState(words: Uint32Array, at: number, lvt: number): void {
     words.set(this.isr, at);
     words.set(this.tmr, at + 8);
     words.set(this.irr, at + 16);
+    const { isX2apic, timer } = this;
+    words[at + 24] = isX2apic ? this.initialId : this.idRegister;
+    words[at + 25] = isX2apic ? this.logicalId : this.ldr;
+    words[at + 26] = this.dfr;
+    words[at + 27] = this.svr;
+    words[at + 28] = this.tpr;
+    words[at + 29] = this.ppr;
+    words[at + 30] = this.icrLow;
+    words[at + 31] = this.icrHigh;
+    words[at + 32] = lvt < 0 ? 0 : this.lvt[lvt];
+    words[at + 33] = timer.initialCount;
+    words[at + 34] = timer.divideRegister;
   }
 
   /** A register as the guest would read it but without any side effect; undefined where there is none to read. */

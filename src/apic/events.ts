@@ -110,6 +110,11 @@ export interface InterruptObserver {
   wantsMisuse?(): boolean;
   /** False while nobody would hear of events: they are then not made. True where left out. */
   wanted?(): boolean;
+  /**
+   * An interrupt has come to a stage ({@link StageCode}), which concerns `cpu`, -1 for none; its record is at `slot` of the store. For who keeps numbers only: allocates nothing. False: this event need not be made for
+   * `interruptEvent`.
+   */
+  stage?(slot: number, stage: number, cpu: number): boolean;
 }
 
 /** The vCPU as its local APIC sees it. Implemented by `cpu/`; the APIC never imports it. */

@@ -195,6 +195,46 @@ export class RecordStore {
     return this.u8[this.byteAt(slot, VECTOR)];
   }
 
+  /** APIC id of the target, -1 where nobody matched. */
+  destinationAt(slot: number): number {
+    return this.f64[slot * RECORD_WORDS + DST];
+  }
+
+  sendIdAt(slot: number): number {
+    return this.f64[slot * RECORD_WORDS + SEND_ID];
+  }
+
+  /** Index in {@link sources}. */
+  sourceAt(slot: number): number {
+    return this.u8[this.byteAt(slot, SOURCE)];
+  }
+
+  /** Index in {@link modes}. */
+  modeAt(slot: number): number {
+    return this.u8[this.byteAt(slot, MODE)];
+  }
+
+  isLevelAt(slot: number): boolean {
+    return this.u8[this.byteAt(slot, TRIGGER)] !== 0;
+  }
+
+  /** Id of the record whose delivery this one shares, 0 for none. */
+  coalescedAt(slot: number): number {
+    return this.f64[slot * RECORD_WORDS + COALESCED_INTO];
+  }
+
+  /** The CPU that a stage came about on, -1 for none. */
+  cpuAt(slot: number, stage: StageCode): number {
+    return this.i8[(slot * RECORD_WORDS + CPUS) * 8 + stage];
+  }
+
+  /** Copies the RIP of a stage, its lower half first, into `words` from `at` on. */
+  copyRip(slot: number, stage: StageCode, words: Int32Array, at: number): void {
+    const from = (this.stageAt(slot, stage) + RIP) * 2;
+    words[at] = this.i32[from];
+    words[at + 1] = this.i32[from + 1];
+  }
+
   /** Source, mode and vector in one number: same number, same kind of interrupt. */
   kindAt(slot: number): number {
     const at = this.byteAt(slot, 0);

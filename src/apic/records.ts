@@ -97,7 +97,8 @@ class CpuTrack {
  * costs no allocation while nobody observes. Its state is saved and restored with the machine, so that ids and stamps come out the same again.
  */
 export class InterruptLedger {
-  private readonly store: RecordStore;
+  /** The records as numbers, by slot: to be read only. */
+  readonly store: RecordStore;
   private readonly limits: { readonly deliveries: number; readonly instructions: number };
   private readonly observers: InterruptObserver[] = [];
   private readonly tracks: CpuTrack[] = [];
@@ -596,7 +597,7 @@ export class InterruptLedger {
     return (stage === StageCode.send && sender >= 0) || target < 0 ? sender : target;
   }
 
-  /** Whether somebody would hear of an event. Called at every stage. */
+  /** Whether somebody would hear of an event. */
   private isWanted(): boolean {
     const { observers } = this;
     for (let index = 0; index < observers.length; index++) if (observers[index].wanted?.() ?? true) return true;
@@ -606,10 +607,14 @@ export class InterruptLedger {
   private mark(slot: number, stage: StageCode, cpu: number): void {
     this.stamps.moment(this.moment);
     this.enter(slot, stage, this.store.fingerprint(slot));
-    if (!this.isWanted()) return;
-    const event: InterruptEvent = { stage: stages[stage], record: this.store.record(slot, stage), cpu };
+    const { observers } = this;
+    let event: InterruptEvent | undefined;
     // An observer may take itself off the list while it is told.
-    for (const observer of [...this.observers]) observer.interruptEvent(event);
+    for (const observer of observers.length > 1 ? [...observers] : observers) {
+      if (observer.wanted?.() === false || observer.stage?.(slot, stage, cpu) === false) continue;
+      event ??= { stage: stages[stage], record: this.store.record(slot, stage), cpu };
+      observer.interruptEvent(event);
+    }
   }
 
   /** Enters a stage at {@link moment} into the book; `fingerprint` is the store's. */

@@ -161,7 +161,7 @@ class Contract implements Watcher {
     }
     this.checker = new ContractChecker(machine, parseContract(text, file));
     this.hooks = this.checker.hooks;
-    machine.followInterruptFlag(true);
+    machine.followInterruptFlag("told");
   }
 
   finish(end: LoopEnd, status: number): Promise<number> {

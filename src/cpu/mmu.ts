@@ -544,6 +544,14 @@ export class Mmu {
     return this.cpu.isCanonical(hi) ? this.walker.inspect(lo, hi) : -1;
   }
 
+  /** Where in the engine's memory the byte at linear (high:low) is that the CPU may read at once at its present rights; -1 where it would have to look. Changes nothing. */
+  readable(low: number, high: number): number {
+    const { i32 } = this.cpu.memory;
+    const entry = this.cpu.words[WORD_TLB / 4] + ((low >>> 12) & (TLB_ENTRIES - 1)) * TLB_ENTRY_BYTES;
+    const tag = (entry + TLB_READ) >> 2;
+    return i32[tag] === (low & ~0xfff) && i32[tag + 1] === high ? (low + i32[(entry + TLB_ADDEND) >> 2]) >>> 0 : -1;
+  }
+
   private readPhysicalByte(physical: number): number {
     const host = this.bus.hostPage(Math.floor(physical / 4096), false, this.cpu.index);
     return host >= 0 ? this.u8[host + (physical % 4096)] : Number(this.bus.read(physical, 1, this.cpu.index));

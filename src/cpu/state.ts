@@ -1,4 +1,4 @@
-import type { LastWrites } from "../common/lastWrites";
+import type { MaskCause } from "./maskCause";
 import type { State } from "../common/state";
 import { FpuState } from "./fpu/state";
 import { type Flags, packFlags, unpackFlags } from "../tcg/flags";
@@ -247,8 +247,8 @@ export class CpuState {
   trapBits = 0;
   /** MWAIT was executed with ECX bit 0: a masked interrupt ends the wait. */
   mwaitBreaksOnMasked = false;
-  /** Piece 0: what cleared IF last. Undefined while nobody follows IF. */
-  interruptsMaskedBy: LastWrites | undefined;
+  /** What cleared IF last. Undefined while nobody follows IF. */
+  interruptsMaskedBy: MaskCause | undefined;
   /** Told when IF changes, with its new value. */
   interruptFlagChanged: ((enabled: boolean) => void) | undefined;
   /** Told when LIDT loads another IDT. */
@@ -448,7 +448,7 @@ export class CpuState {
     const before = this.words[SLOT_RFLAGS / 4];
     this.words[SLOT_RFLAGS / 4] = (value & ~STATUS_FLAGS) | 2;
     if (((before ^ value) & FLAG_IF) === 0) return;
-    if ((value & FLAG_IF) === 0) this.interruptsMaskedBy?.note(0);
+    if ((value & FLAG_IF) === 0) this.interruptsMaskedBy?.note();
     this.interruptFlagChanged?.((value & FLAG_IF) !== 0);
   }
 

@@ -1,4 +1,5 @@
 import type { InterruptEvent } from "../apic/events";
+import { FLAG_IF } from "../cpu/state";
 import { isInterruptFrame, type HandlerFrame } from "../machine/handlerFrames";
 import type { BudgetMeasure, BudgetName } from "./eventFilters";
 import type { DebugMachine } from "./target";
@@ -27,6 +28,27 @@ export class BudgetMeter {
     private readonly host: BudgetHost,
   ) {
     this.maskedSince = machine.cpus.map(() => -1);
+  }
+
+  /** Whether each handler and each change of IF is needed. */
+  get needsHandlers(): boolean {
+    return this.needsPolls || this.host.wants("budget.nesting");
+  }
+
+  get needsFlag(): boolean {
+    return this.host.wants("budget.masked");
+  }
+
+  get needsDeliveries(): boolean {
+    return this.host.wants("budget.latency");
+  }
+
+  /** Begins to measure anew what is measured: as things stand, interrupts may be off since long. */
+  begin(): void {
+    for (const { index, state } of this.machine.cpus) {
+      const off = (state.systemFlags & FLAG_IF) === 0;
+      this.maskedSince[index] = off ? (state.interruptsMaskedBy?.since ?? -1) : -1;
+    }
   }
 
   /** Whether what goes on is to be measured by {@link poll}. */

@@ -190,6 +190,11 @@ export class DataBreakpoints {
     return this.judge(breakpoint, { ...hit, old: hit.write ? old : undefined, value }, byItself ? "changed" : undefined);
   }
 
+  /** Whether registers of local APICs are watched, which interrupts change. */
+  get watchesApics(): boolean {
+    return this.apic.length > 0;
+  }
+
   /** An interrupt went a step at CPU `cpu`: its local APIC's registers may have changed without a write. */
   interrupt(cpu: number): DataHit[] {
     const hits: DataHit[] = [];

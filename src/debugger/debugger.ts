@@ -129,7 +129,7 @@ export class Debugger implements StepHost, RewindHost {
     });
     this.injections = new Injections(machine);
     this.travel = new TimeTravel(machine, () => this.remember(), momentInterval ?? MOMENT_INTERVAL, clock);
-    machine.followInterruptFlag(true);
+    machine.followInterruptFlag("noted");
     machine.hooks = events.hooks;
   }
 
@@ -175,6 +175,7 @@ export class Debugger implements StepHost, RewindHost {
     this.runControl.lend(request.cpu);
     this.code.passTold();
     this.stepper = new Stepper(this, request);
+    this.events.stepping = true;
   }
 
   private start(): void {
@@ -284,6 +285,7 @@ export class Debugger implements StepHost, RewindHost {
     this.travel.stopped();
     this.stepper?.dispose();
     this.stepper = undefined;
+    this.events.stepping = false;
     this.runControl.giveBack();
     this.pauseWanted = undefined;
   }

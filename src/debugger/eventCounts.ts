@@ -1,7 +1,6 @@
-import type { InterruptEvent, Stage } from "../apic/events";
+import type { InterruptEvent } from "../apic/events";
+import { StageCode } from "../apic/recordStore";
 import type { FilterName } from "./eventFilters";
-
-const stageNumbers: Readonly<Record<Stage, number>> = { send: 0, accept: 1, request: 2, deliver: 3, eoi: 4, drop: 5, return: 6 };
 
 /** How often each kind of event has happened: by stage or exception, CPU and vector. */
 export class EventCounts {
@@ -17,10 +16,18 @@ export class EventCounts {
     this.exceptions = new Float64Array(cpus * 256);
   }
 
-  /** Counts an event and returns how many there were of its stage, CPU and vector. */
-  interrupt(event: InterruptEvent): number {
-    const row = event.cpu < 0 ? this.rows - 1 : event.cpu;
-    return ++this.interrupts[(stageNumbers[event.stage] * this.rows + row) * 256 + event.record.vector];
+  /** Counts an event; `cpu` -1: of none. */
+  count(stage: number, cpu: number, vector: number): void {
+    this.interrupts[this.at(stage, cpu, vector)]++;
+  }
+
+  /** How many events there were of this one's stage, CPU and vector. */
+  interrupt({ stage, cpu, record }: InterruptEvent): number {
+    return this.interrupts[this.at(StageCode[stage], cpu, record.vector)];
+  }
+
+  private at(stage: number, cpu: number, vector: number): number {
+    return (stage * this.rows + (cpu < 0 ? this.rows - 1 : cpu)) * 256 + vector;
   }
 
   exception(cpu: number, vector: number): number {

@@ -1,10 +1,11 @@
 import type { InterruptEvent } from "../apic/events";
+import { StageCode, stages } from "../apic/recordStore";
 import type { DeliveredEvent } from "../cpu/system/context";
 import { UserError } from "../machine/errors";
 import type { Fields } from "./cpuScope";
 import { apicNames } from "./cpuScope";
 import type { CompiledExpression, Scope } from "./expr";
-import { checkExpression, compile, parseExpression } from "./expr";
+import { checkExpression, compile, mayHold, parseExpression } from "./expr";
 import { lintKinds, type Lint } from "./lints/lint";
 import { parseHitCondition, type HitTest } from "./hitCondition";
 import { extraRegisters } from "./registerAccess";
@@ -207,6 +208,8 @@ interface ArmedFilter {
   readonly spec: FilterSpec;
   readonly filter: FilterName;
   readonly condition: CompiledExpression | undefined;
+  /** Of interrupts: by vector, 1 where the condition may hold. */
+  readonly vectors: Uint8Array;
   readonly hitTest: HitTest;
   hits: number;
   warned: boolean;
@@ -222,6 +225,14 @@ export function filterName(name: string): FilterName {
   return name;
 }
 
+const stageFilters: readonly (readonly [stage: number, filter: FilterName])[] = [
+  [StageCode.send, "interrupt.send"],
+  [StageCode.accept, "interrupt.accept"],
+  [StageCode.deliver, "interrupt.deliver"],
+  [StageCode.eoi, "interrupt.eoi"],
+  [StageCode.drop, "interrupt.drop"],
+];
+
 /** Breakpoints on events are numbered from here, apart from those on code and data. */
 const firstNumber = 1_000_000;
 
@@ -229,6 +240,8 @@ const firstNumber = 1_000_000;
 export class EventFilters {
   private readonly owners = new Map<FilterOwner, readonly ArmedFilter[]>();
   private readonly armed = new Map<FilterName, ArmedFilter[]>();
+  /** By stage and vector: 1 where a breakpoint may be met. */
+  private readonly vectors = new Uint8Array(stages.length * 256);
   private changedHits = new Set<ArmedFilter>();
   private nextNumber = firstNumber;
 
@@ -237,6 +250,8 @@ export class EventFilters {
     private readonly cpus: readonly DebugCpu[],
     /** Told once for each condition that cannot be evaluated. */
     private readonly warn: (message: string) => void,
+    /** Told when breakpoints were replaced. */
+    private readonly changed: () => void = () => undefined,
   ) {}
 
   /** Makes one breakpoint ready. Throws a {@link UserError} for an unknown filter or field or a wrong condition. */
@@ -250,7 +265,8 @@ export class EventFilters {
         "condition",
       );
     const number = this.nextNumber++;
-    if (text === "") return { number, spec, filter, condition: undefined, hitTest, hits: 0, warned: false };
+    if (text === "")
+      return { number, spec, filter, condition: undefined, vectors: new Uint8Array(256).fill(1), hitTest, hits: 0, warned: false };
     try {
       const expression = parseExpression(text);
       const lapic = new Set(apicNames(this.cpus[0]));
@@ -263,7 +279,9 @@ export class EventFilters {
           return lapic.has(lower) || extraRegisters.includes(lower) || this.symbols.addressesOf(name).length > 0;
         },
       });
-      return { number, spec, filter, condition: compile(expression), hitTest, hits: 0, warned: false };
+      const fields = new Set(fieldsOf(filter));
+      const vectors = Uint8Array.from({ length: 256 }, (_, vector) => (mayHold(expression, "vector", vector, fields) ? 1 : 0));
+      return { number, spec, filter, condition: compile(expression), vectors, hitTest, hits: 0, warned: false };
     } catch (error) {
       if (!(error instanceof UserError)) throw error;
       throw new UserError(`The condition "${text}" of ${filter} is wrong: ${error.message}`, "condition");
@@ -294,7 +312,16 @@ export class EventFilters {
     this.armed.clear();
     for (const armed of [...this.owners.values()].flat())
       if (armed.spec.enabled !== false) this.armed.set(armed.filter, [...(this.armed.get(armed.filter) ?? []), armed]);
+    this.vectors.fill(0);
+    for (const [stage, filter] of stageFilters)
+      for (const { vectors } of this.armed.get(filter) ?? []) vectors.forEach((may, vector) => (this.vectors[stage * 256 + vector] |= may));
+    this.changed();
     return statuses;
+  }
+
+  /** Whether a breakpoint may be met by an interrupt with this vector at this stage ({@link StageCode}), whose mode has no filter of its own. */
+  mayMeet(stage: number, vector: number): boolean {
+    return this.vectors[stage * 256 + vector] !== 0;
   }
 
   /** Whether anybody asked for `filter`. */

@@ -1,4 +1,5 @@
 import type { InterruptEvent, InterruptStorm } from "../apic/events";
+import { modes, StageCode } from "../apic/recordStore";
 import { CS } from "../cpu/state";
 import type { DeliveredEvent, EventKind } from "../cpu/system/context";
 import type { MachineHooks } from "../machine/types";
@@ -20,6 +21,9 @@ import { together, type EventCause, type Outcome, type Stop } from "./stops";
 import type { SymbolStore } from "./symbols/table";
 import type { DebugCpu, DebugMachine } from "./target";
 import { CpuNames } from "./words";
+
+/** Index of the last mode whose interrupts have a bit in the IRR: lowest priority. */
+const LAST_VECTORED = modes.indexOf("lowpri");
 
 /** Stops that wait to be told: those of one instruction are one for each CPU, told one after the other. */
 const maximumPending = 64;
@@ -64,6 +68,9 @@ export class EventStops {
   private readonly pending: Stop[] = [];
   /** Instructions that the machine had retired at the last {@link poll}. */
   private polledAt = 0;
+  private isStepping = false;
+  /** Each change of IF is told. */
+  private followsFlag = false;
   /** CPUs that have left wait-for-SIPI. */
   private readonly live = new Set([0]);
 
@@ -81,9 +88,9 @@ export class EventStops {
       symbolOf: (address) => host.symbolOf(address),
       warn,
     });
-    this.filters = new EventFilters(symbols, cpus, warn);
+    this.filters = new EventFilters(symbols, cpus, warn, () => this.listen());
     this.exceptions = new ExceptionLog(cpus.length);
-    this.senderStacks = new SenderStacks(symbols, cpus);
+    this.senderStacks = new SenderStacks(symbols, machine);
     this.stageStates = new StageStates(machine);
     this.counts = new EventCounts(cpus.length);
     this.handlerCounts = new HandlerCounts(cpus.length);
@@ -93,31 +100,31 @@ export class EventStops {
       wants: (budget) => this.filters.has(budget),
       measured: (measure) => this.measured(measure),
     });
+    const { budgets } = this;
     this.hooks = {
+      stage: (slot, stage, cpu) => this.stage(slot, stage, cpu),
       interrupt: (event) => {
-        this.senderStacks.interrupt(event);
-        this.stageStates.interrupt(event);
         this.interrupt(event);
         this.lintWatch.interrupt(event);
-        this.budgets.interrupt(event);
+        budgets.interrupt(event);
         this.registersMoved(event);
       },
       watch: (hit) => this.watched(hit),
       misuse: (misuse) => this.lintWatch.misuse(misuse),
+      handlerStarts: (cpu, vector, kind, record) => {
+        this.handlerCounts.entered(cpu, vector);
+        this.stageStates.handlerStarts(cpu, record);
+        return kind === "nmi" || budgets.needsHandlers;
+      },
       handlerEntered: (cpu, frame) => {
-        this.handlerCounts.entered(cpu, frame.vector);
-        this.stageStates.entered(cpu, frame);
         this.lintWatch.handlerEntered(cpu, frame);
-        this.budgets.entered(cpu, frame);
+        budgets.entered(cpu, frame);
       },
-      handlerReturned: (cpu, frame) => {
-        this.lintWatch.handlerReturned(cpu, frame);
-        this.budgets.returned(cpu, frame);
-      },
+      handlerReturned: (cpu, frame) => budgets.returned(cpu, frame),
       idtLoaded: () => {
         if (!this.backwards) host.idtLoaded();
       },
-      interruptFlag: (cpu, enabled) => this.budgets.interruptFlag(cpu, enabled),
+      interruptFlag: (cpu, enabled) => budgets.interruptFlag(cpu, enabled),
       storm: (storm) => this.storm(storm),
       exception: (cpu, event) => {
         this.lintWatch.delivering(cpu, event);
@@ -134,6 +141,30 @@ export class EventStops {
         host.cpuStarted(cpu);
       },
     };
+    // Read by the machine whenever it is told that they have changed.
+    Object.defineProperty(this.hooks, "handlersOnly", { get: () => !this.listensToAll, enumerable: true });
+  }
+
+  // What is to be told
+
+  /** A step goes on that every delivery may end. */
+  set stepping(stepping: boolean) {
+    if (stepping === this.isStepping) return;
+    this.isStepping = stepping;
+    this.machine.hooksChanged();
+  }
+
+  private get listensToAll(): boolean {
+    return this.isStepping || this.budgets.needsHandlers;
+  }
+
+  /** Breakpoints have been replaced. */
+  private listen(): void {
+    const { budgets, machine } = this;
+    machine.followInterruptFlag(budgets.needsFlag ? "told" : "noted");
+    if (budgets.needsFlag && !this.followsFlag) budgets.begin();
+    this.followsFlag = budgets.needsFlag;
+    machine.hooksChanged();
   }
 
   // The queue
@@ -194,6 +225,7 @@ export class EventStops {
       this.lints.save(),
       this.lintWatch.save(),
       this.budgets.save(),
+      ...this.machine.cpus.flatMap(({ state }) => state.interruptsMaskedBy?.save() ?? []),
     ];
     const { polledAt } = this;
     const live = [...this.live];
@@ -201,6 +233,8 @@ export class EventStops {
       for (const bringBack of parts) bringBack();
       this.live.clear();
       for (const cpu of live) this.live.add(cpu);
+      // Budgets that were set later have not seen what goes on.
+      if (this.followsFlag) this.budgets.begin();
       this.data.remember();
       this.polledAt = polledAt;
       this.pending.length = 0;
@@ -221,6 +255,22 @@ export class EventStops {
   }
 
   // The machine's events
+
+  /** An interrupt has come to a stage: keeps what is to be kept, by numbers alone. True where somebody wants to see the event. */
+  private stage(slot: number, stage: number, cpu: number): boolean {
+    const { store } = this.machine.ledger;
+    const vector = store.vectorAt(slot);
+    this.counts.count(stage, cpu, vector);
+    if (stage === StageCode.send) this.senderStacks.sent(slot);
+    this.stageStates.stage(slot, stage, cpu);
+    return (
+      this.filters.mayMeet(stage, vector) ||
+      // NMI, SMI, INIT, SIPI and ExtINT have filters of their own, and are rare.
+      (stage === StageCode.deliver && (store.modeAt(slot) > LAST_VECTORED || this.budgets.needsDeliveries)) ||
+      this.data.watchesApics ||
+      this.lintWatch.wants(slot, stage, cpu)
+    );
+  }
 
   private interrupt(event: InterruptEvent): void {
     const { record, stage } = event;

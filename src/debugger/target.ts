@@ -3,12 +3,14 @@ import type { InterruptEvent, InterruptRecord } from "../apic/events";
 import type { DelayRule } from "../apic/delayLine";
 import type { IoApic } from "../apic/ioApic";
 import type { LocalApic } from "../apic/localApic";
+import type { RecordStore } from "../apic/recordStore";
 import type { CoursePoint, RecordChanges, RecordQuery } from "../apic/records";
 import type { Decision } from "../cpu/decisions";
+import type { FollowedFlag } from "../cpu/maskCause";
 import type { Activity, CpuState } from "../cpu/state";
 import type { BlockExplanation } from "../tcg/backend/explainBlock";
 import type { Device } from "../devices/device";
-import type { HandlerFrame } from "../machine/handlerFrames";
+import type { HandlerFrames } from "../machine/handlerFrames";
 import type { Inputs, Position } from "../machine/inputs";
 import type { Goal } from "../machine/scheduler";
 import type { Snapshots } from "../machine/snapshots";
@@ -39,6 +41,8 @@ export interface DebugCpu {
   codeBits(): 16 | 32 | 64;
   /** The readable bytes from `linear` on, at most `length`; undefined when there are none. Devices are not read. */
   readMemory(linear: bigint, length: number): Uint8Array | undefined;
+  /** Copies the readable bytes from linear (high:low) on, at most `length`, into `bytes` from `at` on. Returns how many. */
+  copyMemory(low: number, high: number, bytes: Uint8Array, at: number, length: number): number;
   /** Writes plain memory and returns how many bytes were written. */
   writeMemory(linear: bigint, bytes: Uint8Array): number;
   /** Physical memory as it stands, without side effects; undefined where there is no plain memory. */
@@ -52,6 +56,8 @@ export interface DebugCpu {
 /** What the debugger asks of the interrupts' book. */
 export interface DebugLedger {
   readonly lastId: number;
+  /** The records as numbers; to be read only. */
+  readonly store: RecordStore;
   record(id: number): InterruptRecord | undefined;
   records(query?: RecordQuery): readonly InterruptRecord[];
   changes(since: CoursePoint, limit: number): RecordChanges;
@@ -64,6 +70,8 @@ export interface DebugLedger {
 /** The machine as the debugger uses it. */
 export interface DebugMachine {
   hooks: MachineHooks;
+  /** The hooks want something else than before. */
+  hooksChanged(): void;
   readonly cpus: readonly DebugCpu[];
   readonly ledger: DebugLedger;
   readonly ioApic: IoApic;
@@ -74,7 +82,7 @@ export interface DebugMachine {
     /** A store as by CPU `cpu`, with all its effects. */
     write(physical: number, size: 1 | 2 | 4 | 8, value: bigint, cpu: number): void;
   };
-  readonly frames: { of(cpu: number): readonly HandlerFrame[] };
+  readonly frames: Pick<HandlerFrames, "of" | "isTopUnrecorded" | "copyTop">;
   instructions(): number;
   /** Linear address of the instruction that executes now, 0n when none does. */
   currentAddress(): bigint;
@@ -94,8 +102,8 @@ export interface DebugMachine {
   readonly inputs: Pick<Inputs, "recorder" | "journal" | "replay" | "live">;
   /** A system reset: everything as at power-on, the image loaded anew. */
   reset(): void;
-  /** Whether changes of IF by CLI and STI are told and remembered. */
-  followInterruptFlag(follow: boolean): void;
+  /** Whether what clears IF is remembered, and each change of IF told. */
+  followInterruptFlag(followed: FollowedFlag): void;
   setBreakpoints(linear: ReadonlySet<bigint>): void;
   /** Places whose accesses are told by `hooks.watch`. */
   setWatches(watches: readonly Watch[]): void;

@@ -29,6 +29,10 @@ import type { EngineMemory } from "../tcg/memory";
 const RIP = SLOT_RIP / 4;
 const RSP = slotOfGpr(4) / 4;
 
+/** Words of an entry. */
+export const FRAME_WORDS = FRAME_BYTES / 4;
+const KIND_EXTERNAL = eventKinds.indexOf("external");
+
 /** What a delivery left on a stack, for as long as its handler runs. */
 export interface HandlerFrame {
   readonly vector: number;
@@ -117,6 +121,22 @@ export class HandlerFrames {
     putCount(i32, at + FRAME_RECORD / 4, record);
   }
 
+  /** Whether the innermost handler of a CPU is that of an interrupt without a record: of the spurious vector. */
+  isTopUnrecorded(cpu: number): boolean {
+    const depth = this.depth(cpu);
+    if (depth === 0) return false;
+    const entry = this.entry(cpu, depth - 1);
+    const { i32, u16 } = this.memory;
+    return u16[(entry + FRAME_KIND) >> 1] === KIND_EXTERNAL && countAt(i32, (entry + FRAME_RECORD) >> 2) === 0;
+  }
+
+  /** Copies the entry of the innermost handler of a CPU, {@link FRAME_WORDS}, into `words` from `at` on: {@link frameAt} makes of it what others see. */
+  copyTop(cpu: number, words: Int32Array, at: number): void {
+    const first = this.entry(cpu, this.depth(cpu) - 1) >> 2;
+    const { i32 } = this.memory;
+    for (let word = 0; word < FRAME_WORDS; word++) words[at + word] = i32[first + word];
+  }
+
   /** The innermost handler of a CPU. */
   top(cpu: number): HandlerFrame | undefined {
     const depth = this.depth(cpu);
@@ -125,21 +145,7 @@ export class HandlerFrames {
 
   /** Entry `index` as the outside sees it. */
   private view(cpu: number, index: number): HandlerFrame {
-    const { i32, u16 } = this.memory;
-    const entry = this.entry(cpu, index);
-    const address = (field: number): bigint => joinHalves(i32[((entry + field) >> 2) + 1], i32[(entry + field) >> 2]);
-    const frame: HandlerFrame = {
-      vector: u16[(entry + FRAME_VECTOR) >> 1],
-      kind: eventKinds[u16[(entry + FRAME_KIND) >> 1]],
-      record: countAt(i32, (entry + FRAME_RECORD) >> 2),
-      cs: i32[(entry + FRAME_CS) >> 2],
-      rip: address(FRAME_RIP),
-      rsp: address(FRAME_RSP),
-      handlerRsp: address(FRAME_HANDLER_RSP),
-      handler: address(FRAME_HANDLER),
-      instruction: countAt(i32, (entry + FRAME_INSTRUCTION) >> 2),
-      retired: countAt(i32, (entry + FRAME_RETIRED) >> 2),
-    };
+    const frame = frameAt(this.memory.i32, this.entry(cpu, index) >> 2);
     const told = this.told[cpu].at(index);
     if (told !== undefined && same(told, frame)) return told;
     this.told[cpu][index] = frame;
@@ -235,6 +241,24 @@ export class HandlerFrames {
       }
     }
   }
+}
+
+/** The entry at words `at` as the outside sees it. */
+export function frameAt(i32: Int32Array, at: number): HandlerFrame {
+  const address = (field: number): bigint => joinHalves(i32[at + field / 4 + 1], i32[at + field / 4]);
+  const event = i32[at + FRAME_VECTOR / 4];
+  return {
+    vector: event & 0xffff,
+    kind: eventKinds[event >>> 16],
+    record: countAt(i32, at + FRAME_RECORD / 4),
+    cs: i32[at + FRAME_CS / 4],
+    rip: address(FRAME_RIP),
+    rsp: address(FRAME_RSP),
+    handlerRsp: address(FRAME_HANDLER_RSP),
+    handler: address(FRAME_HANDLER),
+    instruction: countAt(i32, at + FRAME_INSTRUCTION / 4),
+    retired: countAt(i32, at + FRAME_RETIRED / 4),
+  };
 }
 
 /** How far one address, in halves, lies above another; exact for what is near. */

@@ -1,17 +1,57 @@
 import type { MachineHooks } from "./types";
 
+/** Hooks that say whether another one is to be called. */
+const questions = { stage: "interrupt", handlerStarts: "handlerEntered" } as const;
+type Question = keyof typeof questions;
+type HookName = Exclude<keyof MachineHooks, "handlersOnly" | Question>;
+type Call = (...args: unknown[]) => void;
+type Ask = (...args: unknown[]) => boolean;
+/** A set that is being made, whatever the types of its hooks. */
+type Combined = Partial<Record<keyof MachineHooks, Call | Ask>>;
+
+/** Those who hear of handlers that begin or end. */
+const handlerHooks: readonly HookName[] = ["exception", "handlerEntered", "handlerReturned"];
+
+const isQuestion = (key: string): key is Question => Object.hasOwn(questions, key);
+const isHookName = (key: string): key is HookName => key !== "handlersOnly" && !isQuestion(key);
+
 /** One set of hooks that calls several, in order. Hooks that none of them has are left out, so that nothing is made for nobody. */
 export function combineHooks(...all: readonly MachineHooks[]): MachineHooks {
-  const combined: { -readonly [K in keyof MachineHooks]: MachineHooks[K] } = {};
-  const join = <K extends keyof MachineHooks>(key: K): void => {
-    type Call = (...args: unknown[]) => void;
+  const combined: Combined = {};
+  const keys = new Set(all.flatMap((hooks) => Object.keys(hooks)));
+  for (const key of keys) {
+    if (!isHookName(key)) continue;
     const calls = all.map((hooks) => hooks[key] as Call | undefined).filter((call) => call !== undefined);
-    if (calls.length === 0) return;
-    const each: Call = (...args) => {
+    if (calls.length === 0) continue;
+    combined[key] = (...args) => {
       for (const call of calls) call(...args);
     };
-    combined[key] = each;
+  }
+  for (const key of keys) if (isQuestion(key)) ask(all, combined, key);
+  const listening = all.filter((hooks) => handlerHooks.some((key) => hooks[key] !== undefined));
+  // Each of them may think otherwise later.
+  Object.defineProperty(combined, "handlersOnly", {
+    get: () => listening.every(({ handlersOnly }) => handlersOnly === true),
+    enumerable: true,
+  });
+  return combined as unknown as MachineHooks;
+}
+
+/** Combines a question with the hook behind it: each of `all` hears of what it wants itself. */
+function ask(all: readonly MachineHooks[], combined: Combined, question: Question): void {
+  const hook = questions[question];
+  const list = all
+    .filter((hooks) => hooks[hook] !== undefined)
+    .map((hooks) => ({ asks: hooks[question] as Ask | undefined, call: hooks[hook] as Call, wants: true }));
+  combined[question] = (...args) => {
+    let any = false;
+    for (const one of list) {
+      one.wants = one.asks?.(...args) ?? true;
+      any ||= one.wants;
+    }
+    return any;
   };
-  for (const key of new Set(all.flatMap((hooks) => Object.keys(hooks) as (keyof MachineHooks)[]))) join(key);
-  return combined;
+  combined[hook] = (...args) => {
+    for (const one of list) if (one.wants) one.call(...args);
+  };
 }

@@ -1,4 +1,3 @@
-import { LastWrites } from "../common/lastWrites";
 import { InterruptBus } from "../apic/bus";
 import type { DelayLine, DelayRule } from "../apic/delayLine";
 import type { StampSource } from "../apic/events";
@@ -9,6 +8,7 @@ import { assert, unreachable, UserError } from "../common/errors";
 import { StateHash } from "../common/hash";
 import type { Moment } from "../common/moment";
 import { encodeState, type State } from "../common/state";
+import { type FollowedFlag, MaskCause } from "../cpu/maskCause";
 import { X86Translator } from "../cpu/frontend/translator";
 import { DEFAULT_MODEL, parseCpuModel } from "../cpu/models";
 import { FLAG_IF } from "../cpu/state";
@@ -35,7 +35,7 @@ import { helperNames } from "../cpu/helperIds";
 import type { Jit, JitStats } from "../tcg/backend/jit";
 import type { CallCounts } from "./callCounts";
 import { CodeCache } from "../tcg/codeCache";
-import { WORD_OBSERVED } from "../tcg/layout";
+import { OBSERVED_ALL, OBSERVED_HANDLERS, OBSERVED_MASK, WORD_OBSERVED } from "../tcg/layout";
 import { EngineMemory } from "../tcg/memory";
 import { applyBootState } from "./bootState";
 import { Coherence } from "./coherence";
@@ -191,6 +191,7 @@ export class Machine implements StampSource, InputTarget {
       interruptStorm: (storm) => this.hooks.storm?.(storm),
       misuse: (misuse) => this.hooks.misuse?.(misuse),
       wanted: () => this.hooks.interrupt !== undefined,
+      stage: (slot, stage, cpu) => this.hooks.stage?.(slot, stage, cpu) !== false,
       wantsMisuse: () => this.hooks.misuse !== undefined,
     });
     this.bus = new InterruptBus(this.ledger);
@@ -296,31 +297,31 @@ export class Machine implements StampSource, InputTarget {
 
   set hooks(hooks: MachineHooks) {
     this.hooksNow = hooks;
-    this.tellEngine();
+    this.hooksChanged();
   }
 
-  /** Says in the engine's memory whether somebody hears of what the engine would do by itself. */
-  private tellEngine(): void {
-    const { hooks } = this;
+  /** Says in the engine's memory what somebody hears of that the engine would do by itself: to be called when hooks want something else than before. */
+  hooksChanged(): void {
+    const { hooks, translator } = this;
+    const handlers = hooks.exception !== undefined || hooks.handlerEntered !== undefined || hooks.handlerReturned !== undefined;
+    const all = translator.interruptFlag === "told" || (handlers && hooks.handlersOnly !== true);
     const observed =
-      this.translator.followInterruptFlag ||
-      hooks.interrupt !== undefined ||
-      hooks.exception !== undefined ||
-      hooks.handlerEntered !== undefined ||
-      hooks.handlerReturned !== undefined ||
-      hooks.interruptFlag !== undefined;
-    for (const { state } of this.cpus) state.words[WORD_OBSERVED / 4] = observed ? 1 : 0;
+      (all ? OBSERVED_ALL : 0) | (handlers ? OBSERVED_HANDLERS : 0) | (translator.interruptFlag === "unseen" ? 0 : OBSERVED_MASK);
+    for (const { state } of this.cpus) state.words[WORD_OBSERVED / 4] = observed;
   }
 
   /**
-   * Whether changes of IF are told (`hooks.interruptFlag`) and remembered (`CpuState.interruptsMaskedBy`).
-   * Costs a call out for each of them.
+   * Whether what clears IF is remembered (`CpuState.interruptsMaskedBy`), and whether each change of it is told as well (`hooks.interruptFlag`), which costs a call out for each of them.
    */
-  followInterruptFlag(follow: boolean): void {
-    this.translator.followInterruptFlag = follow;
-    for (const { state } of this.cpus)
-      state.interruptsMaskedBy = follow ? (state.interruptsMaskedBy ?? new LastWrites(1, this)) : undefined;
-    this.tellEngine();
+  followInterruptFlag(followed: FollowedFlag): void {
+    if (this.translator.interruptFlag === followed) return;
+    this.translator.interruptFlag = followed;
+    for (const vcpu of this.cpus) {
+      const { state, index } = vcpu;
+      state.interruptsMaskedBy =
+        followed === "unseen" ? undefined : (state.interruptsMaskedBy ?? new MaskCause(state.words, index, this, () => vcpu.retired));
+    }
+    this.hooksChanged();
     this.code.flush();
   }
 

@@ -6,7 +6,7 @@ import type { X86Translator } from "../cpu/frontend/translator";
 import { Mmu } from "../cpu/mmu";
 import { Processor } from "../cpu/processor";
 import { CpuState } from "../cpu/state";
-import type { EnteredEvent } from "../cpu/system/context";
+import type { EnteredEvent, EventKind } from "../cpu/system/context";
 import type { CpuModel } from "../cpu/system/cpuModel";
 import { CpuSystem, type SystemHost } from "../cpu/system/system";
 import type { WriteMonitor } from "../cpu/writeMonitor";
@@ -48,21 +48,30 @@ export interface CpuSurroundings {
   tripleFault(cpu: number): void;
 }
 
-function handlerEntered(vcpu: Vcpu, event: EnteredEvent, { ledger, frames, stamps, hooks }: CpuSurroundings): void {
+function handlerEntered(vcpu: Vcpu, event: EnteredEvent, surroundings: CpuSurroundings): void {
+  const { ledger, frames, stamps } = surroundings;
   const { index } = vcpu;
   const record = event.kind === "external" ? ledger.lastDelivered(index) : event.kind === "nmi" ? ledger.pendingLatch(index, "nmi") : 0;
   frames.entered(index, event, vcpu.state, record, stamps.instructions(), vcpu.retired);
-  const observers = hooks();
-  if (observers.handlerEntered === undefined) return;
-  const frame = frames.top(index);
-  if (frame !== undefined) observers.handlerEntered(index, frame);
+  tellEntered(index, event.vector, event.kind, record, surroundings);
 }
 
 /** Delivers an interrupt in its ordinary case, which the engine does without the host. False: it is not that, and nothing is done. */
-function deliverInEngine({ state, index }: Vcpu, vector: number, flags: number, { engine, ledger }: CpuSurroundings): boolean {
+function deliverInEngine(vcpu: Vcpu, vector: number, flags: number, surroundings: CpuSurroundings): boolean {
+  const { engine, ledger } = surroundings;
+  const { state, index } = vcpu;
   if (engine.interrupt === undefined) return false;
   const record = ledger.lastDelivered(index);
-  return engine.interrupt(state.base, vector, 0, KIND_EXTERNAL, flags, record | 0, Math.floor(record / 0x1_0000_0000)) !== 0;
+  if (engine.interrupt(state.base, vector, 0, KIND_EXTERNAL, flags, record | 0, Math.floor(record / 0x1_0000_0000)) === 0) return false;
+  tellEntered(index, vector, "external", record, surroundings);
+  return true;
+}
+
+function tellEntered(index: number, vector: number, kind: EventKind, record: number, { frames, hooks }: CpuSurroundings): void {
+  const observers = hooks();
+  if (observers.handlerEntered === undefined || observers.handlerStarts?.(index, vector, kind, record) === false) return;
+  const frame = frames.top(index);
+  if (frame !== undefined) observers.handlerEntered(index, frame);
 }
 
 function handlerReturned(vcpu: Vcpu, { ledger, frames, hooks }: CpuSurroundings): void {

@@ -1,5 +1,5 @@
 import type { DeliveryMode, InterruptEvent, InterruptStorm, Misuse } from "../apic/events";
-import type { DeliveredEvent } from "../cpu/system/context";
+import type { DeliveredEvent, EventKind } from "../cpu/system/context";
 import type { JitOptions } from "../tcg/backend/jit";
 import type { ProvideMemory } from "../tcg/memory";
 import type { HandlerFrame } from "./handlerFrames";
@@ -83,13 +83,22 @@ export type RunEnd =
 /** What a debugger may hear; each hook may call `Machine.requestStop`. Hooks must not change guest state. */
 export interface MachineHooks {
   interrupt?(event: InterruptEvent): void;
+  /** Before `interrupt`: see {@link InterruptObserver.stage}. */
+  stage?(slot: number, stage: number, cpu: number): boolean;
   storm?(storm: InterruptStorm): void;
   /** An exception, trap or software interrupt is about to enter its handler (external interrupts and NMIs come as interrupt events as well). */
   exception?(cpu: number, event: DeliveredEvent): void;
+  /** Before `handlerEntered`: a handler starts. False: its frame need not be made for that. */
+  handlerStarts?(cpu: number, vector: number, kind: EventKind, record: number): boolean;
   /** A handler starts: the frame that its delivery pushed. */
   handlerEntered?(cpu: number, frame: HandlerFrame): void;
   /** A handler ended by IRET on CPU `cpu`. */
   handlerReturned?(cpu: number, frame: HandlerFrame): void;
+  /**
+   * True: `exception` need not hear of external interrupts, nor `handlerReturned` of anything, so that the engine may carry out ordinary deliveries and IRET. Whoever changes his mind says so by
+   * `Machine.hooksChanged`.
+   */
+  readonly handlersOnly?: boolean;
   /** LIDT loaded another IDT. */
   idtLoaded?(cpu: number): void;
   /** IF of a CPU changed. */

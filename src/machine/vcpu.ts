@@ -1,5 +1,6 @@
 import type { ApicCpu } from "../apic/events";
 import type { LocalApic } from "../apic/localApic";
+import { joinHalves } from "../common/halves";
 import type { Mmu } from "../cpu/mmu";
 import { MODE_16, MODE_32, MODE_SIZE_MASK } from "../cpu/mode";
 import type { Processor } from "../cpu/processor";
@@ -173,6 +174,22 @@ export class Vcpu implements ApicCpu {
       done += chunk;
     }
     return done === 0 && length > 0 ? undefined : bytes.subarray(0, done);
+  }
+
+  /** Copies what {@link readMemory} would give from linear (high:low) on into `bytes` from `at` on. Returns how many bytes that were. */
+  copyMemory(low: number, high: number, bytes: Uint8Array, at: number, length: number): number {
+    // Where the TLB has the page, as it mostly does of a stack's top, nothing is allocated.
+    const first = Math.min(length, 4096 - (low & 0xfff));
+    const host = this.mmu.readable(low, high);
+    let done = 0;
+    if (host >= 0) {
+      bytes.set(this.state.memory.u8.subarray(host, host + first), at);
+      if (first === length) return length;
+      done = first;
+    }
+    const rest = this.readMemory(BigInt.asUintN(64, joinHalves(high, low) + BigInt(done)), length - done);
+    if (rest !== undefined) bytes.set(rest, at + done);
+    return done + (rest?.length ?? 0);
   }
 
   /** `length` bytes of plain memory at a physical address, which must not cross a page; undefined where there is none. */

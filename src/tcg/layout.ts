@@ -132,7 +132,7 @@ export const WORD_SUPERVISOR_MODE = 1840;
 export const WORD_USER_MODE = 1844;
 /** Handlers that the CPU is in: entries from CPU_FRAMES on. */
 export const WORD_FRAME_DEPTH = 1848;
-/** Not 0: somebody hears of interrupts, of deliveries, of handlers that begin or end or of changes of IF. The engine leaves them to the host. */
+/** What of transfers is observed: OBSERVED_ bits, 0 for nothing. */
 export const WORD_OBSERVED = 1852;
 /** Instructions that this CPU, and the whole machine, will have retired when the running slice has used up its budget: 64 bits. */
 export const SLOT_RETIRED_END = 1856;
@@ -153,8 +153,12 @@ export const LOG_CS = 8;
 export const LOG_KIND = 12;
 export const LOG_RIP = 16;
 export const LOG_ADDRESS = 24;
+/** What cleared IF last, while that is noted (OBSERVED_MASK): its RIP, and the instructions that the machine and this CPU had retired; the latter -1 for nothing. */
+export const SLOT_MASK_RIP = 2016;
+export const SLOT_MASK_INSTRUCTION = 2024;
+export const SLOT_MASK_RETIRED = 2032;
 /** A multiple of the size of a TLB entry. */
-export const CPU_STATE_BYTES = 2016;
+export const CPU_STATE_BYTES = 2048;
 
 /** Soft TLB: direct mapped, `TLB_ENTRIES` per MMU index, `TLB_ENTRY_BYTES` each. */
 export const TLB_ENTRIES = 1024;
@@ -173,6 +177,14 @@ export const MMU_SUPERVISOR = 0;
 export const MMU_SUPERVISOR_SMAP = 1;
 export const MMU_USER = 2;
 export const MMU_INDEXES = 3;
+
+/**
+ * Bits of WORD_OBSERVED. Somebody hears of each delivery, each return or each change of IF: the engine leaves them to the host. Of deliveries to handlers of interrupts and of exceptions, and of
+ * INT, by the host: the engine carries out IRET and, asked by the host, deliveries. And what clears IF is noted.
+ */
+export const OBSERVED_ALL = 1;
+export const OBSERVED_HANDLERS = 2;
+export const OBSERVED_MASK = 4;
 
 /** Entries that a bit of WORD_TLB_USED stands for. */
 export const TLB_GROUP = TLB_ENTRIES / 32;

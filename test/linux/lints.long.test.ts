@@ -18,7 +18,7 @@ describe("lints are silent on Linux", { skip: missing("cloud-amd64") }, () => {
     test(`${cpus} CPUs to user space`, () => {
       const { machine, output } = linuxMachine("cloud-amd64", "", { cpus });
       const checker = new ContractChecker(machine, parseContract(contract, "contract"));
-      machine.followInterruptFlag(true);
+      machine.followInterruptFlag("told");
       machine.hooks = combineHooks(machine.hooks, checker.hooks);
       while (!output().includes("== ready") && machine.instructions() < 12e9 && machine.run(5_000_000).kind === "limit");
       assert.ok(output().includes(`== nproc ${cpus}`), output().slice(-2000));

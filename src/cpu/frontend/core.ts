@@ -1,3 +1,4 @@
+import type { FollowedFlag } from "../maskCause";
 import { assert } from "../../common/errors";
 import type { OpBuilder } from "../../tcg/builder";
 import { SLOT_RIP, SLOT_SINK, SLOT_ZERO, slotOfGpr, slotOfTemp, TEMP_COUNT } from "../../tcg/layout";
@@ -95,12 +96,12 @@ export class EmissionCore {
     return this.vm86 ? 3 : modeCpl(this.mode);
   }
 
-  /** Somebody follows IF: CLI and STI are carried out where it can be seen. */
-  followInterruptFlag = false;
+  /** Who hears of changes of IF: nobody; what clears it is noted; each is told, by helpers. */
+  interruptFlag: FollowedFlag = "unseen";
 
-  /** CLI and STI may change IF here, which ops alone can do: CPL <= IOPL outside virtual-8086 mode. */
+  /** CLI and STI may change IF here, without a helper: CPL <= IOPL outside virtual-8086 mode. */
   get mayChangeInterruptFlag(): boolean {
-    if (this.followInterruptFlag) return false;
+    if (this.interruptFlag === "told") return false;
     return !this.vm86 && this.cpl <= modeIopl(this.mode);
   }
 
@@ -137,9 +138,9 @@ export class EmissionCore {
     return slot;
   }
 
-  /** A transfer that an engine may carry out by itself in 64-bit code, where nobody follows IF, which it changes. */
-  fastCall(name: "syscall" | "sysret" | "interrupt" | "iret", what: number, operand = 0): void {
-    const op = this.is64 && !this.followInterruptFlag ? "fastCall" : "helper";
+  /** A transfer that an engine may carry out by itself in 64-bit code, where changes of IF are not told, which it changes; or CLI. */
+  fastCall(name: "syscall" | "sysret" | "interrupt" | "iret" | "cli", what: number, operand = 0): void {
+    const op = (this.is64 || name === "cli") && this.interruptFlag !== "told" ? "fastCall" : "helper";
     this.emit(op, Helper[name], SLOT_ZERO, SLOT_ZERO, what * 0x1_0000_0000 + operand);
   }
 

@@ -1,6 +1,6 @@
 /** System instructions: privilege that the mode decides is checked here, the rest by the helpers. */
 import { SLOT_KERNEL_GS_BASE, SLOT_RFLAGS, SLOT_ZERO, slotOfGpr, slotOfSegBase, WORD_SELECTORS } from "../../tcg/layout";
-import { FAST_CALL, FAST_RETURN } from "../../tcg/ops";
+import { FAST_CALL, FAST_CLEAR_INTERRUPTS, FAST_RETURN } from "../../tcg/ops";
 import { MODE_UMIP } from "../mode";
 import type { Vendor } from "../models";
 import { type Emission, RDX, SEGMENT_SS } from "./emission";
@@ -20,8 +20,14 @@ function terminal(e: Emission, call: () => void, end: "exit" | "lookup" = "exit"
 // Interrupt flag, halting, ports.
 
 export function clearInterrupts(e: Emission): void {
-  if (e.mayChangeInterruptFlag) e.emit("and", SLOT_RFLAGS, SLOT_RFLAGS, SLOT_ZERO, ~INTERRUPT_FLAG);
-  else e.helper("cli");
+  if (!e.mayChangeInterruptFlag) e.helper("cli");
+  else if (e.interruptFlag === "unseen") e.emit("and", SLOT_RFLAGS, SLOT_RFLAGS, SLOT_ZERO, ~INTERRUPT_FLAG);
+  else {
+    // The last of its block, so that the count of instructions is known without a look at the block.
+    e.setRipToNext();
+    e.fastCall("cli", FAST_CLEAR_INTERRUPTS, e.insn.length);
+    e.goto(e.next);
+  }
 }
 
 /** STI: interrupts stay blocked for one instruction if they were before. */
@@ -94,7 +100,7 @@ export function output(e: Emission): void {
 
 /** SYSCALL, SYSENTER: the helper knows when they are allowed. */
 export function enterSystem(name: "syscall" | "sysenter"): Emitter {
-  return (e) => terminal(e, () => (name === "syscall" ? e.fastCall(name, FAST_CALL) : e.helper(name)), "lookup");
+  return (e) => terminal(e, () => (name === "syscall" ? e.fastCall(name, FAST_CALL, e.insn.length) : e.helper(name)), "lookup");
 }
 
 export function resumeFromManagement(e: Emission): void {

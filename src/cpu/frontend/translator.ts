@@ -1,5 +1,6 @@
 import { OpBuilder } from "../../tcg/builder";
 import { DECODE_FETCH_FAULT, DECODE_OK, DECODE_PAST_END, DECODE_TOO_LONG, DECODE_UNDEFINED, Decoder } from "../decode/decoder";
+import type { FollowedFlag } from "../maskCause";
 import { MODE_GUEST_BREAKPOINTS } from "../mode";
 import type { CpuFeatures } from "../features";
 import type { BlockLimits, CodeSource, TranslatedBlock, Translator } from "../translation";
@@ -30,13 +31,13 @@ export class X86Translator implements Translator {
     this.emission = new Emission(this.decoder, new OpBuilder());
   }
 
-  /** Whether CLI and STI tell of the change of IF. Translations made before stay as they are: the owner drops them. */
-  get followInterruptFlag(): boolean {
-    return this.emission.followInterruptFlag;
+  /** Who hears of changes of IF. Translations made before stay as they are: the owner drops them. */
+  get interruptFlag(): FollowedFlag {
+    return this.emission.interruptFlag;
   }
 
-  set followInterruptFlag(follow: boolean) {
-    this.emission.followInterruptFlag = follow;
+  set interruptFlag(followed: FollowedFlag) {
+    this.emission.interruptFlag = followed;
   }
 
   translate(code: CodeSource, rip: bigint, mode: number, limits: BlockLimits, builder: OpBuilder): TranslatedBlock {

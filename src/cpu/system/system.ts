@@ -73,6 +73,7 @@ import {
   WORD_CALL_MODE,
   WORD_CALL_TLB,
   WORD_MODE,
+  OBSERVED_ALL,
   WORD_OBSERVED,
   WORD_REQUEST,
   WORD_RETURN_MODE,
@@ -265,7 +266,7 @@ export class CpuSystem implements SystemContext {
   /** External interrupt `vector` at an instruction boundary. */
   deliverExternal(vector: number): void {
     const { state } = this;
-    if (state.words[WORD_OBSERVED / 4] === 0) {
+    if ((state.words[WORD_OBSERVED / 4] & OBSERVED_ALL) === 0) {
       state.words[WORD_MODE / 4] = this.computeMode();
       if (this.host.deliver(vector, state.midString ? FLAG_RF : 0)) {
         state.pending = undefined;

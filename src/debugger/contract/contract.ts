@@ -79,10 +79,7 @@ export class ContractChecker {
       const depth = this.machine.frames.of(cpu).filter(isInterruptFrame).length;
       this.each((statement) => statement.handlerEntered?.(cpu, frame, depth));
     },
-    handlerReturned: (cpu, frame) => {
-      this.watch.handlerReturned(cpu, frame);
-      this.each((statement) => statement.handlerReturned?.(cpu, frame));
-    },
+    handlerReturned: (cpu, frame) => this.each((statement) => statement.handlerReturned?.(cpu, frame)),
     interruptFlag: (cpu, enabled) => this.each((statement) => statement.interruptFlag?.(cpu, enabled)),
     cpuStarted: (cpu) => this.each((statement) => statement.cpuStarted?.(cpu)),
     serial: (bytes) => {

@@ -31,7 +31,7 @@ export function interruptMasks(context: Pick<DiagnosisContext, "machine" | "isHe
       cause: apic.writes.of(WrittenRegister.svr),
     });
   if ((state.systemFlags & FLAG_IF) === 0)
-    masks.push({ name: "IF", text: "all maskable interrupts: IF is clear", cause: state.interruptsMaskedBy?.of(0) });
+    masks.push({ name: "IF", text: "all maskable interrupts: IF is clear", cause: state.interruptsMaskedBy?.cause });
   const priority = priorityMask(context, cpu);
   if (priority !== undefined) masks.push(priority);
   if (cpu.inShadow) masks.push({ name: "Shadow", text: "until after the next instruction: shadow of STI or of a load of SS" });

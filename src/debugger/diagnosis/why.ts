@@ -357,7 +357,7 @@ class Walk {
   }
 
   private interruptFlag(): WhyStep {
-    const cause = this.cpu.state.interruptsMaskedBy?.of(0);
+    const cause = this.cpu.state.interruptsMaskedBy?.cause;
     const inHandler =
       cause === undefined
         ? undefined

@@ -1,8 +1,10 @@
-import type { InterruptEvent, InterruptRecord, InterruptSource, Stage } from "../../apic/events";
-import { Reg } from "../../apic/registerMap";
-import { stages } from "../../apic/recordStore";
+import type { InterruptRecord, InterruptSource, Stage } from "../../apic/events";
+import { Lvt } from "../../apic/fields";
+import { sources, StageCode } from "../../apic/recordStore";
+import { joinHalves } from "../../common/halves";
 import { CS, type Activity } from "../../cpu/state";
-import type { HandlerFrame } from "../../machine/handlerFrames";
+import { frameAt, FRAME_WORDS, type HandlerFrame } from "../../machine/handlerFrames";
+import { SLOT_IDTR_BASE, SLOT_RIP, slotOfGpr } from "../../tcg/layout";
 import type { DebugCpu, DebugMachine } from "../target";
 
 /** Registers as an event of an interrupt left them: of its sender (or of the CPU whose LVT it came from) at its send, else of its target. */
@@ -49,7 +51,7 @@ export interface EntryState {
 const capacity = 16_384;
 const entries = 4_096;
 
-/** 32-bit words of an event: 24 of ISR, TMR and IRR as the registers lie, then these. */
+/** 32-bit words of an event, as ApicCommon.copyState has them: 24 of ISR, TMR and IRR as the registers lie, then these. */
 const Word = {
   id: 24,
   ldr: 25,
@@ -63,22 +65,29 @@ const Word = {
   initialCount: 33,
   divide: 34,
 } as const;
-const More = { pin: 35, entryLow: 36, entryHigh: 37, rflags: 38, flags: 39, cpu: 40, idtLimit: 41 } as const;
-const words = 42;
-const longs = 4;
+const More = { pin: 35, entryLow: 36, entryHigh: 37, rflags: 38, flags: 39, cpu: 40, idtLimit: 41, rip: 42, rsp: 44, idtBase: 46 } as const;
+const words = 48;
+/** Words of a handler's entry: its frame, RFLAGS and the selector of its code. */
+const entryWords = FRAME_WORDS + 2;
+const RIP = SLOT_RIP / 4;
+const RSP = slotOfGpr(4) / 4;
+const IDT_BASE = SLOT_IDTR_BASE / 4;
 
 const activities: readonly Activity[] = ["running", "halted", "mwait", "shutdown", "wait-for-SIPI"];
 
-const lvtRegisters: Partial<Readonly<Record<InterruptSource, number>>> = {
-  timer: Reg.lvtTimer,
-  thermal: Reg.lvtTimer + 1,
-  pmc: Reg.lvtTimer + 2,
-  lint0: Reg.lvtTimer + 3,
-  pic: Reg.lvtTimer + 3,
-  lint1: Reg.lvtTimer + 4,
-  error: Reg.lvtError,
-  cmci: Reg.lvtCmci,
+const lvtEntries: Partial<Readonly<Record<InterruptSource, number>>> = {
+  timer: Lvt.timer,
+  thermal: Lvt.thermal,
+  pmc: Lvt.pmc,
+  lint0: Lvt.lint0,
+  pic: Lvt.lint0,
+  lint1: Lvt.lint1,
+  error: Lvt.error,
+  cmci: Lvt.cmci,
 };
+/** By the index of a source: its LVT entry, -1 for none. */
+const lvtOfSource = sources.map((source) => lvtEntries[source] ?? -1);
+const IO_APIC = sources.indexOf("ioapic");
 const ioApicPins = 24;
 const firstRedirection = 0x10;
 
@@ -91,46 +100,43 @@ export class StageStates {
   private readonly codes = new Uint8Array(capacity);
   private readonly instructions = new Float64Array(capacity);
   private readonly small = new Uint32Array(capacity * words);
-  private readonly wide = new BigUint64Array(capacity * longs);
-  private readonly handlers: ({ readonly record: number; readonly state: EntryState } | undefined)[] = [];
+  private readonly bases = new BigUint64Array(capacity);
+  private readonly entered = new Float64Array(entries);
+  private readonly entries = new Int32Array(entries * entryWords);
 
   constructor(private readonly machine: DebugMachine) {}
 
-  interrupt({ stage, record, cpu }: InterruptEvent): void {
-    const index = stage === "send" || cpu < 0 ? this.origin(record) : cpu;
+  /** An interrupt has come to a stage ({@link InterruptObserver.stage}). */
+  stage(at: number, stage: number, cpu: number): void {
+    const { store } = this.machine.ledger;
+    const lvt = lvtOfSource[store.sourceAt(at)];
+    const index = stage === StageCode.send || cpu < 0 ? this.origin(at, lvt) : cpu;
     if (index < 0) return;
-    const code = stages.indexOf(stage);
-    const slot = slotOf(record.id, code);
-    this.ids[slot] = record.id;
-    this.codes[slot] = code;
-    this.instructions[slot] = this.machine.instructions();
-    this.capture(slot, this.machine.cpus[index], record);
+    const id = store.idAt(at);
+    const slot = slotOf(id, stage);
+    this.ids[slot] = id;
+    this.codes[slot] = stage;
+    this.instructions[slot] = store.instructionAt(at, stage as StageCode);
+    this.capture(slot, this.machine.cpus[index], at, lvt);
   }
 
   /** The CPU that sent an interrupt, or whose LVT it came from; -1 for neither. */
-  private origin({ stages: [send], source, dst }: InterruptRecord): number {
-    if (lvtRegisters[source] !== undefined) return this.machine.cpus.findIndex(({ apicId }) => apicId === dst);
-    return source === "ioapic" ? 0 : send.cpu;
+  private origin(at: number, lvt: number): number {
+    const { ledger, cpus } = this.machine;
+    if (lvt >= 0) {
+      const destination = ledger.store.destinationAt(at);
+      for (let index = 0; index < cpus.length; index++) if (cpus[index].apicId === destination) return index;
+      return -1;
+    }
+    return ledger.store.sourceAt(at) === IO_APIC ? 0 : ledger.store.cpuAt(at, StageCode.send);
   }
 
-  private capture(slot: number, cpu: DebugCpu, record: InterruptRecord): void {
-    const { small, wide } = this;
+  private capture(slot: number, cpu: DebugCpu, record: number, lvt: number): void {
+    const { small } = this;
     const { apic, state } = cpu;
     const at = slot * words;
-    apic.copyVectors(small, at);
-    small[at + Word.id] = apic.peek(Reg.id) ?? 0;
-    small[at + Word.ldr] = apic.peek(Reg.ldr) ?? 0;
-    small[at + Word.dfr] = apic.peek(Reg.dfr) ?? 0;
-    small[at + Word.svr] = apic.peek(Reg.svr) ?? 0;
-    small[at + Word.tpr] = apic.peek(Reg.tpr) ?? 0;
-    small[at + Word.ppr] = apic.peek(Reg.ppr) ?? 0;
-    small[at + Word.icrLow] = apic.peek(Reg.icrLow) ?? 0;
-    small[at + Word.icrHigh] = apic.peek(Reg.icrHigh) ?? 0;
-    const lvt = lvtRegisters[record.source];
-    small[at + Word.lvt] = lvt === undefined ? 0 : (apic.peek(lvt) ?? 0);
-    small[at + Word.initialCount] = apic.peek(Reg.initialCount) ?? 0;
-    small[at + Word.divide] = apic.peek(Reg.divide) ?? 0;
-    const pin = record.source === "ioapic" ? this.pinOf(record) : -1;
+    apic.copyState(small, at, lvt);
+    const pin = this.machine.ledger.store.sourceAt(record) === IO_APIC ? this.pinOf(record) : -1;
     small[at + More.pin] = pin + 1;
     small[at + More.entryLow] = pin < 0 ? 0 : this.machine.ioApic.readRegister(firstRedirection + 2 * pin);
     small[at + More.entryHigh] = pin < 0 ? 0 : this.machine.ioApic.readRegister(firstRedirection + 2 * pin + 1);
@@ -138,40 +144,48 @@ export class StageStates {
     small[at + More.flags] = (cpu.inShadow ? 1 : 0) | (state.intrPending ? 2 : 0) | (activities.indexOf(state.activity) << 4);
     small[at + More.cpu] = cpu.index;
     small[at + More.idtLimit] = state.idtrLimit;
-    wide[slot * longs] = apic.baseMsr;
-    wide[slot * longs + 1] = state.rip;
-    wide[slot * longs + 2] = state.gpr(4);
-    wide[slot * longs + 3] = state.idtrBase;
+    for (let half = 0; half < 2; half++) {
+      small[at + More.rip + half] = state.words[RIP + half];
+      small[at + More.rsp + half] = state.words[RSP + half];
+      small[at + More.idtBase + half] = state.words[IDT_BASE + half];
+    }
+    this.bases[slot] = apic.baseMsr;
   }
 
   /** The pin whose entry has the vector and trigger of an interrupt; -1 where it has been changed since. */
-  private pinOf({ vector, trigger }: InterruptRecord): number {
+  private pinOf(record: number): number {
+    const { store } = this.machine.ledger;
+    const vector = store.vectorAt(record);
+    const isLevel = store.isLevelAt(record);
     for (let pin = 0; pin < ioApicPins; pin++) {
       const low = this.machine.ioApic.readRegister(firstRedirection + 2 * pin);
-      if ((low & 0xff) === vector && (low & 0x1_0000) === 0 && ((low & 0x8000) !== 0) === (trigger === "level")) return pin;
+      if ((low & 0xff) === vector && (low & 0x1_0000) === 0 && ((low & 0x8000) !== 0) === isLevel) return pin;
     }
     return -1;
   }
 
-  /** A handler's frame was pushed, and its first instruction is next. */
-  entered(index: number, frame: HandlerFrame): void {
-    if (frame.record === 0) return;
+  /** The handler of an interrupt with record `id` was entered, and its first instruction is next. */
+  handlerStarts(index: number, id: number): void {
+    if (id === 0) return;
     const { state } = this.machine.cpus[index];
-    this.handlers[frame.record % entries] = {
-      record: frame.record,
-      state: { frame, rflags: state.rflags, selector: state.selector[CS] },
-    };
+    const slot = id % entries;
+    const at = slot * entryWords;
+    this.entered[slot] = id;
+    this.machine.frames.copyTop(index, this.entries, at);
+    this.entries[at + FRAME_WORDS] = state.rflags;
+    this.entries[at + FRAME_WORDS + 1] = state.selector[CS];
   }
 
   /** The registers as a stage of an interrupt left them; undefined for a stage that did not happen, that concerned no CPU, or is too long ago. */
   of(record: InterruptRecord, stage: Stage): StageState | undefined {
-    const code = stages.indexOf(stage);
+    const code = StageCode[stage];
     const slot = slotOf(record.id, code);
     const stamp = record.stages.find((candidate) => candidate.stage === stage);
     if (stamp === undefined || this.ids[slot] !== record.id || this.codes[slot] !== code || this.instructions[slot] !== stamp.instruction)
       return undefined;
-    const { small, wide } = this;
+    const { small } = this;
     const word = (index: number): number => small[slot * words + index];
+    const long = (index: number): bigint => joinHalves(word(index + 1), word(index));
     const flags = word(More.flags);
     return {
       cpu: word(More.cpu),
@@ -182,7 +196,7 @@ export class StageStates {
       tpr: word(Word.tpr),
       ppr: word(Word.ppr),
       icr: (BigInt(word(Word.icrHigh)) << 32n) | BigInt(word(Word.icrLow)),
-      base: wide[slot * longs],
+      base: this.bases[slot],
       isr: vectors(word, 0),
       tmr: vectors(word, 8),
       irr: vectors(word, 16),
@@ -192,21 +206,25 @@ export class StageStates {
       pin: word(More.pin) - 1,
       entry: (BigInt(word(More.entryHigh)) << 32n) | BigInt(word(More.entryLow)),
       rflags: word(More.rflags),
-      rip: wide[slot * longs + 1],
-      rsp: wide[slot * longs + 2],
+      rip: long(More.rip),
+      rsp: long(More.rsp),
       shadow: (flags & 1) !== 0,
       intr: (flags & 2) !== 0,
       activity: activities[flags >> 4],
-      idtBase: wide[slot * longs + 3],
+      idtBase: long(More.idtBase),
       idtLimit: word(More.idtLimit),
     };
   }
 
   /** What the delivery of an interrupt pushed and where it led; undefined when it entered no handler, or too long ago. */
   entry(record: InterruptRecord): EntryState | undefined {
-    const found = this.handlers[record.id % entries];
+    const slot = record.id % entries;
+    if (this.entered[slot] !== record.id) return undefined;
+    const at = slot * entryWords;
+    const frame = frameAt(this.entries, at);
     const deliver = record.stages.find(({ stage }) => stage === "deliver");
-    return found?.record === record.id && found.state.frame.instruction === deliver?.instruction ? found.state : undefined;
+    if (frame.instruction !== deliver?.instruction) return undefined;
+    return { frame, rflags: this.entries[at + FRAME_WORDS], selector: this.entries[at + FRAME_WORDS + 1] };
   }
 }
 

@@ -1,4 +1,5 @@
 import type { InterruptEvent, InterruptRecord, Misuse } from "../../apic/events";
+import { StageCode } from "../../apic/recordStore";
 import { CS } from "../../cpu/state";
 import type { DeliveredEvent } from "../../cpu/system/context";
 import type { HandlerFrame } from "../../machine/handlerFrames";
@@ -19,6 +20,9 @@ interface LostEdge {
   /** Virtual time since which the pin is unmasked with its line still asserted; -1 while it is not. */
   since: number;
 }
+
+/** Whether a delivery mode, by its index, is one with a bit in the ISR: fixed or lowest priority. */
+const isVectored = (mode: number): boolean => mode <= 1;
 
 /**
  * Watches a guest for mistakes with its interrupts. Everything it knows comes from events of the machine; it changes nothing. A correct guest gives no warning.
@@ -49,6 +53,26 @@ export class LintWatch {
     };
   }
 
+  /** Whether there is anything to look at in an interrupt's stage, by numbers alone ({@link InterruptObserver.stage}). */
+  wants(slot: number, stage: number, cpu: number): boolean {
+    if (this.lostEdges.size > 0) return true;
+    const { store } = this.machine.ledger;
+    switch (stage) {
+      case StageCode.drop:
+        return true;
+      case StageCode.accept:
+        return store.coalescedAt(slot) !== 0;
+      case StageCode.deliver:
+        return isVectored(store.modeAt(slot)) && this.isGateUnknown(this.machine.cpus[cpu], store.vectorAt(slot));
+      case StageCode.eoi:
+        return this.machine.frames.isTopUnrecorded(cpu);
+      case StageCode.return:
+        return isVectored(store.modeAt(slot)) && !store.hasStage(slot, StageCode.eoi) && !store.hasStage(slot, StageCode.drop);
+      default:
+        return false;
+    }
+  }
+
   interrupt(event: InterruptEvent): void {
     const { stage, record, cpu } = event;
     if (this.lostEdges.size > 0 && this.machine.now() - this.polled >= pollEvery) this.poll();
@@ -65,9 +89,10 @@ export class LintWatch {
         return;
       case "eoi":
         return this.ended(cpu, record);
+      case "return":
+        return this.returned(cpu, record);
       case "send":
       case "request":
-      case "return":
     }
   }
 
@@ -116,13 +141,11 @@ export class LintWatch {
     this.lints.add({ kind: "nmi-stack", cpu, vector: 2, address: this.address(cpu, frame.rip), text, record: frame.record });
   }
 
-  handlerReturned(cpu: number, frame: HandlerFrame): void {
-    const record = frame.record === 0 ? undefined : this.machine.ledger.record(frame.record);
-    if (record === undefined || (record.mode !== "fixed" && record.mode !== "lowpri")) return;
-    const stages = new Set(record.stages.map((stamp) => stamp.stage));
-    if (stages.has("eoi") || stages.has("drop")) return;
-    const text = `the handler of vector ${hex(frame.vector, 2)} returned at CPU ${cpu} without EOI: the vector stays in service`;
-    this.lints.add({ kind: "missing-eoi", cpu, vector: frame.vector, address: this.machine.currentAddress(), text, record: frame.record });
+  /** The handler of an interrupt ended by IRET. */
+  private returned(cpu: number, { id, mode, vector, stages }: InterruptRecord): void {
+    if ((mode !== "fixed" && mode !== "lowpri") || stages.some(({ stage }) => stage === "eoi" || stage === "drop")) return;
+    const text = `the handler of vector ${hex(vector, 2)} returned at CPU ${cpu} without EOI: the vector stays in service`;
+    this.lints.add({ kind: "missing-eoi", cpu, vector, address: this.machine.currentAddress(), text, record: id });
   }
 
   /** Looks at what only time tells; to be called now and then. */
@@ -191,11 +214,9 @@ export class LintWatch {
   /** Before the first delivery through a gate of an IDT. */
   private gate(cpu: DebugCpu, record: InterruptRecord): void {
     const { state, index } = cpu;
-    if (!state.protectedMode) return;
-    const key = index * 256 + record.vector;
-    if (this.goodGates.get(key) === state.idtrBase) return;
+    if (!this.isGateUnknown(cpu, record.vector)) return;
     const fault = checkGate(cpu, record.vector);
-    if (fault === undefined) this.goodGates.set(key, state.idtrBase);
+    if (fault === undefined) this.goodGates.set(index * 256 + record.vector, state.idtrBase);
     else {
       const text = `${this.what(record)} cannot enter its handler at CPU ${index}: ${fault.text} (${fault.exception})`;
       this.lints.add({
@@ -207,6 +228,10 @@ export class LintWatch {
         record: record.id,
       });
     }
+  }
+
+  private isGateUnknown({ index, state }: DebugCpu, vector: number): boolean {
+    return state.protectedMode && this.goodGates.get(index * 256 + vector) !== state.idtrBase;
   }
 
   private address(cpu: number, rip: bigint): bigint {

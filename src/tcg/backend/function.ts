@@ -749,7 +749,6 @@ export class RegionFunction {
   /** Calls the helper of op `i`: everything in memory before, and read again after, as far as it is needed. */
   helper(i: number): void {
     const { w, ops } = this;
-    const { block } = this.plan.members[this.current.member];
     this.storeRegisters(this.dirty);
     if (!this.afterBulk) this.storeTemps(ops.temps[i]);
     this.flagsToMemory();
@@ -757,17 +756,23 @@ export class RegionFunction {
     w.i32(ops.d[i]).i32(ops.a[i]).i32(ops.b[i]).i32(ops.lo[i]).i32(ops.hi[i]).call(Callee.helper).tee(this.host).ifRare();
     // STATUS_FAULT and STATUS_LEAVE become EXIT_FAULT and EXIT_LEAVE.
     w.get(this.host).i32(2).op2(W.i32Add, W.return).end();
+    this.reloadBudget(i);
+    if (this.afterBulk) w.end();
+    this.afterBulk = false;
+    this.reload(i);
+  }
+
+  /** After a call at op `i`. Where the budget is used up, or was cut because the machine wants to be looked at after this instruction, the interpreter knows how to go on. */
+  private reloadBudget(i: number): void {
+    const { w, ops } = this;
+    const { block } = this.plan.members[this.current.member];
     w.get(CPU).mem(M.i32Load, WORD_BUDGET).tee(BUDGET).op(W.i32Eqz).ifRare();
-    // The budget is used up, or was cut because the machine wants to be looked at after this instruction: the interpreter knows how.
     w.get(CPU)
       .i32(ops.address[i] + OP_BYTES)
       .i32(block.header)
       .i32(0)
       .returnCall(Callee.run)
       .end();
-    if (this.afterBulk) w.end();
-    this.afterBulk = false;
-    this.reload(i);
   }
 
   /** Says where op `i` is, and the budget, for the host. */
@@ -788,6 +793,7 @@ export class RegionFunction {
     w.get(CPU).i32(ops.hi[i]).i32(ops.lo[i]).get(BUDGET).call(Callee.fastCall).op(W.i32Eqz).ifRare();
     this.leaveAt(i);
     w.end();
+    this.reloadBudget(i);
     this.reload(i);
   }
 

@@ -123,6 +123,7 @@ export function controlCases(): Map<OpName, Case> {
           .call(e.callees.fastCall)
           .op("i32.eqz")
           .brIfRare("callHelper");
+        e.reloadBudget();
       },
     ],
     [

@@ -22,9 +22,9 @@ import {
   WORD_TLB,
   slotOfGpr,
 } from "../layout";
-import { FAST_CALL, FAST_INTERRUPT, FAST_INTERRUPT_RETURN, FAST_RETURN } from "../ops";
+import { FAST_CALL, FAST_CLEAR_INTERRUPTS, FAST_INTERRUPT, FAST_INTERRUPT_RETURN, FAST_RETURN } from "../ops";
 import { CodeBuilder } from "../wasm/code";
-import { beginSegment, CS, isNotCanonical, ORDINARY, SPECIAL, SS, STATUS } from "./flatTransfer";
+import { beginSegment, CS, IF, isNotCanonical, noteMask, ORDINARY, SPECIAL, SS, STATUS } from "./flatTransfer";
 import { KIND_SOFTWARE } from "./transfers";
 
 const RCX = slotOfGpr(1);
@@ -45,7 +45,7 @@ export interface FastCallees {
 }
 
 /**
- * Function (cpu, what, operand, budget), with WORD_BUDGET, WORD_OP and WORD_BLOCK current: what `what` says, or SYSCALL or SYSRET of 64-bit code to 64-bit code, RIP being the next instruction's. Returns 1; or 0, with nothing done, where the
+ * Function (cpu, what, operand, budget), with WORD_BUDGET, WORD_OP and WORD_BLOCK current: what `what` says, or SYSCALL or SYSRET of 64-bit code to 64-bit code, RIP being the next instruction's. The budget may be cut. Returns 1; or 0, with nothing done, where the
  * helper has to: the host has not said where they lead (WORD_CALL_MODE, WORD_RETURN_MODE), an event waits, flags are of the rarer kind, SYSRET would fault.
  */
 export function fastCallFunction({ getFlags, setFlags, interrupt, interruptReturn }: FastCallees): CodeBuilder {
@@ -82,6 +82,17 @@ export function fastCallFunction({ getFlags, setFlags, interrupt, interruptRetur
   code.get(what).i32(FAST_INTERRUPT).op("i32.eq").if();
   code.get(cpu).get(code.parameter(2)).get(code.parameter(3));
   code.i32(KIND_SOFTWARE).i32(0).i32(0).i32(0).call(interrupt).op("return").end();
+  /** IF has been cleared by the instruction before `next`: the budget is what is left behind it. */
+  const masked = (pushNext: () => void): void =>
+    noteMask(code, cpu, code.parameter(3), () => {
+      pushNext();
+      code.get(code.parameter(2)).op("i64.extend_u", "i64.sub");
+    });
+  code.get(what).i32(FAST_CLEAR_INTERRUPTS).op("i32.eq").if();
+  state32(SLOT_RFLAGS).tee(flags).i32(IF).op("i32.and").if();
+  code.get(cpu).get(flags).i32(~IF).op("i32.and").mem("i32.store", SLOT_RFLAGS);
+  masked(() => code.get(cpu).mem("i64.load", SLOT_RIP));
+  code.end().i32(1).op("return").end();
   code.block("no");
   state32(WORD_REQUEST).brIfRare("no");
   state32(SLOT_RFLAGS).tee(flags).i32(SPECIAL).op("i32.and").brIfRare("no");
@@ -91,6 +102,10 @@ export function fastCallFunction({ getFlags, setFlags, interrupt, interruptRetur
   code.get(flags).get(cpu).call(getFlags).op("i32.wrap", "i32.or").i32(2).op("i32.or").set(flags);
   copy64(RCX, SLOT_RIP);
   code.get(cpu).get(flags).op("i64.extend_u").mem("i64.store", R11);
+  code.get(flags);
+  state32(SLOT_SFMASK).op("i32.and").i32(IF).op("i32.and").if();
+  masked(() => code.get(cpu).mem("i64.load", SLOT_RIP));
+  code.end();
   copy64(SLOT_RIP, SLOT_LSTAR);
   code.get(flags);
   state32(SLOT_SFMASK).i32(-1).op("i32.xor", "i32.and").set(flags);

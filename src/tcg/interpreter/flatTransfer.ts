@@ -2,7 +2,14 @@
 import {
   CPU_STATE_BYTES,
   MMU_USER,
+  OBSERVED_ALL,
+  OBSERVED_MASK,
   SLOT_GDTR_BASE,
+  SLOT_INSTRUCTION_END,
+  SLOT_MASK_INSTRUCTION,
+  SLOT_MASK_RETIRED,
+  SLOT_MASK_RIP,
+  SLOT_RETIRED_END,
   SLOT_RFLAGS,
   SLOT_SEG_BASE,
   SLOT_SEG_LIMIT_R,
@@ -70,6 +77,31 @@ export function beginSegment(code: CodeBuilder, cpu: Local, number: number, sele
     .mem("i64.store", SLOT_SEG_BASE + 8 * number);
 }
 
+/**
+ * IF has just been cleared, by the instruction (or at the one) at the RIP that `pushRip` pushes: notes it where that is wanted (cpu/maskCause.ts). `budget`: after the instruction, which is the last of its
+ * block and does not count itself.
+ */
+export function noteMask(code: CodeBuilder, cpu: Local, budget: Local, pushRip: () => void): void {
+  code.get(cpu).mem("i32.load", WORD_OBSERVED).i32(OBSERVED_MASK).op("i32.and").ifRare();
+  code.get(cpu);
+  pushRip();
+  code.mem("i64.store", SLOT_MASK_RIP);
+  for (const [slot, end] of [
+    [SLOT_MASK_INSTRUCTION, SLOT_INSTRUCTION_END],
+    [SLOT_MASK_RETIRED, SLOT_RETIRED_END],
+  ])
+    code
+      .get(cpu)
+      .get(cpu)
+      .mem("i64.load", end)
+      .get(budget)
+      .op("i64.extend_s")
+      .i64(1n)
+      .op("i64.add", "i64.sub")
+      .mem("i64.store", slot);
+  code.end();
+}
+
 /** What a delivery and IRET are made of. Label "no": not the ordinary case. */
 export class Transfer {
   readonly code: CodeBuilder;
@@ -99,10 +131,10 @@ export class Transfer {
     this.code.mem("i32.store", offset);
   }
 
-  /** What is the case for all transfers: nobody listens, 64-bit code, flags of the common kind. Leaves RFLAGS without the status flags in `flags`. */
+  /** What is the case for all transfers: nobody hears of each, 64-bit code, flags of the common kind. Leaves RFLAGS without the status flags in `flags`. */
   begin(flags: Local, more: number): void {
     const { code } = this;
-    this.word(WORD_OBSERVED);
+    this.word(WORD_OBSERVED).i32(OBSERVED_ALL).op("i32.and");
     this.word(WORD_SUPERVISOR_MODE).op("i32.eqz", "i32.or");
     this.word(SLOT_RFLAGS)
       .tee(flags)

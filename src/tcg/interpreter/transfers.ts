@@ -23,6 +23,7 @@ import {
   LOG_ROWS,
   LOG_ROW_BYTES,
   LOG_VECTOR,
+  OBSERVED_MASK,
   ONE_STACK,
   SLOT_IDTR_BASE,
   SLOT_INSTRUCTION_END,
@@ -43,13 +44,14 @@ import {
   WORD_LIMITS,
   WORD_LOG_COUNT,
   WORD_NMI_BLOCKED,
+  WORD_OBSERVED,
   WORD_REQUEST,
   WORD_SELECTORS,
   WORD_TLB,
   slotOfGpr,
 } from "../layout";
 import type { CodeBuilder, Local } from "../wasm/code";
-import { CS, SS, STATUS, IF, ORDINARY, UNUSABLE, Transfer } from "./flatTransfer";
+import { CS, IF, noteMask, ORDINARY, SS, STATUS, Transfer, UNUSABLE } from "./flatTransfer";
 
 const FS = 4;
 const TR = 7;
@@ -100,7 +102,9 @@ export function interruptFunction(getFlags: number): CodeBuilder {
 
   code.block("no");
   t.begin(flags, 0);
-  t.word(WORD_REQUEST).i32(0).op("i32.ne").get(kind).i32(KIND_SOFTWARE).op("i32.eq", "i32.and").brIfRare("no");
+  // INT is told to whoever hears of handlers.
+  t.word(WORD_REQUEST);
+  t.word(WORD_OBSERVED).op("i32.or").i32(0).op("i32.ne").get(kind).i32(KIND_SOFTWARE).op("i32.eq", "i32.and").brIfRare("no");
   t.word(WORD_CPL).set(cpl);
   code.get(vector).i32(4).op("i32.shl").i32(15).op("i32.add");
   t.word(WORD_IDTR_LIMIT).op("i32.gt_u").brIfRare("no");
@@ -187,6 +191,9 @@ export function interruptFunction(getFlags: number): CodeBuilder {
     .get(type)
     .op("select", "i32.and")
     .mem("i32.store", SLOT_RFLAGS);
+  code.get(flags).i32(IF).op("i32.and", "i32.eqz").get(type).op("i32.or", "i32.eqz").if();
+  noteMask(code, cpu, budget, () => code.get(target));
+  code.end();
   t.level(level);
   code.i32(1).op("return").end();
   return code.i32(0);
@@ -337,6 +344,9 @@ export function interruptReturnFunction(setFlags: number, returned: number): Cod
     .brIfRare("no");
   // Only level 0 changes IF: IOPL is 0.
   code.get(limit).i32(~IF).op("i32.and").get(flags).i32(IF).op("i32.and", "i32.or").get(limit).get(cpl).op("select").set(flags);
+  // What clears IF is noted by the host.
+  t.word(SLOT_RFLAGS).get(flags).i32(-1).op("i32.xor", "i32.and").i32(IF).op("i32.and", "i32.eqz", "i32.eqz");
+  t.word(WORD_OBSERVED).i32(OBSERVED_MASK).op("i32.and", "i32.eqz", "i32.eqz", "i32.and").brIfRare("no");
   // What the outer level may not keep is lost on the way there: it must be lost already.
   code.get(level).get(cpl).op("i32.ne").if();
   for (const segment of [0, 3, FS, FS + 1]) keepsSegment(t, segment, limit);
