@@ -12,6 +12,7 @@ type Combined = Partial<Record<keyof MachineHooks, Call | Ask>>;
 /** Those who hear of handlers that begin or end. */
 const handlerHooks: readonly HookName[] = ["exception", "handlerEntered", "handlerReturned"];
 
+const callsOf = (hooks: MachineHooks): Combined => hooks as unknown as Combined;
 const isQuestion = (key: string): key is Question => Object.hasOwn(questions, key);
 const isHookName = (key: string): key is HookName => key !== "handlersOnly" && !isQuestion(key);
 
@@ -21,7 +22,7 @@ export function combineHooks(...all: readonly MachineHooks[]): MachineHooks {
   const keys = new Set(all.flatMap((hooks) => Object.keys(hooks)));
   for (const key of keys) {
     if (!isHookName(key)) continue;
-    const calls = all.map((hooks) => hooks[key] as Call | undefined).filter((call) => call !== undefined);
+    const calls = all.map((hooks) => callsOf(hooks)[key]).filter((call) => call !== undefined);
     if (calls.length === 0) continue;
     combined[key] = (...args) => {
       for (const call of calls) call(...args);
@@ -42,7 +43,7 @@ function ask(all: readonly MachineHooks[], combined: Combined, question: Questio
   const hook = questions[question];
   const list = all
     .filter((hooks) => hooks[hook] !== undefined)
-    .map((hooks) => ({ asks: hooks[question] as Ask | undefined, call: hooks[hook] as Call, wants: true }));
+    .map((hooks) => ({ asks: callsOf(hooks)[question] as Ask | undefined, call: callsOf(hooks)[hook] as Call, wants: true }));
   combined[question] = (...args) => {
     let any = false;
     for (const one of list) {

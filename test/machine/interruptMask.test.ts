@@ -45,7 +45,13 @@ function start(engine: NonNullable<MachineConfiguration["engine"]>, followed: Fo
     at: (instruction) => {
       machine.run(instruction - machine.instructions());
       const { interruptsMaskedBy, systemFlags, rip } = vcpu.state;
-      return { retired: vcpu.retired, flag: systemFlags & FLAG_IF, rip, cause: interruptsMaskedBy?.cause, since: interruptsMaskedBy?.since };
+      return {
+        retired: vcpu.retired,
+        flag: systemFlags & FLAG_IF,
+        rip,
+        cause: interruptsMaskedBy?.cause,
+        since: interruptsMaskedBy?.since,
+      };
     },
   };
 }

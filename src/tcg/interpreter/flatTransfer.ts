@@ -90,15 +90,7 @@ export function noteMask(code: CodeBuilder, cpu: Local, budget: Local, pushRip: 
     [SLOT_MASK_INSTRUCTION, SLOT_INSTRUCTION_END],
     [SLOT_MASK_RETIRED, SLOT_RETIRED_END],
   ])
-    code
-      .get(cpu)
-      .get(cpu)
-      .mem("i64.load", end)
-      .get(budget)
-      .op("i64.extend_s")
-      .i64(1n)
-      .op("i64.add", "i64.sub")
-      .mem("i64.store", slot);
+    code.get(cpu).get(cpu).mem("i64.load", end).get(budget).op("i64.extend_s").i64(1n).op("i64.add", "i64.sub").mem("i64.store", slot);
   code.end();
 }
 

@@ -117,10 +117,13 @@ describe("transfers in the engine", () => {
   // INT goes to the host then, which is compared with itself.
   test("are those of the host while what clears IF is noted and handlers are told", () => {
     const started: number[] = [];
-    compare(({ machine }) => {
-      machine.followInterruptFlag("noted");
-      machine.hooks = { handlersOnly: true, handlerStarts: (_cpu, vector) => started.push(vector) < 0, handlerEntered: () => undefined };
-    }, ["iret", "external"]);
+    compare(
+      ({ machine }) => {
+        machine.followInterruptFlag("noted");
+        machine.hooks = { handlersOnly: true, handlerStarts: (_cpu, vector) => started.push(vector) < 0, handlerEntered: () => undefined };
+      },
+      ["iret", "external"],
+    );
     assert.ok(started.filter((vector) => vector === VECTOR).length > 100);
   });
 
