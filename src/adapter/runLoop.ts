@@ -1,4 +1,5 @@
 // Runs the guest in portions of a few milliseconds, between which requests get through.
+import { Portions } from "../common/portions";
 import type { Course, Debugger } from "../debugger/debugger";
 import type { GuestEnd, Stop } from "../debugger/stops";
 import type { Pace } from "../machine/pace";
@@ -33,7 +34,7 @@ export interface RunLoopHost {
 
 /** The loop of an engine: portions are as long as {@link portionMilliseconds} lets them be on this host, and are held back where the session has a pace. */
 export class RunLoop {
-  private budget = firstBudget;
+  private readonly portions = new Portions(portionMilliseconds, firstBudget, leastBudget, mostBudget);
   private scheduled = false;
 
   constructor(private readonly host: RunLoopHost) {}
@@ -61,17 +62,12 @@ export class RunLoop {
     this.host.underWay(session.debugger.course);
     let result: Stop | GuestEnd | undefined;
     try {
-      result = session.debugger.advance(this.budget, until);
+      result = session.debugger.advance(this.portions.instructions, until);
     } catch (error) {
       return this.host.failed(error);
     }
-    this.adapt(performance.now() - start);
+    this.portions.took(performance.now() - start);
     this.host.ran(result);
     if (result === undefined) this.schedule(session.debugger.waiting ? waitingMilliseconds : 0);
-  }
-
-  private adapt(spent: number): void {
-    if (spent < portionMilliseconds / 2) this.budget = Math.min(this.budget * 2, mostBudget);
-    else if (spent > portionMilliseconds * 2) this.budget = Math.max(Math.floor(this.budget / 2), leastBudget);
   }
 }

@@ -1,3 +1,4 @@
+import { Portions } from "../common/portions";
 import type { Machine } from "../machine/machine";
 import { Pace } from "../machine/pace";
 import type { RunEnd } from "../machine/types";
@@ -6,8 +7,11 @@ import type { Replay } from "./replay";
 import type { RunOptions } from "./runOptions";
 import { StandardInput } from "./standardInput";
 
-/** Guest instructions between two looks at standard input and the time limit. */
-const SLICE = 2_000_000;
+/** Guest instructions between two looks at standard input and the time limit: at first and at least, and at most. */
+const PORTION = 2_000_000;
+const LONGEST_PORTION = 16_000_000;
+/** What they are to take. */
+const PORTION_MILLISECONDS = 4;
 /** The guest's console. */
 const CONSOLE = "uart0";
 
@@ -32,6 +36,7 @@ class LiveRun {
   private readonly input: StandardInput | undefined;
   private readonly pace: Pace | undefined;
   private readonly started = performance.now();
+  private readonly portions = new Portions(PORTION_MILLISECONDS, PORTION, PORTION, LONGEST_PORTION);
   private quit = false;
 
   constructor(
@@ -83,7 +88,9 @@ class LiveRun {
     if (left <= 0 || this.timeLeft <= 0) return { kind: "limit" };
     const until = pace?.until(machine.now()) ?? Infinity;
     if (pace !== undefined && until <= machine.now()) return this.rest(pace.wait(machine.now()));
-    const end = this.runner.run(Math.min(SLICE, left), until);
+    const start = performance.now();
+    const end = this.runner.run(Math.min(this.portions.instructions, left), until);
+    this.portions.took(performance.now() - start);
     switch (end.kind) {
       case "limit":
         return undefined;
@@ -115,7 +122,7 @@ async function runReplay(machine: Machine, runner: Runner, options: RunOptions, 
     if (replay.ending === "quit") return { kind: "quit" };
     if (replay.ending === "limit" || overTime || options.maxInstructions <= machine.instructions()) return { kind: "limit" };
     // Where the recording ended while all CPUs idled, only time is left to go by.
-    const end = runner.run(Math.min(SLICE, Math.max(left, 1)), replay.until);
+    const end = runner.run(Math.min(PORTION, Math.max(left, 1)), replay.until);
     if (end.kind === "reset" && machine.inputs.upcoming !== undefined) continue;
     if (end.kind === "dead" && replay.goesOn()) continue;
     if (end.kind !== "limit") return end;

@@ -26,6 +26,7 @@ import {
   WORD_OP,
   WORD_REQUEST,
   WORD_SHADOW,
+  WORD_STRING_RESERVE,
 } from "../tcg/layout";
 import { EXIT_BREAK, EXIT_BUDGET, EXIT_CHAIN, EXIT_FAULT, EXIT_HOT, EXIT_LEAVE, EXIT_LOOKUP, Op } from "../tcg/ops";
 import type { InterruptController, PhysicalBus } from "./bus";
@@ -61,8 +62,9 @@ export class Processor {
   private executing = false;
   /** Between the start and the end of `execute`, also while a fault is delivered: WORD_BUDGET then tells what is left of the slice's budget. */
   private inSlice = false;
-  /** Budget the running slice began with. */
+  /** Budget the running slice began with, and its reserve for string instructions: what was drawn from that extends the budget. */
   private sliceBudget = 0;
+  private sliceReserve = 0;
   /** Instructions retired by this CPU before the running slice. */
   private retiredBefore = 0;
   /** Index in the current block at which a patched `brk` stands, or -1. */
@@ -109,8 +111,13 @@ export class Processor {
 
   /** Instructions this CPU has retired since power-on; exact inside an instruction (which does not count itself). */
   get retired(): number {
-    if (this.executing) return this.retiredBefore + this.sliceBudget - this.remaining();
-    return this.inSlice ? this.retiredBefore + this.sliceBudget - this.words[WORD_BUDGET / 4] : this.retiredBefore;
+    if (this.executing) return this.retiredBefore + this.paid - this.remaining();
+    return this.inSlice ? this.retiredBefore + this.paid - this.words[WORD_BUDGET / 4] : this.retiredBefore;
+  }
+
+  /** The running slice's budget, with what string instructions have drawn from the reserve. */
+  private get paid(): number {
+    return this.sliceBudget + this.sliceReserve - this.words[WORD_STRING_RESERVE / 4];
   }
 
   /** RIP of the current instruction while executing, else of the next one. */
@@ -133,7 +140,7 @@ export class Processor {
     const low = (block.ripLow >>> 0) + instructionOffset(this.state.memory, block, index);
     into.ripLow = low | 0;
     into.ripHigh = (block.mode & MODE_SIZE_MASK) !== MODE_64 ? 0 : low > 0xffff_ffff ? (block.ripHigh + 1) | 0 : block.ripHigh;
-    return this.retiredBefore + this.sliceBudget - this.remainingFrom(block, index);
+    return this.retiredBefore + this.paid - this.remainingFrom(block, index);
   }
 
   /** Something changed that the CPU must look at: leave after the current instruction, or look before the next. */
@@ -189,11 +196,12 @@ export class Processor {
   }
 
   /**
-   * Runs up to `budget` instructions (at least 1). Returns why it stopped; `retired` tells how many were retired. With "debug" the CPU stands before the
-   * instruction at a debugger's breakpoint.
+   * Runs up to `budget` instructions (at least 1), and up to `reserve` more that are iterations of string instructions done in bulk. Returns why it stopped; `retired` tells how
+   * many were retired. With "debug" the CPU stands before the instruction at a debugger's breakpoint.
    */
-  slice(budget: number): SliceEnd {
+  slice(budget: number, reserve = 0): SliceEnd {
     let left = budget;
+    let more = reserve;
     this.yieldRequested = false;
     while (left > 0) {
       if (!this.runnable) return "idle";
@@ -215,11 +223,12 @@ export class Processor {
       this.system.trapSuppressed = false;
       this.system.resumeFlagLoaded = false;
       const before = this.retiredBefore;
-      this.execute(single ? 1 : left, shadowed);
+      this.execute(single ? 1 : left, single ? 0 : more, shadowed);
       const done = this.retiredBefore - before;
+      more -= this.drawn;
       // A faulting instruction does not retire, but its delivery takes a turn: a guest that only faults cannot hold the host.
       const steps = done + (this.faulted ? 1 : 0);
-      left -= steps;
+      left -= steps - this.drawn;
       this.attempted += steps;
       this.resumedFrom = undefined;
       if (done > 0) {
@@ -319,13 +328,17 @@ export class Processor {
   }
 
   private faulted = false;
+  /** What the last `execute` drew from its reserve. */
+  private drawn = 0;
 
-  /** Runs until `budget` instructions retired, an event asks to be looked at, or the CPU stops. */
-  private execute(budget: number, shadowed: boolean): void {
+  /** Runs until `budget` instructions retired, and what was drawn from `reserve`, an event asks to be looked at, or the CPU stops. */
+  private execute(budget: number, reserve: number, shadowed: boolean): void {
     const { words, state, system } = this;
     this.faulted = false;
     this.sliceBudget = budget;
+    this.sliceReserve = reserve;
     words[WORD_BUDGET / 4] = budget;
+    words[WORD_STRING_RESERVE / 4] = reserve;
     this.setEnds(budget);
     this.inSlice = true;
     // Instruction breakpoints are masked by the shadow of a load of SS, in which exactly one instruction runs.
@@ -395,9 +408,10 @@ export class Processor {
       if (reason === EXIT_CHAIN) chainFrom = words[WORD_OP / 4];
       from = reason === EXIT_BUDGET || reason === EXIT_HOT ? "tail" : reason === EXIT_LEAVE ? "cache" : "search";
     }
-    const retired = budget - words[WORD_BUDGET / 4];
-    this.retiredBefore += retired;
+    this.drawn = reserve - words[WORD_STRING_RESERVE / 4];
+    this.retiredBefore += budget + this.drawn - words[WORD_BUDGET / 4];
     this.sliceBudget = words[WORD_BUDGET / 4];
+    this.sliceReserve = words[WORD_STRING_RESERVE / 4];
     this.inSlice = false;
   }
 
@@ -414,7 +428,7 @@ export class Processor {
     const op = words[WORD_OP / 4];
     const { u16 } = state.memory;
     const stopped = reason === EXIT_LEAVE && this.debugStop;
-    const retired = this.retiredBefore + this.sliceBudget - words[WORD_BUDGET / 4];
+    const retired = this.retiredBefore + this.paid - words[WORD_BUDGET / 4];
     this.decisions?.note(
       stopped ? DECISION_STOP : reason,
       state.rip,

@@ -17,8 +17,8 @@ const PAUSE_NANOSECONDS = 256;
 const DEVICE_READ_NANOSECONDS = 500;
 /** Bound of one slice: a host gets control back at least so often (instructions). */
 const MAX_SLICE = 100_000;
-/** The same of one that begins in the middle of a string instruction, whose iterations each count as an instruction and are done in bulk. */
-const MAX_STRING_SLICE = 400_000;
+/** How many more may be iterations of string instructions done in bulk: copies of some milliseconds. */
+const MAX_STRING_RESERVE = 4_000_000;
 
 /** Where a run that goes over known ground is to stop: at a position or, if that comes first, before a CPU goes on that has made so many steps. */
 export interface Goal {
@@ -142,12 +142,11 @@ export class Scheduler {
       const toDeadline = Math.min(this.clock.nextDeadline(), until) - this.now();
       // Turns matter only among several.
       const alone = course.only >= 0 || (this.turns.extends && !this.othersCanRun(vcpu));
-      const longest = vcpu.state.midString ? MAX_STRING_SLICE : MAX_SLICE;
-      let budget = Math.min(alone ? left : this.turns.budget, left, Math.max(1, toDeadline), longest);
+      let most = Math.min(alone ? left : this.turns.budget, left, Math.max(1, toDeadline));
       if (upcoming !== undefined) {
         const steps = upcoming.tried - this.position().tried;
         vcpu.processor.stopAfterEvent = steps === 0;
-        budget = Math.min(budget, Math.max(1, steps));
+        most = Math.min(most, Math.max(1, steps));
       }
       if (goal?.cpu?.index === vcpu.index) {
         if (vcpu.steps >= goal.cpu.steps) {
@@ -155,10 +154,10 @@ export class Scheduler {
           return { kind: "limit" };
         }
         vcpu.processor.stopAfterEvent = true;
-        budget = Math.min(budget, Math.max(1, goal.cpu.steps - vcpu.steps));
+        most = Math.min(most, Math.max(1, goal.cpu.steps - vcpu.steps));
       }
       const { attempted } = vcpu.processor;
-      const why = this.slice(vcpu, budget);
+      const why = this.slice(vcpu, most);
       course.dueRun = false;
       vcpu.processor.stopAfterEvent = false;
       left -= vcpu.processor.attempted - attempted;
@@ -169,16 +168,19 @@ export class Scheduler {
     }
   }
 
-  private slice(vcpu: Vcpu, budget: number): SliceEnd {
+  /** Runs `vcpu` for at most `most` instructions. */
+  private slice(vcpu: Vcpu, most: number): SliceEnd {
     const { course } = this;
+    const budget = Math.min(most, MAX_SLICE);
+    const reserve = Math.min(most - budget, MAX_STRING_RESERVE);
     this.executing = vcpu;
     this.executingSince = vcpu.retired;
     vcpu.processor.othersRetired = course.retired - this.executingSince;
     const attempted = vcpu.processor.attempted;
-    this.sliceEnd = this.now() + budget;
+    this.sliceEnd = this.now() + budget + reserve;
     this.slicesRun++;
     try {
-      return vcpu.processor.slice(budget);
+      return vcpu.processor.slice(budget, reserve);
     } finally {
       const done = vcpu.retired - this.executingSince;
       this.executing = undefined;

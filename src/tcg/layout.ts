@@ -93,6 +93,8 @@ export const X87_INSTRUCTION = 1640;
 export const X87_OPERAND = 1648;
 /** Not 0: each instruction sets the unit's last opcode. */
 export const X87_EVERY_OPCODE = 1656;
+/** Instructions by which iterations of bulk string instructions may extend the slice: they are taken from here before WORD_BUDGET, and put SLOT_RETIRED_END and SLOT_INSTRUCTION_END off. */
+export const WORD_STRING_RESERVE = 1660;
 
 /** Condition codes of the status word, among the bits at X87_FLAGS. */
 export const C0 = 1 << 8;

@@ -153,6 +153,10 @@ export class Strings {
     if ((state.mode & MODE_FLAT) === 0 || segment >= FS) return 0;
     const down = (state.systemFlags & FLAG_DF) !== 0;
     const { mmu } = c;
+    // The source first, as single iterations do: the last one that was looked up is what a place in the TLB holds that both share.
+    const from = state.gpr(RSI) & mask;
+    const fromHost = kind === MOVS ? mmu.plainHost(from, false) : 0;
+    if (fromHost < 0) return 0;
     const to = state.gpr(RDI) & mask;
     const toHost = mmu.plainHost(to, true);
     if (toHost < 0) return 0;
@@ -164,9 +168,6 @@ export class Strings {
     let n = Math.min(room(to), count > 4096n ? 4096 : Number(count), 1 + state.words[WORD_BUDGET / 4]);
     const { u8, bulk } = state.memory;
     if (kind === MOVS) {
-      const from = state.gpr(RSI) & mask;
-      const fromHost = mmu.plainHost(from, false);
-      if (fromHost < 0) return 0;
       n = Math.min(n, room(from));
       // A destination inside the source's range ahead of it (in the direction of the move) repeats what was just written: not a memmove.
       const ahead = down ? fromHost - toHost : toHost - fromHost;

@@ -33,6 +33,7 @@ import { shiftCases } from "./shifts";
 import { fastCallFunction } from "./fastCalls";
 import { interruptFunction, interruptReturnFunction } from "./transfers";
 import { findJumpFunction } from "./jumps";
+import { alikeFunction, fillFunction, repeatFunction, runFunction } from "./stringLoops";
 import { bulkStringFunction } from "./strings";
 import { vectorCases } from "./vectors";
 import { walkFunction } from "./walk";
@@ -110,7 +111,20 @@ export function assembleInterpreter(): Uint8Array<ArrayBuffer> {
     findJump: module.add(findJumpFunction(), "findJump"),
   };
   callees.x87 = module.add(x87Function(callees.walk, callees.multiplyHigh), "x87");
-  callees.bulkString = module.add(bulkStringFunction(callees.walk), "bulkString");
+  const alike = (compares: boolean): { equal: number; unequal: number[] } => ({
+    equal: module.add(alikeFunction(compares, undefined)),
+    unequal: [0, 1, 2, 3].map((size) => module.add(alikeFunction(compares, size))),
+  });
+  callees.bulkString = module.add(
+    bulkStringFunction({
+      walk: callees.walk,
+      run: module.add(runFunction()),
+      fill: module.add(fillFunction()),
+      repeat: module.add(repeatFunction()),
+      alike: { compare: alike(true), scan: alike(false) },
+    }),
+    "bulkString",
+  );
   callees.fastCall = module.add(
     fastCallFunction({
       getFlags: callees.getFlags,
