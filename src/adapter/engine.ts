@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { Debugger } from "../debugger/debugger";
-import { completeCommand, isCommand, runCommandLine, type CommandContext } from "../debugger/console/console";
+import { completeCommand, evaluateLine, isCommand, runCommandLine, type CommandContext } from "../debugger/console/console";
 import { accessesOf, formatPlace, placeText, type DataPlace } from "../debugger/dataPlaces";
 import { guestWrite } from "../debugger/guestWrite";
 import type { FilterSpec } from "../debugger/eventFilters";
@@ -11,7 +11,7 @@ import { splitAssignment } from "../debugger/inspect/assignment";
 import { DisassemblyReader } from "../debugger/inspect/disassembly";
 import { readGate } from "../debugger/inspect/gates";
 import { gateHandler } from "../debugger/inspect/idt";
-import { Inspector } from "../debugger/inspect/inspector";
+import { Inspector, type VariableView } from "../debugger/inspect/inspector";
 import { readGuest, readPhysical, writeGuest } from "../debugger/inspect/memory";
 import { findPlace } from "../debugger/inspect/places";
 import { hex, hex64 } from "../debugger/numbers";
@@ -355,7 +355,10 @@ export class Engine {
     variables: ({ reference, start, count }) => this.stopped.inspector.variables(reference, start, count),
     setVariable: ({ reference, name, value }) => this.edited(this.stopped.inspector.setVariable(reference, name, value)),
     evaluate: ({ expression, frameId, mayAssign }) => {
-      const view = this.stopped.inspector.evaluate(expression, frameId, mayAssign);
+      const { inspector } = this.stopped;
+      const evaluate = (): VariableView => inspector.evaluate(expression, frameId, mayAssign);
+      // Who may assign types in the console.
+      const view = mayAssign ? evaluateLine(expression, evaluate) : evaluate();
       if (mayAssign && splitAssignment(expression) !== undefined) this.current.machine.edited();
       return view;
     },

@@ -30,8 +30,9 @@ export class RecordingFile implements InputRecorder {
   ) {
     try {
       this.descriptor = openSync(file, "w");
-    } catch {
-      throw new UserError(`${file}: cannot be written.`, "record");
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error);
+      throw new UserError(`The launch attribute "record" names ${file}, which cannot be written: ${why}.`, "record");
     }
     this.writer = new InputLogWriter((text) => {
       this.length += writeSync(this.descriptor, text, this.length);

@@ -1,3 +1,4 @@
+import { UserError } from "../machine/errors";
 import type { RegisterView } from "../devices/device";
 import { registerPart, type Scope, type TypedValue } from "./expr";
 import { extraRegisters, readRegister } from "./registerAccess";
@@ -61,7 +62,7 @@ export class CpuScope implements Scope {
       const other = /^cpu(\d{1,2})$/.exec(prefix);
       if (other !== null) {
         const cpu = cpus.find((candidate) => candidate.index === Number(other[1]));
-        if (cpu === undefined) return undefined;
+        if (cpu === undefined) throw new UserError(`There is no CPU ${other[1]}; the machine has ${cpus.length}.`);
         if (rest.startsWith("lapic.")) return apicRegister(cpu, rest.slice("lapic.".length));
         return readRegister(cpu, rest.toLowerCase()) ?? this.symbols(rest, cpu).at(0);
       }

@@ -1,4 +1,5 @@
 import { CS, DS, ES, FS, GS, LDTR, SS, TR } from "../cpu/state";
+import { SLOT_XMM } from "../tcg/layout";
 import { UserError } from "../machine/errors";
 import { registerPart } from "./expr";
 import { hex } from "./numbers";
@@ -36,6 +37,11 @@ export const segmentRegisters: readonly (readonly [name: string, number: number]
 ];
 const segmentNumbers = new Map(segmentRegisters);
 
+/** XMM registers by name. */
+const vectorNumbers = new Map(Array.from({ length: 16 }, (_, number) => [`xmm${number}`, number]));
+/** Where the two halves of an XMM register lie in the CPU's state. */
+const vectorSlots = (number: number): readonly number[] => [0, 8].map((half) => (SLOT_XMM + number * 16 + half) / 8);
+
 /** The value of whole register `name` (lower case, 64-bit names); undefined for names that are no registers. */
 export function readRegister(cpu: DebugCpu, name: string): bigint | undefined {
   const { state } = cpu;
@@ -43,7 +49,11 @@ export function readRegister(cpu: DebugCpu, name: string): bigint | undefined {
   if (general !== undefined) return state.gpr(general);
   const segment = segmentNumbers.get(name);
   if (segment !== undefined) return BigInt(state.selector[segment]);
+  const vector = vectorNumbers.get(name);
+  if (vector !== undefined) return vectorSlots(vector).reduceRight((value, slot) => (value << 64n) | state.slots[slot], 0n);
   switch (name) {
+    case "mxcsr":
+      return BigInt(state.mxcsr >>> 0);
     case "rip":
       return state.rip;
     case "rflags":
@@ -120,10 +130,16 @@ export function writeRegister(cpu: DebugCpu, given: string, value: bigint): void
   const name = given.toLowerCase();
   const part = registerPart(name);
   if (part === undefined) return writeWhole(cpu, name, narrow(given, value, 64));
+  const vector = vectorNumbers.get(name);
+  if (vector !== undefined) {
+    const bits = narrow(given, value, 128);
+    vectorSlots(vector).forEach((slot, half) => (cpu.state.slots[slot] = BigInt.asUintN(64, bits >> BigInt(64 * half))));
+    return cpu.changed();
+  }
   const old = readRegister(cpu, part.whole);
   if (old === undefined) throw new UserError(`There is no register '${given}'.`);
   const fitting = narrow(given, value, part.bits);
-  if (part.bits === 64 || (part.bits === 16 && part.whole === name)) return writeWhole(cpu, part.whole, fitting);
+  if (part.bits === 64 || ((part.bits === 16 || name === "mxcsr") && part.whole === name)) return writeWhole(cpu, part.whole, fitting);
   // A 32-bit part clears the upper half, as an instruction that writes it would.
   const kept = part.bits === 32 ? 0n : old & ~(((1n << BigInt(part.bits)) - 1n) << part.shift);
   writeWhole(cpu, part.whole, kept | (fitting << part.shift));
@@ -140,6 +156,10 @@ function writeWhole(cpu: DebugCpu, name: string, value: bigint): void {
     switch (name) {
       case "rip":
         return cpu.setRip(cpu.codeBits() === 64 ? value : narrow(name, value, 32));
+      case "mxcsr":
+        if (value > 0xffffn) throw new UserError("MXCSR has 16 bits; the others are reserved.");
+        state.mxcsr = Number(value);
+        break;
       case "rflags":
         state.rflags = word();
         break;

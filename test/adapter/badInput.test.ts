@@ -64,6 +64,11 @@ describe("a launch that fails", () => {
       /"serial" names .*, which cannot be written/,
     ],
     [
+      "a recording that cannot be written",
+      { program: image, record: files.path("no/such/folder") },
+      /"record" names .*, which cannot be written/,
+    ],
+    [
       "an unknown filter",
       { program: image, interruptBreakpoints: [{ filter: "interrupt.lost" }] },
       /"interruptBreakpoints" is wrong: There is no filter 'interrupt\.lost'; the filters are interrupt\.send,/,
@@ -111,6 +116,20 @@ describe("a launch that fails", () => {
       );
     }, server.port),
   );
+
+  test("what nobody knows in the console points to the commands; another CPU, a register or a number that there is not is named", () =>
+    withClient(async (client) => {
+      await client.launch({ program: image, stopOnEntry: true, cpus: 2 });
+      await client.stop();
+      const frameId = (await client.stack(1))[0].id;
+      const say = (expression: string): Promise<string> => client.refused("evaluate", { expression, frameId, context: "repl" });
+      assert.equal(await say("bogus"), `unknown name 'bogus' at column 1; "help" lists the commands`);
+      assert.equal(await say("cpu2.rax"), "There is no CPU 2; the machine has 2.");
+      assert.equal(await say("cpu1.lapic.bogus"), "unknown name 'cpu1.lapic.bogus' at column 1");
+      assert.equal(await say("9".repeat(4000)), "the number 99999999999999999999... has more than 64 bits at column 1");
+      const watch = client.refused("evaluate", { expression: "bogus", frameId, context: "watch" });
+      assert.equal(await watch, "unknown name 'bogus' at column 1");
+    }, server.port));
 
   test("over standard input and output: the session can end", { timeout: 240_000 }, () =>
     withClient(async (client) => {

@@ -171,7 +171,17 @@ describe("a debugger over a machine", () => {
     assert.equal(value("lapic.svr & 0x100"), "0x100");
     assert.match(value("&main"), /<main>$/);
     assert.match(value("u8[0x100000] != 0 || 1"), /^1$/);
-    assert.throws(() => value("cpu9.rax"), /cpu9/);
+    assert.throws(() => value("cpu9.rax"), /There is no CPU 9; the machine has \d+\./);
+    value("xmm3 = 0x112233445566778");
+    assert.equal(value("cpu0.xmm3"), "0x112233445566778");
+    assert.equal(value("mxcsr"), "0x1f80");
+    value("mxcsr = 0x3f80");
+    assert.equal(value("mxcsr"), "0x3f80");
+    assert.throws(() => value("mxcsr = 0x10000"), /MXCSR has 16 bits/);
+    assert.throws(() => value("&rax"), /rax is a register and has no address/);
+    assert.throws(() => value("cpu1.nothing"), /unknown name 'cpu1\.nothing' at column 1/);
+    assert.throws(() => value("lapic.nothing"), /unknown name 'lapic\.nothing' at column 1/);
+    assert.throws(() => value("1 + cpu1.lapic.nothing"), /unknown name 'cpu1\.lapic\.nothing' at column 5/);
     assert.throws(() => value("cpu9.rax = 1"), /no cpu9/);
     assert.throws(() => value("lapic.ppr = 1"), /PPR is read-only/);
     assert.throws(() => value("lapic.nothing = 1"), /no register 'nothing'/);

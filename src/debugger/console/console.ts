@@ -57,6 +57,17 @@ export function runCommandLine(line: string, context: CommandContext): CommandRe
   return result;
 }
 
+/** Evaluates a line that is no command. Throws a {@link UserError}, which points to the commands where a word was typed that no name is: one may have been meant. */
+export function evaluateLine<T>(line: string, evaluate: () => T): T {
+  try {
+    return evaluate();
+  } catch (error) {
+    if (!(error instanceof UserError) || !/^\s*[a-z]+(?:\s|$)/i.test(line) || !/^un(?:known name|expected) '/.test(error.message))
+      throw error;
+    throw new UserError(`${error.message}; "help" lists the commands`, error.subject);
+  }
+}
+
 /** What may follow `before`, the line up to the cursor, where it calls or begins a command. */
 export function completeCommand(before: string, context: CommandContext): string[] {
   const words = splitWords(before.trimStart());

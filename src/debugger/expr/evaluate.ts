@@ -174,6 +174,8 @@ function compileMember(node: Extract<Node, { kind: "member" }>): Evaluator {
       if (variable !== undefined) return { kind: "typed", value: variable };
       const found = lookup(scope, `${dotted.whole}.`, name);
       if (found !== undefined) return found;
+      if (/^(?:cpu\d+|(?:cpu\d+\.)?lapic)$/.test(dotted.whole))
+        throw new UserError(`unknown name '${dotted.whole}.${name}' at column ${dotted.at + 1}`);
     }
     const value = inner(scope);
     // C tells p->b and a.b apart; whoever types in a debugger means the same by both.
@@ -184,12 +186,14 @@ function compileMember(node: Extract<Node, { kind: "member" }>): Evaluator {
   };
 }
 
-/** The name that a node of one or two names is: `lapic`, `cpu1.lapic`. */
-function dottedName(node: Node): { readonly first: string; readonly whole: string; readonly register: boolean } | undefined {
-  if (node.kind === "name") return { first: node.name, whole: node.name, register: node.register };
-  if (node.kind !== "member" || node.arrow || node.operand.kind !== "name") return undefined;
-  const { name, register } = node.operand;
-  return { first: name, whole: `${name}.${node.name}`, register };
+/** What stands before a name with dots: `lapic`, `cpu1`, `cpu1.lapic`. */
+function dottedName(
+  node: Node,
+): { readonly first: string; readonly whole: string; readonly register: boolean; readonly at: number } | undefined {
+  if (node.kind === "name") return { first: node.name, whole: node.name, register: node.register, at: node.at };
+  if (node.kind !== "member" || node.arrow || node.name !== "lapic" || node.operand.kind !== "name") return undefined;
+  const { name, register, at } = node.operand;
+  return { first: name, whole: `${name}.${node.name}`, register, at };
 }
 
 function compileIndex(node: Extract<Node, { kind: "index" }>): Evaluator {
@@ -240,6 +244,8 @@ function compileUnary(node: Extract<Node, { kind: "unary" }>): Evaluator {
       return (scope) => {
         const value = operand(scope);
         if (value.kind === "typed" && value.value.address !== undefined) return unsigned(value.value.address);
+        if (node.operand.kind === "name" && (node.operand.register || registerPart(node.operand.name.toLowerCase()) !== undefined))
+          throw new UserError(`${node.operand.name} is a register and has no address (column ${node.at + 1})`);
         // A symbol without type is its address already.
         if (value.kind === "integer" && node.operand.kind === "name") return value;
         throw new UserError(`${describe(value)} has no address (column ${node.at + 1})`);

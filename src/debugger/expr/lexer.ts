@@ -70,7 +70,7 @@ function readNumber(text: string, at: number): Token {
   const digits = match[1].replaceAll("_", "").toLowerCase();
   if (/^0[xbo]?$/.test(digits) && digits.length === 2) throw mistake(`'${word}' is not a number`, at);
   const value = BigInt(digits);
-  if (value >= 1n << 64n) throw mistake(`the number ${word} has more than 64 bits`, at);
+  if (value >= 1n << 64n) throw mistake(`the number ${word.length > 40 ? `${word.slice(0, 20)}...` : word} has more than 64 bits`, at);
   return { kind: "number", value, at, text: word };
 }
 

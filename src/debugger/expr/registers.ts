@@ -1,4 +1,4 @@
-/** A part of a 64-bit register: `bits` bits from bit `shift`. */
+/** A register or a part of one: `bits` bits from bit `shift`. */
 export interface RegisterPart {
   readonly whole: string;
   readonly shift: bigint;
@@ -37,6 +37,8 @@ function build(): ReadonlyMap<string, RegisterPart> {
   }
   add("pc", "rip", 64);
   for (const name of ["cs", "ds", "es", "fs", "gs", "ss"]) add(name, name, 16);
+  for (let number = 0; number < 16; number++) add(`xmm${number}`, `xmm${number}`, 128);
+  add("mxcsr", "mxcsr", 32);
   for (const number of [0, 2, 3, 4, 8]) add(`cr${number}`, `cr${number}`, 64);
   for (const number of [0, 1, 2, 3, 6, 7]) add(`dr${number}`, `dr${number}`, 64);
   return parts;
