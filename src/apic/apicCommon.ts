@@ -1,5 +1,6 @@
 import type { State } from "../common/state";
 import type { Clock, Device, RegisterView } from "../devices/device";
+import { APIC_ICR_LOW, APIC_ID, APIC_IRR, APIC_ISR, APIC_TMR, APIC_TPR, APIC_WORDS } from "../tcg/layout";
 import { ApicTimer, type TscSource } from "./apicTimer";
 import { ApicBase, Lvt, Svr, lvtNames, lvtReadOnly, timerMode, x2apicLogicalId } from "./fields";
 import { Reg, lvtMask, svrMask, type ApicModel } from "./registerMap";
@@ -41,9 +42,6 @@ export abstract class ApicCommon implements Device {
   private isEnabled = false;
   private isX2apic = false;
   private page = -1;
-  /** The xAPIC's ID register, bits 31:24. x2APIC mode has the initial id. */
-  protected idRegister = 0;
-  protected tpr = 0;
   protected ldr = 0;
   protected dfr = 0xffffffff;
   protected svr = 0xff;
@@ -52,13 +50,12 @@ export abstract class ApicCommon implements Device {
   protected errors = 0;
   /** False from an error interrupt until the guest writes ESR. */
   protected errorArmed = true;
-  protected icrLow = 0;
   protected icrHigh = 0;
   protected remoteReadValue = 0;
   protected readonly lvt = new Uint32Array(lvtNames.length);
-  protected readonly irr = new Uint32Array(8);
-  protected readonly isr = new Uint32Array(8);
-  protected readonly tmr = new Uint32Array(8);
+  protected readonly irr: Uint32Array;
+  protected readonly isr: Uint32Array;
+  protected readonly tmr: Uint32Array;
   protected readonly timer: ApicTimer;
   /** Electrical level of the two pins. */
   protected readonly lint: [boolean, boolean] = [false, false];
@@ -76,7 +73,12 @@ export abstract class ApicCommon implements Device {
     readonly model: ApicModel,
     clock: Clock,
     tsc: TscSource,
+    /** What an engine works on by itself, APIC_WORDS of them (tcg/layout.ts). */
+    protected readonly registerWords: Uint32Array = new Uint32Array(APIC_WORDS),
   ) {
+    this.isr = registerWords.subarray(APIC_ISR, APIC_ISR + 8);
+    this.tmr = registerWords.subarray(APIC_TMR, APIC_TMR + 8);
+    this.irr = registerWords.subarray(APIC_IRR, APIC_IRR + 8);
     this.name = `lapic${cpuIndex}`;
     this.base = defaultApicBase | ApicBase.enable | (bootstrap ? ApicBase.bootstrap : 0n);
     this.timer = new ApicTimer(this.name, clock, tsc, () => this.timerFired());
@@ -90,6 +92,31 @@ export abstract class ApicCommon implements Device {
   protected abstract updateIrq(): void;
   /** Tells the bus that base address or mode changed. */
   protected abstract baseChanged(): void;
+
+  /** The xAPIC's ID register, bits 31:24. x2APIC mode has the initial id. */
+  protected get idRegister(): number {
+    return this.registerWords[APIC_ID];
+  }
+
+  protected set idRegister(value: number) {
+    this.registerWords[APIC_ID] = value;
+  }
+
+  protected get tpr(): number {
+    return this.registerWords[APIC_TPR];
+  }
+
+  protected set tpr(value: number) {
+    this.registerWords[APIC_TPR] = value;
+  }
+
+  protected get icrLow(): number {
+    return this.registerWords[APIC_ICR_LOW];
+  }
+
+  protected set icrLow(value: number) {
+    this.registerWords[APIC_ICR_LOW] = value;
+  }
 
   /** False while IA32_APIC_BASE disables the APIC; CPUID then hides it. */
   get enabled(): boolean {

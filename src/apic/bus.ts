@@ -31,7 +31,9 @@ export class InterruptBus {
   private retrying = false;
   private delayLine: DelayLine | undefined;
 
-  constructor(readonly ledger: InterruptLedger) {}
+  constructor(readonly ledger: InterruptLedger) {
+    ledger.onOwnSend = (cpu, moment) => this.locals[cpu].noteSend(moment);
+  }
 
   /** Gives the bus a clock, by which IPIs can be held back. */
   connectDelays(clock: Clock): DelayLine {

@@ -1,6 +1,8 @@
 import { LastWrites } from "../common/lastWrites";
 import type { State } from "../common/state";
+import type { Moment } from "../common/moment";
 import type { Clock } from "../devices/device";
+import { APIC_HOST, APIC_INTR, APIC_SEND_NOT_LOOKED_AT, HOST_STATE } from "../tcg/layout";
 import { ApicCommon, defaultApicBase, highestVector } from "./apicCommon";
 import type { TscSource } from "./apicTimer";
 import type { InterruptBus } from "./bus";
@@ -20,6 +22,8 @@ export interface LocalApicOptions {
   readonly apicId: number;
   readonly tsc: TscSource;
   readonly model?: ApicModel;
+  /** Where the registers are that an engine works on by itself, APIC_WORDS of them (tcg/layout.ts). */
+  readonly registers?: Uint32Array;
 }
 
 const apicBaseMsr = 0x1b;
@@ -44,11 +48,7 @@ export class LocalApic extends ApicCommon {
   readonly cpu: ApicCpu;
   private readonly bus: InterruptBus;
   private readonly ledger: InterruptLedger;
-  /** Who wrote each register last, by LVT index or {@link WrittenRegister}. */
-  readonly writes: LastWrites;
-  private intr = false;
-  /** ICR was written in xAPIC mode, and its delivery status not read since. */
-  private sendNotLookedAt = false;
+  private readonly lastWrites: LastWrites;
   /** Hears of each access of the guest's to a register, by number, after it was made; CR8 is TPR. Undefined while nobody wants to know. */
   accessed: ((register: number, write: boolean) => void) | undefined;
   /** True while the 8259 is being asked for its vector: its output changes under our hands. */
@@ -56,13 +56,57 @@ export class LocalApic extends ApicCommon {
 
   /** Creates the APIC and puts it on the bus. */
   constructor(options: LocalApicOptions) {
-    super(options.cpu.index, options.apicId >>> 0, options.cpu.bootstrap, options.model ?? {}, options.clock, options.tsc);
+    super(
+      options.cpu.index,
+      options.apicId >>> 0,
+      options.cpu.bootstrap,
+      options.model ?? {},
+      options.clock,
+      options.tsc,
+      options.registers,
+    );
     this.cpu = options.cpu;
     this.bus = options.bus;
     this.ledger = options.bus.ledger;
-    this.writes = new LastWrites(writtenRegisters, options.bus.ledger.stamps);
+    this.lastWrites = new LastWrites(writtenRegisters, options.bus.ledger.stamps);
     this.resetId();
     this.bus.attachLocal(this);
+    this.tellEngine();
+  }
+
+  /** Who wrote each register last, by LVT index or {@link WrittenRegister}. */
+  get writes(): LastWrites {
+    this.ledger.settle();
+    return this.lastWrites;
+  }
+
+  /** The engine wrote ICR at `moment`. */
+  noteSend(moment: Moment): void {
+    this.lastWrites.noteAt(WrittenRegister.icr, moment);
+  }
+
+  private get intr(): boolean {
+    return this.registerWords[APIC_INTR] !== 0;
+  }
+
+  private set intr(value: boolean) {
+    this.registerWords[APIC_INTR] = value ? 1 : 0;
+  }
+
+  /** ICR was written in xAPIC mode, and its delivery status not read since. */
+  private get sendNotLookedAt(): boolean {
+    return this.registerWords[APIC_SEND_NOT_LOOKED_AT] !== 0;
+  }
+
+  private set sendNotLookedAt(value: boolean) {
+    this.registerWords[APIC_SEND_NOT_LOOKED_AT] = value ? 1 : 0;
+  }
+
+  /** Says whether an engine may send and end interrupts by itself, as far as the state goes. Called whenever what that depends on may have changed. */
+  private tellEngine(): void {
+    const words = this.registerWords;
+    if (this.registerPage >= 0 && this.softwareEnabled && !this.acknowledging && !this.extIntPending()) words[APIC_HOST] &= ~HOST_STATE;
+    else words[APIC_HOST] |= HOST_STATE;
   }
 
   /**
@@ -208,6 +252,7 @@ export class LocalApic extends ApicCommon {
 
   /** WRMSR of an index that {@link isApicMsr}. False means #GP(0): reserved bits, read-only or absent registers, illegal transitions. */
   writeMsr(index: number, value: bigint): boolean {
+    this.ledger.settle();
     if (index === apicBaseMsr) return this.writeBase(value);
     if (index === tscDeadlineMsr) {
       if (this.model.tscDeadline === false) return false;
@@ -241,6 +286,7 @@ export class LocalApic extends ApicCommon {
 
   /** Guest store of 32 bits to a register's place in the register page; `value` is unsigned. */
   storeRegister(register: number, value: number): void {
+    this.ledger.settle();
     this.writeRegister(register, value);
     this.accessed?.(register, true);
   }
@@ -397,6 +443,7 @@ export class LocalApic extends ApicCommon {
     this.writes.restore(saved["writes"]);
     this.sendNotLookedAt = saved["sendNotLookedAt"] as boolean;
     this.cpu.setInterruptRequest(this.intr);
+    this.tellEngine();
     this.bus.baseChanged();
   }
 
@@ -464,6 +511,7 @@ export class LocalApic extends ApicCommon {
     const was = this.softwareEnabled;
     this.writes.note(WrittenRegister.svr);
     this.svr = value & svrMask(this.model);
+    this.tellEngine();
     if (this.softwareEnabled) {
       if (!was) this.bus.reachabilityChanged();
       return;
@@ -541,6 +589,7 @@ export class LocalApic extends ApicCommon {
 
   /** A write of the ICR's low half, or of all of it in x2APIC mode. */
   private sendIpi(): void {
+    this.ledger.settle();
     this.writes.note(WrittenRegister.icr);
     const { icrLow, icrHigh, apicId, x2apicMode, lastSend } = this;
     if (lastSend?.icrLow !== icrLow || lastSend.icrHigh !== icrHigh || lastSend.apicId !== apicId || lastSend.x2apic !== x2apicMode)
@@ -654,6 +703,7 @@ export class LocalApic extends ApicCommon {
   /** INTR as ExtINT and a deliverable vector, if there is one, have it. */
   private settleIntr(deliverable: boolean): void {
     const external = this.extIntPending();
+    this.tellEngine();
     if (!this.acknowledging && (external || this.ledger.pendingExternal(this.cpuIndex) !== 0)) this.trackExtInt();
     const level = deliverable || external;
     if (level === this.intr) return;

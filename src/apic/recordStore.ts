@@ -40,21 +40,21 @@ const overflowSlots = 512;
  * A record in the store, in 64-bit words: these, KIND as two halves of 32 bits (source, mode and so on, a byte each; sender and target, 16 bits each), the CPUs of its stages, a byte
  * each, then four words a stage: sequence, instructions, time, and the two halves of RIP.
  */
-const ID = 0;
+export const ID = 0;
 const SEND_ID = 1;
 const COALESCED_INTO = 2;
 const SRC = 3;
 const DST = 4;
 const DELAY = 5;
 const KIND = 6;
-const CPUS = 7;
-const STAGES = 8;
-const STAGE_WORDS = 4;
-const SEQUENCE = 0;
-const INSTRUCTION = 1;
-const TIME = 2;
-const RIP = 3;
-const RECORD_WORDS = STAGES + stageCount * STAGE_WORDS;
+export const CPUS = 7;
+export const STAGES = 8;
+export const STAGE_WORDS = 4;
+export const SEQUENCE = 0;
+export const INSTRUCTION = 1;
+export const TIME = 2;
+export const RIP = 3;
+export const RECORD_WORDS = STAGES + stageCount * STAGE_WORDS;
 /** Bytes at KIND; the first four are made as one word. */
 const VECTOR = 0;
 const MODE = 1;
@@ -72,10 +72,10 @@ export class RecordStore {
   readonly capacity: number;
   /** All slots, the ring's and the others'; empty ones have id 0. */
   readonly slots: number;
-  private readonly f64: Float64Array;
-  /** The same memory. */
-  private readonly i32: Int32Array;
-  private readonly i8: Int8Array;
+  /** The memory of all slots, for whoever enters many stages at once. */
+  readonly f64: Float64Array;
+  readonly i32: Int32Array;
+  readonly i8: Int8Array;
   private readonly u8: Uint8Array;
   private readonly reasons: (string | undefined)[];
   /** A power of two, of which the ring's index is the rest: of doubles, which ids are, a remainder by another number takes a call. */
@@ -237,8 +237,8 @@ export class RecordStore {
 
   /** Source, mode and vector in one number: same number, same kind of interrupt. */
   kindAt(slot: number): number {
-    const at = this.byteAt(slot, 0);
-    return this.u8[at + VECTOR] | (this.u8[at + MODE] << 8) | (this.u8[at + SOURCE] << 12);
+    const word = this.i32[(slot * RECORD_WORDS + KIND) * 2];
+    return (word & 0xffff) | ((word >> 4) & 0xff000);
   }
 
   /** What the interrupt is, from where and to where, mixed into 32 bits. */

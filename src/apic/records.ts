@@ -12,9 +12,40 @@ import type {
   Stage,
   StampSource,
 } from "./events";
+import { InterruptJournal, type JournalPlace } from "./journal";
 import type { SendInfo } from "./message";
-import { RecordStore, StageCode, modes, sources, stages } from "./recordStore";
+import {
+  CPUS,
+  ID,
+  INSTRUCTION,
+  modes,
+  RECORD_WORDS,
+  RecordStore,
+  RIP,
+  SEQUENCE,
+  sources,
+  STAGE_WORDS,
+  StageCode,
+  STAGES,
+  stages,
+  TIME,
+} from "./recordStore";
 import { StormWatch } from "./storm";
+import {
+  JOURNAL_DELIVERED,
+  JOURNAL_ENDED,
+  JOURNAL_REQUESTED,
+  JOURNAL_RETURNED,
+  ROW_APIC_ID,
+  ROW_CPU,
+  ROW_INSTRUCTION,
+  ROW_KIND,
+  ROW_RECORD,
+  ROW_RETIRED,
+  ROW_RETURN,
+  ROW_RIP,
+  ROW_VECTOR,
+} from "../tcg/layout";
 
 /** Modes that a CPU latches one of at a time, beside the vectors of its IRR. */
 export type LatchedMode = Exclude<DeliveryMode, "fixed" | "lowpri">;
@@ -26,6 +57,8 @@ export interface LedgerOptions {
   readonly stormDeliveries?: number;
   /** Retired instructions of the storm window; 100,000 if left out. */
   readonly stormInstructions?: number;
+  /** Where the engine's journal of interrupts is; without one nothing but calls brings about stages. */
+  readonly journal?: JournalPlace;
 }
 
 /** What to look for among the records; fields left out match anything. */
@@ -102,7 +135,7 @@ export class InterruptLedger {
   private readonly limits: { readonly deliveries: number; readonly instructions: number };
   private readonly observers: InterruptObserver[] = [];
   private readonly tracks: CpuTrack[] = [];
-  private nextId = 1;
+  private readonly journal: InterruptJournal;
   private nextSendId = 1;
   private seq = 0;
   /** Digest of all stages so far, and what it was at each of the last stages: tells whether two histories are the same. */
@@ -110,6 +143,10 @@ export class InterruptLedger {
   private readonly digests: Uint32Array;
   private readonly digestMask: number;
   private readonly moment = new Moment();
+  /** What the engine sent last: most are like the one before. */
+  private own: SendInfo = { source: "ipi", mode: "fixed", vector: 0, trigger: "edge", shorthand: "self", src: 0, senderCpu: 0 };
+  /** Hears that CPU `cpu` wrote its ICR in the engine at a moment, when that is entered. */
+  onOwnSend: (cpu: number, moment: Moment) => void = () => undefined;
   /** Records that are neither pending nor in service anywhere but on their way: they are part of the state. */
   onTheirWay: () => readonly number[] = () => [];
   /** Record and stage of each of the latest marks, by `seq`. A help for reading, no state: what does not fit the records is not believed. */
@@ -128,6 +165,8 @@ export class InterruptLedger {
     assert(capacity >= 2 * savedHistory, `the ledger needs room for ${2 * savedHistory} records, not ${capacity}`);
     const rounded = 2 ** Math.ceil(Math.log2(capacity));
     this.store = new RecordStore(rounded);
+    this.journal = new InterruptJournal(options.journal);
+    this.nextId = 1;
     this.digests = new Uint32Array(rounded * 4);
     this.digestMask = rounded * 4 - 1;
     this.limits = { deliveries: options.stormDeliveries ?? 1000, instructions: options.stormInstructions ?? 100000 };
@@ -142,15 +181,122 @@ export class InterruptLedger {
     };
   }
 
+  // --- What the engine did by itself ---
+
+  private get nextId(): number {
+    return this.journal.nextId;
+  }
+
+  private set nextId(id: number) {
+    this.journal.nextId = id;
+  }
+
+  /**
+   * Enters what the engine has brought about since: everything here does so first, and whoever changes what its moments are made from, as the end of a slice and the idle time do. Nobody hears of
+   * these stages, as the engine leaves them to the host while somebody wants to.
+   */
+  settle(): void {
+    if (this.journal.count !== 0) this.enterJournal();
+  }
+
+  /** A hot path, in one piece: what is read of a row, a record and the course stays in registers. All rows are of one CPU, as the end of a slice settles. */
+  private enterJournal(): void {
+    const { journal, moment, store, digests, digestMask, markIds, markStages } = this;
+    const { i32: rowWords, f64: rowCounts } = journal;
+    const { i32, f64, i8 } = store;
+    this.stamps.moment(moment);
+    const idle = moment.time - moment.instruction;
+    // Before anything that asks for a track, which settles.
+    const rows = journal.take();
+    const cpu = rowWords[journal.row(0) + ROW_CPU / 4];
+    const track = this.track(cpu);
+    let { seq, digest } = this;
+    let lastSend = -1;
+    for (let index = 0; index < rows; index++) {
+      const row = journal.row(index);
+      const kind = rowWords[row + ROW_KIND / 4];
+      const vector = rowWords[row + ROW_VECTOR / 4];
+      let instruction = rowCounts[(row + ROW_INSTRUCTION / 4) >> 1];
+      let ripLow = rowWords[row + ROW_RIP / 4];
+      let ripHigh = rowWords[row + ROW_RIP / 4 + 1];
+      let slot: number;
+      let stage: StageCode;
+      let last: StageCode;
+      if (kind === JOURNAL_ENDED) {
+        slot = store.slotOf(track.inService[vector]);
+        track.inService[vector] = 0;
+        if (slot < 0) continue;
+        stage = last = StageCode.eoi;
+      } else if (kind === JOURNAL_RETURNED) {
+        slot = store.slotOf(rowCounts[(row + ROW_RECORD / 4) >> 1]);
+        if (slot < 0 || store.hasStage(slot, StageCode.return)) continue;
+        stage = last = StageCode.return;
+      } else {
+        const id = rowCounts[(row + ROW_RECORD / 4) >> 1];
+        const apicId = rowWords[row + ROW_APIC_ID / 4];
+        lastSend = row;
+        slot = store.create(id, this.nextSendId++, this.ownSend(vector, apicId, cpu), apicId, cpu);
+        stage = StageCode.send;
+        last = kind === JOURNAL_DELIVERED ? StageCode.deliver : kind === JOURNAL_REQUESTED ? StageCode.request : StageCode.accept;
+        if (kind === JOURNAL_DELIVERED) {
+          track.inService[vector] = track.lastDelivered = id;
+          // It was taken at the boundary after the instruction that sent it.
+          this.latencyCount[vector]++;
+          this.latencyTotal[vector]++;
+          if (this.latencyMaximum[vector] < 1) this.latencyMaximum[vector] = 1;
+        } else track.pending[vector] = id;
+      }
+      const fingerprint = store.fingerprint(slot);
+      const record = slot * RECORD_WORDS;
+      for (; stage <= last; stage++) {
+        if (stage === StageCode.deliver) {
+          instruction++;
+          ripLow = rowWords[row + ROW_RETURN / 4];
+          ripHigh = rowWords[row + ROW_RETURN / 4 + 1];
+        }
+        seq++;
+        markIds[seq & (markCount - 1)] = f64[record + ID];
+        markStages[seq & (markCount - 1)] = stage;
+        const at = record + STAGES + stage * STAGE_WORDS;
+        f64[at + SEQUENCE] = seq;
+        f64[at + INSTRUCTION] = instruction;
+        f64[at + TIME] = instruction + idle;
+        i32[(at + RIP) * 2] = ripLow;
+        i32[(at + RIP) * 2 + 1] = ripHigh;
+        i8[(record + CPUS) * 8 + stage] = cpu;
+        digest = Math.imul((digest << 5) ^ (digest >>> 27) ^ instruction ^ fingerprint ^ stage, 0x9e3779b1) >>> 0;
+        digests[seq & digestMask] = digest;
+      }
+      if (kind === JOURNAL_DELIVERED && track.storm.note(rowCounts[(row + ROW_RETIRED / 4) >> 1] + 1, store.kindAt(slot)))
+        this.reportStorm(track, cpu, slot);
+    }
+    this.seq = seq;
+    this.digest = digest;
+    if (lastSend < 0) return;
+    moment.cpu = cpu;
+    moment.instruction = rowCounts[(lastSend + ROW_INSTRUCTION / 4) >> 1];
+    moment.ripLow = rowWords[lastSend + ROW_RIP / 4];
+    moment.ripHigh = rowWords[lastSend + ROW_RIP / 4 + 1];
+    this.onOwnSend(cpu, moment);
+  }
+
+  private ownSend(vector: number, src: number, senderCpu: number): SendInfo {
+    const { own } = this;
+    if (own.vector !== vector || own.src !== src || own.senderCpu !== senderCpu) this.own = { ...own, vector, src, senderCpu };
+    return this.own;
+  }
+
   // --- Writing: called by the local APICs, the bus and the CPUs as things happen ---
 
   /** Id for the records of one send. */
   newSend(): number {
+    this.settle();
     return this.nextSendId++;
   }
 
   /** `send`: opens a record for one target (`dst` its APIC id, `target` its CPU index; both -1 when nobody matched). Returns its id. */
   sent(sendId: number, info: SendInfo, dst: number, target: number): number {
+    this.settle();
     const id = this.nextId++;
     const slot = this.store.create(id, sendId, info, dst, target);
     this.mark(slot, StageCode.send, info.senderCpu >= 0 ? info.senderCpu : target);
@@ -167,6 +313,7 @@ export class InterruptLedger {
    * ({@link observed}): they would see the target's registers as they are afterwards.
    */
   passed(info: SendInfo, dst: number, target: number, requests: boolean): void {
+    this.settle();
     const id = this.nextId++;
     const { store } = this;
     const slot = store.create(id, this.nextSendId++, info, dst, target);
@@ -186,6 +333,7 @@ export class InterruptLedger {
 
   /** `drop`: the interrupt is lost; `reason` says why, in words. */
   dropped(id: number, reason: string): void {
+    this.settle();
     const slot = this.store.slotOf(id);
     if (slot < 0 || this.store.hasStage(slot, StageCode.drop)) return;
     this.store.setReason(slot, reason);
@@ -268,6 +416,7 @@ export class InterruptLedger {
 
   /** `return`: the handler that was entered for record `id` ended by IRET on `cpu`. */
   returned(id: number, cpu: number): void {
+    this.settle();
     const slot = this.store.slotOf(id);
     if (slot >= 0 && !this.store.hasStage(slot, StageCode.return)) this.mark(slot, StageCode.return, cpu);
   }
@@ -322,12 +471,14 @@ export class InterruptLedger {
 
   /** The record with this id, undefined once the ring has forgotten it. */
   record(id: number): InterruptRecord | undefined {
+    this.settle();
     const slot = this.store.slotOf(id);
     return slot < 0 ? undefined : this.store.record(slot);
   }
 
   /** Id of the newest record, 0 if there is none. */
   get lastId(): number {
+    this.settle();
     return this.nextId - 1;
   }
 
@@ -352,6 +503,7 @@ export class InterruptLedger {
 
   /** Records that match `query`, oldest first. */
   records(query: RecordQuery = {}): readonly InterruptRecord[] {
+    this.settle();
     const limit = query.limit ?? 100;
     const found: InterruptRecord[] = [];
     const newest = Math.min(this.nextId, query.before ?? this.nextId) - 1;
@@ -373,6 +525,7 @@ export class InterruptLedger {
    * misses nothing that the ring still has. Looks through the whole ring: for readers that ask now and then.
    */
   changes(since: CoursePoint, limit: number): RecordChanges {
+    this.settle();
     const { sequence } = since;
     const passed = this.seq - sequence;
     const restarted =
@@ -398,6 +551,7 @@ export class InterruptLedger {
 
   /** The last `count` events that concern `cpu`, oldest first, each with its record as of then. */
   lastEvents(cpu: number, count: number): readonly InterruptEvent[] {
+    this.settle();
     const recent = this.recentEvents(cpu, count);
     if (recent !== undefined) return recent;
     const found: { seq: number; slot: number; stage: StageCode }[] = [];
@@ -435,6 +589,7 @@ export class InterruptLedger {
 
   /** Latency from accept to deliver of each vector that was delivered. */
   latencies(): readonly LatencyStatistics[] {
+    this.settle();
     const list: LatencyStatistics[] = [];
     for (let vector = 0; vector < 256; vector++) {
       if (this.latencyCount[vector] === 0) continue;
@@ -457,6 +612,7 @@ export class InterruptLedger {
 
   /** Power-on: an empty book. Observers stay. */
   reset(): void {
+    this.settle();
     this.store.clear();
     this.tracks.length = 0;
     this.nextId = 1;
@@ -470,6 +626,7 @@ export class InterruptLedger {
 
   /** Live records, the newest of the others, and all counters. Older history stays in the ring and is not part of the state. */
   save(): State {
+    this.settle();
     const kept = new Set<number>(this.onTheirWay());
     for (const track of this.tracks)
       for (const list of [track.pending, track.inService, track.latched]) for (const id of list) if (id !== 0) kept.add(id);
@@ -498,6 +655,7 @@ export class InterruptLedger {
 
   /** Restores; the ring keeps its older history only if the saved state is known to lie on the same course of events. */
   restore(state: State): void {
+    this.settle();
     const saved = state as { [key: string]: State };
     const seq = saved["seq"] as number;
     const known =
@@ -532,6 +690,7 @@ export class InterruptLedger {
   }
 
   private track(cpu: number): CpuTrack {
+    this.settle();
     while (this.tracks.length <= cpu) this.tracks.push(new CpuTrack(new StormWatch(this.limits)));
     return this.tracks[cpu];
   }
@@ -554,6 +713,11 @@ export class InterruptLedger {
     if (slot < 0) return;
     this.mark(slot, StageCode.deliver, cpu);
     track.lastDelivered = id;
+    this.countDelivery(track, cpu, slot, this.stamps.instructionsOf?.(cpu) ?? this.store.instructionAt(slot, StageCode.deliver));
+  }
+
+  /** Counts a delivery to a CPU that has retired `retired` instructions. */
+  private countDelivery(track: CpuTrack, cpu: number, slot: number, retired: number): void {
     const now = this.store.instructionAt(slot, StageCode.deliver);
     const vector = this.store.vectorAt(slot);
     if (this.store.hasStage(slot, StageCode.accept)) {
@@ -562,7 +726,7 @@ export class InterruptLedger {
       this.latencyTotal[vector] += latency;
       if (latency > this.latencyMaximum[vector]) this.latencyMaximum[vector] = latency;
     }
-    if (track.storm.note(this.stamps.instructionsOf?.(cpu) ?? now, this.store.kindAt(slot))) this.reportStorm(track, cpu, slot);
+    if (track.storm.note(retired, this.store.kindAt(slot))) this.reportStorm(track, cpu, slot);
   }
 
   private reportStorm(track: CpuTrack, cpu: number, slot: number): void {

@@ -34,8 +34,12 @@ export class LastWrites {
 
   /** Piece `index` is being changed by whatever executes now. */
   note(index: number): void {
-    const { moment } = this;
-    this.source.moment(moment);
+    this.source.moment(this.moment);
+    this.noteAt(index, this.moment);
+  }
+
+  /** Piece `index` was changed at `moment`. */
+  noteAt(index: number, moment: Moment): void {
     this.instructions[index] = moment.instruction;
     this.cpus[index] = moment.cpu;
     this.rips[index * 2] = moment.ripLow;

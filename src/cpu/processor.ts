@@ -1,6 +1,6 @@
 import { DECISION_EVENT, DECISION_STOP, type DecisionRing } from "./decisions";
 import { assert } from "../common/errors";
-import { putCount } from "../common/counts";
+import { countAt, putCount } from "../common/counts";
 import type { Moment } from "../common/moment";
 import { OpBuilder } from "../tcg/builder";
 import { type Block, type CodeCache, instructionAddress, instructionIndex, instructionOffset } from "../tcg/codeCache";
@@ -15,9 +15,13 @@ import {
   JUMP_PAGE,
   JUMP_RIP,
   jumpIndex,
+  SLOT_FRESH,
   SLOT_INSTRUCTION_END,
   SLOT_RETIRED_END,
   SLOT_RIP,
+  APIC_HOST,
+  APIC_REGISTERS,
+  HOST_RUN,
   WORD_BLOCK,
   WORD_BUDGET,
   WORD_JUMP_CACHE,
@@ -27,6 +31,7 @@ import {
   WORD_REQUEST,
   WORD_SHADOW,
   WORD_STRING_RESERVE,
+  WORD_TAKEN,
 } from "../tcg/layout";
 import { EXIT_BREAK, EXIT_BUDGET, EXIT_CHAIN, EXIT_FAULT, EXIT_HOT, EXIT_LEAVE, EXIT_LOOKUP, Op } from "../tcg/ops";
 import type { InterruptController, PhysicalBus } from "./bus";
@@ -41,6 +46,8 @@ export type SliceEnd = "budget" | "idle" | "yield" | "debug";
 
 const MAX_BLOCK_INSTRUCTIONS = 64;
 const MAX_INSTRUCTION_BYTES = 15;
+/** Who may work on the local APIC's registers. */
+const HOST = APIC_REGISTERS + APIC_HOST * 4;
 /** DR6.BS: single step. */
 const DR6_BS = 1 << 14;
 
@@ -230,11 +237,12 @@ export class Processor {
       const steps = done + (this.faulted ? 1 : 0);
       left -= steps - this.drawn;
       this.attempted += steps;
+      this.taken += this.words[WORD_TAKEN / 4];
       this.resumedFrom = undefined;
       if (done > 0) {
         // RF covers one instruction (SDM vol. 3, "Instruction-Breakpoint Exception Condition").
         if (resumed && !this.faulted && !this.system.resumeFlagLoaded) this.state.systemFlags &= ~FLAG_RF;
-        this.state.freshDelivery = false;
+        this.state.freshDelivery = countAt(this.words, SLOT_FRESH / 4) === this.retiredBefore;
         if (trap && !this.faulted && !this.system.trapSuppressed && !this.inStackShadow) this.state.trapBits |= DR6_BS;
       }
       if (this.debugStop) {
@@ -346,6 +354,11 @@ export class Processor {
     state.stackShadow = false;
     state.midString = false;
     words[WORD_SHADOW / 4] = -1;
+    words[SLOT_FRESH / 4] = words[SLOT_FRESH / 4 + 1] = -1;
+    words[WORD_TAKEN / 4] = 0;
+    // What wants to see each event, or none, has the host take them.
+    if (this.interruptsHeld || this.stopAfterEvent || this.decisions !== undefined) words[HOST / 4] |= HOST_RUN;
+    else words[HOST / 4] &= ~HOST_RUN;
     words[WORD_MODE / 4] = system.computeMode();
     this.mmu.selectIndex();
     this.mmu.selectCode();

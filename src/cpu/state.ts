@@ -26,6 +26,7 @@ import {
   WORD_CPL,
   WORD_CPU_INDEX,
   WORD_GDTR_LIMIT,
+  WORD_INTR,
   WORD_IDTR_LIMIT,
   WORD_LIMITS,
   WORD_MODE,
@@ -228,7 +229,6 @@ export class CpuState {
 
   activity: Activity = "running";
   /** Latched events, taken at the next instruction boundary. */
-  intrPending = false;
   nmiPending = false;
   smiPending = false;
   initPending = false;
@@ -281,6 +281,15 @@ export class CpuState {
 
   set cpl(value: number) {
     this.words[WORD_CPL / 4] = value;
+  }
+
+  /** The local APIC asks for an interrupt to be taken. */
+  get intrPending(): boolean {
+    return this.words[WORD_INTR / 4] !== 0;
+  }
+
+  set intrPending(value: boolean) {
+    this.words[WORD_INTR / 4] = value ? 1 : 0;
   }
 
   /** NMIs wait for an IRET. */

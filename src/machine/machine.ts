@@ -35,7 +35,7 @@ import { helperNames } from "../cpu/helperIds";
 import type { Jit, JitStats } from "../tcg/backend/jit";
 import type { CallCounts } from "./callCounts";
 import { CodeCache } from "../tcg/codeCache";
-import { OBSERVED_ALL, OBSERVED_HANDLERS, OBSERVED_MASK, WORD_OBSERVED } from "../tcg/layout";
+import { APIC_HOST, APIC_REGISTERS, HOST_WATCHED, OBSERVED_ALL, OBSERVED_HANDLERS, OBSERVED_MASK, WORD_OBSERVED } from "../tcg/layout";
 import { EngineMemory } from "../tcg/memory";
 import { applyBootState } from "./bootState";
 import { Coherence } from "./coherence";
@@ -180,12 +180,22 @@ export class Machine implements StampSource, InputTarget {
       () => this.now(),
       (deadline) => this.scheduler.deadlineMoved(deadline),
     );
-    this.scheduler = new Scheduler(configuration.cpus, configuration.quantum, this.course, this.clock, this.inputs, (instructions) => {
-      this.output.flush(this.hooks);
-      this.jit?.poll(instructions);
-    });
+    this.scheduler = new Scheduler(
+      configuration.cpus,
+      configuration.quantum,
+      this.course,
+      this.clock,
+      this.inputs,
+      (instructions) => {
+        this.ledger.settle();
+        this.output.flush(this.hooks);
+        this.jit?.poll(instructions);
+      },
+      () => this.ledger.settle(),
+    );
     const { interruptRecords } = configuration;
-    this.ledger = new InterruptLedger(this, interruptRecords === undefined ? {} : { capacity: interruptRecords });
+    const journal = { buffer: this.engineMemory.memory.buffer, base: this.engineMemory.journalBase };
+    this.ledger = new InterruptLedger(this, interruptRecords === undefined ? { journal } : { journal, capacity: interruptRecords });
     this.ledger.observe({
       interruptEvent: (event) => this.hooks.interrupt?.(event),
       interruptStorm: (storm) => this.hooks.storm?.(storm),
@@ -300,14 +310,20 @@ export class Machine implements StampSource, InputTarget {
     this.hooksChanged();
   }
 
-  /** Says in the engine's memory what somebody hears of that the engine would do by itself: to be called when hooks want something else than before. */
+  /** Says in the engine's memory what somebody hears of that the engine would do by itself, or has a hand in: to be called when hooks want something else than before. */
   hooksChanged(): void {
-    const { hooks, translator } = this;
+    const { hooks, translator, cpus, delayLine } = this;
     const handlers = hooks.exception !== undefined || hooks.handlerEntered !== undefined || hooks.handlerReturned !== undefined;
     const all = translator.interruptFlag === "told" || (handlers && hooks.handlersOnly !== true);
     const observed =
       (all ? OBSERVED_ALL : 0) | (handlers ? OBSERVED_HANDLERS : 0) | (translator.interruptFlag === "unseen" ? 0 : OBSERVED_MASK);
-    for (const { state } of this.cpus) state.words[WORD_OBSERVED / 4] = observed;
+    const told = this.ledger.observed || hooks.storm !== undefined || this.ledger.wantsMisuse || delayLine.holds;
+    for (const { state, mmu, apic } of cpus) {
+      state.words[WORD_OBSERVED / 4] = observed;
+      const host = (APIC_REGISTERS + APIC_HOST * 4) / 4;
+      if (told || mmu.watch !== undefined || apic.accessed !== undefined) state.words[host] |= HOST_WATCHED;
+      else state.words[host] &= ~HOST_WATCHED;
+    }
   }
 
   /**
@@ -410,6 +426,7 @@ export class Machine implements StampSource, InputTarget {
       case "delays":
         this.delayLine.rules = input.rules;
         this.knownRules = this.delayLine.rules;
+        this.hooksChanged();
         return true;
       case "held":
       case "shield":
@@ -511,6 +528,7 @@ export class Machine implements StampSource, InputTarget {
     if (this.course.end !== undefined) this.inputs.takeDue();
     this.inside = true;
     this.memory.deviceWatch = this.watches.forDevices;
+    this.hooksChanged();
     try {
       return this.scheduler.run(maxInstructions, until, goal);
     } finally {
@@ -549,6 +567,7 @@ export class Machine implements StampSource, InputTarget {
   private watchChanged(vcpu: Vcpu): void {
     vcpu.mmu.watch = this.watches.dataFor(vcpu);
     vcpu.mmu.distrustAll();
+    this.hooksChanged();
   }
 
   /** Code breakpoints by linear address, for all CPUs; they stop the run before the instruction. */

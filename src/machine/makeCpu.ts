@@ -12,7 +12,7 @@ import { CpuSystem, type SystemHost } from "../cpu/system/system";
 import type { WriteMonitor } from "../cpu/writeMonitor";
 import type { VirtualClock } from "../devices/clock";
 import type { CodeCache } from "../tcg/codeCache";
-import { CPU_STATE_BYTES, MMU_INDEXES, TLB_ENTRIES, TLB_ENTRY_BYTES, WORD_JUMP_CACHE } from "../tcg/layout";
+import { APIC_REGISTERS, APIC_WORDS, CPU_STATE_BYTES, MMU_INDEXES, TLB_ENTRIES, TLB_ENTRY_BYTES, WORD_JUMP_CACHE } from "../tcg/layout";
 import { KIND_EXTERNAL } from "../tcg/interpreter/transfers";
 import type { EngineMemory } from "../tcg/memory";
 import type { DebugPoints } from "./debugPoints";
@@ -108,6 +108,7 @@ export function makeCpu(index: number, apicId: number, surroundings: CpuSurround
     bus: surroundings.bus,
     clock: surroundings.clock,
     apicId,
+    registers: new Uint32Array(state.memory.memory.buffer, state.base + APIC_REGISTERS, APIC_WORDS),
     model: { physicalBits: model.physicalBits, x2apic: model.features.x2apic, tscDeadline: model.features["tsc-deadline"] },
     tsc: { read: () => BigInt.asUintN(64, BigInt(scheduler.now()) + state.tscOffset), ticksPerNanosecond: 1 },
   });

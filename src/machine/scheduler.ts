@@ -52,6 +52,8 @@ export class Scheduler {
     private readonly clock: VirtualClock,
     private readonly inputs: Inputs,
     private readonly sliceDone: (instructions: number) => void,
+    /** Called before virtual time goes by inside a slice without instructions. */
+    private readonly beforeIdle: () => void,
   ) {
     this.turns = new Turns(cpus, quantum ?? DEFAULT_QUANTUM);
   }
@@ -251,6 +253,7 @@ export class Scheduler {
   private linger(vcpu: Vcpu, nanoseconds: number): void {
     const deadline = this.clock.nextDeadline();
     const skipped = Math.max(0, Math.min(nanoseconds, deadline - this.now()));
+    this.beforeIdle();
     this.course.idleNanoseconds += skipped;
     this.sliceEnd += skipped;
     if (deadline < this.sliceEnd) vcpu.processor.yield();

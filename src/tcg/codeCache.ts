@@ -1,6 +1,16 @@
 import { assert } from "../common/errors";
 import type { OpBuilder } from "./builder";
-import { BLOCK_COUNT, BLOCK_FUNCTION, BLOCK_HEADER_BYTES, BLOCK_HEAT, BLOCK_ID, OP_BYTES, OP_CHAIN } from "./layout";
+import {
+  BLOCK_COUNT,
+  BLOCK_FUNCTION,
+  BLOCK_HEADER_BYTES,
+  BLOCK_HEAT,
+  BLOCK_ID,
+  BLOCK_RIP,
+  BLOCK_TABLES,
+  OP_BYTES,
+  OP_CHAIN,
+} from "./layout";
 import type { EngineMemory } from "./memory";
 import { Op } from "./ops";
 
@@ -171,6 +181,9 @@ export class CodeCache {
     this.memory.u32[(header + BLOCK_COUNT) >>> 2] = block.count;
     this.memory.u32[(header + BLOCK_ID) >>> 2] = id;
     this.memory.u32[(header + BLOCK_FUNCTION) >>> 2] = 0;
+    this.memory.i32[(header + BLOCK_RIP) >>> 2] = block.ripLow;
+    this.memory.i32[((header + BLOCK_RIP) >>> 2) + 1] = block.ripHigh;
+    this.memory.u32[(header + BLOCK_TABLES) >>> 2] = tableOf(block);
     this.giveHeat(block, this.generated?.heat(Math.floor(block.physical / 4096)) ?? 0);
     this.memory.u8.set(ops, block.entry);
     const table = tableOf(block) >>> 1;

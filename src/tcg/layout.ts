@@ -159,8 +159,67 @@ export const LOG_ADDRESS = 24;
 export const SLOT_MASK_RIP = 2016;
 export const SLOT_MASK_INSTRUCTION = 2024;
 export const SLOT_MASK_RETIRED = 2032;
+/**
+ * Registers of the CPU's local APIC that the engine works on (interpreter/localApic.ts), from here on: as words, at the indexes below. ISR, TMR and IRR have eight words each.
+ */
+export const APIC_REGISTERS = 2040;
+export const APIC_ISR = 0;
+export const APIC_TMR = 8;
+export const APIC_IRR = 16;
+export const APIC_TPR = 24;
+/** ID register of xAPIC mode. */
+export const APIC_ID = 25;
+export const APIC_ICR_LOW = 26;
+/** Not 0: ICR was written in xAPIC mode, and its delivery status not read since. */
+export const APIC_SEND_NOT_LOOKED_AT = 27;
+/** Not 0: INTR is asserted. */
+export const APIC_INTR = 28;
+/** Not 0: only the host may work on the registers. HOST_ bits, each set and cleared by whoever knows. */
+export const APIC_HOST = 29;
+export const APIC_WORDS = 30;
+/** The local APIC is off, or in x2APIC mode, or has an external interrupt on its way. */
+export const HOST_STATE = 1;
+/** Somebody hears of stages, storms or misuse of interrupts, IPIs are to be held back, accesses to data or registers are watched. */
+export const HOST_WATCHED = 2;
+/** This run of the CPU is to stop at events, keeps interrupts off, or has its decisions noted. */
+export const HOST_RUN = 4;
+/** Not 0: the CPU is asked to take an interrupt. */
+export const WORD_INTR = 2160;
+/** Where the journal of interrupts is in the engine's memory: the same for every CPU. */
+export const WORD_JOURNAL = 2164;
+/** Instructions that the CPU had retired when the engine took an interrupt last, in this run: 64 bits, -1 for none. */
+export const SLOT_FRESH = 2168;
+/** Interrupts that the engine has taken and the host not counted yet. */
+export const WORD_TAKEN = 2176;
 /** A multiple of the size of a TLB entry. */
-export const CPU_STATE_BYTES = 2048;
+export const CPU_STATE_BYTES = 2208;
+
+/**
+ * The journal of interrupts: stages that the engine brought about and the ledger (apic/records.ts) has yet to enter. One a machine. Id of the next record, 64 bits; rows; then the rows, in order.
+ */
+export const JOURNAL_NEXT_ID = 0;
+export const JOURNAL_COUNT = 8;
+export const JOURNAL_ROWS = 64;
+export const JOURNAL_KEPT = 512;
+export const JOURNAL_ROW_BYTES = 64;
+export const JOURNAL_BYTES = JOURNAL_ROWS + JOURNAL_KEPT * JOURNAL_ROW_BYTES;
+/** A row: what happened, to which CPU, with which vector, the APIC id; doubles: record, instructions that the machine and the CPU had retired; 64 bits each: RIP, and where the handler returns to. */
+export const ROW_KIND = 0;
+export const ROW_CPU = 4;
+export const ROW_VECTOR = 8;
+export const ROW_APIC_ID = 12;
+export const ROW_RECORD = 16;
+export const ROW_INSTRUCTION = 24;
+export const ROW_RETIRED = 32;
+export const ROW_RIP = 40;
+export const ROW_RETURN = 48;
+/** Kinds. Sent to oneself and accepted; and the CPU was asked to take it; and it took it after the same instruction. */
+export const JOURNAL_ACCEPTED = 1;
+export const JOURNAL_REQUESTED = 2;
+export const JOURNAL_DELIVERED = 3;
+/** Ended by EOI; returned from, by a record. */
+export const JOURNAL_ENDED = 4;
+export const JOURNAL_RETURNED = 5;
 
 /** Soft TLB: direct mapped, `TLB_ENTRIES` per MMU index, `TLB_ENTRY_BYTES` each. */
 export const TLB_ENTRIES = 1024;
@@ -232,14 +291,17 @@ export const FETCH_PAGE = 8;
 /** Distance from the jump cache. */
 export const FETCH_TLB = JUMP_ENTRIES * JUMP_ENTRY_BYTES;
 
-/** Block header: u32 guest instructions, u32 block id, u32 generated function, i32 heat; ops follow at +16. */
-export const BLOCK_HEADER_BYTES = 16;
+/** Block header: u32 guest instructions, u32 block id, u32 generated function, i32 heat, u64 RIP, u32 tables of its instructions; ops follow. */
+export const BLOCK_HEADER_BYTES = 32;
 export const BLOCK_COUNT = 0;
 export const BLOCK_ID = 4;
 /** Where generated code of the block is: slot in the function table << FUNCTION_ENTRY_BITS | entry of the function; 0: none. */
 export const BLOCK_FUNCTION = 8;
 /** Entries that the interpreter may still make before the block counts as hot (EXIT_HOT at 0). */
 export const BLOCK_HEAT = 12;
+export const BLOCK_RIP = 16;
+/** Where the tables behind the ops are: index of the first op of each instruction, then offsets of the instructions from the block's first byte, 16 bits each. */
+export const BLOCK_TABLES = 24;
 export const FUNCTION_ENTRY_BITS = 6;
 
 /** Op record: u16 opcode, u16 d, u16 a, u16 b, i64 imm. */

@@ -1,6 +1,6 @@
 import { assert } from "../common/errors";
 import { type BulkMemory, bulkMemory } from "./bulkMemory";
-import { CPU_STRIDE, MARK_FREE, WORD_CPUS, WORD_MARKS_BASE, WORD_RAM_BASE, WORD_RAM_PAGES } from "./layout";
+import { CPU_STRIDE, JOURNAL_BYTES, MARK_FREE, WORD_CPUS, WORD_JOURNAL, WORD_MARKS_BASE, WORD_RAM_BASE, WORD_RAM_PAGES } from "./layout";
 
 const WASM_PAGE = 65536;
 /** MARK_FREE of four pages. */
@@ -44,6 +44,8 @@ export class EngineMemory {
   /** Instead of the typed arrays' own fills and copies, wherever there are many. */
   readonly bulk: BulkMemory;
   readonly cpuBase: number;
+  /** The journal of interrupts (layout.ts). */
+  readonly journalBase: number;
   readonly arenaBase: number;
   readonly arenaEnd: number;
   /** A byte for each page of RAM: MARK_ bits, for the page walk in the engine (interpreter/walk.ts). */
@@ -59,7 +61,8 @@ export class EngineMemory {
 
   constructor(options: EngineMemoryOptions) {
     this.cpuBase = 4096;
-    const arena = align(this.cpuBase + options.cpus * CPU_STRIDE, 4096);
+    this.journalBase = align(this.cpuBase + options.cpus * CPU_STRIDE, 64);
+    const arena = align(this.journalBase + JOURNAL_BYTES, 4096);
     this.arenaBase = arena;
     this.arenaEnd = arena + options.codeArena;
     this.marksBase = align(this.arenaEnd, 4096);
@@ -86,6 +89,7 @@ export class EngineMemory {
       this.i32[(state + WORD_MARKS_BASE) >> 2] = this.marksBase;
       this.i32[(state + WORD_RAM_PAGES) >> 2] = this.ramBytes / 4096;
       this.i32[(state + WORD_CPUS) >> 2] = options.cpus;
+      this.i32[(state + WORD_JOURNAL) >> 2] = this.journalBase;
     }
   }
 

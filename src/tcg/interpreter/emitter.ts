@@ -30,6 +30,8 @@ export interface Callees {
   bulkString: number;
   /** (cpu, FAST_CALL or another FAST_, operand, budget): 1 when the transfer is done. */
   fastCall: number;
+  /** (cpu, address, value): a store of 32 bits to the local APIC, STORE_ (localApic.ts). */
+  apicStore: number;
   /** (cpu, jump-cache entry): first op of the block at SLOT_RIP that the entry is not, or 0. */
   findJump: number;
 }

@@ -27,6 +27,7 @@ import { arithmeticCases } from "./arithmetic";
 import { getFlagsFunction, multiplyHighFunction, setFlagsFunction } from "./conditions";
 import { controlCases, emitHelperCall } from "./control";
 import { type Callees, InterpreterEmitter } from "./emitter";
+import { apicStoreFunction, handlerReturnedFunction, highestVectorFunction } from "./localApic";
 import { memoryCases } from "./memory";
 import { moveCases } from "./moves";
 import { shiftCases } from "./shifts";
@@ -107,6 +108,7 @@ export function assembleInterpreter(): Uint8Array<ArrayBuffer> {
     bulkString: 0,
     x87: 0,
     fastCall: 0,
+    apicStore: 0,
     walk: module.add(walkFunction(), "walk"),
     findJump: module.add(findJumpFunction(), "findJump"),
   };
@@ -125,15 +127,19 @@ export function assembleInterpreter(): Uint8Array<ArrayBuffer> {
     }),
     "bulkString",
   );
+  const interrupt = module.add(interruptFunction(callees.getFlags), "interrupt");
+  const handlerReturned = module.add(handlerReturnedFunction(returned));
   callees.fastCall = module.add(
     fastCallFunction({
       getFlags: callees.getFlags,
       setFlags: callees.setFlags,
-      interrupt: module.add(interruptFunction(callees.getFlags), "interrupt"),
-      interruptReturn: module.add(interruptReturnFunction(callees.setFlags, returned)),
+      interrupt,
+      interruptReturn: module.add(interruptReturnFunction(callees.setFlags, handlerReturned)),
     }),
     "fastCall",
   );
+  const highestVector = module.add(highestVectorFunction());
+  callees.apicStore = module.add(apicStoreFunction({ highestVector, interrupt }));
   const first = module.nextIndex;
   const loopOf = (name: OpName): number => first + (commonOps.has(name) ? 0 : name.startsWith("v_") ? 2 : 1);
   for (const loop of [first, first + 1, first + 2])

@@ -17,6 +17,7 @@ import {
 } from "../layout";
 import { EXIT_FAULT, type OpName } from "../ops";
 import type { MemoryInstruction } from "../wasm/code";
+import { STORE_DELIVERED } from "./localApic";
 import { allWidths, type InterpreterEmitter, type Width } from "./emitter";
 
 type Case = (e: InterpreterEmitter) => void;
@@ -76,6 +77,17 @@ function slowPath(e: InterpreterEmitter, callee: number, kind: number): void {
   e.reloadBudget();
 }
 
+/** Begins the case that a store of R is none that the engine does of the local APIC. Where one has led to a handler, goes on there. */
+function storeToApic(e: InterpreterEmitter): void {
+  const { code } = e;
+  e.publish();
+  code.get(e.cpu).get(e.address).get(e.R).op("i32.wrap").call(e.callees.apicStore).tee(e.t).if();
+  code.get(e.t).i32(STORE_DELIVERED).op("i32.eq").if();
+  e.reloadBudget();
+  code.br("jump").end();
+  code.else();
+}
+
 function setAddress(e: InterpreterEmitter, wrap32: boolean): void {
   emitAddress(e);
   if (wrap32) e.code.i64(0xffff_ffffn).op("i64.and");
@@ -119,8 +131,10 @@ function store(width: Width, wrap32: boolean): Case {
     code.else();
     e.slot(OP_D);
     code.set(e.R);
+    if (width === 32 && !wrap32) storeToApic(e);
     e.setState64(SLOT_MEM_VALUE, e.R);
     slowPath(e, e.callees.store, bytes | (wrap32 ? KIND_WRAP32 : 0));
+    if (width === 32 && !wrap32) code.end();
     code.end().end();
   };
 }

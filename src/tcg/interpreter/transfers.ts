@@ -283,10 +283,10 @@ function beginFrame(t: Transfer, { vector, budget, kind, record, recordHigh, tar
 }
 
 /**
- * Function (cpu): IRETQ of 64-bit code to 64-bit code, at the same or from level 0 to level 3. What FlatTransfer does, with the end of the handler's frame, whose record env.returned hears of:
+ * Function (cpu): IRETQ of 64-bit code to 64-bit code, at the same or from level 0 to level 3. What FlatTransfer does, with the end of the handler's frame, whose record goes to `handlerReturned` (localApic.ts):
  * WORD_BUDGET, WORD_OP and WORD_BLOCK are current. Returns 1; or 0, with nothing done.
  */
-export function interruptReturnFunction(setFlags: number, returned: number): CodeBuilder {
+export function interruptReturnFunction(setFlags: number, handlerReturned: number): CodeBuilder {
   const t = new Transfer(1);
   const { code, cpu } = t;
   const flags = code.local("i32");
@@ -371,7 +371,7 @@ export function interruptReturnFunction(setFlags: number, returned: number): Cod
   code.get(cpu).get(flags).i32(~STATUS).op("i32.and").mem("i32.store", SLOT_RFLAGS);
   t.level(level);
   code.get(record).op("i64.eqz", "i32.eqz").if();
-  code.get(record).op("i32.wrap").get(record).i64(32n).op("i64.shr_u", "i32.wrap").call(returned).op("drop").end();
+  code.get(cpu).get(record).op("i32.wrap").get(record).i64(32n).op("i64.shr_u", "i32.wrap").call(handlerReturned).end();
   code.i32(1).op("return").end();
   return code.i32(0);
 }
