@@ -238,9 +238,16 @@ export class Mmu {
    */
   distrustWrites(page: number): void {
     const { i32 } = this;
-    const end = (this.tlbBase + MMU_INDEXES * TLB_ENTRIES * TLB_ENTRY_BYTES) >> 2;
-    for (let entry = this.tlbBase >> 2; entry < end; entry += TLB_ENTRY_BYTES >> 2) {
-      if (page < 0 || i32[entry + (TLB_PHYSICAL_PAGE >> 2)] >>> 0 === page) i32[entry + (TLB_WRITE >> 2)] |= 1;
+    const wanted = page | 0;
+    for (let used = this.cpu.words[WORD_TLB_USED / 4]; used !== 0; used &= used - 1) {
+      const group = this.tlbBase + (31 - Math.clz32(used & -used)) * GROUP_BYTES;
+      for (let index = 0; index < MMU_INDEXES; index++) {
+        const first = (group + index * (TLB_ENTRIES * TLB_ENTRY_BYTES)) >> 2;
+        const end = first + (GROUP_BYTES >> 2);
+        for (let entry = first; entry < end; entry += TLB_ENTRY_BYTES >> 2) {
+          if (page < 0 || i32[entry + (TLB_PHYSICAL_PAGE >> 2)] === wanted) i32[entry + (TLB_WRITE >> 2)] |= 1;
+        }
+      }
     }
   }
 

@@ -1,6 +1,7 @@
 import { DECISION_EVENT, DECISION_STOP, type DecisionRing } from "./decisions";
 import { assert } from "../common/errors";
 import { countAt, putCount } from "../common/counts";
+import { joinHalves } from "../common/halves";
 import type { Moment } from "../common/moment";
 import { OpBuilder } from "../tcg/builder";
 import { type Block, type CodeCache, instructionAddress, instructionIndex, instructionOffset } from "../tcg/codeCache";
@@ -22,6 +23,7 @@ import {
   APIC_HOST,
   APIC_REGISTERS,
   HOST_RUN,
+  slotOfSegBase,
   WORD_BLOCK,
   WORD_BUDGET,
   WORD_JUMP_CACHE,
@@ -663,32 +665,35 @@ export class Processor {
       const known = this.findAgain(mode);
       if (known !== undefined) return known;
     }
-    const rip = state.rip;
+    const low = words[SLOT_RIP / 4];
+    const high = words[SLOT_RIP / 4 + 1];
     const limit = state.limit[CS];
-    const linear = size === MODE_64 ? rip : (state.segBase(CS) + rip) & 0xffff_ffffn;
-    if (size !== MODE_64 && rip > BigInt(limit)) {
+    const is64 = size === MODE_64;
+    if (!is64 && (high !== 0 || low >>> 0 > limit)) {
       state.raise(EXC_GP, 0);
       return undefined;
     }
-    const physical = mmu.fetch(linear);
+    const linearLow = is64 ? low : (words[slotOfSegBase(CS) / 4] + low) | 0;
+    const linearHigh = is64 ? high : 0;
+    const physical = mmu.fetchAt(linearLow, linearHigh);
     if (physical < 0) return undefined;
-    const codeLimit = size === MODE_64 ? -1 : limit;
-    const offset = Number(linear & 0xfffn);
+    const codeLimit = is64 ? -1 : limit;
     // Code outside plain memory may change without a write: it is translated anew each time.
     this.volatile = this.bus.hostPage(Math.floor(physical / 4096), false, state.index) < 0;
     if (this.volatile) this.code.dropPage(Math.floor(physical / 4096));
-    let block = this.code.find({ physical, rip, mode, codeLimit, secondPage: -1 });
+    let block = this.code.find(physical, low, high, mode, codeLimit, -1);
     if (block === undefined) {
+      const linear = joinHalves(linearHigh, linearLow);
+      const offset = linearLow & 0xfff;
       if (offset > 4096 - MAX_INSTRUCTION_BYTES) {
-        const next =
-          size === MODE_64 ? BigInt.asUintN(64, linear - BigInt(offset) + 4096n) : (linear - BigInt(offset) + 4096n) & 0xffff_ffffn;
-        const second = this.peekFetch(next);
+        const next = linear - BigInt(offset) + 4096n;
+        const second = this.peekFetch(is64 ? BigInt.asUintN(64, next) : next & 0xffff_ffffn);
         if (second >= 0) {
-          const crossing = this.code.find({ physical, rip, mode, codeLimit, secondPage: Math.floor(second / 4096) });
+          const crossing = this.code.find(physical, low, high, mode, codeLimit, Math.floor(second / 4096));
           if (crossing !== undefined) return crossing;
         }
       }
-      block = this.translate(physical, linear, rip, mode, codeLimit);
+      block = this.translate(physical, linear, state.rip, mode, codeLimit);
       if (block === undefined) return undefined;
     }
     if (block.secondPage < 0 && !this.volatile) this.fillJump(block);

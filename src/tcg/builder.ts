@@ -1,5 +1,6 @@
 import { assert } from "../common/errors";
 import { OP_A, OP_B, OP_BYTES, OP_D, OP_IMM, OP_MEM_FLAGS, OP_SCALE, SLOT_ZERO } from "./layout";
+import type { EngineMemory } from "./memory";
 import { Op, type OpName } from "./ops";
 
 /** A forward branch waiting for its target. */
@@ -24,18 +25,47 @@ export class OpBuilder {
   private readonly u16 = new Uint16Array(this.view.buffer);
   private readonly i32 = new Int32Array(this.view.buffer);
   private ops = 0;
-  /** First op of each guest instruction, and offset of the instruction's first byte from the block's start. */
-  readonly instructionOps: number[] = [];
-  readonly instructionOffsets: number[] = [];
+  /** First op of each guest instruction, and offset of the instruction's first byte from the block's start. Arrays would be made anew for each block. */
+  private readonly starts = new Uint16Array(OpBuilder.MAX_OPS);
+  private readonly offsets = new Uint16Array(OpBuilder.MAX_OPS);
+  private begun = 0;
 
   clear(): void {
     this.ops = 0;
-    this.instructionOps.length = 0;
-    this.instructionOffsets.length = 0;
+    this.begun = 0;
+  }
+
+  /** Guest instructions begun. */
+  get instructions(): number {
+    return this.begun;
+  }
+
+  /** First op of each guest instruction. */
+  get instructionOps(): readonly number[] {
+    return [...this.starts.subarray(0, this.begun)];
+  }
+
+  /** Offset of each guest instruction's first byte from the block's start. */
+  get instructionOffsets(): readonly number[] {
+    return [...this.offsets.subarray(0, this.begun)];
   }
 
   get count(): number {
     return this.ops;
+  }
+
+  /** Copies the ops to address `entry` of the engine's memory, and behind `table` what {@link instructionOps} and {@link instructionOffsets} say, 16 bits each. */
+  copy({ i32, u16 }: EngineMemory, entry: number, table: number): void {
+    const { starts, offsets, begun } = this;
+    const ops = this.i32;
+    const words = this.ops * (OP_BYTES / 4);
+    const first = entry >>> 2;
+    // Typed arrays copy to shared memory byte by byte.
+    for (let word = 0; word < words; word++) i32[first + word] = ops[word];
+    for (let index = 0, at = table >>> 1; index < begun; index++, at++) {
+      u16[at] = starts[index];
+      u16[at + begun] = offsets[index];
+    }
   }
 
   bytes(): Uint8Array {
@@ -44,16 +74,8 @@ export class OpBuilder {
 
   /** Marks the start of the guest instruction at `offset` bytes from the block's start. Every instruction emits at least one op. */
   instruction(offset: number): void {
-    this.instructionOps.push(this.ops);
-    this.instructionOffsets.push(offset);
-  }
-
-  /** Drops the instruction begun last and its ops (its bytes could not be fetched). */
-  dropInstruction(): void {
-    const op = this.instructionOps.pop();
-    this.instructionOffsets.pop();
-    assert(op !== undefined, "no instruction to drop");
-    this.ops = op;
+    this.starts[this.begun] = this.ops;
+    this.offsets[this.begun++] = offset;
   }
 
   /** Appends an op. `imm` is taken modulo 2^64. */

@@ -19,6 +19,8 @@ const MASK_SHIFT = 7;
 /** Bytes of the tables behind a block's ops for each instruction. */
 const INSTRUCTION_BYTES = 4;
 const noRegions: readonly Region[] = [];
+/** Buckets that blocks are found in by their physical address: a power of two. */
+const BUCKETS = 1 << 16;
 /** A count no budget covers: entering a dead block exits. */
 export const DEAD_COUNT = 0x7fff_ffff;
 
@@ -51,7 +53,7 @@ export interface Block {
   regions: readonly Region[];
   /** Heat (BLOCK_HEAT) it was last given. */
   heat: number;
-  /** The next block made from the same physical address. */
+  /** The next block in the same bucket. */
   sibling: Block | undefined;
   alive: boolean;
 }
@@ -71,6 +73,13 @@ export interface GeneratedCode {
   discardAll(): void;
 }
 
+/** The blocks made from a physical page. */
+interface PageBlocks {
+  readonly blocks: Block[];
+  /** Which of its 128-byte chunks hold code of them. */
+  mask: number;
+}
+
 /** What a block is found by. */
 export interface BlockKey {
   readonly physical: number;
@@ -85,12 +94,11 @@ export interface BlockKey {
  */
 export class CodeCache {
   private next: number;
-  /** The block made last from a physical address; the others follow as its siblings. */
-  private readonly byPhysical = new Map<number, Block>();
-  private readonly byPage = new Map<number, Block[]>();
+  /** The block made last of each bucket, by id plus 1 (0: none); the others follow as its siblings. */
+  private readonly buckets = new Int32Array(BUCKETS);
+  /** By physical page. */
+  private readonly byPage = new Map<number, PageBlocks>();
   private readonly byId: (Block | undefined)[] = [];
-  /** Per physical page that ever held code: which 128-byte chunks do. */
-  private readonly masks = new Map<number, number>();
   private alive = 0;
   /** Instructions of blocks that were entered in the interpreter, as far as `settle` has counted them. */
   private settled = 0;
@@ -120,10 +128,12 @@ export class CodeCache {
     this.next = this.arenaStart;
   }
 
-  find(key: BlockKey): Block | undefined {
-    for (let block = this.byPhysical.get(key.physical); block !== undefined; block = block.sibling) {
-      if (block.mode === key.mode && block.codeLimit === key.codeLimit && block.secondPage === key.secondPage && block.rip === key.rip)
-        return block;
+  /** The block with this key, its RIP in signed halves: what is looked for often does without big integers. */
+  find(physical: number, ripLow: number, ripHigh: number, mode: number, codeLimit: number, secondPage: number): Block | undefined {
+    const first = this.buckets[bucketOf(physical)];
+    for (let block = first === 0 ? undefined : this.byId[first - 1]; block !== undefined; block = block.sibling) {
+      const same = block.physical === physical && block.ripLow === ripLow && block.ripHigh === ripHigh;
+      if (same && block.mode === mode && block.codeLimit === codeLimit && block.secondPage === secondPage) return block;
     }
     return undefined;
   }
@@ -145,15 +155,17 @@ export class CodeCache {
 
   /** Copies the builder's ops into the arena as a block. May empty the arena first. */
   add(key: BlockKey, builder: OpBuilder, bytes: number): Block {
-    const ops = builder.bytes();
-    const count = builder.instructionOps.length;
-    const size = Math.ceil((BLOCK_HEADER_BYTES + ops.length + count * INSTRUCTION_BYTES) / OP_BYTES) * OP_BYTES;
+    const count = builder.instructions;
+    const opBytes = builder.count * OP_BYTES;
+    const size = Math.ceil((BLOCK_HEADER_BYTES + opBytes + count * INSTRUCTION_BYTES) / OP_BYTES) * OP_BYTES;
     if (this.next + size > this.memory.arenaEnd) this.flush();
     const header = this.next;
     this.next += size;
     this.memory.expectWrite(header);
     this.translated++;
     const id = this.byId.length;
+    const bucket = bucketOf(key.physical);
+    const before = this.buckets[bucket];
     // Each property by its name: copying `key` into the literal makes it many times slower.
     const block: Block = {
       physical: key.physical,
@@ -173,7 +185,7 @@ export class CodeCache {
       otherIncoming: undefined,
       regions: noRegions,
       heat: 0,
-      sibling: this.byPhysical.get(key.physical),
+      sibling: before === 0 ? undefined : this.byId[before - 1],
       alive: true,
     };
     this.alive++;
@@ -185,13 +197,8 @@ export class CodeCache {
     this.memory.i32[((header + BLOCK_RIP) >>> 2) + 1] = block.ripHigh;
     this.memory.u32[(header + BLOCK_TABLES) >>> 2] = tableOf(block);
     this.giveHeat(block, this.generated?.heat(Math.floor(block.physical / 4096)) ?? 0);
-    this.memory.u8.set(ops, block.entry);
-    const table = tableOf(block) >>> 1;
-    for (let index = 0; index < count; index++) {
-      this.memory.u16[table + index] = builder.instructionOps[index];
-      this.memory.u16[table + count + index] = builder.instructionOffsets[index];
-    }
-    this.byPhysical.set(block.physical, block);
+    builder.copy(this.memory, block.entry, tableOf(block));
+    this.buckets[bucket] = id + 1;
     const page = Math.floor(block.physical / 4096);
     const start = block.physical % 4096;
     this.register(block, page, start, Math.min(4096, start + bytes));
@@ -231,7 +238,7 @@ export class CodeCache {
   /** A block of mode `mode` that the byte at `physical` is code of, best one that begins there; undefined when there is none. */
   covering(physical: number, mode: number): Block | undefined {
     let best: Block | undefined;
-    for (const block of this.byPage.get(Math.floor(physical / 4096)) ?? []) {
+    for (const block of this.byPage.get(Math.floor(physical / 4096))?.blocks ?? []) {
       if (!block.alive || block.mode !== mode || physical < block.physical || physical >= block.physical + block.bytes) continue;
       if (best === undefined || block.physical > best.physical) best = block;
     }
@@ -240,46 +247,50 @@ export class CodeCache {
 
   /** True when the page holds translated code. */
   hasCode(page: number): boolean {
-    return this.masks.has(page);
+    return this.byPage.has(page);
   }
 
   /** The guest (or a device, or the debugger) wrote `size` bytes at `physical`, inside one page: drops the blocks made from them. Returns whether any was dropped. */
   written(physical: number, size: number): boolean {
     const page = Math.floor(physical / 4096);
-    const mask = this.masks.get(page);
-    if (mask === undefined) return false;
+    const here = this.byPage.get(page);
+    if (here === undefined) return false;
     const start = physical % 4096;
-    if ((mask & chunkMask(start, start + size)) === 0) return false;
     const end = start + size;
-    let dropped = false;
-    const kept: Block[] = [];
+    if ((here.mask & chunkMask(start, end)) === 0) return false;
+    const { blocks } = here;
+    let kept = 0;
     let rest = 0;
-    for (const block of this.byPage.get(page) ?? []) {
-      const first = Math.floor(block.physical / 4096) === page ? block.physical % 4096 : 0;
-      const last =
-        Math.floor(block.physical / 4096) === page ? Math.min(4096, first + block.bytes) : (block.physical % 4096) + block.bytes - 4096;
-      if (block.alive && first < end && start < last) {
+    let dropped = false;
+    for (const block of blocks) {
+      if (!block.alive) continue;
+      const begins = Math.floor(block.physical / 4096) === page;
+      const first = begins ? block.physical % 4096 : 0;
+      const last = begins ? Math.min(4096, first + block.bytes) : (block.physical % 4096) + block.bytes - 4096;
+      if (first < end && start < last) {
         this.drop(block);
         dropped = true;
-      } else if (block.alive) {
-        kept.push(block);
+      } else {
+        blocks[kept++] = block;
         rest |= chunkMask(first, last);
       }
     }
-    this.setPage(page, kept, rest);
+    blocks.length = kept;
+    here.mask = rest;
+    if (kept === 0) this.forgetPage(page);
     return dropped;
   }
 
   /** True when translated code may have been made from `size` bytes at `physical`, inside one page. */
   mayHold(physical: number, size: number): boolean {
     const start = physical % 4096;
-    return ((this.masks.get(Math.floor(physical / 4096)) ?? 0) & chunkMask(start, start + size)) !== 0;
+    return ((this.byPage.get(Math.floor(physical / 4096))?.mask ?? 0) & chunkMask(start, start + size)) !== 0;
   }
 
   /** Drops every block made from physical page `page`. */
   dropPage(page: number): void {
-    for (const block of this.byPage.get(page) ?? []) if (block.alive) this.drop(block);
-    this.setPage(page, [], 0);
+    for (const block of this.byPage.get(page)?.blocks ?? []) if (block.alive) this.drop(block);
+    this.forgetPage(page);
   }
 
   /** Drops everything and starts the arena anew. */
@@ -289,10 +300,9 @@ export class CodeCache {
       this.settle(block);
       block.alive = false;
     }
-    const pages = [...this.masks.keys()];
-    this.byPhysical.clear();
+    const pages = [...this.byPage.keys()];
+    this.buckets.fill(0);
     this.byPage.clear();
-    this.masks.clear();
     this.byId.length = 0;
     this.alive = 0;
     this.next = this.arenaStart;
@@ -308,22 +318,18 @@ export class CodeCache {
   }
 
   private register(block: Block, page: number, first: number, last: number): void {
-    const list = this.byPage.get(page);
-    if (list === undefined) this.byPage.set(page, [block]);
-    else list.push(block);
-    const mask = this.masks.get(page);
-    this.masks.set(page, (mask ?? 0) | chunkMask(first, last));
-    if (mask === undefined) this.protectPage(page);
-  }
-
-  private setPage(page: number, blocks: Block[], mask: number): void {
-    if (blocks.length > 0) {
-      this.byPage.set(page, blocks);
-      this.masks.set(page, mask);
+    const here = this.byPage.get(page);
+    if (here === undefined) {
+      this.byPage.set(page, { blocks: [block], mask: chunkMask(first, last) });
+      this.protectPage(page);
       return;
     }
-    this.byPage.delete(page);
-    if (this.masks.delete(page)) this.releasePage(page);
+    here.blocks.push(block);
+    here.mask |= chunkMask(first, last);
+  }
+
+  private forgetPage(page: number): void {
+    if (this.byPage.delete(page)) this.releasePage(page);
   }
 
   /** Takes a block out of service: nothing enters it any more; a CPU inside it may run on to where it was told to stop. */
@@ -337,16 +343,21 @@ export class CodeCache {
     block.otherIncoming = undefined;
     for (const region of block.regions) this.generated?.discard(region);
     this.alive--;
-    let before = this.byPhysical.get(block.physical);
-    if (before === block) {
-      if (block.sibling === undefined) this.byPhysical.delete(block.physical);
-      else this.byPhysical.set(block.physical, block.sibling);
-    } else {
+    const bucket = bucketOf(block.physical);
+    if (this.buckets[bucket] === block.id + 1) this.buckets[bucket] = block.sibling === undefined ? 0 : block.sibling.id + 1;
+    else {
+      let before = this.byId[this.buckets[bucket] - 1];
       while (before !== undefined && before.sibling !== block) before = before.sibling;
       if (before !== undefined) before.sibling = block.sibling;
     }
     block.sibling = undefined;
   }
+}
+
+/** Bucket of blocks at physical address `physical`, of which the lower 32 bits count. */
+function bucketOf(physical: number): number {
+  const low = physical | 0;
+  return (low ^ (low >>> 16)) & (BUCKETS - 1);
 }
 
 /** Bits of the chunks that bytes `first` to `last - 1` of a page touch. */

@@ -138,7 +138,7 @@ export class RegionPlanner {
     const distance = Number(BigInt.asIntN(64, rip - block.rip));
     const physical = block.physical + distance;
     if (!Number.isSafeInteger(distance) || Math.floor(physical / 4096) !== Math.floor(block.physical / 4096)) return undefined;
-    return this.code.find({ physical, rip, mode: block.mode, codeLimit: block.codeLimit, secondPage: -1 });
+    return this.code.find(physical, Number(rip & 0xffff_ffffn) | 0, Number(rip >> 32n) | 0, block.mode, block.codeLimit, -1);
   }
 
   /** The block that the CPU's jump cache has for `rip`. */
