@@ -14,7 +14,12 @@ const noRequests = (): Int32Array => new Int32Array(new SharedArrayBuffer(4 * ra
  * A way to have the host provide parts of `memory` (bytes, multiples of 4096) ahead of their use: a thread writes to each page what it holds. The thread starts when enough was asked for, and ends by
  * itself; it keeps no process alive.
  */
-export function memoryProvider(memory: WebAssembly.Memory): ProvideMemory {
+export const memoryProvider = (memory: WebAssembly.Memory): ProvideMemory => provider(memory, false);
+
+/** The same for a guest that is known to use much memory: the thread starts at once, and is there when the first parts are asked for. */
+export const promptMemoryProvider = (memory: WebAssembly.Memory): ProvideMemory => provider(memory, true);
+
+function provider(memory: WebAssembly.Memory, prompt: boolean): ProvideMemory {
   let requests = noRequests();
   let asked = 0;
   let running = false;
@@ -32,6 +37,7 @@ export function memoryProvider(memory: WebAssembly.Memory): ProvideMemory {
     thread.on("error", () => undefined);
     thread.unref();
   };
+  if (prompt) start();
   return (address, length) => {
     if (asked === MAX_RANGES) return;
     if (running && Atomics.load(requests, ASKED) === ENDED) {

@@ -1,7 +1,7 @@
-import { closeSync, openSync, readFileSync, writeSync } from "node:fs";
+import { closeSync, fstatSync, openSync, read, readFileSync, writeSync } from "node:fs";
 import { basename } from "node:path";
 import type { RecordingFile } from "../adapter/recordingFile";
-import { memoryProvider } from "../adapter/memoryProvider";
+import { memoryProvider, promptMemoryProvider } from "../adapter/memoryProvider";
 import { WHOLE_IMAGE } from "../adapter/wholeImage";
 import { UserError } from "../common/errors";
 import type { DeliveredEvent } from "../cpu/system/context";
@@ -17,6 +17,8 @@ import { statistics } from "./statistics";
 export const STATUS_BAD_ARGUMENTS = 2;
 export const STATUS_DEAD = 3;
 export const STATUS_LIMIT = 124;
+/** Images from this size on, in bytes, are kernels that use many times as much memory. */
+const LARGE_IMAGE = 4 << 20;
 /** A run that stopped at a `--break`. */
 const STATUS_BREAK = 6;
 /** A replay came out otherwise than it was recorded. */
@@ -28,9 +30,9 @@ export const STATUS_DIVERGED = 4;
  */
 export async function runCommand(args: readonly string[]): Promise<number> {
   const options = parseRunOptions(args);
-  const file = options.image === undefined ? undefined : readInput(options.image, "image");
-  const image = options.image === undefined || file === undefined ? undefined : await imageOf(file, basename(options.image));
-  const initrd = options.initrd === undefined ? undefined : { bytes: readInput(options.initrd, "initrd"), name: basename(options.initrd) };
+  // Read by threads of Node's while the machine is made: the first touches of a kernel's memory cost a thread 50 ms.
+  const imageRead = options.image === undefined ? undefined : readInput(options.image, "image");
+  const initrdRead = options.initrd === undefined ? undefined : readInput(options.initrd, "initrd");
   const machine = Machine.create({
     cpus: options.cpus,
     memory: options.memory * 2 ** 20,
@@ -40,9 +42,14 @@ export async function runCommand(args: readonly string[]): Promise<number> {
     seed: options.seed,
     tripleFault: options.tripleFault,
     engine: options.engine,
-    provider: memoryProvider,
+    provider: (imageRead?.size ?? 0) >= LARGE_IMAGE ? promptMemoryProvider : memoryProvider,
     ...(options.quantum === undefined ? {} : { quantum: options.quantum }),
   });
+  const file = await imageRead?.bytes;
+  const image = options.image === undefined || file === undefined ? undefined : await imageOf(file, basename(options.image));
+  const initrdBytes = await initrdRead?.bytes;
+  const initrd =
+    options.initrd === undefined || initrdBytes === undefined ? undefined : { bytes: initrdBytes, name: basename(options.initrd) };
   const serial = openSerial(options.serial);
   const virtioConsole = openSerial("stdio");
   const debugConsole = options.debugConsole ?? (image === undefined ? "none" : undefined);
@@ -111,10 +118,15 @@ async function breaksOf(texts: readonly string[], machine: Machine, image: Named
   return new Breaks(texts, machine, symbolStoreOf(image?.bytes, image?.name ?? "firmware"));
 }
 
-function readInput(file: string, subject: string): Uint8Array {
-  try {
-    return readFileSync(file);
-  } catch (error) {
+/** A file that is being read. */
+interface Input {
+  readonly size: number;
+  readonly bytes: Promise<Uint8Array>;
+}
+
+/** Opens the file at once, and reads it as a whole meanwhile. @throws UserError */
+function readInput(file: string, subject: string): Input {
+  const refused = (error: unknown): UserError => {
     const code = error instanceof Error && "code" in error ? String(error.code) : "";
     const why =
       code === "ENOENT"
@@ -124,7 +136,44 @@ function readInput(file: string, subject: string): Uint8Array {
           : code === "EACCES"
             ? "it may not be read"
             : String(error);
-    throw new UserError(`${file}: ${why}.`, subject);
+    return new UserError(`${file}: ${why}.`, subject);
+  };
+  try {
+    const descriptor = openSync(file, "r");
+    const stat = fstatSync(descriptor);
+    // What does not tell its size beforehand, a pipe say, is read piece by piece.
+    if (!stat.isFile() || stat.size === 0) {
+      closeSync(descriptor);
+      const whole = readFileSync(file);
+      return { size: whole.length, bytes: Promise.resolve(whole) };
+    }
+    const whole = readWhole(descriptor, stat.size).catch((error: unknown) => {
+      throw refused(error);
+    });
+    // Something else may be wrong before anybody waits for it.
+    whole.catch(() => undefined);
+    return { size: stat.size, bytes: whole };
+  } catch (error) {
+    throw refused(error);
+  }
+}
+
+/** The first `size` bytes of a file, or all that it still has; closes it. One request: Node's own takes one for each 512 KiB, and none of them while the main thread is busy. */
+async function readWhole(descriptor: number, size: number): Promise<Uint8Array> {
+  const bytes = Buffer.allocUnsafeSlow(size);
+  try {
+    let done = 0;
+    while (done < size) {
+      const from = done;
+      const count = await new Promise<number>((resolve, reject) =>
+        read(descriptor, bytes, from, size - from, from, (error, got) => (error === null ? resolve(got) : reject(error))),
+      );
+      if (count === 0) break;
+      done += count;
+    }
+    return bytes.subarray(0, done);
+  } finally {
+    closeSync(descriptor);
   }
 }
 

@@ -49,7 +49,7 @@ export function bootLinux(context: BootContext): BootState {
     throw context.bad(`the Linux image is truncated: its header asks for ${wanted} bytes, the file has ${image.length}.`);
   }
   plan.claim(KERNEL_ADDRESS, size, "the kernel");
-  plan.memory.write(KERNEL_ADDRESS, image.slice(kernelOffset, size));
+  plan.memory.expectWrites(KERNEL_ADDRESS, size);
   reserveUnpackingSpace(context, version, size);
 
   const zeroPage = new ByteWriter().zeros(ZERO_PAGE_LENGTH);
@@ -80,6 +80,8 @@ export function bootLinux(context: BootContext): BootState {
   const initrd = placeInitrd(context);
   zeroPage.patch32(0x218, initrd.start).patch32(0x21c, initrd.size);
   const address = plan.place(zeroPage.finish(), PAGE, "boot parameters");
+  // Last: its memory is being provided since it was claimed.
+  plan.memory.write(KERNEL_ADDRESS, image.slice(kernelOffset, size));
 
   return context.state({
     ...protectedMode(context.gdt),
@@ -101,6 +103,7 @@ function reserveUnpackingSpace(context: BootContext, version: number, size: numb
   const start = Number.isSafeInteger(preferred) ? Math.max(preferred, KERNEL_ADDRESS) : KERNEL_ADDRESS;
   const unpacked = Math.max(image.u32(0x260), start === KERNEL_ADDRESS ? size : 0);
   plan.claim(start, unpacked, "the unpacked kernel");
+  plan.memory.expectWrites(start, unpacked);
 }
 
 /** Colour text mode 3 with the cursor at the top left, on VGA. */
@@ -121,6 +124,7 @@ function placeInitrd(context: BootContext): { start: number; size: number } {
   const start = plan.find(file.bytes.length, PAGE, MIB, limit, true);
   if (start === undefined) throw context.tooBig(file, limit < plan.tablesStart ? limit : undefined);
   plan.keep(start, start + file.bytes.length, `initrd ${file.name}`);
+  plan.memory.expectWrites(start, file.bytes.length);
   plan.memory.write(start, file.bytes);
   return { start, size: file.bytes.length };
 }

@@ -10,6 +10,8 @@ export interface BootMemory {
   /** A copy of `length` bytes at guest-physical `address`. */
   read(address: number, length: number): Uint8Array;
   write(address: number, bytes: Uint8Array): void;
+  /** A range of RAM that will be written soon, all of it: the host may be told. Nothing changes. */
+  expectWrites(address: number, length: number): void;
 }
 
 /** A file to put in memory beside the image. */

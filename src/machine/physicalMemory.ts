@@ -238,6 +238,13 @@ export class PhysicalMemory implements PhysicalBus, DmaMemory, BootMemory {
     this.deviceWatch?.wrote();
   }
 
+  expectWrites(address: number, length: number): void {
+    const first = this.memoryByte(address, true);
+    const last = this.memoryByte(address + length - 1, true);
+    // Through the PCI hole it is not one piece of the engine's memory.
+    if (first >= 0 && last - first === length - 1) this.memory.expectRange(first, length);
+  }
+
   write32(address: number, value: number): void {
     if (this.mmio.find(address) !== undefined) return this.mmio.write(address, 4, BigInt(value >>> 0), -1);
     const bytes = new Uint8Array(4);

@@ -58,6 +58,8 @@ export class EngineMemory {
   private readonly provide: ProvideMemory | undefined;
   /** How many writes each chunk was said to expect, up to DENSE. */
   private readonly expected: Uint8Array;
+  /** 1: the chunk was asked for. */
+  private readonly asked: Uint8Array;
 
   constructor(options: EngineMemoryOptions) {
     this.cpuBase = 4096;
@@ -83,6 +85,7 @@ export class EngineMemory {
     this.bulk = bulkMemory(this.memory);
     this.provide = options.provider?.(this.memory);
     this.expected = new Uint8Array(Math.ceil((this.pages * WASM_PAGE) / 2 ** CHUNK_SHIFT));
+    this.asked = new Uint8Array(this.expected.length);
     for (let cpu = 0; cpu < options.cpus; cpu++) {
       const state = this.stateOf(cpu);
       this.i32[(state + WORD_RAM_BASE) >> 2] = this.ramBase;
@@ -98,8 +101,26 @@ export class EngineMemory {
     if (this.provide === undefined) return;
     const chunk = address >>> CHUNK_SHIFT;
     if (this.expected[chunk] === DENSE || ++this.expected[chunk] < DENSE) return;
+    this.ask(chunk);
+    // Memory that is filled from one end to the other: the next chunk is there before it is come to.
+    if (this.expected[chunk - 1] === DENSE) this.ask(chunk + 1);
+    if (this.expected[chunk + 1] === DENSE) this.ask(chunk - 1);
+  }
+
+  /** `length` bytes from `address` on are about to be written, all of them. */
+  expectRange(address: number, length: number): void {
+    if (this.provide === undefined || length <= 0) return;
+    const last = (address + length - 1) >>> CHUNK_SHIFT;
+    for (let chunk = address >>> CHUNK_SHIFT; chunk <= last; chunk++) this.ask(chunk);
+  }
+
+  /** Has a chunk provided, once. */
+  private ask(chunk: number): void {
+    // Beyond the memory there is none.
+    if (this.asked[chunk] !== 0) return;
+    this.asked[chunk] = 1;
     const start = chunk * 2 ** CHUNK_SHIFT;
-    this.provide(start, Math.min(2 ** CHUNK_SHIFT, this.pages * WASM_PAGE - start));
+    this.provide?.(start, Math.min(2 ** CHUNK_SHIFT, this.pages * WASM_PAGE - start));
   }
 
   /** Stores to page `page` of RAM, or to any (-1), need notice from now on: MARK_FREE goes. For all CPUs. */

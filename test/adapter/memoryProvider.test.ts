@@ -61,6 +61,35 @@ test("a chunk is asked for once, and not where memory is used here and there", (
   assert.deepEqual(asked[1], [16 * MIB, end - 16 * MIB], "the last one ends with the memory");
 });
 
+test("memory that is filled from one end to the other is asked for ahead, a range that is announced at once", () => {
+  const asked: number[] = [];
+  const memory = new EngineMemory({
+    cpus: 1,
+    ram: 64 * MIB,
+    codeArena: 4096,
+    provider: () => (address) => void asked.push(address / (2 * MIB)),
+  });
+  const fill = (chunk: number): void => {
+    for (let place = 0; place < 512; place++) memory.expectWrite(chunk * 2 * MIB + place * 4096);
+  };
+  fill(4);
+  fill(5);
+  assert.deepEqual(asked, [4, 5, 6]);
+  fill(6);
+  assert.deepEqual(asked, [4, 5, 6, 7]);
+  fill(20);
+  fill(19);
+  fill(18);
+  assert.deepEqual(asked.slice(4), [20, 19, 18, 17]);
+  memory.expectRange(9 * 2 * MIB + 100, 4 * MIB);
+  memory.expectRange(9 * 2 * MIB, 2 * MIB);
+  assert.deepEqual(asked.slice(8), [9, 10, 11]);
+  const chunks = Math.ceil((memory.pages * 65536) / (2 * MIB));
+  fill(chunks - 2);
+  fill(chunks - 1);
+  assert.deepEqual(asked.slice(11), [chunks - 2, chunks - 1], "behind the memory there is none");
+});
+
 test("a thread that was idle has ended, and another takes its place", { skip: process.platform !== "linux" }, async () => {
   const memory = new EngineMemory({ cpus: 1, ram: 96 * MIB, codeArena: 4096, provider: memoryProvider });
   const ask = (from: number, to: number): void => {

@@ -33,6 +33,10 @@ export class SparseMemory implements BootMemory {
     return bytes;
   }
 
+  expectWrites(address: number, length: number): void {
+    this.check(address, length);
+  }
+
   write(address: number, bytes: Uint8Array): void {
     this.check(address, bytes.length);
     for (let i = 0; i < bytes.length;) {
