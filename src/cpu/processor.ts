@@ -777,8 +777,10 @@ export class Processor {
 
 /** Code bytes for the translator: the block's page and, on demand, the next one. */
 class PageSource implements CodeSource {
+  readonly plain: { readonly bytes: Uint8Array; readonly at: number } | undefined;
   private readonly firstHost: number;
   private readonly offset: number;
+  private readonly first: number;
   private secondHost = -1;
   private secondTried = false;
   /** Physical address of the second page, once asked for and mapped. */
@@ -791,17 +793,20 @@ class PageSource implements CodeSource {
     private readonly state: CpuState,
     private readonly physical: number,
     private readonly linear: bigint,
-    private readonly rip: bigint,
+    rip: bigint,
     private readonly mode: number,
     private readonly codeLimit: number,
   ) {
     this.offset = physical % 4096;
     this.firstHost = bus.hostPage(Math.floor(physical / 4096), false, state.index);
     this.volatile = this.firstHost < 0;
+    this.first = codeLimit >= 0 ? Number(rip) : 0;
+    const refused = codeLimit >= 0 && this.first + 4095 - this.offset > codeLimit;
+    this.plain = this.volatile || refused ? undefined : { bytes: state.memory.u8, at: this.firstHost + this.offset };
   }
 
   byte(offset: number): number {
-    if (this.codeLimit >= 0 && Number(this.rip) + offset > this.codeLimit) {
+    if (this.codeLimit >= 0 && this.first + offset > this.codeLimit) {
       this.state.raise(EXC_GP, 0);
       return -1;
     }

@@ -302,6 +302,84 @@ describe("any bytes", () => {
   });
 });
 
+describe("instructions met before", () => {
+  const limits = { maxInstructions: 16, breakpointAt: undefined };
+
+  /** The block as it is without anything remembered, and with what `remembering` knows. */
+  function both(remembering: X86Translator, mode: number, bytes: Uint8Array, rip: bigint, pageBytes: number): [unknown, unknown] {
+    const made = [false, true].map((plain) => {
+      builder.clear();
+      const byte = (offset: number): number => bytes[offset] ?? -1;
+      const code = plain ? { byte, plain: { bytes, at: 0 } } : { byte };
+      const block = (plain ? remembering : translator).translate(code, rip, mode, { ...limits, pageBytes }, builder);
+      return { block, ops: ops(), bytes: builder.bytes().slice(), starts: builder.instructionOps, offsets: builder.instructionOffsets };
+    });
+    return [made[0], made[1]];
+  }
+
+  test("give the ops that they gave, wherever they stand", () => {
+    const remembering = new X86Translator(allFeatures);
+    let seed = 7;
+    const random = (): number => {
+      seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0;
+      return seed >>> 8;
+    };
+    const bytes = new Uint8Array(64);
+    for (let round = 0; round < 600; round++) {
+      // Few different bytes, so that instructions come again beside others.
+      const few = round % 2 === 0;
+      for (let at = 0; at < bytes.length; at++) bytes[at] = few ? (random() % 12) * 0x15 + (random() & 3) : random();
+      if (round % 3 === 0) bytes[random() % 8] = 0x0f;
+      for (const mode of [kernel64, kernel64 | cpl3 | MODE_ALIGN, kernel32, kernel32 & ~MODE_FLAT, real, vm86]) {
+        const end = 16 + (random() % 49);
+        for (const rip of [0x1000n, mode === real || mode === vm86 ? 0x8765n : 0x8765_4321n]) {
+          const [fresh, remembered] = both(remembering, mode, bytes, rip, end);
+          assert.deepEqual(remembered, fresh, `mode ${mode.toString(16)}, bytes ${Buffer.from(bytes).toString("hex")}`);
+        }
+      }
+    }
+  });
+
+  test("are few enough to be kept: what becomes too much is forgotten", () => {
+    const remembering = new X86Translator(allFeatures);
+    const bytes = new Uint8Array(64).fill(0x90);
+    // mov eax, N, each another instruction of 5 bytes.
+    for (let number = 0; number < 100_000; number++) {
+      bytes.set([0xb8, number & 0xff, (number >> 8) & 0xff, number >> 16, number & 0x7f]);
+      if (number % 10_000 > 2) {
+        builder.clear();
+        remembering.translate(
+          { byte: (offset) => bytes[offset], plain: { bytes, at: 0 } },
+          0n,
+          kernel64,
+          { ...limits, maxInstructions: 1, pageBytes: 64 },
+          builder,
+        );
+        continue;
+      }
+      const [fresh, remembered] = both(remembering, kernel64, bytes, 0x1000n, 64);
+      assert.deepEqual(remembered, fresh);
+    }
+  });
+
+  test("follow the interrupt flag when somebody wants to know of it", () => {
+    const remembering = new X86Translator(allFeatures);
+    const bytes = Uint8Array.of(0xfa, 0x90, 0xf4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+    const cli = (): string => {
+      builder.clear();
+      const code = { byte: (offset: number) => bytes[offset], plain: { bytes, at: 0 } };
+      remembering.translate(code, 0x1000n, kernel64, { ...limits, pageBytes: 16 }, builder);
+      return ops()[0];
+    };
+    assert.equal(cli(), "and");
+    assert.equal(cli(), "and");
+    remembering.interruptFlag = "told";
+    assert.notEqual(cli(), "and");
+    remembering.interruptFlag = "unseen";
+    assert.equal(cli(), "and");
+  });
+});
+
 describe("operands in parts", () => {
   for (const engine of ["emitted", "reference", "generated"] as const)
     test(`the second half of an operand at the greatest displacement lies behind the first, ${engine}`, () => {
