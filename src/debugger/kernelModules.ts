@@ -5,9 +5,12 @@ import type { SectionAddresses } from "./symbols/relocations";
 import type { SymbolStore } from "./symbols/table";
 import type { DebugCpu, DebugMachine } from "./target";
 
-/** What Linux calls with a module whose sections are in place, before it runs any of its code, and with one whose memory it gives back. */
-const placed = "do_init_module";
-const freed = "free_module";
+/**
+ * What Linux calls when a module's sections are in place, before it runs any of its code, and with one whose memory it gives back; the first that there is of each. Compilers may put the former of
+ * each into their callers, but not the latter: one runs the initialisation of everything, the other is weak.
+ */
+const placed = ["do_init_module", "do_one_initcall"];
+const freed = ["free_module", "module_arch_cleanup"];
 const listHead = "modules";
 
 /** An unlinked file of the session. */
@@ -25,7 +28,7 @@ interface Follower {
 
 /**
  * Follows Linux's modules to where the kernel loads them: files of theirs that are symbol files get the addresses of their sections from the guest's memory. The kernel must have the symbols
- * `modules`, and `do_init_module` for breakpoints in what a module does first.
+ * `modules`, and one of {@link placed} for breakpoints in what a module does first.
  */
 export class KernelModules {
   private followers: readonly Follower[] | undefined;
@@ -57,15 +60,23 @@ export class KernelModules {
     return undefined;
   }
 
+  private first(names: readonly string[]): bigint | undefined {
+    for (const name of names) {
+      const address = this.addressOf(name);
+      if (address !== undefined) return address;
+    }
+    return undefined;
+  }
+
   /** Where a CPU is to be looked at when it comes there: {@link arrive}. */
   get places(): readonly bigint[] {
     if (this.all.length === 0) return [];
-    return [this.addressOf(placed), this.addressOf(freed)].filter((address) => address !== undefined);
+    return [this.first(placed), this.first(freed)].filter((address) => address !== undefined);
   }
 
   /** A CPU stands at one of the {@link places}. Returns whether symbols were moved. */
   arrive(cpu: DebugCpu): boolean {
-    const isFreed = cpu.linearRip() === this.addressOf(freed);
+    const isFreed = cpu.linearRip() === this.first(freed);
     // The first argument: RDI, or EAX in 32-bit kernels.
     return this.look(isFreed ? cpu.state.gpr(cpu.codeBits() === 64 ? 7 : 0) : undefined);
   }

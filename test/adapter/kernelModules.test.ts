@@ -1,5 +1,6 @@
 // Kernel modules as symbol files: breakpoints set before a guest loads one bind when it does, and it is followed when it goes and comes again, forwards and back.
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { after, describe, test } from "node:test";
@@ -118,6 +119,25 @@ describe("kernel modules", { timeout: 120_000 }, () => {
       assert.equal(await back(), "weigh");
       assert.equal(await back(), "init_module");
       assert.equal(Number(await evaluate(client, "u32[rounds]")), 0);
+    }));
+
+  test("a kernel whose compiler left no function of their own to what loads modules is followed where it runs their initialisation", () =>
+    withClient(async (client) => {
+      const listing = execFileSync("nm", [program], { encoding: "utf8" });
+      const map = listing.replace(/ do_init_module$/m, " do_one_initcall").replace(/ free_module$/m, " module_arch_cleanup");
+      assert.doesNotMatch(map, /do_init_module|free_module/);
+      const symbols = [files.write("System.map", map), file];
+      const stripped = files.write("plain.elf", withoutSections());
+      await client.launch({ program: stripped, cpus: 1, memory: 32, serial: "none", symbols, sourceMap }, () =>
+        client.dap.setFunctionBreakpointsRequest({ breakpoints: [{ name: "init_module" }, { name: "cleanup_module" }] }),
+      );
+      for (const name of ["init_module", "cleanup_module", "init_module", "cleanup_module"]) {
+        assert.equal((await client.stop()).reason, "function breakpoint");
+        assert.equal(await topOf(client), name);
+        await client.dap.continueRequest({ threadId: 1 });
+      }
+      await client.next("exited");
+      assert.equal(client.output("console").match(/module-64\.ko is not loaded any more/g)?.length, 2);
     }));
 
   test("addresses are given as gdb's add-symbol-file has them, without the kernel's help", () =>
