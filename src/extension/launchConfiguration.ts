@@ -124,7 +124,12 @@ export function findProblem(configuration: Readonly<Record<string, unknown>>, fi
       'The launch attribute "program" is missing: it names the guest image to debug, such as "${workspaceFolder}/kernel.elf"; or name a disk in "disks" or a CD-ROM in "cdrom" to boot from.';
     return { attribute: "program", message };
   }
-  const attributes: [string, Check][] = [...(missing ? [] : [["program", file] as [string, Check]]), ...Object.entries(checks)];
+  // Where other paths start comes first.
+  const attributes: [string, Check][] = [
+    ["cwd", checks.cwd],
+    ...(missing ? [] : [["program", file] as [string, Check]]),
+    ...Object.entries(checks),
+  ];
   for (const [attribute, check] of attributes) {
     const value = configuration[attribute];
     if (value === undefined) continue;

@@ -58,6 +58,7 @@ describe("launch configurations", () => {
     ["disks", ["/a", "/missing"], /"disks" has an entry 2 that names \/missing/],
     ["symbols", [{ file: "/s", offset: "high" }], /"symbols" has an entry 1 that must have an offset/],
     ["sourceMap", ["/a"], /"sourceMap" must map/],
+    ["cwd", "/file", /"cwd" must be a directory, not "\/file"/],
     ["stopOnEntry", "yes", /true or false/],
     ["engine", "fast", /one of auto, jit, interpreter/],
     ["tripleFault", "ignore", /"tripleFault" must be one of stop, reset/],
