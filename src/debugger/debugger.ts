@@ -22,6 +22,8 @@ import type { DebuggerSink } from "./sink";
 import { StackWalker, type StackEntry } from "./stack";
 import { Stepper, type StepHost, type StepRequest } from "./stepper";
 import { causeLines, reasonsOf, together, type EventCause, type GuestEnd, type Outcome, type Stop } from "./stops";
+import type { TypedValue } from "./expr";
+import { programOf } from "./symbols/program";
 import type { SymbolStore } from "./symbols/table";
 import type { DebugCpu, DebugMachine } from "./target";
 import { MOMENT_INTERVAL, TimeTravel, type Deadlock, type Known } from "./timeTravel";
@@ -489,8 +491,10 @@ export class Debugger implements StepHost, RewindHost {
     });
   }
 
-  /** What an expression sees from a CPU. */
+  /** What an expression sees from a CPU: its registers, and globals of the program. */
   scope(cpu: DebugCpu, fields?: Fields, rip?: bigint): CpuScope {
-    return new CpuScope(cpu, { cpus: this.machine.cpus, symbols: this.symbols, fields, rip });
+    const variable = (name: string, of: DebugCpu): TypedValue | undefined =>
+      fields !== undefined && Object.hasOwn(fields, name) ? undefined : programOf(this.symbols, of).variable(name);
+    return new CpuScope(cpu, { cpus: this.machine.cpus, symbols: this.symbols, fields, rip, variable });
   }
 }

@@ -69,6 +69,11 @@ describe("per-CPU variables", { timeout: 120_000 }, () => {
       assert.equal(await watch(client, "gs_base"), "0x0");
       assert.equal(await watch(client, "cpu_number"), "0");
       assert.equal(await watch(client, "current_task->comm"), '"first"');
+      // Conditions on events see the program's variables with their types, too.
+      const conditions = ["irq_stat.timer == 5", "irq_stat.timer == 101 && cpu1.current_task->pid == 8 && tasks[0].pid == 7"];
+      const breakpoints = await client.breakOn(...conditions.map((condition) => ({ filterId: "guest.end", condition })));
+      const end = await client.continue(1);
+      assert.deepEqual(end.hitBreakpointIds, [breakpoints[1].id]);
     }));
 
   test("are addresses of each CPU's own where there are only symbols, of a kernel that lies elsewhere than linked too", () =>

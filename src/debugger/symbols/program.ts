@@ -1,5 +1,7 @@
 import { UserError } from "../../machine/errors";
+import { registerPart } from "../expr/registers";
 import type { TypedValue } from "../expr/scope";
+import { extraRegisters } from "../registerAccess";
 import { Tag, At } from "./dwarf/constants";
 import type { DwarfInfo } from "./dwarf/info";
 import type { RegisterNumbering, RegisterValues } from "./dwarf/registers";
@@ -124,7 +126,15 @@ export class ProgramValues {
           ?.member(name);
       if (local !== undefined) return local;
     }
+    if (this.isOnlyRegister(name)) return undefined;
     return this.global(name, frame?.lookupPc) ?? (frame === undefined ? undefined : this.enumerator(name, frame.lookupPc));
+  }
+
+  /** A register's name, or what stands before one, is no global unless a symbol has it: to look for it through all debug information would take seconds in a kernel, at the first `rax` typed. */
+  private isOnlyRegister(name: string): boolean {
+    const lower = name.toLowerCase();
+    if (registerPart(lower) === undefined && !extraRegisters.includes(lower) && !/^(?:lapic|cpu\d+)$/.test(lower)) return false;
+    return this.symbols.modules.every((module) => module.symbols.named(name).length === 0);
   }
 
   /** The enumeration constant `name` of the unit around `near`. */

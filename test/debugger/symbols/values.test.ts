@@ -210,6 +210,22 @@ describe("variables", () => {
     assert.equal(stop.program.global("LIMIT")?.show(), "42");
   });
 
+  test("names of registers are not looked for among all variables, which takes seconds in a kernel", () => {
+    const { store, program } = stopAt("c-O0-dwarf5", golden("c-O0-dwarf5").snapshots[0]);
+    const info = store.modules[0].dwarf;
+    assert.ok(info !== undefined);
+    const asked: string[] = [];
+    const find = info.findVariables.bind(info);
+    info.findVariables = (name) => {
+      asked.push(name);
+      return find(name);
+    };
+    for (const name of ["rax", "eflags", "xmm1", "gs_base", "lapic", "cpu1"]) assert.equal(program.variable(name), undefined);
+    assert.deepEqual(asked, []);
+    assert.notEqual(program.variable("counter"), undefined);
+    assert.deepEqual(asked, ["counter"]);
+  });
+
   test("pointers open to what they point at, null and wild ones to nothing", () => {
     const stop = stopAt("c-O0-dwarf5", golden("c-O0-dwarf5").snapshots[0]);
     const list = stop.program.global("list");
