@@ -4,6 +4,7 @@
  */
 import { readFileSync } from "node:fs";
 import { IcedDisassembler } from "../src/adapter/icedDisassembler";
+import { memoryProvider } from "../src/adapter/memoryProvider";
 import { Debugger } from "../src/debugger/debugger";
 import { SymbolStore } from "../src/debugger/symbols/table";
 import { Machine } from "../src/machine/machine";
@@ -33,7 +34,7 @@ const MIB = 2 ** 20;
 const PORTION = 1_000_000;
 
 function linuxMachine(files: LinuxFiles): Machine {
-  const machine = Machine.create({ cpus: files.cpus, memory: files.memory * MIB });
+  const machine = Machine.create({ cpus: files.cpus, memory: files.memory * MIB, provider: memoryProvider });
   machine.boot({
     image: readFileSync(files.kernel),
     imageName: "vmlinuz",

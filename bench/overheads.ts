@@ -17,7 +17,7 @@ import type { Ending, Order, Stretch, Variant } from "./overheadRun";
 const variants: readonly Variant[] = ["plain", "debugger", "breakpoint"];
 /** Instructions of a turn. */
 const TURN = 20_000_000;
-const BUNDLE = "out/bench/overheadRun.mjs";
+const BUNDLE = "out/bench/overheadRun.cjs";
 
 interface Sample {
   /** Milliseconds of processor time: to the first instruction that counts, and from there to the last. */
@@ -109,7 +109,7 @@ async function main(): Promise<number> {
     bundle: true,
     platform: "node",
     target: "node20",
-    format: "esm",
+    format: "cjs",
     packages: "external",
     logLevel: "warning",
   });

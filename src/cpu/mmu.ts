@@ -266,14 +266,20 @@ export class Mmu {
   /** The cached translations, for `restoreTlb`: a guest that changes page tables without an invalidation sees them. */
   saveTlb(): Int32Array {
     const { i32 } = this;
-    const words: number[] = [(this.walker.sawLargePage ? SAVED_LARGE : 0) | (this.ignoringReadOnly ? SAVED_IGNORING : 0)];
-    for (let index = 0; index < MMU_INDEXES * TLB_ENTRIES; index++) {
-      const entry = (this.tlbBase >> 2) + index * (TLB_ENTRY_BYTES >> 2);
+    const first = this.tlbBase >> 2;
+    const size = TLB_ENTRY_BYTES >> 2;
+    const end = first + MMU_INDEXES * TLB_ENTRIES * size;
+    let filled = 0;
+    for (let entry = first; entry < end; entry += size) if (i32[entry] !== -1 || i32[entry + (TLB_WRITE >> 2)] !== -1) filled++;
+    const words = new Int32Array(1 + filled * SAVED_ENTRY);
+    words[0] = (this.walker.sawLargePage ? SAVED_LARGE : 0) | (this.ignoringReadOnly ? SAVED_IGNORING : 0);
+    let at = 1;
+    for (let entry = first; entry < end; entry += size) {
       if (i32[entry] === -1 && i32[entry + (TLB_WRITE >> 2)] === -1) continue;
-      words.push(index);
-      for (let word = 0; word < TLB_ENTRY_BYTES >> 2; word++) words.push(i32[entry + word]);
+      words[at++] = (entry - first) / size;
+      for (let word = 0; word < size; word++) words[at++] = i32[entry + word];
     }
-    return Int32Array.from(words);
+    return words;
   }
 
   /** Takes over what `saveTlb` gave; every entry is looked at anew on its first use. */

@@ -1,5 +1,6 @@
 import type { InterruptEvent } from "../apic/events";
 import { StageCode } from "../apic/recordStore";
+import { saveCounts } from "./savedCounts";
 import type { FilterName } from "./eventFilters";
 
 /** How often each kind of event has happened: by stage or exception, CPU and vector. */
@@ -42,12 +43,12 @@ export class EventCounts {
 
   /** Remembers the counts. Returns what brings them back. */
   save(): () => void {
-    const interrupts = this.interrupts.slice();
-    const exceptions = this.exceptions.slice();
+    const interrupts = saveCounts(this.interrupts);
+    const exceptions = saveCounts(this.exceptions);
     const others = [...this.others];
     return () => {
-      this.interrupts.set(interrupts);
-      this.exceptions.set(exceptions);
+      interrupts();
+      exceptions();
       this.others.clear();
       for (const [filter, count] of others) this.others.set(filter, count);
     };

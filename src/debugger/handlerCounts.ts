@@ -1,3 +1,5 @@
+import { saveCounts } from "./savedCounts";
+
 /** How often each vector's handler was entered on each CPU: by interrupts, exceptions and INT instructions alike. */
 export class HandlerCounts {
   private readonly counts: Float64Array;
@@ -17,7 +19,6 @@ export class HandlerCounts {
 
   /** Remembers the counts. Returns what brings them back. */
   save(): () => void {
-    const counts = this.counts.slice();
-    return () => this.counts.set(counts);
+    return saveCounts(this.counts);
   }
 }

@@ -16,7 +16,7 @@ const RUN_MOMENTS = 16;
  * Milliseconds of running for each that the last moment cost: with a clock, moments take a small part of the time. What is measured, taking it and copying pages, is about
  * half of what it costs; the rest are the slow paths of first stores.
  */
-const RUN_FOR_COST = 120;
+const RUN_FOR_COST = 240;
 /** Milliseconds of running after which the next moment is taken whatever it costs: going back runs over as much again. */
 const MOST_APART = 2_000;
 /** Moments kept; further ones thin out the older half. */

@@ -163,7 +163,7 @@ export class Machine implements StampSource, InputTarget {
     this.pageHashes = new PageHashes(i32.subarray(ramBase / 4, (ramBase + ram) / 4));
     this.tracker.listen(this.pageHashes);
     this.tracker.listen({ touched: (page) => this.engineMemory.expectWrite(ramBase + page * 4096) });
-    this.snapshots = new Snapshots(this, u8.subarray(ramBase, ramBase + ram), this.tracker);
+    this.snapshots = new Snapshots(this, u8.subarray(ramBase, ramBase + ram), this.tracker, configuration.provider);
     this.mmio = new MmioSpace(() => this.coherence.mapChanged());
     this.memory = new PhysicalMemory(
       this.engineMemory,

@@ -4,6 +4,7 @@ import type { PageTracker } from "./pageTracker";
 import type { Schedule } from "./turns";
 import type { RunEnd } from "./types";
 import { UndoLog, type UndoMark } from "./undoLog";
+import type { MemoryProvider } from "./undoMemory";
 
 /** All of a machine's state but the content of RAM. */
 export interface MachineState {
@@ -64,8 +65,9 @@ export class Snapshots {
     private readonly machine: SnapshotTarget,
     ram: Uint8Array,
     tracker: PageTracker,
+    provider?: MemoryProvider,
   ) {
-    this.undo = new UndoLog(ram, tracker);
+    this.undo = new UndoLog(ram, tracker, provider);
   }
 
   /** The snapshots there are, oldest first. */

@@ -1,30 +1,12 @@
 import { assert } from "../common/errors";
 import type { PageListener, PageTracker } from "./pageTracker";
+import { type MemoryProvider, SLAB_PAGES, UndoMemory } from "./undoMemory";
 
 const PAGE = 4096;
-/** Pages of one slab of saved content. */
-const SLAB_PAGES = 256;
-/** Slabs that wait for use: the first touch of fresh memory costs the host more than the copy. */
-const MOST_WAITING = 32;
-
 /** Of so many copies one is timed: a clock may take longer to read than a page to copy. */
 const TIMED = 16;
 
 const zeros = new Uint8Array(PAGE);
-
-/** Memory for saved pages, used again and again. */
-class SlabPool {
-  private readonly waiting: Uint8Array[] = [];
-
-  take(): Uint8Array {
-    return this.waiting.pop() ?? new Uint8Array(SLAB_PAGES * PAGE);
-  }
-
-  giveBack(slabs: Uint8Array[]): void {
-    while (slabs.length > 0 && this.waiting.length < MOST_WAITING) this.waiting.push(slabs.splice(-1, 1)[0]);
-    slabs.length = 0;
-  }
-}
 
 /** Content that pages had at one moment, kept for those that were written since. */
 export class UndoMark {
@@ -38,7 +20,7 @@ export class UndoMark {
   /** @param stamp unique among the marks of a log; changes when the log returns to the mark */
   constructor(
     public stamp: number,
-    private readonly pool: SlabPool,
+    private readonly pool: UndoMemory,
   ) {}
 
   /** Bytes of page content kept. */
@@ -52,6 +34,7 @@ export class UndoMark {
     this.places.push(content === undefined ? -1 : this.used);
     if (content === undefined) return;
     if (this.used % SLAB_PAGES === 0) this.slabs.push(this.pool.take());
+    else this.pool.using(this.used % SLAB_PAGES);
     this.slabs[this.slabs.length - 1].set(content, (this.used % SLAB_PAGES) * PAGE);
     this.used++;
   }
@@ -83,7 +66,7 @@ export class UndoLog implements PageListener {
   private readonly written: Float64Array;
   /** 1: the page has been written since RAM was made, all zeros. */
   private readonly everWritten: Uint8Array;
-  private readonly pool = new SlabPool();
+  private readonly pool: UndoMemory;
   private stamps = 0;
   private passes = 0;
   private copies = 0;
@@ -95,7 +78,9 @@ export class UndoLog implements PageListener {
   constructor(
     private readonly ram: Uint8Array,
     private readonly tracker: PageTracker,
+    provider?: MemoryProvider,
   ) {
+    this.pool = new UndoMemory(provider);
     this.keptBy = new Float64Array(tracker.pages);
     this.written = new Float64Array(tracker.pages);
     this.everWritten = new Uint8Array(tracker.pages);
