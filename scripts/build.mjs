@@ -1,5 +1,5 @@
 // Bundles the entry points: dist/extension.js for VS Code, dist/cli.js with dist/main.js for the command line and the DAP server,
-// dist/worker.js for the engine's worker thread, dist/memoryThread.js for the one that touches memory ahead, and dist/timeline.js, dist/screen.js with their style sheets for webviews. `--watch` rebuilds on change.
+// dist/worker.js with dist/engine.js for the engine's worker thread, dist/memoryThread.js for the one that touches memory ahead, and dist/timeline.js, dist/screen.js with their style sheets for webviews. `--watch` rebuilds on change.
 import { build, context } from "esbuild";
 import { spawnSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
@@ -32,14 +32,14 @@ const apartDisassembler = {
 const emulator = { ...common, plugins: [assembledInterpreter, apartDisassembler] };
 const options = {
   ...emulator,
-  entryPoints: { extension: "src/extension/extension.ts", worker: "src/adapter/worker.ts", memoryThread: "src/adapter/memoryThread.ts" },
+  entryPoints: { extension: "src/extension/extension.ts", worker: "src/adapter/workerStart.ts", memoryThread: "src/adapter/memoryThread.ts" },
 };
 
-/** What starts the command line, and the function that it runs (src/cli/start.ts). */
+/** What starts the command line, and the functions that it and the engine's worker run (src/adapter/cachedBundle.ts). */
 const start = { ...common, entryPoints: { cli: "src/cli/start.ts" } };
 const main = {
   ...emulator,
-  entryPoints: { main: "src/cli/main.ts" },
+  entryPoints: { main: "src/cli/main.ts", engine: "src/adapter/worker.ts" },
   banner: { js: "(function (exports, require, module, __filename, __dirname) {" },
   footer: { js: "})" },
 };
@@ -61,6 +61,8 @@ const pages = {
   },
 };
 
+const dropCaches = () => ["main", "engine"].forEach((name) => rmSync(`${outdir}/${name}.cache`, { force: true }));
+
 mkdirSync(outdir, { recursive: true });
 // iced-x86 loads its WebAssembly module from beside the bundle.
 const iced = "node_modules/iced-x86/iced_x86_bg.wasm";
@@ -70,7 +72,7 @@ cpSync("node_modules/gecko-profiler-demangle/index_bg.wasm", `${outdir}/demangle
 
 if (process.argv.includes("--watch")) {
   // A cache of older code would be run.
-  rmSync(`${outdir}/main.cache`, { force: true });
+  dropCaches();
   for (const each of [options, start, main, disassembler, pages]) await (await context(each)).watch();
 } else {
   await Promise.all([options, start, main, disassembler, pages].map((each) => build(each)));
@@ -78,6 +80,6 @@ if (process.argv.includes("--watch")) {
     // Under other flags (src/cli/v8Flags.ts) V8 refuses the cache.
     const flags = ["--max-inlined-bytecode-size-cumulative=300", "--experimental-wasm-branch-hinting"];
     const { status } = spawnSync(process.execPath, [...flags, "scripts/codeCache.mjs", outdir], { stdio: ["ignore", "inherit", "pipe"] });
-    if (status !== 0) rmSync(`${outdir}/main.cache`, { force: true });
+    if (status !== 0) dropCaches();
   }
 }

@@ -4,6 +4,7 @@ import { basename, dirname, join, resolve } from "node:path";
 import { Cancelled, type WorkWatch } from "../common/work";
 import { ElfFile, isElf } from "../debugger/symbols/elf";
 import { elfImage, type LoadedImage } from "../debugger/symbols/module";
+import type { ByteSource } from "../debugger/symbols/source";
 import type { SourceMapping } from "../debugger/symbols/paths";
 import type { SectionAddresses } from "../debugger/symbols/relocations";
 import { SymbolStore } from "../debugger/symbols/table";
@@ -126,9 +127,19 @@ function loadSymbols(
   const warnings: string[] = [];
   const open: (() => void)[] = [];
   const symbols = new SymbolStore({ sourceMap: Object.entries(attributes.sourceMap ?? {}), inflate: inflateSection, watch, demangle });
-  const add = (file: string, offset: bigint, image?: LoadedImage, canSlide = true, sections?: SectionAddresses): void => {
+  const openFile = (file: string): ByteSource => {
     const { source, close } = openSymbolFile(file);
     open.push(close);
+    return source;
+  };
+  const add = (
+    file: string,
+    source: ByteSource,
+    offset: bigint,
+    image?: LoadedImage,
+    canSlide = true,
+    sections?: SectionAddresses,
+  ): void => {
     try {
       symbols.add(file, source, offset, image, sections).canSlide = canSlide && offset === 0n;
     } catch (error) {
@@ -138,20 +149,22 @@ function loadSymbols(
   };
   const close = (): void => open.splice(0).forEach((end) => end());
   try {
-    const loaded = isElfImage && files.length > 0 ? imageOf(program, open) : undefined;
+    const programSource = isElfImage ? openFile(program) : undefined;
+    const loaded = programSource !== undefined && files.length > 0 ? elfImage(new ElfFile(programSource, program)) : undefined;
     for (const { file, offset, sections } of files as readonly SymbolFile[]) {
-      const places = sectionAddresses(file, offset, sections);
+      const source = openFile(file);
+      const places = sectionAddresses(file, source, offset, sections);
       if (places !== undefined) {
-        add(file, 0n, undefined, false, places);
+        add(file, source, 0n, undefined, false, places);
         continue;
       }
       const given = integer(offset ?? 0);
       // A file that is loaded elsewhere than linked cannot be compared with the image.
-      add(file, given === 0n ? loadOffset : given, given === 0n ? loaded : undefined, offset === undefined);
+      add(file, source, given === 0n ? loadOffset : given, given === 0n ? loaded : undefined, offset === undefined);
     }
-    if (isElfImage)
+    if (programSource !== undefined)
       try {
-        add(program, loadOffset);
+        add(program, programSource, loadOffset);
       } catch (error) {
         if (!(error instanceof UserError)) throw error;
         if (files.length === 0) warnings.push(`No symbols: ${error.message}`);
@@ -171,32 +184,26 @@ const integer = (value: number | string): bigint =>
   typeof value === "string" && value.startsWith("-") ? -BigInt(value.slice(1)) : BigInt(value);
 
 /** Where the sections of an unlinked file are said to lie; undefined for other files. @throws UserError for a section that it has not */
-function sectionAddresses(path: string, offset: SymbolFile["offset"], sections: SymbolFile["sections"] = {}): SectionAddresses | undefined {
-  const { source, close } = openSymbolFile(path);
-  try {
-    const elf = isElf(source) ? new ElfFile(source, path) : undefined;
-    if (elf?.isUnlinked !== true) {
-      if (Object.keys(sections).length === 0) return undefined;
-      throw new UserError(
-        `The launch attribute "symbols" gives sections of ${path}, which is no unlinked file; "offset" moves a linked one.`,
-        "symbols",
-      );
-    }
-    const places = new Map(Object.entries(sections).map(([name, address]) => [name, BigInt.asUintN(64, integer(address))]));
-    for (const name of places.keys())
-      if (elf.section(name) === undefined)
-        throw new UserError(`The launch attribute "symbols" gives section ${name} of ${path}, which has none of that name.`, "symbols");
-    if (offset !== undefined && !places.has(".text")) places.set(".text", BigInt.asUintN(64, integer(offset)));
-    return places;
-  } finally {
-    close();
+function sectionAddresses(
+  path: string,
+  source: ByteSource,
+  offset: SymbolFile["offset"],
+  sections: SymbolFile["sections"] = {},
+): SectionAddresses | undefined {
+  const elf = isElf(source) ? new ElfFile(source, path) : undefined;
+  if (elf?.isUnlinked !== true) {
+    if (Object.keys(sections).length === 0) return undefined;
+    throw new UserError(
+      `The launch attribute "symbols" gives sections of ${path}, which is no unlinked file; "offset" moves a linked one.`,
+      "symbols",
+    );
   }
-}
-
-function imageOf(program: string, open: (() => void)[]): LoadedImage {
-  const { source, close } = openSymbolFile(program);
-  open.push(close);
-  return elfImage(new ElfFile(source, program));
+  const places = new Map(Object.entries(sections).map(([name, address]) => [name, BigInt.asUintN(64, integer(address))]));
+  for (const name of places.keys())
+    if (elf.section(name) === undefined)
+      throw new UserError(`The launch attribute "symbols" gives section ${name} of ${path}, which has none of that name.`, "symbols");
+  if (offset !== undefined && !places.has(".text")) places.set(".text", BigInt.asUintN(64, integer(offset)));
+  return places;
 }
 
 /** Sources that do not exist where they were compiled but lie beside the image: their directories are mapped there. */
