@@ -1,4 +1,4 @@
-// Bundles the entry points: dist/extension.js for VS Code, dist/cli.js with dist/main.js for the command line and the DAP server,
+// Bundles the entry points: dist/extension.js for VS Code, dist/cli.js with dist/main.js for the command line and dist/adapter.js for the DAP server,
 // dist/worker.js with dist/engine.js for the engine's worker thread, dist/memoryThread.js for the one that touches memory ahead, and dist/timeline.js, dist/screen.js with their style sheets for webviews. `--watch` rebuilds on change.
 import { build, context } from "esbuild";
 import { spawnSync } from "node:child_process";
@@ -25,21 +25,21 @@ const common = {
 };
 /** The disassembler has a file of its own: it is as large as everything else together, and most runs do without it. */
 const disassembler = { ...common, minify: true, sourcemap: false, entryPoints: { iced: "iced-x86" } };
-const apartDisassembler = {
-  name: "disassembler",
-  setup: (bundler) => bundler.onResolve({ filter: /^iced-x86$/ }, () => ({ path: "./iced.js", external: true })),
-};
-const emulator = { ...common, plugins: [assembledInterpreter, apartDisassembler] };
+const emulator = { ...common, plugins: [assembledInterpreter] };
 const options = {
   ...emulator,
-  entryPoints: { extension: "src/extension/extension.ts", worker: "src/adapter/workerStart.ts", memoryThread: "src/adapter/memoryThread.ts" },
+  entryPoints: {
+    extension: "src/extension/extension.ts",
+    worker: "src/adapter/workerStart.ts",
+    memoryThread: "src/adapter/memoryThread.ts",
+  },
 };
 
 /** What starts the command line, and the functions that it and the engine's worker run (src/adapter/cachedBundle.ts). */
 const start = { ...common, entryPoints: { cli: "src/cli/start.ts" } };
 const main = {
   ...emulator,
-  entryPoints: { main: "src/cli/main.ts", engine: "src/adapter/worker.ts" },
+  entryPoints: { main: "src/cli/main.ts", adapter: "src/cli/adapterMain.ts", engine: "src/adapter/worker.ts" },
   banner: { js: "(function (exports, require, module, __filename, __dirname) {" },
   footer: { js: "})" },
 };

@@ -42,7 +42,18 @@ function driveEngine() {
 if (isMainThread) {
   driveEngine();
   const filename = join(directory, "main.js");
-  process.argv = [process.execPath, filename, "run", "guests/smp/smp.elf", "--cpus", "2", "--serial", "none", "--max-instructions", "3000000"];
+  process.argv = [
+    process.execPath,
+    filename,
+    "run",
+    "guests/smp/smp.elf",
+    "--cpus",
+    "2",
+    "--serial",
+    "none",
+    "--max-instructions",
+    "3000000",
+  ];
   let leaveCache = () => undefined;
   process.on("exit", () => {
     // The command line's status is that of its guest.

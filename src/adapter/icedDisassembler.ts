@@ -1,7 +1,10 @@
-import { Decoder, DecoderOptions, FlowControl, Formatter, FormatterSyntax, type Instruction, OpKind } from "iced-x86";
+import type * as Iced from "iced-x86";
+import { existsSync } from "node:fs";
+import { createRequire } from "node:module";
 import type { DecodedInstruction, Disassembler, FlowKind } from "../debugger/instructions";
+import { bundledScript } from "./bundledScript";
 
-function flowOf(instruction: Instruction): FlowKind {
+function flowOf({ FlowControl }: typeof Iced, instruction: Iced.Instruction): FlowKind {
   switch (instruction.flowControl) {
     case FlowControl.Call:
     case FlowControl.IndirectCall:
@@ -15,7 +18,7 @@ function flowOf(instruction: Instruction): FlowKind {
   }
 }
 
-function hasNearTarget(instruction: Instruction): boolean {
+function hasNearTarget({ OpKind }: typeof Iced, instruction: Iced.Instruction): boolean {
   switch (instruction.op0Kind) {
     case OpKind.NearBranch16:
     case OpKind.NearBranch32:
@@ -26,30 +29,47 @@ function hasNearTarget(instruction: Instruction): boolean {
   }
 }
 
+/** The library is as large as everything else together, and most sessions begin without it: it is read when an instruction is first asked for. */
+function loadIced(): typeof Iced {
+  const bundled = bundledScript("iced.js");
+  return createRequire(__filename)(existsSync(bundled) ? bundled : "iced-x86") as typeof Iced;
+}
+
+function intelFormatter({ Formatter, FormatterSyntax }: typeof Iced): Iced.Formatter {
+  const formatter = new Formatter(FormatterSyntax.Intel);
+  formatter.hexPrefix = "0x";
+  formatter.hexSuffix = "";
+  formatter.uppercaseHex = false;
+  formatter.spaceAfterOperandSeparator = true;
+  formatter.branchLeadingZeros = false;
+  formatter.showBranchSize = false;
+  formatter.ripRelativeAddresses = true;
+  return formatter;
+}
+
 /** Disassembly in Intel syntax by iced-x86. */
 export class IcedDisassembler implements Disassembler {
-  private readonly formatter = new Formatter(FormatterSyntax.Intel);
+  private loaded: { readonly iced: typeof Iced; readonly formatter: Iced.Formatter } | undefined;
 
-  constructor() {
-    this.formatter.hexPrefix = "0x";
-    this.formatter.hexSuffix = "";
-    this.formatter.uppercaseHex = false;
-    this.formatter.spaceAfterOperandSeparator = true;
-    this.formatter.branchLeadingZeros = false;
-    this.formatter.showBranchSize = false;
-    this.formatter.ripRelativeAddresses = true;
+  private get library(): { readonly iced: typeof Iced; readonly formatter: Iced.Formatter } {
+    if (this.loaded === undefined) {
+      const iced = loadIced();
+      this.loaded = { iced, formatter: intelFormatter(iced) };
+    }
+    return this.loaded;
   }
 
   decode(bytes: Uint8Array, bits: 16 | 32 | 64, ip: bigint): DecodedInstruction {
-    const decoder = new Decoder(bits, bytes, DecoderOptions.None);
+    const { iced, formatter } = this.library;
+    const decoder = new iced.Decoder(bits, bytes, iced.DecoderOptions.None);
     decoder.ip = ip;
     const instruction = decoder.decode();
     const valid = !instruction.isInvalid;
     const decoded: DecodedInstruction = {
       length: valid ? instruction.length : 1,
-      text: valid ? this.formatter.format(instruction) : "(bad)",
-      flow: valid ? flowOf(instruction) : "other",
-      target: valid && hasNearTarget(instruction) ? instruction.nearBranchTarget : undefined,
+      text: valid ? formatter.format(instruction) : "(bad)",
+      flow: valid ? flowOf(iced, instruction) : "other",
+      target: valid && hasNearTarget(iced, instruction) ? instruction.nearBranchTarget : undefined,
       memory: valid && instruction.isIpRelMemoryOperand ? instruction.ipRelMemoryAddress : undefined,
       valid,
     };

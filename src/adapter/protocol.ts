@@ -1,7 +1,8 @@
+import { filterNames, type FilterName } from "../debugger/filterNames";
 import { MAX_CPUS, MAX_MEMORY } from "../machine/limits";
 
 // What the adapter speaks beyond the Debug Adapter Protocol: launch attributes, exception filters, and the requests and events
-// behind the 'Interrupts' view. Types and names only, shared by the adapter and its clients; nothing of either side is imported.
+// behind the 'Interrupts' view. Types and names only, shared by the adapter and its clients; nothing of either side but names and limits is imported.
 // Numbers that may exceed 2^53 travel as strings.
 
 /**
@@ -87,46 +88,39 @@ export const maximumCpus = MAX_CPUS;
 /** MiB. */
 export const maximumMemory = MAX_MEMORY;
 
-/** The exception filters, all of which take a condition. Interrupt breakpoints use the same names. */
-export const exceptionFilters = [
-  { filter: "interrupt.send", label: "Interrupt Sent", description: "An interrupt leaves its source: ICR write, I/O APIC pin, MSI, LVT" },
-  {
-    filter: "interrupt.accept",
-    label: "Interrupt Accepted",
-    description: "A local APIC takes an interrupt in: IRR bit, or NMI, SMI, INIT latched",
-  },
-  { filter: "interrupt.deliver", label: "Interrupt Delivered", description: "A CPU starts the handler of an interrupt" },
-  { filter: "interrupt.eoi", label: "End of Interrupt", description: "A handler writes EOI: the vector leaves ISR" },
-  { filter: "interrupt.drop", label: "Interrupt Dropped", description: "An interrupt is lost, with the reason" },
-  { filter: "interrupt.storm", label: "Interrupt Storm", description: "A source interrupts so often that the guest gets nowhere" },
-  {
-    filter: "interrupt.lint",
-    label: "Interrupt Lint",
-    description: "The guest does something wrong with its interrupts: missing EOI, IPI to nobody, lost edge and others",
-  },
-  {
-    filter: "budget.latency",
-    label: "Latency Budget",
-    description: "An interrupt was delivered: condition on its latency since acceptance",
-  },
-  { filter: "budget.handler", label: "Handler Budget", description: "A handler runs or has returned: condition on its duration" },
-  { filter: "budget.masked", label: "Interrupts-off Budget", description: "IF is clear or was set again: condition on the duration" },
-  { filter: "budget.nesting", label: "Nesting Budget", description: "A handler was entered: condition on the depth" },
-  { filter: "nmi", label: "NMI", description: "A CPU takes a non-maskable interrupt" },
-  { filter: "smi", label: "SMI", description: "A CPU takes a system-management interrupt" },
-  { filter: "init", label: "INIT", description: "A CPU is reset by an INIT IPI" },
-  { filter: "sipi", label: "Start-up IPI", description: "A CPU starts at the page that a SIPI names" },
-  { filter: "cpu.exception", label: "CPU Exception", description: "A CPU raises an exception, such as a page fault" },
-  { filter: "cpu.tripleFault", label: "Triple Fault", description: "A CPU shuts down on a triple fault" },
-  { filter: "guest.stuck", label: "Guest Stuck", description: "No CPU can ever run again" },
-  {
-    filter: "guest.end",
-    label: "Guest's End",
-    description: "The guest powers the machine off or ends with an exit status: to look, and to go back from there",
-  },
-] as const;
+const filterTexts: Readonly<Record<FilterName, readonly [label: string, description: string]>> = {
+  "interrupt.send": ["Interrupt Sent", "An interrupt leaves its source: ICR write, I/O APIC pin, MSI, LVT"],
+  "interrupt.accept": ["Interrupt Accepted", "A local APIC takes an interrupt in: IRR bit, or NMI, SMI, INIT latched"],
+  "interrupt.deliver": ["Interrupt Delivered", "A CPU starts the handler of an interrupt"],
+  "interrupt.eoi": ["End of Interrupt", "A handler writes EOI: the vector leaves ISR"],
+  "interrupt.drop": ["Interrupt Dropped", "An interrupt is lost, with the reason"],
+  "interrupt.storm": ["Interrupt Storm", "A source interrupts so often that the guest gets nowhere"],
+  "interrupt.lint": [
+    "Interrupt Lint",
+    "The guest does something wrong with its interrupts: missing EOI, IPI to nobody, lost edge and others",
+  ],
+  "budget.latency": ["Latency Budget", "An interrupt was delivered: condition on its latency since acceptance"],
+  "budget.handler": ["Handler Budget", "A handler runs or has returned: condition on its duration"],
+  "budget.masked": ["Interrupts-off Budget", "IF is clear or was set again: condition on the duration"],
+  "budget.nesting": ["Nesting Budget", "A handler was entered: condition on the depth"],
+  nmi: ["NMI", "A CPU takes a non-maskable interrupt"],
+  smi: ["SMI", "A CPU takes a system-management interrupt"],
+  init: ["INIT", "A CPU is reset by an INIT IPI"],
+  sipi: ["Start-up IPI", "A CPU starts at the page that a SIPI names"],
+  "cpu.exception": ["CPU Exception", "A CPU raises an exception, such as a page fault"],
+  "cpu.tripleFault": ["Triple Fault", "A CPU shuts down on a triple fault"],
+  "guest.stuck": ["Guest Stuck", "No CPU can ever run again"],
+  "guest.end": ["Guest's End", "The guest powers the machine off or ends with an exit status: to look, and to go back from there"],
+};
 
-export type ExceptionFilter = (typeof exceptionFilters)[number]["filter"];
+/** The exception filters, all of which take a condition. Interrupt breakpoints use the same names. */
+export const exceptionFilters = filterNames.map((filter) => ({
+  filter,
+  label: filterTexts[filter][0],
+  description: filterTexts[filter][1],
+}));
+
+export type ExceptionFilter = FilterName;
 
 /** An interrupt breakpoint as launch configurations write it. */
 export interface LaunchInterruptBreakpoint {

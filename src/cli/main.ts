@@ -1,5 +1,5 @@
-import { UserError } from "../common/errors";
-import { runCommand, STATUS_BAD_ARGUMENTS } from "./run";
+import { endWith, STATUS_BAD_ARGUMENTS } from "./ending";
+import { runCommand } from "./run";
 import { runUsage } from "./runOptions";
 
 const usage = `APICScope: an x86 machine with a local APIC per CPU, and a debugger for its interrupts.
@@ -19,8 +19,6 @@ async function main(args: readonly string[]): Promise<number> {
         return 0;
       }
       return runCommand(rest);
-    case "dap":
-      return (await import("./dap")).runDapServer(rest);
     case "session":
       return (await import("./session")).sessionCommand(rest);
     case "--help":
@@ -43,20 +41,4 @@ async function main(args: readonly string[]): Promise<number> {
 /** Set by the bundler from package.json. */
 declare const VERSION: string;
 
-main(process.argv.slice(2)).then(
-  (status) => {
-    process.exitCode = status;
-    // Standard input keeps the process alive once it was read.
-    process.stdin.unref?.();
-  },
-  (error: unknown) => {
-    if (error instanceof UserError) {
-      process.stderr.write(`apicscope: ${error.message}\n`);
-      process.exitCode = STATUS_BAD_ARGUMENTS;
-    } else {
-      process.stderr.write(`apicscope: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
-      process.exitCode = 70;
-    }
-    process.stdin.unref?.();
-  },
-);
+endWith(main(process.argv.slice(2)));

@@ -14,7 +14,6 @@ import { type LoopEnd, runToEnd } from "./runLoop";
 import { parseRunOptions, type RunOptions } from "./runOptions";
 import { statistics } from "./statistics";
 
-export const STATUS_BAD_ARGUMENTS = 2;
 export const STATUS_DEAD = 3;
 export const STATUS_LIMIT = 124;
 /** Images from this size on, in bytes, are kernels that use many times as much memory. */

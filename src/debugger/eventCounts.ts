@@ -1,7 +1,7 @@
 import type { InterruptEvent } from "../apic/events";
 import { StageCode } from "../apic/recordStore";
 import { saveCounts } from "./savedCounts";
-import type { FilterName } from "./eventFilters";
+import type { FilterName } from "./filterNames";
 
 /** How often each kind of event has happened: by stage or exception, CPU and vector. */
 export class EventCounts {

@@ -7,34 +7,11 @@ import { apicNames } from "./cpuScope";
 import type { CompiledExpression, Scope } from "./expr";
 import { checkExpression, compile, mayHold, parseExpression } from "./expr";
 import { lintKinds, type Lint } from "./lints/lint";
+import { filterNames, type FilterName } from "./filterNames";
 import { parseHitCondition, type HitTest } from "./hitCondition";
 import { extraRegisters } from "./registerAccess";
 import type { SymbolStore } from "./symbols/table";
 import type { DebugCpu } from "./target";
-
-/** Events of the machine that a session can stop on. */
-export const filterNames = [
-  "interrupt.send",
-  "interrupt.accept",
-  "interrupt.deliver",
-  "interrupt.eoi",
-  "interrupt.drop",
-  "interrupt.storm",
-  "interrupt.lint",
-  "budget.latency",
-  "budget.handler",
-  "budget.masked",
-  "budget.nesting",
-  "nmi",
-  "smi",
-  "init",
-  "sipi",
-  "cpu.exception",
-  "cpu.tripleFault",
-  "guest.stuck",
-  "guest.end",
-] as const;
-export type FilterName = (typeof filterNames)[number];
 
 const interruptFieldNames = ["vector", "mode", "src", "dst", "cpu", "trigger", "source", "shorthand", "count", "time"] as const;
 const exceptionFieldNames = ["vector", "errorCode", "cr2", "rip", "cpu", "count", "time"] as const;

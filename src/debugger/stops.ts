@@ -1,7 +1,7 @@
 import type { InterruptRecord, StageStamp } from "../apic/events";
 import type { DeliveredEvent } from "../cpu/system/context";
 import type { BreakpointKind } from "./codeBreakpoints";
-import type { FilterName } from "./eventFilters";
+import type { FilterName } from "./filterNames";
 import { describeException } from "./exceptionLog";
 import type { Lint } from "./lints/lint";
 import { hex, hex64 } from "./numbers";

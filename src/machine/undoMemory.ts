@@ -63,6 +63,7 @@ export class UndoMemory {
   }
 
   giveBack(slabs: Uint8Array[]): void {
-    for (const slab of slabs.splice(0)) if (slab.buffer === this.memory?.buffer || this.waiting.length < MOST_WAITING) this.waiting.push(slab);
+    for (const slab of slabs.splice(0))
+      if (slab.buffer === this.memory?.buffer || this.waiting.length < MOST_WAITING) this.waiting.push(slab);
   }
 }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { exceptionFilters } from "../../src/adapter/protocol";
-import { filterNames } from "../../src/debugger/eventFilters";
+import { filterNames } from "../../src/debugger/filterNames";
 import { parseHitCondition } from "../../src/debugger/hitCondition";
 import { splitAssignment } from "../../src/debugger/inspect/assignment";
 import { Handles } from "../../src/debugger/inspect/handles";

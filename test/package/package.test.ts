@@ -44,7 +44,9 @@ describe("the .vsix", () => {
       "dist/cli.js",
       "dist/main.js",
       "dist/worker.js",
+      "dist/adapter.js",
       "dist/engine.js",
+      "dist/iced.js",
       "dist/memoryThread.js",
       "dist/iced_x86_bg.wasm",
       "dist/demangle_bg.wasm",
@@ -84,7 +86,7 @@ describe("the .vsix", () => {
 
   test("its bundles ask for nothing but Node, VS Code and each other", () => {
     const known = new Set([...builtinModules, ...builtinModules.map((name) => `node:${name}`), "vscode"]);
-    for (const bundle of ["extension.js", "cli.js", "main.js", "worker.js", "engine.js", "iced.js"]) {
+    for (const bundle of ["extension.js", "cli.js", "main.js", "adapter.js", "worker.js", "engine.js", "iced.js"]) {
       const text = readFileSync(join(extension, "dist", bundle), "utf8");
       for (const [, name] of text.matchAll(/\brequire\("([^"]+)"\)/g)) {
         const beside = name.startsWith("./") && existsSync(join(extension, "dist", name));
