@@ -170,7 +170,7 @@ function compileMember(node: Extract<Node, { kind: "member" }>): Evaluator {
   const dotted = arrow ? undefined : dottedName(operand);
   return (scope) => {
     if (dotted !== undefined && (dotted.register || scope.variable?.(dotted.first) === undefined)) {
-      const variable = scope.variable?.(`${dotted.whole}.${name}`);
+      const variable = /^cpu\d+$/.test(dotted.whole) ? scope.variable?.(`${dotted.whole}.${name}`) : undefined;
       if (variable !== undefined) return { kind: "typed", value: variable };
       const found = lookup(scope, `${dotted.whole}.`, name);
       if (found !== undefined) return found;

@@ -109,6 +109,19 @@ describe("expressions", () => {
     "&start_kernel": "0xffffffff81000123",
     "`start_kernel` + 1": "0xffffffff81000124",
   };
+  test("of names with dots only those of other CPUs are asked for as variables, as a search for others takes long", () => {
+    const asked = (text: string): string[] => {
+      const list: string[] = [];
+      const variable = (name: string): undefined => void list.push(name);
+      const lookup = (name: string): bigint | undefined => (name.includes(".") ? 1n : undefined);
+      evaluate(text, { ...scope, lookup, variable });
+      return list;
+    };
+    assert.deepEqual(asked("lapic.tpr"), ["lapic"]);
+    assert.deepEqual(asked("cpu1.lapic.tpr"), ["cpu1"]);
+    assert.deepEqual(asked("cpu1.counter"), ["cpu1", "cpu1.counter"]);
+  });
+
   test("values", () => {
     for (const [text, expected] of Object.entries(values)) assert.equal(evaluate(text), expected, text);
   });
