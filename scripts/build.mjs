@@ -18,6 +18,8 @@ const common = {
   format: "cjs",
   sourcemap: packaged === undefined,
   minify: packaged !== undefined,
+  // Constants of other modules become numbers where they are used: as variables they are read each time.
+  minifySyntax: true,
   outdir,
   external: ["vscode"],
   define: { VERSION: JSON.stringify(version) },

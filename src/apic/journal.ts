@@ -1,5 +1,47 @@
 import { countAt, putCount } from "../common/counts";
-import { JOURNAL_BYTES, JOURNAL_COUNT, JOURNAL_NEXT_ID, JOURNAL_ROW_BYTES, JOURNAL_ROWS } from "../tcg/layout";
+import {
+  JOURNAL_BYTES,
+  JOURNAL_COUNT,
+  JOURNAL_DELIVERED,
+  JOURNAL_ENDED,
+  JOURNAL_NEXT_ID,
+  JOURNAL_REQUESTED,
+  JOURNAL_RETURNED,
+  JOURNAL_ROW_BYTES,
+  JOURNAL_ROWS,
+  ROW_APIC_ID,
+  ROW_CPU,
+  ROW_INSTRUCTION,
+  ROW_KIND,
+  ROW_RECORD,
+  ROW_RETIRED,
+  ROW_RETURN,
+  ROW_RIP,
+  ROW_VECTOR,
+} from "../tcg/layout";
+
+/** Indexes of words. */
+const COUNT = JOURNAL_COUNT / 4;
+const NEXT_ID = JOURNAL_NEXT_ID / 4;
+const ROWS = JOURNAL_ROWS / 4;
+const ROW_WORDS = JOURNAL_ROW_BYTES / 4;
+
+/** Words of a row, its doubles, and its kinds: for a loop that reads them once (see recordLayout). */
+export const rowLayout = {
+  KIND: ROW_KIND / 4,
+  CPU: ROW_CPU / 4,
+  VECTOR: ROW_VECTOR / 4,
+  APIC_ID: ROW_APIC_ID / 4,
+  RIP: ROW_RIP / 4,
+  RETURN: ROW_RETURN / 4,
+  RECORD: ROW_RECORD / 8,
+  INSTRUCTION: ROW_INSTRUCTION / 8,
+  RETIRED: ROW_RETIRED / 8,
+  REQUESTED: JOURNAL_REQUESTED,
+  DELIVERED: JOURNAL_DELIVERED,
+  ENDED: JOURNAL_ENDED,
+  RETURNED: JOURNAL_RETURNED,
+} as const;
 
 /** Where a journal is: at byte `base`, a multiple of 8, of a buffer. */
 export interface JournalPlace {
@@ -24,26 +66,26 @@ export class InterruptJournal {
 
   /** Rows that have not been taken. */
   get count(): number {
-    return this.i32[JOURNAL_COUNT / 4];
+    return this.i32[COUNT];
   }
 
   /** Takes all rows: they stay as they are until the engine goes on. Returns how many. */
   take(): number {
     const { count } = this;
-    this.i32[JOURNAL_COUNT / 4] = 0;
+    this.i32[COUNT] = 0;
     return count;
   }
 
   get nextId(): number {
-    return countAt(this.i32, JOURNAL_NEXT_ID / 4);
+    return countAt(this.i32, NEXT_ID);
   }
 
   set nextId(id: number) {
-    putCount(this.i32, JOURNAL_NEXT_ID / 4, id);
+    putCount(this.i32, NEXT_ID, id);
   }
 
   /** Index of the first word of row `index`. */
   row(index: number): number {
-    return (JOURNAL_ROWS + index * JOURNAL_ROW_BYTES) >> 2;
+    return ROWS + index * ROW_WORDS;
   }
 }

@@ -40,21 +40,21 @@ const overflowSlots = 512;
  * A record in the store, in 64-bit words: these, KIND as two halves of 32 bits (source, mode and so on, a byte each; sender and target, 16 bits each), the CPUs of its stages, a byte
  * each, then four words a stage: sequence, instructions, time, and the two halves of RIP.
  */
-export const ID = 0;
+const ID = 0;
 const SEND_ID = 1;
 const COALESCED_INTO = 2;
 const SRC = 3;
 const DST = 4;
 const DELAY = 5;
 const KIND = 6;
-export const CPUS = 7;
-export const STAGES = 8;
-export const STAGE_WORDS = 4;
-export const SEQUENCE = 0;
-export const INSTRUCTION = 1;
-export const TIME = 2;
-export const RIP = 3;
-export const RECORD_WORDS = STAGES + stageCount * STAGE_WORDS;
+const CPUS = 7;
+const STAGES = 8;
+const STAGE_WORDS = 4;
+const SEQUENCE = 0;
+const INSTRUCTION = 1;
+const TIME = 2;
+const RIP = 3;
+const RECORD_WORDS = STAGES + stageCount * STAGE_WORDS;
 /** Bytes at KIND; the first four are made as one word. */
 const VECTOR = 0;
 const MODE = 1;
@@ -63,6 +63,9 @@ const TRIGGER = 3;
 const SENDER = 4;
 const TARGET = 5;
 const SHORTHAND = 6;
+
+/** The same for a loop that reads them once: bundles and loaders keep constants of a module where they would be read again and again. */
+export const recordLayout = { ID, CPUS, STAGES, STAGE_WORDS, SEQUENCE, INSTRUCTION, TIME, RIP, RECORD_WORDS } as const;
 
 /**
  * The records of a machine's interrupts: numbers in typed arrays, so that recording allocates nothing, and a record's side by side, so that it touches few lines of the

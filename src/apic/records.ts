@@ -12,40 +12,10 @@ import type {
   Stage,
   StampSource,
 } from "./events";
-import { InterruptJournal, type JournalPlace } from "./journal";
+import { InterruptJournal, type JournalPlace, rowLayout } from "./journal";
 import type { SendInfo } from "./message";
-import {
-  CPUS,
-  ID,
-  INSTRUCTION,
-  modes,
-  RECORD_WORDS,
-  RecordStore,
-  RIP,
-  SEQUENCE,
-  sources,
-  STAGE_WORDS,
-  StageCode,
-  STAGES,
-  stages,
-  TIME,
-} from "./recordStore";
+import { modes, recordLayout, RecordStore, sources, StageCode, stages } from "./recordStore";
 import { StormWatch } from "./storm";
-import {
-  JOURNAL_DELIVERED,
-  JOURNAL_ENDED,
-  JOURNAL_REQUESTED,
-  JOURNAL_RETURNED,
-  ROW_APIC_ID,
-  ROW_CPU,
-  ROW_INSTRUCTION,
-  ROW_KIND,
-  ROW_RECORD,
-  ROW_RETIRED,
-  ROW_RETURN,
-  ROW_RIP,
-  ROW_VECTOR,
-} from "../tcg/layout";
 
 /** Modes that a CPU latches one of at a time, beside the vectors of its IRR. */
 export type LatchedMode = Exclude<DeliveryMode, "fixed" | "lowpri">;
@@ -204,41 +174,47 @@ export class InterruptLedger {
     const { journal, moment, store, digests, digestMask, markIds, markStages } = this;
     const { i32: rowWords, f64: rowCounts } = journal;
     const { i32, f64, i8 } = store;
+    const { ID, CPUS, STAGES, STAGE_WORDS, SEQUENCE, INSTRUCTION, TIME, RIP, RECORD_WORDS } = recordLayout;
+    const { send, accept, request, deliver, eoi, return: returned } = StageCode;
+    const row = rowLayout;
+    const { KIND, VECTOR, RETURN, DELIVERED, ENDED, RETURNED } = row;
+    const marks = markIds.length - 1;
     this.stamps.moment(moment);
     const idle = moment.time - moment.instruction;
     // Before anything that asks for a track, which settles.
     const rows = journal.take();
-    const cpu = rowWords[journal.row(0) + ROW_CPU / 4];
+    const cpu = rowWords[journal.row(0) + row.CPU];
     const track = this.track(cpu);
     let { seq, digest } = this;
     let lastSend = -1;
     for (let index = 0; index < rows; index++) {
-      const row = journal.row(index);
-      const kind = rowWords[row + ROW_KIND / 4];
-      const vector = rowWords[row + ROW_VECTOR / 4];
-      let instruction = rowCounts[(row + ROW_INSTRUCTION / 4) >> 1];
-      let ripLow = rowWords[row + ROW_RIP / 4];
-      let ripHigh = rowWords[row + ROW_RIP / 4 + 1];
+      const words = journal.row(index);
+      const counts = words >> 1;
+      const kind = rowWords[words + KIND];
+      const vector = rowWords[words + VECTOR];
+      let instruction = rowCounts[counts + row.INSTRUCTION];
+      let ripLow = rowWords[words + row.RIP];
+      let ripHigh = rowWords[words + row.RIP + 1];
       let slot: number;
       let stage: StageCode;
       let last: StageCode;
-      if (kind === JOURNAL_ENDED) {
+      if (kind === ENDED) {
         slot = store.slotOf(track.inService[vector]);
         track.inService[vector] = 0;
         if (slot < 0) continue;
-        stage = last = StageCode.eoi;
-      } else if (kind === JOURNAL_RETURNED) {
-        slot = store.slotOf(rowCounts[(row + ROW_RECORD / 4) >> 1]);
-        if (slot < 0 || store.hasStage(slot, StageCode.return)) continue;
-        stage = last = StageCode.return;
+        stage = last = eoi;
+      } else if (kind === RETURNED) {
+        slot = store.slotOf(rowCounts[counts + row.RECORD]);
+        if (slot < 0 || store.hasStage(slot, returned)) continue;
+        stage = last = returned;
       } else {
-        const id = rowCounts[(row + ROW_RECORD / 4) >> 1];
-        const apicId = rowWords[row + ROW_APIC_ID / 4];
-        lastSend = row;
+        const id = rowCounts[counts + row.RECORD];
+        const apicId = rowWords[words + row.APIC_ID];
+        lastSend = words;
         slot = store.create(id, this.nextSendId++, this.ownSend(vector, apicId, cpu), apicId, cpu);
-        stage = StageCode.send;
-        last = kind === JOURNAL_DELIVERED ? StageCode.deliver : kind === JOURNAL_REQUESTED ? StageCode.request : StageCode.accept;
-        if (kind === JOURNAL_DELIVERED) {
+        stage = send;
+        last = kind === DELIVERED ? deliver : kind === row.REQUESTED ? request : accept;
+        if (kind === DELIVERED) {
           track.inService[vector] = track.lastDelivered = id;
           // It was taken at the boundary after the instruction that sent it.
           this.latencyCount[vector]++;
@@ -249,14 +225,14 @@ export class InterruptLedger {
       const fingerprint = store.fingerprint(slot);
       const record = slot * RECORD_WORDS;
       for (; stage <= last; stage++) {
-        if (stage === StageCode.deliver) {
+        if (stage === deliver) {
           instruction++;
-          ripLow = rowWords[row + ROW_RETURN / 4];
-          ripHigh = rowWords[row + ROW_RETURN / 4 + 1];
+          ripLow = rowWords[words + RETURN];
+          ripHigh = rowWords[words + RETURN + 1];
         }
         seq++;
-        markIds[seq & (markCount - 1)] = f64[record + ID];
-        markStages[seq & (markCount - 1)] = stage;
+        markIds[seq & marks] = f64[record + ID];
+        markStages[seq & marks] = stage;
         const at = record + STAGES + stage * STAGE_WORDS;
         f64[at + SEQUENCE] = seq;
         f64[at + INSTRUCTION] = instruction;
@@ -267,16 +243,16 @@ export class InterruptLedger {
         digest = Math.imul((digest << 5) ^ (digest >>> 27) ^ instruction ^ fingerprint ^ stage, 0x9e3779b1) >>> 0;
         digests[seq & digestMask] = digest;
       }
-      if (kind === JOURNAL_DELIVERED && track.storm.note(rowCounts[(row + ROW_RETIRED / 4) >> 1] + 1, store.kindAt(slot)))
+      if (kind === DELIVERED && track.storm.note(rowCounts[counts + row.RETIRED] + 1, store.kindAt(slot)))
         this.reportStorm(track, cpu, slot);
     }
     this.seq = seq;
     this.digest = digest;
     if (lastSend < 0) return;
     moment.cpu = cpu;
-    moment.instruction = rowCounts[(lastSend + ROW_INSTRUCTION / 4) >> 1];
-    moment.ripLow = rowWords[lastSend + ROW_RIP / 4];
-    moment.ripHigh = rowWords[lastSend + ROW_RIP / 4 + 1];
+    moment.instruction = rowCounts[(lastSend >> 1) + row.INSTRUCTION];
+    moment.ripLow = rowWords[lastSend + row.RIP];
+    moment.ripHigh = rowWords[lastSend + row.RIP + 1];
     this.onOwnSend(cpu, moment);
   }
 

@@ -230,10 +230,17 @@ export function apicStoreFunction({ highestVector, interrupt }: ApicCallees): Co
   /** Address of the word of a 256-bit register that has the vector's bit, less that of the register. */
   const word = code.local("i32");
   const pending = code.local("i32");
+  const top = code.local("i32");
   const deliverable = code.local("i32");
   const result = code.local("i32");
 
-  const registers = (first: number): CodeBuilder => code.get(cpu).i32(register(first)).op("i32.add").call(highestVector);
+  /** Leaves the highest bit of a 256-bit register in `into`, -1 where it is empty, as most are. */
+  const highest = (first: number, into: Local): void => {
+    code.i32(-1).set(into);
+    for (const quarter of [0, 1, 2, 3]) code.get(cpu).mem("i64.load", register(first) + 8 * quarter);
+    code.op("i64.or", "i64.or", "i64.or", "i64.eqz", "i32.eqz").if();
+    code.get(cpu).i32(register(first)).op("i32.add").call(highestVector).set(into).end();
+  };
   const load = (first: number): CodeBuilder => code.get(word).mem("i32.load", register(first));
   /** Sets or clears the vector's bit. */
   const change = (first: number, set: boolean): void => {
@@ -248,9 +255,10 @@ export function apicStoreFunction({ highestVector, interrupt }: ApicCallees): Co
   };
   /** Leaves in `deliverable` whether the class of the vector in `of`, if it is one, is above the processor's priority. */
   const compare = (of: Local): void => {
+    highest(APIC_ISR, top);
     code.get(of).i32(4).op("i32.shr_s").tee(deliverable);
     j.word(register(APIC_TPR)).i32(4).op("i32.shr_u", "i32.gt_s").get(deliverable);
-    registers(APIC_ISR).i32(4).op("i32.shr_s", "i32.gt_s", "i32.and").set(deliverable);
+    code.get(top).i32(4).op("i32.shr_s", "i32.gt_s", "i32.and").set(deliverable);
   };
   /** Address of instruction `at`'s entry in the table of first ops. */
   const tableEntry = (at: Local): CodeBuilder => code.get(at).i32(1).op("i32.shl").get(tables).op("i32.add");
@@ -299,12 +307,14 @@ export function apicStoreFunction({ highestVector, interrupt }: ApicCallees): Co
   code.i32(STORE_DONE).set(result);
 
   code.get(low).i32(EOI).op("i32.eq").if();
-  registers(APIC_ISR).tee(vector).i32(0).op("i32.lt_s").brIfRare("no");
+  highest(APIC_ISR, vector);
+  code.get(vector).i32(0).op("i32.lt_s").brIfRare("no");
   setVector();
   // The I/O APICs hear of the end of what is level-triggered.
   load(APIC_TMR).get(bit).op("i32.and").brIfRare("no");
   change(APIC_ISR, false);
-  registers(APIC_IRR).tee(pending).i32(0).op("i32.ge_s").if();
+  highest(APIC_IRR, pending);
+  code.get(pending).i32(0).op("i32.ge_s").if();
   compare(pending);
   code.get(deliverable).if();
   change(APIC_ISR, true);
@@ -317,8 +327,8 @@ export function apicStoreFunction({ highestVector, interrupt }: ApicCallees): Co
   setVector();
   load(APIC_IRR).get(bit).op("i32.and").brIfRare("no");
   compare(vector);
-  code.get(vector);
-  registers(APIC_IRR).op("i32.gt_s").get(deliverable).op("i32.and").set(deliverable);
+  highest(APIC_IRR, pending);
+  code.get(vector).get(pending).op("i32.gt_s").get(deliverable).op("i32.and").set(deliverable);
   code.get(deliverable);
   j.word(SLOT_RFLAGS).i32(IF).op("i32.and").i32(0).op("i32.ne", "i32.and").if();
   // Taken after this instruction, of which nothing may be left to do.
