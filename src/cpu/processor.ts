@@ -777,9 +777,9 @@ export class Processor {
 
 /** Code bytes for the translator: the block's page and, on demand, the next one. */
 class PageSource implements CodeSource {
-  readonly plain: { readonly bytes: Uint8Array; readonly at: number } | undefined;
   private readonly firstHost: number;
   private readonly offset: number;
+  /** Offset in CS of the first byte, where that has a limit. */
   private readonly first: number;
   private secondHost = -1;
   private secondTried = false;
@@ -797,12 +797,10 @@ class PageSource implements CodeSource {
     private readonly mode: number,
     private readonly codeLimit: number,
   ) {
+    this.first = codeLimit >= 0 ? Number(rip) : 0;
     this.offset = physical % 4096;
     this.firstHost = bus.hostPage(Math.floor(physical / 4096), false, state.index);
     this.volatile = this.firstHost < 0;
-    this.first = codeLimit >= 0 ? Number(rip) : 0;
-    const refused = codeLimit >= 0 && this.first + 4095 - this.offset > codeLimit;
-    this.plain = this.volatile || refused ? undefined : { bytes: state.memory.u8, at: this.firstHost + this.offset };
   }
 
   byte(offset: number): number {

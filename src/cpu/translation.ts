@@ -4,8 +4,6 @@ import type { OpBuilder } from "../tcg/builder";
 export interface CodeSource {
   /** The byte at `offset`, or -1 when it cannot be fetched (page fault, CS limit): the translator ends the block before the instruction that needs it. */
   byte(offset: number): number;
-  /** Where the block's bytes lie, up to the end of its page, if all of them may be read any number of times and none is refused. */
-  readonly plain?: { readonly bytes: Uint8Array; readonly at: number } | undefined;
 }
 
 /** Bounds of a block. */

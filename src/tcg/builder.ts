@@ -68,20 +68,6 @@ export class OpBuilder {
     }
   }
 
-  /** Appends `ops` ops that `words` has from `at` on. */
-  append(words: Int32Array, at: number, ops: number): void {
-    assert(this.ops + ops <= OpBuilder.MAX_OPS, "block has too many ops");
-    const { i32 } = this;
-    const first = this.ops * (OP_BYTES / 4);
-    for (let word = 0; word < ops * (OP_BYTES / 4); word++) i32[first + word] = words[at + word];
-    this.ops += ops;
-  }
-
-  /** Copies the ops from number `first` on to `words`, from `at` on. */
-  extract(words: Int32Array, at: number, first: number): void {
-    words.set(this.i32.subarray(first * (OP_BYTES / 4), this.ops * (OP_BYTES / 4)), at);
-  }
-
   bytes(): Uint8Array {
     return new Uint8Array(this.view.buffer, 0, this.ops * OP_BYTES);
   }

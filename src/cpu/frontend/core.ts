@@ -60,33 +60,20 @@ export class EmissionCore {
     this.ended = false;
   }
 
-  /** The ops of the running instruction depend on where it stands. */
-  placed = false;
-
-  /** Passes an instruction of `length` bytes, `offset` bytes from the block's first byte, whose ops come from elsewhere; `ends`: it ends the block. */
-  passInstruction(offset: number, length: number, ends: boolean): void {
-    this.here = offset;
-    this.end = offset + length;
-    this.ended = ends;
-  }
-
   /** Starts the instruction that the decoder holds, `offset` bytes from the block's first byte. */
   beginInstruction(offset: number): void {
     this.here = offset;
     this.end = offset + this.insn.length;
     this.temps = 0;
-    this.placed = false;
   }
 
   /** Offset in CS of this instruction. */
   get rip(): bigint {
-    this.placed = true;
     return this.wrapRip(this.blockRip + BigInt(this.here));
   }
 
   /** Offset in CS of the instruction after this one. */
   get next(): bigint {
-    this.placed = true;
     return this.wrapRip(this.blockRip + BigInt(this.end));
   }
 
@@ -205,7 +192,6 @@ export class EmissionCore {
 
   /** Goes to an instruction that has been checked. Emits an end of block; more than one may be emitted. */
   goto(target: bigint): void {
-    this.placed = true;
     const offset = Number(target - this.blockRip);
     const samePage = offset < this.pageBytes && offset >= this.pageBytes - 4096;
     // Operands a and b of goto hold the address of the chained block: none yet.

@@ -9,7 +9,6 @@ import { SLOT_ZERO } from "../../tcg/layout";
 import { mnemonics } from "../decode/mnemonics";
 import { Helper } from "../helperIds";
 import { Emission } from "./emission";
-import { InstructionMemo } from "./memo";
 import { emitters } from "./emitters";
 
 /** By OpcodeRow.id. */
@@ -26,7 +25,6 @@ const MAX_INSTRUCTION_BYTES = 15;
 export class X86Translator implements Translator {
   private readonly decoder: Decoder;
   private readonly emission: Emission;
-  private readonly memo = new InstructionMemo();
 
   constructor(features: CpuFeatures) {
     this.decoder = new Decoder(features);
@@ -40,30 +38,15 @@ export class X86Translator implements Translator {
 
   set interruptFlag(followed: FollowedFlag) {
     this.emission.interruptFlag = followed;
-    this.memo.clear();
   }
 
   translate(code: CodeSource, rip: bigint, mode: number, limits: BlockLimits, builder: OpBuilder): TranslatedBlock {
     const { emission, decoder } = this;
     emission.beginBlock(builder, rip, mode, limits);
     const { pageBytes } = limits;
-    const { memo } = this;
-    const plain = limits.breakpointAt === undefined && (mode & MODE_GUEST_BREAKPOINTS) === 0 ? code.plain : undefined;
     let instructions = 0;
     let offset = 0;
     while (instructions < limits.maxInstructions && offset < pageBytes && builder.count < OpBuilder.MAX_OPS - RESERVED_OPS) {
-      if (plain !== undefined) {
-        // Its root may be another one since the last instruction.
-        const length = memo.find(memo.root(mode), plain.bytes, plain.at + offset, plain.at + pageBytes);
-        if (length > 0) {
-          builder.instruction(offset);
-          emission.passInstruction(offset, length, memo.append(builder));
-          instructions++;
-          offset += length;
-          if (emission.ended) return { instructions, bytes: offset };
-          continue;
-        }
-      }
       // Only the first instruction may look past the page: what lies there is another page's business.
       const end = instructions === 0 ? pageBytes + MAX_INSTRUCTION_BYTES : pageBytes;
       const status = decoder.decode(code, offset, mode, end);
@@ -72,10 +55,7 @@ export class X86Translator implements Translator {
       emission.beginInstruction(offset);
       if (limits.breakpointAt?.(emission.rip) === true) this.marker("debuggerBreakpoint");
       if ((mode & MODE_GUEST_BREAKPOINTS) !== 0) this.marker("checkBreakpoint");
-      const first = builder.count;
       this.emitInstruction(status);
-      if (plain !== undefined && status === DECODE_OK && !emission.placed && offset + decoder.length <= pageBytes)
-        memo.add(mode, plain.bytes, plain.at + offset, decoder.length, builder, first, emission.ended);
       instructions++;
       offset += decoder.length;
       if (emission.ended) return { instructions, bytes: offset };
