@@ -3,6 +3,7 @@ import type { PageListener, PageTracker } from "./pageTracker";
 import { type MemoryProvider, SLAB_PAGES, UndoMemory } from "./undoMemory";
 
 const PAGE = 4096;
+const PAGE_WORDS = PAGE / 4;
 /** Of so many copies one is timed: a clock may take longer to read than a page to copy. */
 const TIMED = 16;
 
@@ -67,6 +68,7 @@ export class UndoLog implements PageListener {
   /** 1: the page has been written since RAM was made, all zeros. */
   private readonly everWritten: Uint8Array;
   private readonly pool: UndoMemory;
+  private readonly words: Int32Array;
   private stamps = 0;
   private passes = 0;
   private copies = 0;
@@ -81,6 +83,7 @@ export class UndoLog implements PageListener {
     provider?: MemoryProvider,
   ) {
     this.pool = new UndoMemory(provider);
+    this.words = new Int32Array(ram.buffer, ram.byteOffset, ram.length / 4);
     this.keptBy = new Float64Array(tracker.pages);
     this.written = new Float64Array(tracker.pages);
     this.everWritten = new Uint8Array(tracker.pages);
@@ -95,11 +98,19 @@ export class UndoLog implements PageListener {
     const newest = marks[marks.length - 1];
     if (this.keptBy[page] === newest.stamp) return;
     this.keptBy[page] = newest.stamp;
-    if (fresh) return newest.keep(page, undefined);
+    if (fresh || this.isZero(page)) return newest.keep(page, undefined);
     const clock = this.copies++ % TIMED === 0 ? this.clock : undefined;
     const begun = clock?.() ?? 0;
     newest.keep(page, this.ram.subarray(page * PAGE, (page + 1) * PAGE));
     if (clock !== undefined) this.copying += TIMED * (clock() - begun);
+  }
+
+  /** Of the pages that a kernel's boot writes again, a sixth hold zeros: others show that they do not within a few words. */
+  private isZero(page: number): boolean {
+    const { words } = this;
+    const end = (page + 1) * PAGE_WORDS;
+    for (let at = page * PAGE_WORDS; at < end; at++) if (words[at] !== 0) return false;
+    return true;
   }
 
   /** Sets a mark at the present content. */

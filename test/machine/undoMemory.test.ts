@@ -78,4 +78,25 @@ describe("memory for the content of pages", () => {
     assert.deepEqual(ram, before);
     assert.ok(host.bytes > 4 * SLAB);
   });
+
+  test("is not needed for pages that hold zeros", () => {
+    const ram = new Uint8Array(4 * PAGE);
+    const tracker = new PageTracker(4, () => undefined);
+    const undo = new UndoLog(ram, tracker);
+    const write = (page: number, at: number, value: number): void => {
+      tracker.touch(page);
+      ram[page * PAGE + at] = value;
+    };
+    for (let page = 0; page < 4; page++) write(page, 5, 1);
+    ram.fill(0, PAGE, 3 * PAGE);
+    // The last byte of a page counts as well.
+    ram.fill(0, 3 * PAGE, 4 * PAGE);
+    ram[4 * PAGE - 1] = 7;
+    const before = ram.slice();
+    const mark = undo.mark();
+    for (let page = 0; page < 4; page++) write(page, 100, 9);
+    assert.equal(undo.bytes, 2 * PAGE);
+    undo.returnTo(mark, () => undefined);
+    assert.deepEqual(ram, before);
+  });
 });
