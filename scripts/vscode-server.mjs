@@ -35,8 +35,11 @@ export function progress(text) {
 /** A failure that the person running the script can mend: one sentence, no stack. */
 export class SetupError extends Error {}
 
-/** Chromium did not start, or did not show VS Code: nothing of the project has been tried yet. */
+/** Chromium did not start, did not show VS Code, or VS Code gave its extension host up: what happened in the window says nothing of the project. */
 export class WindowError extends Error {}
+
+/** What VS Code writes to its console when the process for extensions has not answered for a minute, as on a machine with much else to do: no extension runs in that window then. */
+const hostGivenUp = /remote extension host took longer than \d+s/;
 
 /**
  * Makes sure that the server, its Node and playwright-core are installed and work.
@@ -227,7 +230,7 @@ function installExtension(node, main, data, vsix) {
 /**
  * Opens a VS Code window on a workspace, with the extension in development loaded unless `installed` says that the server has it.
  * @param options.tests module whose run() the extension host is to call; without it the window is driven from outside.
- * @returns the playwright page and a function that closes the browser.
+ * @returns the playwright page, a function that closes the browser, and `problem`, which says why extensions cannot run in the window, if that is so.
  */
 export async function openWindow({ port, workspace, tests, log, installed = false, size = { width: 1280, height: 800 }, scale = 1 }) {
   const { chromium } = createRequire(join(cache, "package.json"))("playwright-core");
@@ -245,7 +248,12 @@ export async function openWindow({ port, workspace, tests, log, installed = fals
   });
   const browser = await launched.catch(outside("Chromium did not start"));
   const page = await browser.newPage({ viewport: size, deviceScaleFactor: scale });
-  page.on("console", (message) => appendFileSync(log, `[${message.type()}] ${message.text()}\n`));
+  let problem;
+  page.on("console", (message) => {
+    const text = message.text();
+    if (hostGivenUp.test(text)) problem = text.replace(/^.*?The /s, "The ");
+    appendFileSync(log, `[${message.type()}] ${text}\n`);
+  });
   page.on("pageerror", (error) => appendFileSync(log, `[page error] ${error.message}\n`));
   const remote = `vscode-remote://127.0.0.1:${port}`;
   const payload = installed ? [] : [["extensionDevelopmentPath", `${remote}${root}`]];
@@ -258,7 +266,7 @@ export async function openWindow({ port, workspace, tests, log, installed = fals
     await browser.close();
     outside("VS Code's window did not come up")(error);
   }
-  return { page, close: () => browser.close() };
+  return { page, close: () => browser.close(), problem: () => problem };
 }
 
 function firstLine(error) {

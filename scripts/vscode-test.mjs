@@ -12,6 +12,7 @@ import { spawnSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync } from "node:fs";
 import { basename, join } from "node:path";
 import { pathToFileURL } from "node:url";
+import { clearInterval, setInterval } from "node:timers";
 import { setTimeout as sleep } from "node:timers/promises";
 import { SetupError, WindowError, findChromium, main, openWindow, out, progress, root, startServer } from "./vscode-server.mjs";
 import { Workbench } from "./vscode-workbench.mjs";
@@ -144,29 +145,48 @@ async function runInServer(env, suite, driven) {
   }
 }
 
-/** Opens a window for a test; where Chromium or VS Code did not come up, which says nothing of what is tested, once more, and says so. */
-async function openFor(name, options) {
+/** Does what needs a window; where that did not come up, or VS Code gave up its extension host in it, which says nothing of what is tested, once more, and says so. */
+async function again(name, attempt) {
   try {
-    return await openWindow(options);
+    return await attempt();
   } catch (error) {
     if (!(error instanceof WindowError)) throw error;
     console.log(`AGAIN ${name}: ${error.message}`);
-    return openWindow(options);
+    return attempt();
   }
 }
 
-async function runSuite({ port, log }) {
-  const { page, close } = await openFor("the tests in the extension host", { port, workspace, tests, log });
-  try {
-    const crashed = new Promise((resolve) => page.once("crash", () => resolve("the window crashed")));
-    return await followReport({ ended: crashed, where: log, page });
-  } finally {
-    await close();
-  }
+function runSuite({ port, log }) {
+  return again("the tests in the extension host", async () => {
+    const { page, close, problem } = await openWindow({ port, workspace, tests, log });
+    let watch;
+    try {
+      const ended = new Promise((resolve) => {
+        page.once("crash", resolve);
+        watch = setInterval(() => problem() !== undefined && resolve(), 1000);
+      });
+      const results = await followReport({ ended, where: log, page });
+      if (results.passed + results.failed === 0 && problem() !== undefined) throw new WindowError(problem());
+      return results;
+    } finally {
+      clearInterval(watch);
+      await close();
+    }
+  });
 }
 
 /** Runs a test that drives a window of its own. */
 async function drive(file, server) {
+  try {
+    return await again(file, () => driveOnce(file, server));
+  } catch (error) {
+    if (!(error instanceof WindowError)) throw error;
+    console.log(`FAIL ${file}: ${error.message}`);
+    return false;
+  }
+}
+
+async function driveOnce(file, server) {
   const test = await import(pathToFileURL(join(root, "test", "vscode", "browser", file)).href);
   if (test.installed !== true) return driveIn(file, test, server);
   const vsix = join(out, "apicscope.vsix");
@@ -189,15 +209,7 @@ async function driveIn(file, { name, run, prepare, installed }, { port, log }) {
   mkdirSync(folder, { recursive: true });
   await prepare?.(folder);
   const started = Date.now();
-  let window;
-  try {
-    window = await openFor(name, { port, workspace: folder, log, installed });
-  } catch (error) {
-    if (!(error instanceof WindowError)) throw error;
-    console.log(`FAIL ${name}: ${error.message}`);
-    return false;
-  }
-  const { page, close } = window;
+  const { page, close, problem } = await openWindow({ port, workspace: folder, log, installed });
   const workbench = new Workbench(page);
   const shot = (picture) => page.screenshot({ path: join(out, `${basename(file, ".mjs")}-${picture}.png`) });
   let timer;
@@ -212,6 +224,7 @@ async function driveIn(file, { name, run, prepare, installed }, { port, log }) {
     console.log(`ok   ${name} (${Date.now() - started} ms)`);
     return true;
   } catch (error) {
+    if (problem() !== undefined) throw new WindowError(problem(), { cause: error });
     const picture = join(out, `${basename(file, ".mjs")}-failed.png`);
     await page.screenshot({ path: picture }).catch(() => undefined);
     console.log(`FAIL ${name} (${Date.now() - started} ms); see ${picture}`);
