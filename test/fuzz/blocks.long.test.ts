@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { FuzzMachine } from "./emulator";
 import { describeFailure, fuzz } from "./fuzz";
 import { Generator } from "./generate";
-import { hostFeatures, prepareNative, runs32 } from "./native";
+import { hostFeatures, prepareNative, runNatively, runs32 } from "./native";
 
 const SEED = 20_260_101;
 const skip = prepareNative() ?? false;
@@ -14,8 +14,18 @@ for (const [engine, blocks] of [
   ["reference", 500],
 ] as const) {
   test(`${blocks} random blocks leave the state that the host's CPU leaves, on the ${engine}`, { skip }, () => {
-    const generator = new Generator(hostFeatures(), runs32());
-    const { failures, failed, faults } = fuzz(new FuzzMachine(engine), generator, SEED, 0, blocks, 3);
+    const generator = new Generator({ features: hostFeatures(), narrow: runs32() ? 1 : 0 });
+    const { failures, failed, faults } = fuzz(
+      new FuzzMachine(engine),
+      generator,
+      { run: runNatively, faultsAsReads: false },
+      {
+        seed: SEED,
+        first: 0,
+        count: blocks,
+        keep: 3,
+      },
+    );
     assert.equal(failed, 0, failures.map((failure) => describeFailure(failure, SEED)).join("\n"));
     assert.ok(faults > blocks / 10 && faults < (blocks * 2) / 3, `${faults} blocks ended in an exception`);
   });

@@ -41,7 +41,7 @@ describe("the fuzzer", () => {
   });
 
   test("makes the same blocks of the same seed, which end by themselves", () => {
-    const generator = new Generator(new Set(featureNames), true);
+    const generator = new Generator({ features: new Set(featureNames), narrow: 1 });
     for (let number = 0; number < 200; number++) {
       const one = generator.block(5, number);
       assert.deepEqual(codeOf(generator.block(5, number)), codeOf(one));

@@ -160,21 +160,28 @@ const decoder = new Decoder(featureSet(featureNames));
 const little = (value: number, count: number): number[] =>
   Array.from({ length: count }, (_, i) => (i < 4 ? (value >> (8 * i)) & 0xff : value < 0 ? 0xff : 0));
 
-/** Makes blocks of the instructions that a CPU with given features has. */
+/** What blocks are for. */
+export interface GeneratorOptions {
+  /** Features of the CPU that they run on. */
+  readonly features: ReadonlySet<FeatureName>;
+  /** Share of blocks of 32-bit code, in quarters. */
+  readonly narrow: 0 | 1 | 4;
+  /** Leaves instructions out. */
+  readonly omit?: (row: OpcodeRow, bytes: readonly number[]) => boolean;
+}
+
+/** Makes random blocks. */
 export class Generator {
   private readonly tables: readonly (readonly Form[])[];
   private readonly weighted: readonly number[];
   private random = new Random(0, 0);
   private bits: Bits = 64;
 
-  /** `narrow`: code of 32 bits as well. */
-  constructor(
-    host: ReadonlySet<FeatureName>,
-    private readonly narrow: boolean,
-  ) {
+  constructor(private readonly options: GeneratorOptions) {
+    const { features } = options;
     const usable = (row: OpcodeRow): boolean =>
       !left.has(row.mnemonic) &&
-      row.features.every((name) => host.has(name)) &&
+      row.features.every((name) => features.has(name)) &&
       !row.operands.some(({ letter }) => letter === "P" || letter === "Q" || letter === "A");
     this.tables = legacy.map(([rows, escape, vex]) => rows.filter(usable).map((row) => ({ row, escape, vex })));
     this.weighted = shares.flatMap((share, table) => (this.tables[table].length === 0 ? [] : Array.from({ length: share }, () => table)));
@@ -184,7 +191,8 @@ export class Generator {
   block(seed: number, number: number, most = 12): Block {
     this.random = new Random(seed, number);
     const { random } = this;
-    this.bits = this.narrow && random.chance(1, 4) ? 32 : 64;
+    const { narrow } = this.options;
+    this.bits = narrow > 0 && random.chance(narrow, 4) ? 32 : 64;
     const instructions: Instruction[] = [];
     const count = 1 + random.below(most);
     const state = this.state();
@@ -335,6 +343,7 @@ export class Generator {
     const mode = this.bits === 64 ? MODE_64 | MODE_LONG | MODE_FLAT | MODE_PROTECTED : MODE_32 | MODE_FLAT | MODE_PROTECTED;
     if (decoder.decode(code, 0, mode, 100) !== DECODE_OK || decoder.length !== all.length || decoder.row.mnemonic !== row.mnemonic)
       return undefined;
+    if (this.options.omit?.(row, all) === true) return undefined;
     const { mnemonic } = row;
     // A failing 32-bit CMPXCHG and a repeated string instruction without iterations differ in the upper half; double shifts of 16 bits by more than 16.
     if (mnemonic === "cmpxchg" && !decoder.memory && decoder.operandSize === 32 && this.bits === 64) return undefined;

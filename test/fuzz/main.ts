@@ -1,9 +1,13 @@
-/** `npm run fuzz -- --seed N --blocks N [--first N] [--engine NAME] [--keep N]`: status 1 when a block differs. */
+/**
+ * `npm run fuzz -- --seed N --blocks N [--first N] [--engine NAME] [--keep N] [--qemu KERNEL]`: status 1 when a block differs. With --qemu, 32-bit integer code is compared with QEMU
+ * instead, which runs this Linux kernel.
+ */
 import { parseArgs } from "node:util";
 import { FuzzMachine } from "./emulator";
 import { describeFailure, fuzz } from "./fuzz";
 import { Generator } from "./generate";
-import { hostFeatures, prepareNative, runs32 } from "./native";
+import { hostFeatures, prepareNative, runNatively, runs32 } from "./native";
+import { differsInTcg, runInQemu, tcgFeatures } from "./qemu";
 
 const { values } = parseArgs({
   options: {
@@ -12,15 +16,30 @@ const { values } = parseArgs({
     first: { type: "string" },
     engine: { type: "string" },
     keep: { type: "string" },
+    qemu: { type: "string" },
   },
 });
 const seed = Number(values.seed ?? Date.now() % 1_000_000_000);
-const blocks = Number(values.blocks ?? 20_000);
-const problem = prepareNative();
-if (problem !== undefined) throw new Error(`The fuzzer ${problem}.`);
+const { qemu } = values;
+if (qemu === undefined) {
+  const problem = prepareNative();
+  if (problem !== undefined) throw new Error(`The fuzzer ${problem}.`);
+}
 const machine = new FuzzMachine(values.engine === "reference" ? "reference" : "interpreter");
 const started = performance.now();
-const outcome = fuzz(machine, new Generator(hostFeatures(), runs32()), seed, Number(values.first ?? 0), blocks, Number(values.keep ?? 5));
+const generator = new Generator(
+  qemu === undefined ? { features: hostFeatures(), narrow: runs32() ? 1 : 0 } : { features: tcgFeatures, narrow: 4, omit: differsInTcg },
+);
+const peer =
+  qemu === undefined ? { run: runNatively, faultsAsReads: false } : { run: runInQemu.bind(undefined, qemu), faultsAsReads: true };
+const outcome = fuzz(machine, generator, peer, {
+  seed,
+  first: Number(values.first ?? 0),
+  count: Number(values.blocks ?? 20_000),
+  keep: Number(values.keep ?? 5),
+  // A start of QEMU takes as long as thousands of blocks.
+  ...(qemu === undefined ? {} : { chunk: 20_000 }),
+});
 for (const failure of outcome.failures) console.log(describeFailure(failure, seed));
 const seconds = (performance.now() - started) / 1000;
 console.log(
