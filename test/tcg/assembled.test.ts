@@ -6,6 +6,6 @@ import { assembleInterpreter } from "../../src/tcg/interpreter/interpreter";
 
 test("bundles bring the bytes that the interpreter's generator makes", () => {
   const bytes = Buffer.from(assembleInterpreter()).toString("base64");
-  for (const bundle of ["main.js", "worker.js"])
+  for (const bundle of ["main.js", "engine.js"])
     assert.ok(readFileSync(`dist/${bundle}`, "latin1").includes(`"${bytes}"`), `dist/${bundle}: build anew`);
 });

@@ -229,7 +229,7 @@ describe("privilege and mode", () => {
     ["in eax, 0x60", kernel64, [0xe5, 0x60], ["movi", "in 4", "mov"]],
     ["sysretq", kernel64, [0x48, 0x0f, 0x07], ["movi", "fastCall", "lookup"]],
     ["syscall", kernel64 | cpl3, [0x0f, 0x05], ["movi", "fastCall", "lookup"]],
-    ["syscall outside 64-bit code", kernel32, [0x0f, 0x05], ["movi", "syscall 0", "lookup"]],
+    ["syscall outside 64-bit code", kernel32, [0x0f, 0x05], ["movi", "syscall 2", "lookup"]],
     ["swapgs", kernel64, [0x0f, 0x01, 0xf8], ["mov", "mov", "mov"]],
     ["iretq", kernel64, [0x48, 0xcf], ["movi", "fastCall", "lookup"]],
     ["int 0x80", kernel64, [0xcd, 0x80], ["movi", "fastCall", "lookup"]],
