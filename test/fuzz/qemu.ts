@@ -18,7 +18,7 @@ export const tcgFeatures: ReadonlySet<FeatureName> = new Set<FeatureName>(["cmov
 const CS_OVERRIDE = 0x2e;
 
 /**
- * What TCG does otherwise than the manuals: vectors (no alignment, no flag for denormal numbers), no check that a segment may be written, #UD for the second encoding of TEST and for reserved NOPs, bit strings
+ * What TCG does otherwise than we do, where the manuals or the host's CPU tell: vectors (no alignment, no flag for denormal numbers), no check that a segment may be written, #UD for the second encoding of TEST and for reserved NOPs, bit strings
  * that fault as a read, flags after CMPXCHG8B, what PUSHF has beside the status flags, CLFLUSH of what is not mapped, and which operand of CMPS faults first.
  */
 export function differsInTcg(row: OpcodeRow, bytes: readonly number[]): boolean {
