@@ -141,7 +141,8 @@ export class Engine {
     const serial = new SerialOutput(attributes.serial ?? launchDefaults.serial, this.tell);
     this.session?.recording?.close("quit");
     this.session?.close();
-    const recording = attributes.record === undefined ? undefined : new RecordingFile(attributes.record, machine);
+    const recording =
+      attributes.record === undefined ? undefined : new RecordingFile(attributes.record, machine, 'The launch attribute "record"');
     const pace = attributes.pace === true ? new Pace(() => performance.now(), machine.now()) : undefined;
     this.attributes = attributes;
     this.session = {

@@ -23,16 +23,20 @@ export class RecordingFile implements InputRecorder {
   /** Of the file before each input: its length and check value. */
   private readonly before: { readonly length: number; readonly checkValue: number }[] = [];
 
-  /** @throws UserError when the file cannot be written */
+  /**
+   * @param setting what names the file, for the person
+   * @throws UserError when the file cannot be written
+   */
   constructor(
     file: string,
     private readonly machine: Machine,
+    setting: string,
   ) {
     try {
       this.descriptor = openSync(file, "w");
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);
-      throw new UserError(`The launch attribute "record" names ${file}, which cannot be written: ${why}.`, "record");
+      throw new UserError(`${setting} names ${file}, which cannot be written: ${why}.`, "record");
     }
     this.writer = new InputLogWriter((text) => {
       this.length += writeSync(this.descriptor, text, this.length);

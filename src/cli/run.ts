@@ -76,7 +76,9 @@ export async function runCommand(args: readonly string[]): Promise<number> {
   const replay: Replay | undefined =
     options.replay === undefined ? undefined : new (await import("./replay")).Replay(options.replay, machine);
   const recording: RecordingFile | undefined =
-    options.record === undefined ? undefined : new (await import("../adapter/recordingFile")).RecordingFile(options.record, machine);
+    options.record === undefined
+      ? undefined
+      : new (await import("../adapter/recordingFile")).RecordingFile(options.record, machine, "--record");
   const breaks = options.breaks.length === 0 ? undefined : await breaksOf(options.breaks, machine, image);
   const started = performance.now();
   const end = await runToEnd(machine, options, replay, breaks);

@@ -70,6 +70,12 @@ describe("--record and --replay", () => {
     assert.match(err, /the replay is the same as the recording: 123456 instructions/);
   });
 
+  test("a recording that cannot be written is named by its option", async () => {
+    const { status, err } = await cli("run", "guests/smp/smp.elf", "--record", `${log}/no/such/folder`);
+    assert.equal(status, 2);
+    assert.match(err, /^apicscope: --record names .*, which cannot be written: /m);
+  });
+
   test("a recording that was cut off replays as far as it goes", async () => {
     const file = join(folder, "cut.log");
     const run = new OpenCli("run", echo, "--record", file);
