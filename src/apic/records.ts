@@ -217,9 +217,7 @@ export class InterruptLedger {
         if (kind === DELIVERED) {
           track.inService[vector] = track.lastDelivered = id;
           // It was taken at the boundary after the instruction that sent it.
-          this.latencyCount[vector]++;
-          this.latencyTotal[vector]++;
-          if (this.latencyMaximum[vector] < 1) this.latencyMaximum[vector] = 1;
+          this.countLatency(vector, 1);
         } else track.pending[vector] = id;
       }
       const fingerprint = store.fingerprint(slot);
@@ -689,20 +687,16 @@ export class InterruptLedger {
     if (slot < 0) return;
     this.mark(slot, StageCode.deliver, cpu);
     track.lastDelivered = id;
-    this.countDelivery(track, cpu, slot, this.stamps.instructionsOf?.(cpu) ?? this.store.instructionAt(slot, StageCode.deliver));
+    const now = this.store.instructionAt(slot, StageCode.deliver);
+    if (this.store.hasStage(slot, StageCode.accept))
+      this.countLatency(this.store.vectorAt(slot), now - this.store.instructionAt(slot, StageCode.accept));
+    if (track.storm.note(this.stamps.instructionsOf?.(cpu) ?? now, this.store.kindAt(slot))) this.reportStorm(track, cpu, slot);
   }
 
-  /** Counts a delivery to a CPU that has retired `retired` instructions. */
-  private countDelivery(track: CpuTrack, cpu: number, slot: number, retired: number): void {
-    const now = this.store.instructionAt(slot, StageCode.deliver);
-    const vector = this.store.vectorAt(slot);
-    if (this.store.hasStage(slot, StageCode.accept)) {
-      const latency = now - this.store.instructionAt(slot, StageCode.accept);
-      this.latencyCount[vector]++;
-      this.latencyTotal[vector] += latency;
-      if (latency > this.latencyMaximum[vector]) this.latencyMaximum[vector] = latency;
-    }
-    if (track.storm.note(retired, this.store.kindAt(slot))) this.reportStorm(track, cpu, slot);
+  private countLatency(vector: number, latency: number): void {
+    this.latencyCount[vector]++;
+    this.latencyTotal[vector] += latency;
+    if (latency > this.latencyMaximum[vector]) this.latencyMaximum[vector] = latency;
   }
 
   private reportStorm(track: CpuTrack, cpu: number, slot: number): void {

@@ -6,9 +6,9 @@ import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { cpio } from "../../bench/linux";
 import type { OpcodeRow } from "../../src/cpu/decode/rows";
 import type { FeatureName } from "../../src/cpu/features";
+import { initramfs } from "../linux/linux";
 import { type Block, STATE_BYTES } from "./block";
 import { buildRunner, encodeBlocks, folder, statesOf } from "./native";
 
@@ -33,9 +33,12 @@ export function differsInTcg(row: OpcodeRow, bytes: readonly number[]): boolean 
 
 const busybox = "/bin/busybox";
 const runner = join(folder, "fuzz-runner-static");
-const script = `#!/bin/sh
+const script = `#!/bin/busybox sh
+/bin/busybox --install -s /bin
+export PATH=/bin
 mount -t devtmpfs devices /dev
 stty raw -F /dev/ttyS1
+chmod 755 /runner
 /runner </blocks >/states
 echo "the runner ended with $?"
 cat /states >/dev/ttyS1
@@ -50,24 +53,11 @@ export function runInQemu(kernel: string, blocks: readonly Block[]): Uint8Array[
   const made = mkdtempSync(join(tmpdir(), "apicscope-fuzz-"));
   try {
     const [initrd, states] = [join(made, "initrd"), join(made, "states")];
-    const programs = ["sh", "mount", "stty", "cat", "poweroff"].map((name) => ({
-      name: `bin/${name}`,
-      mode: 0o120777,
-      data: Buffer.from("busybox"),
-    }));
-    writeFileSync(
-      initrd,
-      cpio([
-        { name: "dev", mode: 0o040755 },
-        { name: "dev/console", mode: 0o020600, device: [5, 1] },
-        { name: "bin", mode: 0o040755 },
-        { name: "bin/busybox", mode: 0o100755, data: readFileSync(busybox) },
-        ...programs,
-        { name: "init", mode: 0o100755, data: Buffer.from(script) },
-        { name: "runner", mode: 0o100755, data: readFileSync(runner) },
-        { name: "blocks", mode: 0o100644, data: Buffer.from(encodeBlocks(blocks)) },
-      ]),
-    );
+    const files = [
+      { name: "runner", bytes: readFileSync(runner) },
+      { name: "blocks", bytes: encodeBlocks(blocks) },
+    ];
+    writeFileSync(initrd, initramfs(script, files));
     const { stdout, stderr, error } = spawnSync(
       "qemu-system-x86_64",
       [

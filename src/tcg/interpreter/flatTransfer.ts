@@ -32,6 +32,7 @@ import {
   WORD_USER_MODE,
 } from "../layout";
 import { CodeBuilder, type Local } from "../wasm/code";
+import { toTlbOffset } from "./tlbEntry";
 
 /** Numbers of segment registers. */
 export const CS = 1;
@@ -146,16 +147,7 @@ export class Transfer {
       .i32(4096 - size)
       .op("i32.gt_u")
       .brIfRare("no");
-    code
-      .get(low)
-      .i32(7)
-      .op("i32.shr_u")
-      .i32((TLB_ENTRIES - 1) * TLB_ENTRY_BYTES)
-      .op("i32.and")
-      .get(tlb)
-      .op("i32.add")
-      .tee(entry)
-      .mem("i64.load", tag);
+    toTlbOffset(code.get(low)).get(tlb).op("i32.add").tee(entry).mem("i64.load", tag);
     code.get(address).i64(-4096n).op("i64.and", "i64.ne").brIfRare("no");
     code.get(low).get(entry).mem("i32.load", TLB_ADDEND).op("i32.add").set(into);
   }

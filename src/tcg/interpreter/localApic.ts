@@ -40,8 +40,6 @@ import {
   SLOT_RETIRED_END,
   SLOT_RFLAGS,
   SLOT_RIP,
-  TLB_ENTRIES,
-  TLB_ENTRY_BYTES,
   TLB_PHYSICAL_PAGE,
   TLB_SLOW,
   TLB_WRITE,
@@ -62,6 +60,7 @@ import {
 import { CodeBuilder, type Local, type ValueType } from "../wasm/code";
 import { IF } from "./flatTransfer";
 import { KIND_EXTERNAL } from "./transfers";
+import { toTlbOffset } from "./tlbEntry";
 
 /** Results of the store. */
 export const STORE_OTHER = 0;
@@ -280,8 +279,7 @@ export function apicStoreFunction({ highestVector, interrupt }: ApicCallees): Co
   // Nothing is left where the slice ends, or was made to end, in this block.
   j.word(WORD_BUDGET).op("i32.eqz", "i32.or").brIf("no");
   code.get(address).op("i32.wrap").tee(low).i32(15).op("i32.and").brIfRare("no");
-  code.get(low).i32(7).op("i32.shr_u");
-  code.i32((TLB_ENTRIES - 1) * TLB_ENTRY_BYTES).op("i32.and");
+  toTlbOffset(code.get(low));
   j.word(WORD_TLB).op("i32.add").tee(entry).mem("i32.load", TLB_PHYSICAL_PAGE);
   j.word(WORD_APIC_PAGE).tee(end).op("i32.ne").get(end).op("i32.eqz", "i32.or").brIf("no");
   code.get(entry).mem("i64.load", TLB_WRITE).get(address).i64(-4096n).op("i64.and").i64(TLB_SLOW).op("i64.or", "i64.ne").brIfRare("no");

@@ -10,7 +10,6 @@ import {
   SLOT_SEG_LIMIT_R,
   SLOT_SEG_LIMIT_W,
   TLB_ADDEND,
-  TLB_ENTRIES,
   TLB_READ,
   TLB_WRITE,
   WORD_TLB,
@@ -19,6 +18,7 @@ import { EXIT_FAULT, type OpName } from "../ops";
 import type { MemoryInstruction } from "../wasm/code";
 import { STORE_DELIVERED } from "./localApic";
 import { allWidths, type InterpreterEmitter, type Width } from "./emitter";
+import { toTlbOffset } from "./tlbEntry";
 
 type Case = (e: InterpreterEmitter) => void;
 
@@ -41,13 +41,7 @@ export function emitAddress(e: InterpreterEmitter): void {
 /** Leaves the TLB entry's address in `entry` and pushes whether its `tag` covers the whole access: page of the last byte equals the tag. */
 function probe(e: InterpreterEmitter, tag: number, bytes: number): void {
   const { code } = e;
-  code
-    .get(e.address)
-    .op("i32.wrap")
-    .i32(7)
-    .op("i32.shr_u")
-    .i32((TLB_ENTRIES - 1) << 5)
-    .op("i32.and");
+  toTlbOffset(code.get(e.address).op("i32.wrap"));
   e.state32(WORD_TLB);
   code.op("i32.add").tee(e.entry).mem("i64.load", tag);
   code.get(e.address);

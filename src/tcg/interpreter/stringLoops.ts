@@ -2,9 +2,10 @@
  * Loops of the bulk string instructions (strings.ts), each a small function of its own: V8's optimiser has code for them after a few calls. Addresses are the engine's
  * memory's, lengths in bytes.
  */
-import { TLB_ADDEND, TLB_ENTRIES, WORD_TLB } from "../layout";
+import { TLB_ADDEND, WORD_TLB } from "../layout";
 import { S, simd, vectorAccess } from "../vector/wasm";
 import { CodeBuilder, type Local } from "../wasm/code";
+import { toTlbOffset } from "./tlbEntry";
 
 const PAGE = 4096;
 const ANY_TRUE = 0x53;
@@ -27,16 +28,7 @@ export function runFunction(): CodeBuilder {
   const addend = code.local("i32");
   const beyond = code.local("i32");
   const toEntry = (): void => {
-    code
-      .get(linear)
-      .op("i32.wrap")
-      .i32(7)
-      .op("i32.shr_u")
-      .i32((TLB_ENTRIES - 1) << 5)
-      .op("i32.and")
-      .get(tlb)
-      .op("i32.add")
-      .set(entry);
+    toTlbOffset(code.get(linear).op("i32.wrap")).get(tlb).op("i32.add").set(entry);
   };
   const isFast = (): CodeBuilder => code.get(entry).get(tag).op("i32.add").mem("i64.load").get(linear).op("i64.eq");
   code.get(linear).i64(-4096n).op("i64.and").set(linear);

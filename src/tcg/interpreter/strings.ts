@@ -16,6 +16,7 @@ import {
 import { simd } from "../vector/wasm";
 import { CodeBuilder, type Local, type MemoryInstruction } from "../wasm/code";
 import { KIND_PROBE_WRITE } from "./memory";
+import { toTlbOffset } from "./tlbEntry";
 
 /** Operation of a string instruction as the helper `string` numbers them (cpu/helperIds.ts). */
 const MOVS = 0;
@@ -107,13 +108,7 @@ export function bulkStringFunction(callees: StringCallees): CodeBuilder {
   /** Host address, in `host`, of the element that the register at `slot` names. Leaves where the tag does not match. */
   const place = (slot: number, tag: number, host: Local): void => {
     register(slot).get(mask).op("i64.and").set(linear);
-    code
-      .get(linear)
-      .op("i32.wrap")
-      .i32(7)
-      .op("i32.shr_u")
-      .i32((TLB_ENTRIES - 1) << 5)
-      .op("i32.and");
+    toTlbOffset(code.get(linear).op("i32.wrap"));
     code.get(cpu).mem("i32.load", WORD_TLB).op("i32.add").tee(entry).mem("i64.load", tag);
     code.get(linear).i64(-4096n).op("i64.and", "i64.ne").if();
     code

@@ -29,6 +29,7 @@ import {
 } from "../layout";
 import { CodeBuilder } from "../wasm/code";
 import { KIND_PROBE_WRITE } from "./memory";
+import { toTlbOffset } from "./tlbEntry";
 
 const PRESENT_ACCESSED = 0x21n;
 const WRITABLE = 2n;
@@ -122,11 +123,7 @@ export function walkFunction(): CodeBuilder {
   code.get(address).op("i32.wrap").tee(low);
   mask(4095).get(kind);
   mask(0xff).op("i32.add").i32(4096).op("i32.gt_u").brIfRare("no");
-  code.get(cpu).mem("i32.load", WORD_TLB).get(low).i32(7).op("i32.shr_u");
-  code
-    .i32((TLB_ENTRIES - 1) * TLB_ENTRY_BYTES)
-    .op("i32.and", "i32.add")
-    .set(entry);
+  toTlbOffset(code.get(cpu).mem("i32.load", WORD_TLB).get(low)).op("i32.add").set(entry);
   // What is there but slow is the host's: the guest may have changed its tables since, and still sees what was cached.
   code.get(entry).mem("i64.load", TLB_WRITE).get(entry).mem("i64.load", TLB_READ).get(kind);
   mask(KIND_PROBE_WRITE).op("select").i64(-2n).op("i64.and").get(address).i64(-4096n).op("i64.and", "i64.eq").brIfRare("no");

@@ -6,8 +6,6 @@ import {
   C3,
   SLOT_SEG_BASE,
   TLB_ADDEND,
-  TLB_ENTRIES,
-  TLB_ENTRY_BYTES,
   TLB_READ,
   TLB_WRITE,
   WORD_SELECTORS,
@@ -39,6 +37,7 @@ import {
   TARGET_SHIFT,
   TRUNCATE,
 } from "./operation";
+import { toTlbOffset } from "../interpreter/tlbEntry";
 
 const EXCEPTIONS = 0x3f;
 const PRECISION = 0x20;
@@ -273,8 +272,7 @@ export function x87Function(walk: number, multiplyHigh: number): CodeBuilder {
     const bytes = entry;
     code.i32(OPERAND_BYTES).get(format).i32(2).op("i32.shl", "i32.shr_u").i32(15).op("i32.and").set(bytes);
     const isStore = (): CodeBuilder => code.get(kind).i32(Kind.store).op("i32.eq");
-    code.get(address).op("i32.wrap").i32(7).op("i32.shr_u");
-    code.i32((TLB_ENTRIES - 1) * TLB_ENTRY_BYTES).op("i32.and");
+    toTlbOffset(code.get(address).op("i32.wrap"));
     code.get(cpu).mem("i32.load", WORD_TLB).op("i32.add").tee(host);
     isStore()
       .i32(Math.log2(TLB_WRITE - TLB_READ))
