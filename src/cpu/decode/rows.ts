@@ -140,6 +140,8 @@ const featuresByName = new Map<string, FeatureName>(featureNames.map((name) => [
 /** Operands that a ModRM byte encodes. */
 const modrmLetters: ReadonlySet<OperandLetter> = new Set(["E", "G", "M", "R", "S", "C", "D", "V", "W", "P", "Q"]);
 
+type Mutable<T> = { -readonly [K in keyof T]: T[K] };
+
 function parseOperand(text: string): OperandKind {
   const operand = byText.get(text);
   assert(operand !== undefined, `no operand is called ${text}`);
@@ -152,7 +154,7 @@ function parseRow(line: string): OpcodeRow {
   assert(match !== null, `the opcode table has a bad row: ${line}`);
   const id = mnemonicIds.get(name);
   assert(id !== undefined, `no mnemonic is called ${name}`);
-  const operands = operandText === "-" ? [] : operandText.split(",").map(parseOperand);
+  const operands = (operandText === "-" ? [] : operandText.split(",")).map(parseOperand);
   const take = (attribute: string): boolean => {
     const at = attributes.indexOf(attribute);
     if (at >= 0) attributes.splice(at, 1);
@@ -165,7 +167,8 @@ function parseRow(line: string): OpcodeRow {
     (take("f2") ? PREFIX_F2 : 0) |
     (take("nf") ? PREFIX_NONE | PREFIX_66 : 0);
   const needsModrm = take("modrm");
-  const row = {
+  // All rows have one hidden class: the decoder reads a dozen of their properties for each instruction. Spread into another literal each would have one of its own.
+  const row: Mutable<OpcodeRow> = {
     mnemonic: mnemonics[id],
     id,
     operands,
@@ -185,13 +188,15 @@ function parseRow(line: string): OpcodeRow {
     modIsRegister: take("modreg"),
     vsib: take("vsib"),
     usesVvvv: operands.some(({ letter }) => letter === "B" || letter === "H"),
-  } as const;
-  const features = attributes.map((attribute) => {
+    features: [],
+  };
+  // What no one has taken is a feature.
+  row.features = attributes.map((attribute) => {
     const feature = featuresByName.get(attribute);
     assert(feature !== undefined, `the opcode table has a bad attribute: ${line}`);
     return feature;
   });
-  return { ...row, features };
+  return row;
 }
 
 /** Parses a table: one row a line; empty lines are skipped. `80-83` and the like stand for a row each. */

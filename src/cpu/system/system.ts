@@ -260,7 +260,9 @@ export class CpuSystem implements SystemContext {
     const { pending } = this.state;
     if (pending === undefined) return;
     this.state.pending = undefined;
-    this.delivery.deliver({ ...pending, kind: "exception" });
+    const { vector, errorCode, address, dr6 } = pending;
+    // Each property by its name: a copy with spread has a hidden class of its own.
+    this.delivery.deliver({ vector, kind: "exception", errorCode, address, dr6 });
   }
 
   /** External interrupt `vector` at an instruction boundary. */
