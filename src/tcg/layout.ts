@@ -191,6 +191,8 @@ export const WORD_JOURNAL = 2164;
 export const SLOT_FRESH = 2168;
 /** Interrupts that the engine has taken and the host not counted yet. */
 export const WORD_TAKEN = 2176;
+/** Address of the header of the block whose indirect jump left generated code last, or 0: for the translator, which learns from it where jumps go. */
+export const WORD_JUMP_FROM = 2180;
 /** A multiple of the size of a TLB entry. */
 export const CPU_STATE_BYTES = 2208;
 

@@ -5,6 +5,7 @@ import { FpuState } from "../../src/cpu/fpu/state";
 import { Helper } from "../../src/cpu/helperIds";
 import { operationNumber } from "../../src/cpu/simd/operations";
 import { SimdUnit } from "../../src/cpu/simd/unit";
+import { jumpTable } from "../../src/tcg/backend/control";
 import { defaultJitOptions, Jit, opEmitters } from "../../src/tcg/backend/jit";
 import { operandUse } from "../../src/tcg/backend/operands";
 import { structure } from "../../src/tcg/backend/structure";
@@ -29,11 +30,12 @@ import {
   WORD_BLOCK,
   WORD_BUDGET,
   WORD_JUMP_CACHE,
+  WORD_JUMP_FROM,
   WORD_OP,
   WORD_TLB,
 } from "../../src/tcg/layout";
 import { EngineMemory } from "../../src/tcg/memory";
-import { conditions, EXIT_BUDGET, EXIT_FAULT, EXIT_HOT, EXIT_LEAVE, Op, type OpName, opNames } from "../../src/tcg/ops";
+import { conditions, EXIT_BUDGET, EXIT_FAULT, EXIT_HOT, EXIT_LEAVE, EXIT_LOOKUP, Op, type OpName, opNames } from "../../src/tcg/ops";
 import { ReferenceInterpreter } from "../../src/tcg/reference";
 import { type VectorName } from "../../src/tcg/vector/names";
 import { generator } from "../machine/determinism";
@@ -117,6 +119,11 @@ class Bench {
     const rip = BigInt(physical);
     emit(builder, rip);
     return this.code.add({ physical, rip, mode: 2, codeLimit: -1, secondPage: -1 }, builder, builder.instructionOps.length);
+  }
+
+  /** Runs from `block` on in generated code, where it has any. */
+  enter(block: Block): number {
+    return this.runGenerated(block);
   }
 
   private runGenerated(block: Block): number {
@@ -404,6 +411,60 @@ describe("generated code against the reference interpreter", () => {
         assert.equal(generated, reference, `graph ${seed}, budget ${budget}`);
       }
     }
+  });
+
+  for (const count of [1, 3, 8]) {
+    test(`a call through a table stays in its region for ${count} targets that it has been seen to go to`, () => {
+      const bench = new Bench();
+      const { view } = bench.memory;
+      const caller = bench.block((builder) => {
+        builder.instruction(0);
+        builder.emit("st64", slotOfGpr(2), SLOT_ZERO, slotOfGpr(3));
+        builder.emit("jump", SLOT_ZERO, slotOfGpr(0));
+      });
+      bench.jit.hot(caller, bench.cpu);
+      const callees = Array.from({ length: count }, (_, k) =>
+        bench.block((builder, rip) => {
+          builder.instruction(0);
+          builder.emit("movi", slotOfGpr(1), SLOT_ZERO, SLOT_ZERO, BigInt(k + 100));
+          builder.emit("movi", SLOT_RIP, SLOT_ZERO, SLOT_ZERO, rip + 1n);
+          builder.emit("exit");
+        }),
+      );
+      for (const callee of callees) {
+        view.setInt32(bench.cpu + WORD_JUMP_FROM, caller.header, true);
+        bench.slots[SLOT_RIP / 8] = callee.rip;
+        bench.jit.hot(callee, bench.cpu);
+      }
+      const inside = callees.filter((callee) => callee.regions.some((region) => caller.regions.includes(region)));
+      // A region is made anew so many times.
+      assert.equal(inside.length, Math.min(count, 3));
+      assert.equal(view.getInt32(bench.cpu + WORD_JUMP_FROM, true), 0);
+      // All of them at once where they wait for a module together: the caller's first region is thrown away for it.
+      bench.jit.discardAll();
+      bench.jit.hot(caller, bench.cpu);
+      assert.equal(caller.regions[0].blocks.length, 1 + count);
+      callees.forEach((callee, k) => {
+        bench.slots[0] = callee.rip;
+        view.setInt32(bench.cpu + WORD_BUDGET, 10, true);
+        assert.equal(bench.enter(caller), EXIT_LEAVE);
+        assert.equal(bench.slots[1], BigInt(k + 100));
+        assert.equal(bench.slots[SLOT_RIP / 8], callee.rip + 1n);
+        assert.equal(view.getInt32(bench.cpu + WORD_BUDGET, true), 8);
+      });
+      for (const other of [callees[0].rip + 1n, callees[0].rip + (1n << 32n), 0x7777n]) {
+        bench.slots[0] = other;
+        view.setInt32(bench.cpu + WORD_BUDGET, 10, true);
+        assert.equal(bench.enter(caller), EXIT_LOOKUP);
+        assert.equal(bench.slots[SLOT_RIP / 8], other);
+        assert.equal(view.getInt32(bench.cpu + WORD_JUMP_FROM, true), caller.header);
+      }
+    });
+  }
+
+  test("a table of bits of RIP tells targets apart", () => {
+    assert.deepEqual(jumpTable([0x1000n, 0x1010n, 0x1020n]), { shift: 4, slots: [0, 1, 2, -1] });
+    assert.equal(jumpTable([0x5n, 0x5n + (1n << 40n)]), undefined);
   });
 });
 

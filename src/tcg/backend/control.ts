@@ -1,7 +1,81 @@
 import { SLOT_RIP, WORD_REQUEST, WORD_SHADOW } from "../layout";
 import { conditions, EXIT_LEAVE, type OpName } from "../ops";
 import { M, W } from "../wasm/writer";
-import { Callee, type OpEmitter } from "./function";
+import { Callee, type OpEmitter, type RegionFunction } from "./function";
+
+/** Targets up to which they are compared one after the other: more are told apart by a table. */
+const MAX_COMPARISONS = 3;
+
+/** Bits of RIP that tell some targets apart: the least table, with -1 where none is. */
+export interface JumpTable {
+  readonly shift: number;
+  /** Position in the list of targets, or -1; a power of two of them. */
+  readonly slots: readonly number[];
+}
+
+/** @param rips at least two different ones; undefined where no table of 64 tells all apart */
+export function jumpTable(rips: readonly bigint[]): JumpTable | undefined {
+  for (let size = 4; size <= 64; size *= 2) {
+    if (size < rips.length) continue;
+    for (let shift = 0; shift < 24; shift++) {
+      const slots = new Array<number>(size).fill(-1);
+      rips.forEach((rip, index) => (slots[Number((rip >> BigInt(shift)) & BigInt(size - 1))] = index));
+      if (slots.filter((index) => index >= 0).length === rips.length) return { shift, slots };
+    }
+  }
+  return undefined;
+}
+
+/** Jumps to a target inside the region if RIP and where its page is mapped say so; what follows is reached when not. */
+function jumpInside(f: RegionFunction, i: number, index: number): void {
+  const { w } = f;
+  const target = f.targets[index];
+  f.push(f.ops.a[i]);
+  f.pushConstant(f.ripOf(target));
+  w.op(W.i64Eq);
+  if (!f.samePage(target)) {
+    f.pushVerified(target);
+    w.op(W.i32And);
+  }
+  w.if();
+  f.preserve(() => f.follow(index));
+  w.end();
+}
+
+/** The op `jump`: stays in the region where the target is one of those known. */
+const indirectJump: OpEmitter = (f, i) => {
+  const { w, ops } = f;
+  const table = f.targets.length > MAX_COMPARISONS ? jumpTable(f.targets.map((target) => f.ripOf(target))) : undefined;
+  if (table === undefined) f.targets.forEach((_, index) => jumpInside(f, i, index));
+  else {
+    w.block();
+    const outside = w.label();
+    const labels = f.targets.map(() => {
+      w.block();
+      return w.label();
+    });
+    f.push(ops.a[i]);
+    w.op(W.i32Wrap)
+      .i32(table.shift)
+      .op(W.i32ShrU)
+      .i32(table.slots.length - 1)
+      .op(W.i32And)
+      .brTable([...table.slots.map((index) => (index < 0 ? outside : labels[index])), outside]);
+    // The label opened last is the innermost.
+    for (let index = labels.length - 1; index >= 0; index--) {
+      w.end();
+      jumpInside(f, i, index);
+      w.br(outside);
+    }
+    w.end();
+  }
+  w.get(f.cpu);
+  f.push(ops.a[i]);
+  w.mem(M.i64Store, SLOT_RIP);
+  f.noteJump();
+  f.writeBack();
+  f.jump();
+};
 
 /** Emitters of the control ops. */
 export function controlEmitters(): Map<OpName, OpEmitter> {
@@ -39,29 +113,7 @@ export function controlEmitters(): Map<OpName, OpEmitter> {
         f.jump();
       },
     ],
-    [
-      "jump",
-      (f, i) => {
-        const { w, ops } = f;
-        w.get(f.cpu);
-        f.push(ops.a[i]);
-        w.mem(M.i64Store, SLOT_RIP);
-        f.targets.forEach((target, index) => {
-          f.push(ops.a[i]);
-          f.pushConstant(f.ripOf(target));
-          w.op(W.i64Eq);
-          if (!f.samePage(target)) {
-            f.pushVerified(target);
-            w.op(W.i32And);
-          }
-          w.if();
-          f.preserve(() => f.follow(index));
-          w.end();
-        });
-        f.writeBack();
-        f.jump();
-      },
-    ],
+    ["jump", indirectJump],
     [
       "lookup",
       (f) => {

@@ -29,6 +29,7 @@ import { opEmitters } from "./jit";
 import { IS_HELPER, operandUse, READS_A, READS_B, READS_D, WRITES_B, WRITES_D } from "./operands";
 import { cutPieces, readOps } from "./pieces";
 import { RegionPlanner } from "./region";
+import { JumpTargets } from "./targets";
 
 /** An op of a block, in words. */
 export interface OpExplanation {
@@ -140,7 +141,7 @@ export function explainBlock(
   cpu: number,
   helperName: (id: number) => string,
 ): BlockExplanation {
-  const planner = new RegionPlanner(memory, code);
+  const planner = new RegionPlanner(memory, code, new JumpTargets());
   const isGenerated = memory.u32[(block.header + BLOCK_FUNCTION) >>> 2] !== 0;
   const plan = planner.plan(block, cpu, () => (isGenerated ? 0 : -Infinity));
   const body =

@@ -19,6 +19,7 @@ import {
   WORD_BLOCK,
   WORD_BUDGET,
   WORD_JUMP_CACHE,
+  WORD_JUMP_FROM,
   WORD_JUMP_GENERATION,
   WORD_OP,
   WORD_TLB,
@@ -690,6 +691,12 @@ export class RegionFunction {
   /** Leaves for the host with an exit reason; everything has been written back. */
   exit(reason: number): void {
     this.w.get(CPU).get(BUDGET).mem(M.i32Store, WORD_BUDGET).i32(reason).op(W.return);
+  }
+
+  /** Says which block's indirect jump leaves the region. */
+  noteJump(): void {
+    const { block } = this.plan.members[this.current.member];
+    this.w.get(CPU).i32(block.header).mem(M.i32Store, WORD_JUMP_FROM);
   }
 
   /** Goes to whatever SLOT_RIP names. */

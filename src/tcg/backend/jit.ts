@@ -1,6 +1,6 @@
 import type { Block, CodeCache, GeneratedCode, Region } from "../codeCache";
 import type { EngineHost, RunFunction } from "../interpreter/interpreter";
-import { BLOCK_FUNCTION, FUNCTION_ENTRY_BITS } from "../layout";
+import { BLOCK_FUNCTION, FUNCTION_ENTRY_BITS, SLOT_RIP, WORD_JUMP_FROM } from "../layout";
 import type { EngineMemory } from "../memory";
 import { opNames } from "../ops";
 import { arithmeticEmitters } from "./arithmetic";
@@ -12,6 +12,7 @@ import { assembleModule } from "./module";
 import { moveEmitters } from "./moves";
 import { RegionPlanner, type RegionPlan } from "./region";
 import { shiftEmitters } from "./shifts";
+import { JumpTargets } from "./targets";
 import { vectorEmitters } from "./vectors";
 
 /** What generated code calls besides its own: the interpreter's functions, and the host. */
@@ -133,6 +134,7 @@ export function opEmitters(): readonly (OpEmitter | undefined)[] {
  */
 export class Jit implements GeneratedCode {
   private readonly planner: RegionPlanner;
+  private readonly targets = new JumpTargets();
   private readonly emitters = opEmitters();
   private queue: { block: Block; cpu: number }[] = [];
   private waited = 0;
@@ -173,7 +175,7 @@ export class Jit implements GeneratedCode {
     /** Milliseconds of some clock, for the figures only. */
     private readonly clock: () => number = () => 0,
   ) {
-    this.planner = new RegionPlanner(memory, code);
+    this.planner = new RegionPlanner(memory, code, this.targets);
   }
 
   heat(page: number): number {
@@ -183,8 +185,19 @@ export class Jit implements GeneratedCode {
   /** A block has become hot on the CPU whose state is at `cpu`. */
   hot(block: Block, cpu: number): void {
     if (!block.alive || block.secondPage >= 0) return;
+    this.learnJump(block, cpu);
     this.queue.push({ block, cpu });
     if (this.queue.length >= this.options.batch) this.compile();
+  }
+
+  /** The block became hot when it was entered: maybe by the indirect jump that left generated code last. */
+  private learnJump(block: Block, cpu: number): void {
+    const { u32, view } = this.memory;
+    const word = (cpu + WORD_JUMP_FROM) >>> 2;
+    const from = u32[word] === 0 ? undefined : this.code.lookUp(u32[word]);
+    u32[word] = 0;
+    if (from?.alive !== true || view.getBigUint64(cpu + SLOT_RIP, true) !== block.rip || from.mode !== block.mode) return;
+    if (this.planner.jumpsIndirectly(from)) this.targets.learn(from, block);
   }
 
   /** Called between slices of `instructions` each: compiles what has waited long enough, and packs modules when nothing new has come for long. */
@@ -283,12 +296,18 @@ export class Jit implements GeneratedCode {
     );
   }
 
-  /** A hot block that a region jumps to and that leads back to it: the region is made anew with the block in it, so that loops are whole. */
+  /** A hot block that a region jumps to and that leads back to it, as what it calls does: the region is made anew with the block in it, so that loops are whole. */
   private grow(block: Block, cpu: number, module: GeneratedModule): GeneratedRegion | undefined {
-    for (const region of this.leavers.get(block.rip) ?? []) {
+    const sources = this.targets.sourcesOf(block).filter((source) => source.alive);
+    const callers = new Set(
+      sources.filter((source) => this.planner.calls(source)).flatMap((source) => source.regions as GeneratedRegion[]),
+    );
+    const jumpers = sources.flatMap((source) => source.regions as GeneratedRegion[]);
+    for (const region of new Set([...callers, ...(this.leavers.get(block.rip) ?? []), ...jumpers])) {
       const [seed] = region.entries;
       if (region.growth >= MAX_GROWTH || !seed.alive || seed.mode !== block.mode || seed.codeLimit !== block.codeLimit) continue;
-      if (region.blocks.length > MAX_GROWING_BLOCKS || !contains(this.plan(block, cpu, undefined, region), seed)) continue;
+      if (region.blocks.length > MAX_GROWING_BLOCKS) continue;
+      if (!callers.has(region) && !contains(this.plan(block, cpu, undefined, region), seed)) continue;
       const plan = this.plan(seed, cpu, block, region);
       if (!contains(plan, block)) continue;
       this.retire(region);

@@ -194,7 +194,7 @@ export function cutPieces(plan: RegionPlan, ops: RegionOps, starts: readonly num
       const to = target(immediate(ops, last));
       if (to >= 0) piece.next.push(to);
     } else if (opcode === Op.jump) {
-      for (const site of plan.returns.get(piece.member) ?? []) piece.next.push(heads[site]);
+      for (const member of plan.jumps.get(piece.member) ?? []) piece.next.push(heads[member]);
     }
   }
   // A branch to a jump inside the page goes to where that leads.

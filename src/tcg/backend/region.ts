@@ -17,6 +17,7 @@ import {
 import type { EngineMemory } from "../memory";
 import { Op } from "../ops";
 import { isForwardBranch, isLoad, isStore } from "./operands";
+import type { JumpTargets } from "./targets";
 
 /** A structured function has at most so many blocks: compilers of WebAssembly take time and memory by the square for more (docs/performance.md). */
 export const MAX_REGION_BLOCKS = 64;
@@ -40,8 +41,8 @@ export interface RegionPlan {
   readonly members: readonly Member[];
   /** Indexes of the members that may be entered from outside; the first is the seed. */
   readonly entries: readonly number[];
-  /** By member that ends in RET: members it may return to. */
-  readonly returns: ReadonlyMap<number, readonly number[]>;
+  /** By member that ends in an indirect jump: members it may go to, for RET the return sites of calls in the region, for others what they have been seen to go to. */
+  readonly jumps: ReadonlyMap<number, readonly number[]>;
   readonly pages: number;
   /** Targets of direct jumps that are not members. */
   readonly outside: readonly bigint[];
@@ -58,6 +59,15 @@ interface Ending {
   /** The block ends in a near CALL: it comes back to the instruction after it. */
   readonly call: boolean;
   readonly ret: boolean;
+  /** The block ends in an indirect jump or call. */
+  readonly indirect: boolean;
+}
+
+/** A call in a region: members, -1 for callees that are none. */
+interface Call {
+  readonly from: number;
+  readonly callees: readonly number[];
+  readonly site: number;
 }
 
 /** Chooses regions: from a hot block along direct jumps and calls to blocks that run often as well. */
@@ -65,6 +75,7 @@ export class RegionPlanner {
   constructor(
     private readonly memory: EngineMemory,
     private readonly code: CodeCache,
+    private readonly targets: JumpTargets,
   ) {}
 
   /**
@@ -104,7 +115,8 @@ export class RegionPlanner {
       blocks.push(block);
       return blocks.length - 1;
     };
-    const calls: { from: number; callee: number; site: number }[] = [];
+    const calls: Call[] = [];
+    const jumps = new Map<number, number[]>();
     const next: number[][] = [];
     const outside = new Set<bigint>();
     for (let i = 0; i < blocks.length; i++) {
@@ -114,15 +126,21 @@ export class RegionPlanner {
       const reached = ending.targets.map(({ rip, far }) => join(far ? this.farBlock(cpu, rip, block.mode) : this.nearBlock(block, rip)));
       next.push(reached.filter((member) => member >= 0));
       reached.forEach((member, target) => void (member < 0 && outside.add(ending.targets[target].rip)));
+      if (ending.indirect) {
+        for (const target of this.targets.targetsOf(block)) reached.push(join(this.isMapped(cpu, block, target) ? target : undefined));
+        next[i] = reached.filter((member) => member >= 0);
+        jumps.set(i, next[i]);
+      }
       if (!ending.call) continue;
       const site = join(this.nearBlock(block, block.rip + BigInt(block.bytes)));
-      if (site >= 0) calls.push({ from: i, callee: reached[0] ?? -1, site });
+      if (site >= 0) calls.push({ from: i, callees: reached.length > 0 ? reached : [-1], site });
     }
     const { returns, open } = matchReturns(blocks.length, endings, next, calls);
+    for (const [member, sites] of returns) jumps.set(member, sites);
     return {
       members: blocks.map((block) => ({ block, ops: this.opsOf(block), page: pageOf(block).index })),
       entries: [0, ...[...open].filter((site) => site !== 0)],
-      returns,
+      jumps,
       pages: pages.size,
       outside: [...outside],
       memberAt: (rip) => byRip.get(rip) ?? -1,
@@ -154,6 +172,22 @@ export class RegionPlanner {
     return undefined;
   }
 
+  /** The target of a jump at the end of `from` is where the CPU would find it now. */
+  private isMapped(cpu: number, from: Block, target: Block): boolean {
+    if (target.rip >> 12n === from.rip >> 12n) return this.nearBlock(from, target.rip) === target;
+    return this.farBlock(cpu, target.rip, from.mode) === target;
+  }
+
+  /** The block ends in an indirect jump or call, for which targets are worth learning. */
+  jumpsIndirectly(block: Block): boolean {
+    return this.endingOf(block).indirect;
+  }
+
+  /** The block ends in a CALL. */
+  calls(block: Block): boolean {
+    return this.endingOf(block).call;
+  }
+
   private endingOf(block: Block): Ending {
     const { u16, u8, view } = this.memory;
     const targets: { rip: bigint; far: boolean }[] = [];
@@ -174,7 +208,8 @@ export class RegionPlanner {
       else if (opcode === Op.jump) jumps = true;
     }
     const call = stores && !branches && (jumps || targets.length === 1);
-    return { targets, call, ret: jumps && loadsStack && !stores };
+    const ret = jumps && loadsStack && !stores;
+    return { targets, call, ret, indirect: jumps && !ret };
   }
 }
 
@@ -186,13 +221,13 @@ function matchReturns(
   members: number,
   endings: readonly Ending[],
   next: readonly (readonly number[])[],
-  calls: readonly { from: number; callee: number; site: number }[],
+  calls: readonly Call[],
 ): { returns: Map<number, number[]>; open: Set<number> } {
   const siteOf = new Map(calls.map(({ from, site }) => [from, site]));
   const returns = new Map<number, number[]>();
   const open = new Set<number>();
   const seen = new Uint8Array(members);
-  for (const { callee, site } of calls) {
+  for (const { callee, site } of calls.flatMap(({ callees, site }) => callees.map((callee) => ({ callee, site })))) {
     let found = false;
     if (callee >= 0) {
       seen.fill(0);
