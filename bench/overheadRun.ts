@@ -34,7 +34,7 @@ const MIB = 2 ** 20;
 const PORTION = 1_000_000;
 
 function linuxMachine(files: LinuxFiles): Machine {
-  const machine = Machine.create({ cpus: files.cpus, memory: files.memory * MIB, provider: memoryProvider });
+  const machine = Machine.create({ cpus: files.cpus, memory: files.memory * MIB, provider: memoryProvider() });
   machine.boot({
     image: readFileSync(files.kernel),
     imageName: "vmlinuz",

@@ -2,7 +2,7 @@
  * `node --import tsx bench/overheads.ts [--runs N] [--from N] [--to N] [--kernel FILE]`: what there is to pay beside running a guest. Time from a process's start to the
  * guest's first output; memory of a Linux boot; what an idle debugger and an armed interrupt breakpoint that never hits cost, and what a step back takes at the end. Each
  * boot is a process of its own, and they take turns of 20 million instructions, so that whatever else the host does meets all of them alike. What a debugger costs is told by the processor time from
- * instruction `--from` to instruction `--to` of the boot: what loading it takes, and V8's compilation of it, is over by then and told apart. Needs `npm run build`.
+ * instruction `--from` to instruction `--to` of the boot, where what loading it takes, and most of V8's compilation of it, is over, and by that of all of it. Needs `npm run build`.
  */
 import { fork, spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
@@ -73,6 +73,13 @@ async function round(files: LinuxFiles, from: number, to: number): Promise<Recor
   return samples as Record<Variant, Sample>;
 }
 
+/** The median of what `what` says of a variant, and how much more that is than without a debugger: the median and the extremes of the rounds. */
+function more(rounds: readonly Record<Variant, Sample>[], variant: Variant, what: (sample: Sample) => number): string {
+  const ratios = rounds.map((samples) => 100 * (what(samples[variant]) / what(samples.plain) - 1)).sort((a, b) => a - b);
+  const value = median(rounds.map((samples) => what(samples[variant])));
+  return `${value.toFixed(0)} (${median(ratios).toFixed(1)} % more, ${ratios[0].toFixed(1)} to ${ratios[ratios.length - 1].toFixed(1)})`;
+}
+
 /** Milliseconds from starting a process to its first output: the guest's, which it writes after some thousand instructions, or Node's own without us. */
 function firstOutput(args: readonly string[]): Promise<number> {
   return new Promise((resolve, reject) => {
@@ -118,14 +125,11 @@ async function main(): Promise<number> {
   const of = (variant: Variant, what: (sample: Sample) => number): number[] => rounds.map((samples) => what(samples[variant]));
   console.log(`a Linux boot, milliseconds of processor time to instruction ${from}, then to ${to} (load ${loadavg()[0].toFixed(0)}):`);
   for (const variant of variants) {
-    const ratios = rounds.map((samples) => 100 * (samples[variant].processor / samples.plain.processor - 1)).sort((a, b) => a - b);
     const before = median(of(variant, (sample) => sample.before));
-    const processor = median(of(variant, (sample) => sample.processor));
-    const spread = `${ratios[0].toFixed(1)} to ${ratios[ratios.length - 1].toFixed(1)}`;
+    const second = more(rounds, variant, ({ processor }) => processor);
+    const whole = more(rounds, variant, (sample) => sample.before + sample.processor);
     const resident = Math.max(...of(variant, ({ ending }) => ending.resident));
-    console.log(
-      `${variant}: ${before.toFixed(0)}, then ${processor.toFixed(0)} (${median(ratios).toFixed(1)} % more, ${spread}), resident at most ${resident.toFixed(0)} MiB`,
-    );
+    console.log(`${variant}: ${before.toFixed(0)}, then ${second}; together ${whole}; resident at most ${resident.toFixed(0)} MiB`);
     const pasts = rounds.flatMap((samples) => samples[variant].ending.past ?? []);
     if (pasts.length === 0) continue;
     const [{ moments, kept }] = pasts;

@@ -78,7 +78,7 @@ function createMachine(attributes: LaunchAttributes, storage: Storage): Machine 
       ...(attributes.interruptRecords === undefined ? {} : { interruptRecords: attributes.interruptRecords }),
       // A PCI function that sends an MSI on demand: the bundled guest shows one by it, and no driver of others claims it.
       devices: ["msi-test"],
-      provider: memoryProvider,
+      provider: memoryProvider(),
       ...storage,
     });
   } catch (error) {

@@ -2,16 +2,18 @@
 
 /** Word of the number of ranges asked for; ENDED once the thread takes no more. */
 export const ASKED = 0;
-/** Words of a range: its first page and how many, of 4096 bytes. */
-export const RANGE_WORDS = 2;
+/** Words of a range: which memory it is of, its first page and how many, of 4096 bytes. */
+export const RANGE_WORDS = 3;
 const FIRST_RANGE = 1;
 export const ENDED = -1;
 
 /** Word where range `index` stands. */
 export const rangeWord = (index: number): number => FIRST_RANGE + index * RANGE_WORDS;
 
-/** What the thread is given. */
+/** What the thread is given: the memories that there are, to which messages add others, one each, and what is asked for. */
 export interface MemoryThreadData {
-  readonly memory: WebAssembly.Memory;
+  readonly memories: readonly WebAssembly.Memory[];
   readonly requests: Int32Array;
+  /** Milliseconds without a request after which the thread ends. */
+  readonly patience: number;
 }

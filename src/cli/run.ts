@@ -1,7 +1,7 @@
 import { closeSync, fstatSync, openSync, read, readFileSync, writeSync } from "node:fs";
 import { basename } from "node:path";
 import type { RecordingFile } from "../adapter/recordingFile";
-import { memoryProvider, promptMemoryProvider } from "../adapter/memoryProvider";
+import { memoryProvider } from "../adapter/memoryProvider";
 import { WHOLE_IMAGE } from "../adapter/wholeImage";
 import { UserError } from "../common/errors";
 import type { DeliveredEvent } from "../cpu/system/context";
@@ -41,7 +41,7 @@ export async function runCommand(args: readonly string[]): Promise<number> {
     seed: options.seed,
     tripleFault: options.tripleFault,
     engine: options.engine,
-    provider: (imageRead?.size ?? 0) >= LARGE_IMAGE ? promptMemoryProvider : memoryProvider,
+    provider: memoryProvider({ prompt: (imageRead?.size ?? 0) >= LARGE_IMAGE }),
     ...(options.quantum === undefined ? {} : { quantum: options.quantum }),
   });
   const file = await imageRead?.bytes;

@@ -20,7 +20,7 @@ async function eventually(what: () => boolean): Promise<boolean> {
 }
 
 test("memory is provided ahead, and holds what it held", { skip: process.platform !== "linux" }, async () => {
-  const memory = new EngineMemory({ cpus: 1, ram: 128 * MIB, codeArena: 4096, provider: memoryProvider });
+  const memory = new EngineMemory({ cpus: 1, ram: 128 * MIB, codeArena: 4096, provider: memoryProvider() });
   const before = resident();
   for (let chunk = 0; chunk < 32; chunk++) {
     for (let place = 0; place < 4; place++) {
@@ -90,8 +90,24 @@ test("memory that is filled from one end to the other is asked for ahead, a rang
   assert.deepEqual(asked.slice(11), [chunks - 2, chunks - 1], "behind the memory there is none");
 });
 
+test("one thread provides for all memories, those that come later too", { skip: process.platform !== "linux" }, async () => {
+  const provider = memoryProvider({ prompt: true });
+  const pages = (32 * MIB) / 65536;
+  const made = (): WebAssembly.Memory => new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
+  const before = resident();
+  // Fewer ranges than a thread of its own would start for.
+  for (const parts of [1, 2, 3]) {
+    const provide = provider(made());
+    for (let part = 0; part < parts; part++) provide((part * 32 * MIB) / parts, (32 * MIB) / parts);
+    assert.ok(
+      await eventually(() => resident() - before > parts * 30 * MIB),
+      `memory ${parts}: ${resident() - before} bytes more are resident`,
+    );
+  }
+});
+
 test("a thread that was idle has ended, and another takes its place", { skip: process.platform !== "linux" }, async () => {
-  const memory = new EngineMemory({ cpus: 1, ram: 96 * MIB, codeArena: 4096, provider: memoryProvider });
+  const memory = new EngineMemory({ cpus: 1, ram: 96 * MIB, codeArena: 4096, provider: memoryProvider({ patience: 500 }) });
   const ask = (from: number, to: number): void => {
     for (let chunk = from; chunk < to; chunk++)
       for (let place = 0; place < 4; place++) memory.expectWrite(memory.ramBase + chunk * 2 * MIB + place * 4096);
@@ -100,7 +116,7 @@ test("a thread that was idle has ended, and another takes its place", { skip: pr
   ask(0, 16);
   assert.ok(await eventually(() => resident() - before > 28 * MIB));
   // Longer than its patience.
-  await sleep(3_000);
+  await sleep(1_500);
   ask(16, 40);
   assert.ok(await eventually(() => resident() - before > 70 * MIB), `${resident() - before} bytes more are resident`);
 });
