@@ -10,6 +10,7 @@ import {
   OP_D,
   BLOCK_HEADER_BYTES,
   JUMP_ENTRY_BYTES,
+  JUMP_FUNCTION,
   JUMP_GENERATION,
   JUMP_MODE,
   JUMP_OP,
@@ -772,6 +773,7 @@ export class Processor {
     i32[entry + JUMP_GENERATION / 4] = words[WORD_JUMP_GENERATION / 4];
     i32[entry + JUMP_OP / 4] = block.entry;
     i32[entry + JUMP_PAGE / 4] = Math.floor(block.physical / 4096);
+    i32[entry + JUMP_FUNCTION / 4] = 0;
   }
 }
 

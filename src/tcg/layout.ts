@@ -193,8 +193,8 @@ export const SLOT_FRESH = 2168;
 export const WORD_TAKEN = 2176;
 /** Address of the header of the block whose indirect jump left generated code last, or 0: for the translator, which learns from it where jumps go. */
 export const WORD_JUMP_FROM = 2180;
-/** A multiple of the size of a TLB entry. */
-export const CPU_STATE_BYTES = 2208;
+/** A multiple of 64, so that TLBs and the pairs of the jump cache behind it lie in lines of the host's cache. */
+export const CPU_STATE_BYTES = 2240;
 
 /**
  * The journal of interrupts: stages that the engine brought about and the ledger (apic/records.ts) has yet to enter. One a machine. Id of the next record, 64 bits; rows; then the rows, in order.
@@ -270,7 +270,7 @@ export const MARK_FREE = 2;
 
 /**
  * Jump cache: RIP to block, in pairs of entries: what is not at the index of its RIP may be at the other one of the pair. Entry: rip i64, mode i32, generation i32, address
- * of the first op i32, physical page of the code u32, 8 bytes unused. Of another generation: the code may be elsewhere now.
+ * of the first op i32, physical page of the code u32, the block's BLOCK_FUNCTION u32 or 0, 4 bytes unused. Of another generation: the code may be elsewhere now.
  */
 export const JUMP_ENTRIES = 16384;
 export const JUMP_ENTRY_BYTES = 32;
@@ -279,8 +279,17 @@ export const JUMP_MODE = 8;
 export const JUMP_GENERATION = 12;
 export const JUMP_OP = 16;
 export const JUMP_PAGE = 20;
-/** Index of RIP in the jump cache: its low bits, folded with the page number so that equal offsets in two pages differ. */
-export const jumpIndex = (ripLow: number): number => (ripLow ^ (ripLow >>> 12)) & (JUMP_ENTRIES - 1);
+/** Generated code reads it here, which spares it the header. 0: look there. Whoever changes BLOCK_FUNCTION clears it (Jit). */
+export const JUMP_FUNCTION = 24;
+/**
+ * Index of RIP in the jump cache: its bits, folded with the page number so that equal offsets in two pages differ. Targets of jumps are seldom nearer than 8 bytes: without the lowest
+ * bits, those of code that lies together lie together, in fewer of the host's pages.
+ */
+export const JUMP_INDEX_SHIFT = 3;
+export const jumpIndex = (ripLow: number): number => ((ripLow ^ (ripLow >>> 12)) >>> JUMP_INDEX_SHIFT) & (JUMP_ENTRIES - 1);
+/** An index times the size of an entry: the shifts of both in one. */
+export const JUMP_OFFSET_SHIFT = 5 - JUMP_INDEX_SHIFT;
+export const JUMP_OFFSET_MASK = (JUMP_ENTRIES - 1) * JUMP_ENTRY_BYTES;
 
 /**
  * Fetch TLB, behind the jump cache: translations of fetches, apart from those of data, direct mapped by page and rights. Entry: lower half of the linear page with

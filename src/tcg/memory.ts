@@ -44,6 +44,7 @@ export class EngineMemory {
   /** Instead of the typed arrays' own fills and copies, wherever there are many. */
   readonly bulk: BulkMemory;
   readonly cpuBase: number;
+  readonly cpus: number;
   /** The journal of interrupts (layout.ts). */
   readonly journalBase: number;
   readonly arenaBase: number;
@@ -63,6 +64,7 @@ export class EngineMemory {
 
   constructor(options: EngineMemoryOptions) {
     this.cpuBase = 4096;
+    this.cpus = options.cpus;
     this.journalBase = align(this.cpuBase + options.cpus * CPU_STRIDE, 64);
     const arena = align(this.journalBase + JOURNAL_BYTES, 4096);
     this.arenaBase = arena;

@@ -122,6 +122,41 @@ describe("code that changes", () => {
     assert.ok(regions > 0 && regions < 40, `${regions} regions for ${turns} turns`);
   });
 
+  test("a function that all CPUs have in their jump caches is another one after it was written", () => {
+    const guest = testGuest(
+      (a) => {
+        // Loops before the calls, so that it is generated code that calls first after the store, and after a turn of the other CPU: mov esi, 50; dec esi; jnz
+        const wait = (label: string): void => void a.bytes(0xbe).dword(50).label(label).bytes(0xff, 0xce).jcc("nz", label);
+        a.label("cpu0").call("beside").address("rdi", "function").mov("rdx", 10).label("turn").mov("rcx", 3000);
+        wait("wait0");
+        // call rdi; dec ecx
+        a.label("calls").bytes(0xff, 0xd7, 0xff, 0xc9).jcc("nz", "calls");
+        // inc byte [rdi + 1]; dec edx
+        a.bytes(0xfe, 0x47, 0x01, 0xff, 0xca).jcc("nz", "turn").exit();
+        a.label("cpu1").address("rdi", "function").label("again");
+        wait("wait1");
+        // movzx ecx, byte [rdi + 1]; call rdi; movzx esi, byte [rdi + 1]; cmp ecx, esi
+        a.bytes(0x0f, 0xb6, 0x4f, 0x01, 0xff, 0xd7, 0x0f, 0xb6, 0x77, 0x01, 0x39, 0xf1).jcc("nz", "again");
+        // cmp eax, ecx
+        a.bytes(0x39, 0xc8).jcc("nz", "wrong").inc(DATA).jmp("again");
+        a.label("wrong").exit(1);
+        a.upTo(CODE + 0x2000)
+          .label("function")
+          .bytes(0xb8)
+          .dword(7)
+          .ret();
+        // Code that stays: the page is one of code all the time.
+        a.upTo(CODE + 0x2800)
+          .label("beside")
+          .ret();
+      },
+      { cpus: 2, jit: eager },
+    );
+    guest.finish();
+    assert.ok(guest.read32(DATA) > 1_000, `${guest.read32(DATA)} calls`);
+    assert.ok((guest.machine.stats().jit?.discarded ?? 0) >= 5);
+  });
+
   test("data beside code is written without leaving generated code for good", () => {
     const guest = testGuest((a) => {
       a.label("cpu0")

@@ -7,10 +7,11 @@ import {
   BLOCK_FUNCTION,
   BLOCK_HEADER_BYTES,
   FUNCTION_ENTRY_BITS,
-  JUMP_ENTRIES,
+  JUMP_FUNCTION,
   JUMP_GENERATION,
   JUMP_MODE,
-  JUMP_OP,
+  JUMP_OFFSET_MASK,
+  JUMP_OFFSET_SHIFT,
   JUMP_RIP,
   SLOT_RIP,
   TLB_ADDEND,
@@ -32,12 +33,11 @@ import { Callee } from "./function";
 
 /** Index of the type of regions in a module's type section. */
 export const TYPE_REGION = 2;
-const JUMP_ENTRY_SHIFT = 5;
 
-/** Tail-calls the generated function that the word in `word` names, unless it is 0. */
-function callGenerated(w: FunctionWriter, word: number, budget: number): void {
-  w.get(word).if();
-  w.get(0)
+/** Tail-calls the generated function that the word in `word` names. */
+function callGenerated(w: FunctionWriter, word: number, budget: number): FunctionWriter {
+  return w
+    .get(0)
     .get(word)
     .i32((1 << FUNCTION_ENTRY_BITS) - 1)
     .op(W.i32And)
@@ -45,11 +45,13 @@ function callGenerated(w: FunctionWriter, word: number, budget: number): void {
     .get(word)
     .i32(FUNCTION_ENTRY_BITS)
     .op(W.i32ShrU)
-    .returnCallIndirect(TYPE_REGION)
-    .end();
+    .returnCallIndirect(TYPE_REGION);
 }
 
-/** Function (cpu, budget): goes to the code at SLOT_RIP through the jump cache, or leaves with EXIT_LOOKUP. */
+/**
+ * Function (cpu, budget): goes to the code at SLOT_RIP through the jump cache, or leaves with EXIT_LOOKUP. Where the entry has the function, nothing else is read: each further
+ * line of the host's cache would be waited for, as code that comes here is wide.
+ */
 export function jumpFunction(): FunctionWriter {
   const w = new FunctionWriter(2);
   const entry = w.local(I32);
@@ -57,27 +59,34 @@ export function jumpFunction(): FunctionWriter {
   const low = w.local(I32);
   const rip = w.local(I64);
   w.get(0).mem(M.i64Load, SLOT_RIP).tee(rip).op(W.i32Wrap).tee(low).get(low).i32(12).op2(W.i32ShrU, W.i32Xor);
-  w.i32(JUMP_ENTRIES - 1)
-    .op(W.i32And)
-    .i32(JUMP_ENTRY_SHIFT)
-    .op(W.i32Shl);
+  w.i32(JUMP_OFFSET_SHIFT).op(W.i32Shl).i32(JUMP_OFFSET_MASK).op(W.i32And);
   w.get(0).mem(M.i32Load, WORD_JUMP_CACHE).op(W.i32Add).tee(entry).mem(M.i64Load, JUMP_RIP).get(rip).op(W.i64Ne);
   w.get(entry).mem(M.i32Load, JUMP_MODE).get(0).mem(M.i32Load, WORD_MODE).op2(W.i32Ne, W.i32Or);
-  w.get(entry).mem(M.i32Load, JUMP_GENERATION).get(0).mem(M.i32Load, WORD_JUMP_GENERATION).op2(W.i32Ne, W.i32Or).ifRare();
+  w.get(entry).mem(M.i32Load, JUMP_GENERATION).get(0).mem(M.i32Load, WORD_JUMP_GENERATION).op2(W.i32Ne, W.i32Or);
+  w.get(entry).mem(M.i32Load, JUMP_FUNCTION).tee(word).op2(W.i32Eqz, W.i32Or).ifRare();
   w.get(0).get(entry).call(Callee.findJump).tee(low).op(W.i32Eqz).ifRare();
-  w.get(0).get(1).mem(M.i32Store, WORD_BUDGET).i32(EXIT_LOOKUP).op(W.return).end().else();
-  w.get(entry).mem(M.i32Load, JUMP_OP).set(low).end();
-  w.get(low).i32(BLOCK_HEADER_BYTES).op(W.i32Sub).tee(entry).mem(M.i32Load, BLOCK_FUNCTION).set(word);
-  callGenerated(w, word, 1);
-  return interpret(w, entry, 1);
+  w.get(0).get(1).mem(M.i32Store, WORD_BUDGET).i32(EXIT_LOOKUP).op(W.return).end();
+  // findJump has put the block's entry here.
+  w.get(entry)
+    .get(low)
+    .i32(BLOCK_HEADER_BYTES)
+    .op(W.i32Sub)
+    .tee(low)
+    .mem(M.i32Load, BLOCK_FUNCTION)
+    .tee(word)
+    .mem(M.i32Store, JUMP_FUNCTION);
+  w.get(word).op(W.i32Eqz).if();
+  interpret(w, low, 1).end();
+  w.end();
+  return callGenerated(w, word, 1);
 }
 
 /** Function (cpu, budget, header): enters the block at `header`; when it is no more, whatever SLOT_RIP names. */
 export function enterFunction(): FunctionWriter {
   const w = new FunctionWriter(3);
   const word = w.local(I32);
-  w.get(2).mem(M.i32Load, BLOCK_FUNCTION).set(word);
-  callGenerated(w, word, 1);
+  w.get(2).mem(M.i32Load, BLOCK_FUNCTION).tee(word).if();
+  callGenerated(w, word, 1).end();
   w.get(2).mem(M.i32Load, BLOCK_COUNT).i32(DEAD_COUNT).op(W.i32Eq).ifRare();
   w.get(0).get(1).returnCall(Callee.jump).end();
   return interpret(w, 2, 1);

@@ -1,6 +1,16 @@
 import type { Block, CodeCache, GeneratedCode, Region } from "../codeCache";
 import type { EngineHost, RunFunction } from "../interpreter/interpreter";
-import { BLOCK_FUNCTION, FUNCTION_ENTRY_BITS, SLOT_RIP, WORD_JUMP_FROM } from "../layout";
+import {
+  BLOCK_FUNCTION,
+  FUNCTION_ENTRY_BITS,
+  JUMP_ENTRY_BYTES,
+  JUMP_FUNCTION,
+  JUMP_RIP,
+  jumpIndex,
+  SLOT_RIP,
+  WORD_JUMP_CACHE,
+  WORD_JUMP_FROM,
+} from "../layout";
 import type { EngineMemory } from "../memory";
 import { opNames } from "../ops";
 import { arithmeticEmitters } from "./arithmetic";
@@ -268,7 +278,7 @@ export class Jit implements GeneratedCode {
     // One more than its regions, so that it stays until all are made.
     const module: GeneratedModule = { live: 1, packed: false };
     for (const { block, cpu } of waiting) {
-      if (!block.alive || this.memory.u32[(block.header + BLOCK_FUNCTION) >>> 2] !== 0) continue;
+      if (!block.alive || this.functionOf(block) !== 0) continue;
       if (block.regions.length > 0 && !this.deferred.has(block)) {
         this.deferred.add(block);
         this.warmUp(block);
@@ -335,8 +345,7 @@ export class Jit implements GeneratedCode {
       alive: true,
     };
     region.entries.forEach((entry, index) => {
-      const word = (entry.header + BLOCK_FUNCTION) >>> 2;
-      if (index === 0 || this.memory.u32[word] === 0) this.memory.u32[word] = (region.slot << FUNCTION_ENTRY_BITS) | index;
+      if (index === 0 || this.functionOf(entry) === 0) this.setFunction(entry, (region.slot << FUNCTION_ENTRY_BITS) | index);
     });
     for (const member of region.blocks) member.regions = [...member.regions, region];
     for (const rip of region.outside) {
@@ -352,6 +361,26 @@ export class Jit implements GeneratedCode {
     this.stats.bytesLive += body.bytes.length;
     this.stats.blocks += region.blocks.length;
     return region;
+  }
+
+  /** BLOCK_FUNCTION of a block. */
+  private functionOf(block: Block): number {
+    return this.memory.u32[(block.header + BLOCK_FUNCTION) >>> 2];
+  }
+
+  /** Sets BLOCK_FUNCTION of a block. Jump caches have copies: those for its RIP, which are at the two places of the pair, are cleared on every CPU. */
+  private setFunction(block: Block, word: number): void {
+    const { u32, i32 } = this.memory;
+    u32[(block.header + BLOCK_FUNCTION) >>> 2] = word;
+    const index = jumpIndex(block.ripLow);
+    for (let cpu = 0; cpu < this.memory.cpus; cpu++) {
+      const base = u32[(this.memory.stateOf(cpu) + WORD_JUMP_CACHE) >>> 2];
+      for (const either of [index, index ^ 1]) {
+        const entry = (base + either * JUMP_ENTRY_BYTES) >>> 2;
+        if (i32[entry + JUMP_RIP / 4] === block.ripLow && i32[entry + JUMP_RIP / 4 + 1] === block.ripHigh)
+          u32[entry + JUMP_FUNCTION / 4] = 0;
+      }
+    }
   }
 
   /** The block counts its entries from the start again. */
@@ -392,12 +421,10 @@ export class Jit implements GeneratedCode {
     this.leaveModule(region);
     this.table.set(region.slot, null);
     this.freeSlots.push(region.slot);
-    const { u32 } = this.memory;
     for (const block of region.blocks) {
       block.regions = block.regions.filter((other) => other !== region);
-      const word = (block.header + BLOCK_FUNCTION) >>> 2;
-      if (u32[word] >>> FUNCTION_ENTRY_BITS !== region.slot) continue;
-      u32[word] = 0;
+      if (this.functionOf(block) >>> FUNCTION_ENTRY_BITS !== region.slot) continue;
+      this.setFunction(block, 0);
       this.warmUp(block);
     }
     for (const rip of region.outside) {

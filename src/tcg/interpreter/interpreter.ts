@@ -5,9 +5,10 @@ import {
   BLOCK_HEADER_BYTES,
   BLOCK_HEAT,
   FUNCTION_ENTRY_BITS,
-  JUMP_ENTRIES,
   JUMP_GENERATION,
   JUMP_MODE,
+  JUMP_OFFSET_MASK,
+  JUMP_OFFSET_SHIFT,
   JUMP_OP,
   JUMP_RIP,
   OP_BYTES,
@@ -39,8 +40,6 @@ import { bulkStringFunction } from "./strings";
 import { vectorCases } from "./vectors";
 import { walkFunction } from "./walk";
 
-/** Bytes of a jump-cache entry as a shift. */
-const JUMP_ENTRY_SHIFT = 5;
 /**
  * What generated code calls in the host. All return a status (0 goes on, 1 faults; helper also 2 leaves). Before each call WORD_BUDGET, WORD_OP and WORD_BLOCK are
  * current, and the budget is read back after it.
@@ -245,11 +244,7 @@ function lookUp(e: InterpreterEmitter): void {
   const { code } = e;
   e.state64(SLOT_RIP);
   code.tee(e.R).op("i32.wrap").tee(e.t).get(e.t).i32(12).op("i32.shr_u", "i32.xor");
-  code
-    .i32(JUMP_ENTRIES - 1)
-    .op("i32.and")
-    .i32(JUMP_ENTRY_SHIFT)
-    .op("i32.shl");
+  code.i32(JUMP_OFFSET_SHIFT).op("i32.shl").i32(JUMP_OFFSET_MASK).op("i32.and");
   e.state32(WORD_JUMP_CACHE);
   code.op("i32.add").tee(e.entry).mem("i64.load", JUMP_RIP).get(e.R).op("i64.ne");
   code.get(e.entry).mem("i32.load", JUMP_MODE);
