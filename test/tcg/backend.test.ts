@@ -211,11 +211,28 @@ class Inputs {
     }
     return view.getBigUint64(0, true);
   }
+  /** A single beside some upper half, or a double; one half of them anything but normal where not `ordinary`. */
+  scalar(bits: 32 | 64, ordinary: boolean): bigint {
+    const view = new DataView(new ArrayBuffer(8));
+    view.setUint32(4, this.next(), true);
+    const sign = this.below(2) === 0 ? 1 : -1;
+    const smallest = bits === 32 ? 2 ** -126 : 2 ** -1022;
+    const large = bits === 32 ? 2 ** 127 : 2 ** 1023;
+    const special = [0, smallest, smallest / 4, smallest * 1.5, large, large * 1.75, Infinity, NaN, smallest * 64, 1 / smallest];
+    const number =
+      sign * (ordinary || this.below(2) === 0 ? (1 + this.below(2000)) / (1 + this.below(7)) : special[this.below(special.length)]);
+    if (bits === 32) view.setFloat32(0, number, true);
+    else view.setFloat64(0, number, true);
+    return view.getBigUint64(0, true);
+  }
   value(): bigint {
     if (this.below(2) === 0) return boundary[this.below(boundary.length)];
     return ((BigInt(this.next()) << 32n) | BigInt(this.next())) >> BigInt(this.below(64));
   }
 }
+
+/** Values of MXCSR: nothing raised yet, PE, PE with DE and UE, denormal operands as zeros, results as zeros, rounding down, an exception that is not masked. */
+const mxcsrs = [0x1f80, 0x1fa0, 0x1fa0, 0x1fa0, 0x1fb2, 0x1fb2, 0x1fe0, 0x9fa0, 0x3fa0, 0x1fa0 & ~0x800];
 
 /** Fills registers and flags. */
 function fill(bench: Bench, inputs: Inputs): () => void {
@@ -378,6 +395,55 @@ describe("generated code against the reference interpreter", () => {
       }
     }
   });
+
+  for (const bits of [32, 64] as const) {
+    test(`random programs of scalars of ${bits} bits, zeros and everything out of the ordinary among them`, () => {
+      const bench = new Bench();
+      const letter = bits === 32 ? "s" : "d";
+      const names = ["add", "sub", "mul", "div", "sqrt", "min", "max", "cmp", "comi", "ucomi", "mul", "add"].map(
+        (name) => `v_${name}s${letter}` as OpName,
+      );
+      for (let seed = 1; seed <= 400; seed++) {
+        const inputs = new Inputs(seed + 9000);
+        const lower = (): number => slotOfXmm(inputs.below(4));
+        const block = bench.block((builder, rip) => {
+          const instructions = 4 + inputs.below(10);
+          for (let k = 0; k < instructions; k++) {
+            builder.instruction(k);
+            const kind = inputs.below(8);
+            if (kind === 0) builder.emit("mov", lower(), lower());
+            else if (kind === 1) builder.emit(bits === 32 ? "ld32" : "ld64", lower(), SLOT_ZERO, SLOT_ZERO, BigInt(8 * inputs.below(8)));
+            else if (kind === 2) builder.emit(bits === 32 ? "st32" : "st64", lower(), SLOT_ZERO, SLOT_ZERO, BigInt(256 + 8 * k));
+            else if (kind === 3 && inputs.below(2) === 0) emitVectorHalf(builder, inputs);
+            else if (kind === 4) {
+              // One way round an operation or the other.
+              const taken = builder.branch(`br_${conditions[inputs.below(8)]}`, SLOT_ZERO, inputs.below(2));
+              emitVector(builder, names[inputs.below(names.length)], inputs);
+              builder.bind(taken);
+            } else emitVector(builder, names[inputs.below(names.length)], inputs);
+            if (inputs.below(16) === 0) builder.emit("movi", SLOT_MXCSR, SLOT_ZERO, SLOT_ZERO, mxcsrs[inputs.below(mxcsrs.length)]);
+          }
+          builder.instruction(instructions);
+          builder.emit("movi", SLOT_RIP, SLOT_ZERO, SLOT_ZERO, rip + BigInt(instructions + 1));
+          builder.emit("exit");
+        });
+        bench.jit.hot(block, bench.cpu);
+        for (let k = 0; k < 6; k++) {
+          const prepare = fill(bench, inputs);
+          const mostly = inputs.below(3);
+          const numbers = Array.from({ length: 16 }, () => inputs.scalar(bits, mostly !== 0));
+          const mxcsr = mxcsrs[inputs.below(mxcsrs.length)];
+          const [generated, reference] = bench.both(block, 100, () => {
+            prepare();
+            bench.slots.set(numbers.slice(0, 8), SLOT_XMM / 8);
+            numbers.slice(8).forEach((number, i) => bench.memory.view.setBigUint64(bench.memory.ramBase + 8 * i, number, true));
+            bench.slots[SLOT_MXCSR / 8] = BigInt(mxcsr);
+          });
+          assert.equal(generated, reference, `program ${seed}, state ${k}`);
+        }
+      }
+    });
+  }
 
   test("random graphs of blocks, on budgets that end anywhere", () => {
     for (let seed = 1; seed <= 60; seed++) {

@@ -33,7 +33,9 @@ export const KIND_DEC = 20;
 export const KIND_SHR = 24;
 /** CF = OF, AF = 0. */
 export const KIND_MUL = 28;
-const KINDS = 29;
+/** Comparisons of numbers that are not unordered: cx is 1 for greater, cy 1 for less; OF, SF, AF and PF are clear. */
+export const KIND_COMPARE = 29;
+const KINDS = 30;
 /** Not known when the code is generated. */
 export const KIND_DYNAMIC = -1;
 
@@ -84,6 +86,10 @@ export function pushBorrows(w: FunctionWriter, a: number, b: number, r: number):
 
 /** Pushes SLOT_CC_RES for a kind other than MEMORY. */
 export function pushResult(w: FunctionWriter, kind: number, f: FlagLocals): void {
+  if (kind === KIND_COMPARE) {
+    w.get(f.cx).get(f.cy).op2(W.i64Ne, W.i64ExtendU);
+    return;
+  }
   if (inGroup(kind, KIND_SUB)) w.get(f.cx).get(f.cy).op(W.i64Sub);
   else if (inGroup(kind, KIND_ADD) || inGroup(kind, KIND_LOGIC)) w.get(f.cx);
   else {
@@ -101,6 +107,14 @@ export function pushAux(w: FunctionWriter, kind: number, f: FlagLocals, s: numbe
   }
   if (inGroup(kind, KIND_LOGIC)) {
     w.i64(0);
+    return;
+  }
+  if (kind === KIND_COMPARE) {
+    // CF, with the carry below it so that OF is clear; for equal a bit that makes the parity of 0 odd.
+    w.i64(0);
+    pushCarry(w, f);
+    w.op(W.i64Sub).i64(62).op(W.i64Shl);
+    w.get(f.cx).get(f.cy).op2(W.i64Eq, W.i64ExtendU).i64(8).op2(W.i64Shl, W.i64Or);
     return;
   }
   const width = widths[kind & 3];
@@ -222,6 +236,13 @@ export function pushCondition(
       w.get(cpu).mem(M.i64Load, SLOT_CC_RES).set(t).get(cpu).mem(M.i64Load, SLOT_CC_AUX).set(u);
       conditionOf(w, condition, t, u, s);
     } else conditionOf(w, condition, f.fr, f.fx, s);
+    return;
+  }
+  if (kind === KIND_COMPARE) {
+    const comparisons: Partial<Record<Condition, number>> = { z: W.i64Eq, le: W.i64Eq, c: W.i64LtU, be: W.i64LeU };
+    const comparison = comparisons[condition];
+    if (comparison === undefined) w.i32(0);
+    else w.get(f.cx).get(f.cy).op(comparison);
     return;
   }
   const sub = inGroup(kind, KIND_SUB);

@@ -58,8 +58,10 @@ export const Callee = {
   enter: 12,
   multiplyHigh: 13,
   plainAddress: 14,
+  checkSingle: 15,
+  checkDouble: 16,
 } as const;
-export const COMMON_FUNCTIONS = 15;
+export const COMMON_FUNCTIONS = 17;
 
 /** Emits op `i` of the region. */
 export type OpEmitter = (f: RegionFunction, i: number) => void;
@@ -228,7 +230,8 @@ export class RegionFunction {
     const { ops, flow } = this;
     this.current = piece;
     this.constants.clear();
-    this.forgetVectors();
+    if (!this.inherits) this.forgetVectors();
+    this.inherits = false;
     startBits(this.bits, this.narrowIn[at]);
     this.dirty = flow.dirtyIn[at];
     this.valid = flow.validIn[at] | flow.liveIn[at];
@@ -278,6 +281,8 @@ export class RegionFunction {
     emit(this, i);
   }
 
+  /** The piece that comes next knows what is known here of vector registers. */
+  private inherits = false;
   private readonly bitsAfter = new Uint8Array(TRACKED);
   private here = 0;
 
@@ -299,10 +304,13 @@ export class RegionFunction {
   /** Two-way end of a piece: the i32 on the stack chooses target 0, else target 1. */
   fork(): void {
     const { w } = this;
-    const { kind, dirty, valid } = this;
+    const { kind, dirty, valid, defaultMxcsr } = this;
+    const vectors = this.xmm.snapshot();
     w.if();
     this.follow2(0, kind, dirty, valid);
     w.else();
+    this.xmm.restore(vectors);
+    this.defaultMxcsr = defaultMxcsr;
     this.follow2(1, kind, dirty, valid);
     w.end().op(W.unreachable);
   }
@@ -343,7 +351,11 @@ export class RegionFunction {
       w.i32(shape.dispatched.indexOf(to)).set(ENTRY).br(this.dispatchLabel);
     } else if (shape.order[to] <= shape.order[from]) w.br(this.loopLabels[to]);
     else if (shape.isMerge[to] !== 0) w.br(this.blockLabels[to]);
-    else this.tree(to);
+    else {
+      // Only this edge leads there, unless jumps back do.
+      this.inherits = shape.isLoop[to] === 0;
+      this.tree(to);
+    }
   }
 
   // Pages: code of another page is entered only after a look at where that page is mapped now.
@@ -505,10 +517,31 @@ export class RegionFunction {
     const upper = (slot >> 3) & 1;
     const half = this.xmm.half(r, upper);
     const vector = this.xmm.vector(r);
+    const outdated = upper === 0 ? this.xmm.outdatedHalf(r) : -1;
     if (half >= 0) this.w.get(half);
     else if (vector >= 0) this.w.get(vector).raw(simdLane(I64X2_EXTRACT, upper));
-    else return false;
+    else if (outdated >= 0) {
+      // From memory it would wait for the stores of both parts to reach the cache.
+      this.w.get(outdated).i64Halves(0, -1).op(W.i64And);
+      this.w.get(this.xmm.single(r)).op3(W.i32ReinterpretF32, W.i64ExtendU, W.i64Or).tee(this.xmm.keepLowerHalf(r));
+    } else return false;
     return true;
+  }
+
+  /** Pushes the slot's value of which only the lower 32 bits matter. */
+  pushLower(slot: number): void {
+    const r = VectorValues.register(slot);
+    const single = r >= 0 && (slot & 15) === 0 ? this.xmm.single(r) : -1;
+    if (single >= 0) this.w.get(single).op2(W.i32ReinterpretF32, W.i64ExtendU);
+    else this.push(slot);
+  }
+
+  /** After a move between slots: where they are lower halves of XMM registers, one is the same number as the other. */
+  copyNumbers(from: number, to: number): void {
+    const a = VectorValues.register(from);
+    const d = VectorValues.register(to);
+    if (a < 0 || d < 0 || a === d || (from & 15) !== 0 || (to & 15) !== 0) return;
+    for (const [source, copy] of this.xmm.copyNumbers(a, d)) this.w.get(source).set(copy);
   }
 
   /** Significant bits of a slot's value at most: 8, 16, 32 or 64. */
@@ -551,7 +584,10 @@ export class RegionFunction {
     else {
       const r = VectorValues.register(slot);
       if (r >= 0) w.tee(this.xmm.setHalf(r, (slot >> 3) & 1));
-      if (slot === SLOT_MXCSR) this.defaultMxcsr = false;
+      if (slot === SLOT_MXCSR) {
+        this.defaultMxcsr = false;
+        this.xmm.forgetFit();
+      }
       w.mem(M.i64Store, slot);
     }
   }

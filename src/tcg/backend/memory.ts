@@ -74,7 +74,8 @@ function store(width: Width, wrap32: boolean): OpEmitter {
   const kind = (width / 8) | (wrap32 ? KIND_WRAP32 : 0) | KIND_PROBE_WRITE;
   return (f, i) => {
     pushHost(f, i, width / 8, TLB_WRITE, wrap32, kind);
-    f.push(f.ops.d[i]);
+    if (width === 64) f.push(f.ops.d[i]);
+    else f.pushLower(f.ops.d[i]);
     f.w.mem(stores[width]);
   };
 }

@@ -3,6 +3,8 @@ import { BRANCH_HINTS } from "../wasm/branchHints";
 import { MAX_MEMORY_PAGES, SHARED_MEMORY } from "../wasm/sharedMemory";
 import { enterFunction, jumpFunction, multiplyHighFunction, plainAddressFunction, TYPE_REGION } from "./common";
 import { storeFlagsFunction } from "./flags";
+import { scalarCheck } from "../vector/floating";
+import { scalarCheckType } from "../vector/scalarChecks";
 
 const FUNCTION = 0x60;
 
@@ -18,6 +20,8 @@ const types: readonly (readonly [readonly Type[], readonly Type[]])[] = [
   [[I64, I64], [I64]],
   [[I32, I64, I32], [I32]],
   [[I32, I64, I64, I32], [I32]],
+  scalarCheckType(32),
+  scalarCheckType(64),
 ];
 /** Imported functions and their types, then the common ones, in the order of `Callee`. */
 const imports: readonly (readonly [string, number])[] = [
@@ -38,6 +42,8 @@ const common = [
   { type: 2, body: enterFunction().hintedBody() },
   { type: 7, body: multiplyHighFunction().hintedBody() },
   { type: 8, body: plainAddressFunction().hintedBody() },
+  { type: 10, body: scalarCheck(32).hintedBody() },
+  { type: 11, body: scalarCheck(64).hintedBody() },
 ];
 
 /**

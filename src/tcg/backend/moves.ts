@@ -75,7 +75,10 @@ export function moveEmitters(): Map<OpName, OpEmitter> {
       (f, i) => {
         const constant = f.constantOf(f.ops.a[i]);
         if (constant !== undefined) f.assignConstant(f.ops.d[i], constant[0], constant[1]);
-        else ofA(() => undefined)(f, i);
+        else {
+          ofA(() => undefined)(f, i);
+          f.copyNumbers(f.ops.a[i], f.ops.d[i]);
+        }
       },
     ],
     ["lea", assign(pushAddress)],

@@ -1,14 +1,32 @@
-import { SLOT_MXCSR } from "../layout";
+import { SLOT_MXCSR, SLOT_XMM } from "../layout";
 import type { OpName } from "../ops";
 import { vectorNames } from "../vector/names";
 import { vectorPrograms } from "../vector/programs";
 import type { VectorField, VectorLocals, VectorSite } from "../vector/site";
-import { access, F32X4_EXTRACT, F64X2_EXTRACT, get, i32, I64X2_EXTRACT, S, set, simd, simdLane, tee, vectorAccess } from "../vector/wasm";
+import { operationIndex, pushComparison, pushNormal, pushSafe, type ScalarChecks, type ScalarOperation } from "../vector/scalarChecks";
+import {
+  access,
+  f32,
+  f64,
+  F32X4_EXTRACT,
+  F64X2_EXTRACT,
+  get,
+  i32,
+  I64X2_EXTRACT,
+  S,
+  set,
+  simd,
+  simdLane,
+  tee,
+  vectorAccess,
+} from "../vector/wasm";
 import { VectorValues } from "./vectorValues";
 import { M, W } from "../wasm/writer";
-import { KIND_RAW } from "./flags";
-import type { OpEmitter, RegionFunction } from "./function";
+import { KIND_COMPARE, KIND_RAW } from "./flags";
+import { Callee, type OpEmitter, type RegionFunction } from "./function";
 
+const F32_GT = 0x5e;
+const F64_GT = 0x64;
 const F32_LOAD = 0x2a;
 const F64_LOAD = 0x2b;
 const F32_STORE = 0x38;
@@ -19,7 +37,7 @@ const I32_REINTERPRET_F32 = 0xbc;
 const I64_REINTERPRET_F64 = 0xbd;
 
 /** A vector op in generated code. Vector registers are in memory; temporaries are pairs of locals. What is not ordinary is left to the interpreter. */
-class GeneratedSite implements VectorSite {
+class GeneratedSite implements VectorSite, ScalarChecks {
   readonly locals: VectorLocals;
   readonly immediate: number;
 
@@ -60,10 +78,12 @@ class GeneratedSite implements VectorSite {
       this.code(...get(known));
       return;
     }
-    const lower = xmm.half(r, 0);
+    const lower = Math.max(xmm.half(r, 0), xmm.outdatedHalf(r));
     const upper = xmm.half(r, 1);
-    if (lower >= 0 && upper >= 0) this.code(...get(lower), ...simd(S.i64x2Splat), ...get(upper), ...simdLane(S.i64x2Replace, 1));
-    else this.code(...get(cpu), ...vectorAccess(S.load, slot));
+    if (lower >= 0 && upper >= 0) {
+      this.f.push(SLOT_XMM + r * 16);
+      this.code(...simd(S.i64x2Splat), ...get(upper), ...simdLane(S.i64x2Replace, 1));
+    } else this.code(...get(cpu), ...vectorAccess(S.load, slot));
     this.code(...tee(xmm.keepVector(r)));
   }
 
@@ -121,6 +141,63 @@ class GeneratedSite implements VectorSite {
 
   pushMxcsr(): void {
     this.f.w.get(this.f.cpu).mem(M.i32Load, SLOT_MXCSR);
+  }
+
+  get scalars(): ScalarChecks {
+    return this;
+  }
+
+  check(bits: 32 | 64, operation: ScalarOperation): void {
+    const { f, locals } = this;
+    const { w, xmm } = f;
+    const [x, y, r] = bits === 32 ? [locals.sx, locals.sy, locals.sr] : [locals.dx, locals.dy, locals.dr];
+    const unary = operation === "sqrt";
+    const a = VectorValues.register(this.slot("a"));
+    const b = VectorValues.register(this.slot("b"));
+    const tests: (() => void)[] = [];
+    const test = (register: number, local: number): void => {
+      if (register < 0 || !xmm.isFit(register, bits)) tests.push(() => pushNormal(w, bits, local));
+    };
+    if (!unary && this.slot("a") !== this.slot("b")) test(a, x);
+    test(b, y);
+    if (unary) tests.push(() => void w.get(y).raw([...(bits === 32 ? f32(0) : f64(0)), bits === 32 ? F32_GT : F64_GT]));
+    else if (operation === "add") tests.push(() => pushNormal(w, bits, r));
+    else if (operation !== "compare") tests.push(() => pushSafe(w, bits, r));
+    if (tests.length > 0) {
+      w.block();
+      const fit = w.label();
+      for (const push of tests) {
+        push();
+        w.ifUsual();
+      }
+      w.br(fit);
+      for (const _ of tests) w.end();
+      w.get(f.cpu)
+        .get(unary ? y : x)
+        .get(y)
+        .get(r)
+        .i32(operationIndex(operation));
+      w.call(bits === 32 ? Callee.checkSingle : Callee.checkDouble);
+      this.require();
+      w.end();
+    }
+    if (!unary && a >= 0) xmm.noteFit(a, bits);
+    if (b >= 0) xmm.noteFit(b, bits);
+  }
+
+  noteResult(bits: 32 | 64): void {
+    const r = VectorValues.register(this.slot("a"));
+    if (r >= 0) this.f.xmm.noteFit(r, bits);
+  }
+
+  setComparison(bits: 32 | 64): void {
+    const { f, locals } = this;
+    const [x, y] = bits === 32 ? [locals.sx, locals.sy] : [locals.dx, locals.dy];
+    pushComparison(f.w, bits, x, y, true);
+    f.w.set(f.flagLocals.cx);
+    pushComparison(f.w, bits, x, y, false);
+    f.w.set(f.flagLocals.cy);
+    f.setKind(KIND_COMPARE);
   }
 
   get knowsDefault(): boolean {

@@ -18,6 +18,7 @@ const F64_STORE = 0x39;
 /** A vector op as the interpreter executes it: operands are found through the op record. Label "callHelper": what is not ordinary. */
 class InterpreterSite implements VectorSite {
   readonly immediate = undefined;
+  readonly scalars = undefined;
   readonly locals: VectorLocals;
 
   constructor(private readonly e: InterpreterEmitter) {

@@ -3,10 +3,13 @@
  * exceptions masked and the precision flag set already: they change nothing in MXCSR, and WebAssembly rounds as SSE does. So are all finite ones where denormal operands and results raise nothing
  * new either, as both flags are set. No NaN passes, as its payload would differ.
  */
+import { SLOT_MXCSR } from "../layout";
+import { type FunctionWriter, M } from "../wasm/writer";
 import { floatingVectorNames, type VectorName } from "./names";
 import type { VectorSite } from "./site";
 import { f32, f64, get, i32, i64, S, set, simd, vectorConstant } from "./wasm";
 import type { VectorProgram } from "./programs";
+import { type FullCheck, scalarCheckFunction, type ScalarOperation } from "./scalarChecks";
 
 /** Masks set, nearest, no flush to zero, PE set: of MXCSR. */
 const DEFAULT_BITS = 0xffa0;
@@ -25,6 +28,8 @@ type Format = "ps" | "pd" | "ss" | "sd";
 /** The instructions of one operand format, in the same roles. */
 interface Algebra {
   readonly bounds: typeof single;
+  /** Of scalars: their width; 0: packed. */
+  readonly scalarBits: 0 | 32 | 64;
   /** Locals: operands, result, one more. */
   locals(s: VectorSite): { x: number; y: number; r: number };
   push(s: VectorSite, field: "a" | "b"): void;
@@ -55,6 +60,7 @@ function packed(bits: 32 | 64): Algebra {
   const [eq, lt, le, ge] = bits === 32 ? [0x41, 0x43, 0x45, 0x46] : [0x47, 0x49, 0x4b, 0x4c];
   return {
     bounds: bits === 32 ? single : double,
+    scalarBits: 0,
     locals: ({ locals: { x, y, r } }) => ({ x, y, r }),
     push: (s, field) => s.pushVector(field),
     store: (s) => s.storeVector(s.locals.r),
@@ -88,6 +94,7 @@ function scalar(bits: 32 | 64): Algebra {
   const [eq, lt, le, ge] = bits === 32 ? [0x5b, 0x5d, 0x5f, 0x60] : [0x61, 0x63, 0x65, 0x66];
   return {
     bounds: bits === 32 ? single : double,
+    scalarBits: bits,
     locals: ({ locals }) => (bits === 32 ? { x: locals.sx, y: locals.sy, r: locals.sr } : { x: locals.dx, y: locals.dy, r: locals.dr }),
     push: (s, field) => (bits === 32 ? s.pushSingle(field) : s.pushDouble(field)),
     store: (s) => (bits === 32 ? s.storeSingle(s.locals.sr) : s.storeDouble(s.locals.dr)),
@@ -151,57 +158,137 @@ function loadBoth(a: Algebra, s: VectorSite): { x: number; y: number; r: number 
   return locals;
 }
 
+interface NumberLocals {
+  readonly x: number;
+  readonly y: number;
+  readonly r: number;
+}
+
+/** What an operation with its result in a local asks for, as code that leaves an i32. */
+function fullCheck(a: Algebra, operation: ScalarOperation, { x, y, r }: NumberLocals): FullCheck {
+  switch (operation) {
+    case "add":
+      // A finite result has finite operands, but for a quotient by an infinity. Sums are exact where they are tiny.
+      return {
+        strict: [...finite(a, r), ...ordinary(a, x), ...a.and, ...ordinary(a, y), ...a.and, ...a.all],
+        lenient: [...finite(a, r), ...a.all],
+      };
+    case "mul":
+      return {
+        strict: [
+          ...finite(a, r),
+          ...ordinary(a, x),
+          ...a.and,
+          ...ordinary(a, y),
+          ...a.and,
+          ...safe(a, r),
+          ...isZero(a, x),
+          ...a.or,
+          ...isZero(a, y),
+          ...a.or,
+          ...a.and,
+          ...a.all,
+        ],
+        lenient: [...finite(a, r), ...a.all],
+      };
+    case "div":
+      return {
+        strict: [
+          ...finite(a, r),
+          ...ordinary(a, x),
+          ...a.and,
+          ...get(y),
+          ...a.abs,
+          ...a.constant(a.bounds.minimum),
+          ...a.ge,
+          ...a.and,
+          ...finite(a, y),
+          ...a.and,
+          ...safe(a, r),
+          ...isZero(a, x),
+          ...a.or,
+          ...a.and,
+          ...a.all,
+        ],
+        lenient: [...finite(a, r), ...finite(a, y), ...a.and, ...a.all],
+      };
+    case "sqrt":
+      return {
+        strict: [...get(y), ...a.constant(a.bounds.minimum), ...a.ge, ...finite(a, y), ...a.and, ...isZero(a, y), ...a.or, ...a.all],
+        lenient: [...get(y), ...a.constant(0), ...a.ge, ...finite(a, y), ...a.and, ...a.all],
+      };
+    case "compare":
+      return {
+        strict: [...ordinary(a, x), ...ordinary(a, y), ...a.and, ...a.all],
+        lenient: [...isNumber(a, x), ...isNumber(a, y), ...a.and, ...a.all],
+      };
+  }
+}
+
+/** Goes on where `fullCheck` allows it: by the site's own means for scalars where it has some. */
+function requireFit(s: VectorSite, a: Algebra, operation: ScalarOperation, locals: NumberLocals): void {
+  if (a.scalarBits !== 0 && s.scalars !== undefined) {
+    s.scalars.check(a.scalarBits, operation);
+    return;
+  }
+  const { strict, lenient } = fullCheck(a, operation, locals);
+  s.code(...strict);
+  requireOr(s, lenient);
+}
+
+/** The function by which a site that checks scalars itself has those looked at that it cannot tell. A sum that it lets pass is fit as an operand, too. */
+export function scalarCheck(bits: 32 | 64): FunctionWriter {
+  const a = bits === 32 ? ss : sd;
+  return scalarCheckFunction(
+    (operation, locals) => {
+      const { strict, lenient } = fullCheck(a, operation, locals);
+      return { strict: operation === "add" ? [...strict, ...ordinary(a, locals.r), ...a.and] : strict, lenient };
+    },
+    (w) =>
+      w
+        .get(0)
+        .mem(M.i32Load, SLOT_MXCSR)
+        .raw([...i32(DENORMAL_BITS), 0x71, ...i32(DENORMAL_VALUE), 0x46]),
+  );
+}
+
 function arithmetic(a: Algebra, op: "add" | "sub" | "mul" | "div"): VectorProgram {
   return (s) => {
     requireDefault(s);
-    const { x, y, r } = loadBoth(a, s);
+    const locals = loadBoth(a, s);
+    const { x, y, r } = locals;
     s.code(...get(x), ...get(y), ...a[op], ...set(r));
-    // A finite result has finite operands, but for a quotient by an infinity.
-    s.code(...finite(a, r), ...ordinary(a, x), ...a.and);
-    switch (op) {
-      case "add":
-      case "sub":
-        // Sums are exact where they are tiny.
-        s.code(...ordinary(a, y), ...a.and);
-        break;
-      case "mul":
-        s.code(...ordinary(a, y), ...a.and, ...safe(a, r), ...isZero(a, x), ...a.or, ...isZero(a, y), ...a.or, ...a.and);
-        break;
-      case "div":
-        s.code(...get(y), ...a.abs, ...a.constant(a.bounds.minimum), ...a.ge, ...a.and, ...finite(a, y), ...a.and);
-        s.code(...safe(a, r), ...isZero(a, x), ...a.or, ...a.and);
-        break;
-    }
-    s.code(...a.all);
-    requireOr(s, [...finite(a, r), ...(op === "div" ? [...finite(a, y), ...a.and] : []), ...a.all]);
+    requireFit(s, a, op === "sub" ? "add" : op, locals);
     a.store(s);
+    if (a.scalarBits !== 0) s.scalars?.noteResult(a.scalarBits);
   };
 }
 
 function squareRoot(a: Algebra): VectorProgram {
   return (s) => {
     requireDefault(s);
-    const { y, r } = a.locals(s);
+    const { x, y, r } = a.locals(s);
     a.push(s, "b");
     s.code(...set(y));
-    s.code(...get(y), ...a.constant(a.bounds.minimum), ...a.ge, ...finite(a, y), ...a.and, ...isZero(a, y), ...a.or, ...a.all);
-    requireOr(s, [...get(y), ...a.constant(0), ...a.ge, ...finite(a, y), ...a.and, ...a.all]);
+    requireFit(s, a, "sqrt", { x, y, r });
     s.code(...get(y), ...a.sqrt, ...set(r));
     a.store(s);
+    if (a.scalarBits !== 0) s.scalars?.noteResult(a.scalarBits);
   };
 }
 
 /** The second operand unless the first is strictly beyond it. */
 function extreme(a: Algebra, smaller: boolean): VectorProgram {
   return (s) => {
-    const { x, y, r } = loadBoth(a, s);
-    s.code(...ordinary(a, x), ...ordinary(a, y), ...a.and, ...a.all);
-    requireOr(s, [...isNumber(a, x), ...isNumber(a, y), ...a.and, ...a.all]);
+    const locals = loadBoth(a, s);
+    const { x, y, r } = locals;
+    requireFit(s, a, "compare", locals);
     const pseudo = smaller ? a.pmin : a.pmax;
     if (pseudo !== undefined) s.code(...get(y), ...get(x), ...pseudo);
     else s.code(...get(x), ...get(y), ...get(smaller ? x : y), ...get(smaller ? y : x), ...a.lt, 0x1b);
     s.code(...set(r));
     a.store(s);
+    if (a.scalarBits !== 0) s.scalars?.noteResult(a.scalarBits);
   };
 }
 
@@ -209,10 +296,10 @@ function extreme(a: Algebra, smaller: boolean): VectorProgram {
 function compare(a: Algebra, format: Format): VectorProgram {
   const isPacked = format === "ps" || format === "pd";
   return (s) => {
-    const { x, y, r } = loadBoth(a, s);
+    const locals = loadBoth(a, s);
+    const { x, y, r } = locals;
     const { i } = s.locals;
-    s.code(...ordinary(a, x), ...ordinary(a, y), ...a.and, ...a.all);
-    requireOr(s, [...isNumber(a, x), ...isNumber(a, y), ...a.and, ...a.all]);
+    requireFit(s, a, "compare", locals);
     s.pushImmediate();
     s.code(...set(i));
     /** The outcome of a comparison, zero unless the predicate is `predicate`. */
@@ -240,10 +327,14 @@ function compare(a: Algebra, format: Format): VectorProgram {
 /** COMISS and its kin: ZF, PF and CF; the others are cleared. No NaNs: unordered does not occur. */
 function compareFlags(a: Algebra): VectorProgram {
   return (s) => {
-    const { x, y } = loadBoth(a, s);
+    const locals = loadBoth(a, s);
+    const { x, y } = locals;
     const { n } = s.locals;
-    s.code(...ordinary(a, x), ...ordinary(a, y), ...a.and);
-    requireOr(s, [...isNumber(a, x), ...isNumber(a, y), ...a.and]);
+    requireFit(s, a, "compare", locals);
+    if (a.scalarBits !== 0 && s.scalars !== undefined) {
+      s.scalars.setComparison(a.scalarBits);
+      return;
+    }
     // CC_RES 0 for equal (ZF), else 1. CC_AUX: CF and the carry below it, so that OF is clear; for equal a bit that makes the parity of 0 odd.
     s.code(...get(x), ...get(y), ...a.eq, 0x45, 0xad, ...set(n));
     s.code(...i64(3n << 62n), ...i64(0n), ...get(x), ...get(y), ...a.lt, 0x1b);

@@ -1,3 +1,5 @@
+import type { ScalarChecks } from "./scalarChecks";
+
 /** What the code of a vector op needs of the engine that it is generated for. */
 
 /** The two vector operands of a vector op: fields of its record. */
@@ -44,6 +46,8 @@ export interface VectorSite {
   readonly knowsDefault: boolean;
   /** It has been looked at, and was. */
   noteDefault(): void;
+  /** How scalars are checked here; undefined: in line, in full. */
+  readonly scalars: ScalarChecks | undefined;
   /** Stores a v128, f64, f32, i64 local into the destination; scalars leave the rest of it as it is. */
   storeVector(local: number): void;
   storeDouble(local: number): void;

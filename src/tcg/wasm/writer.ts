@@ -67,6 +67,8 @@ export const W = {
   i32Wrap: 0xa7,
   i64ExtendS: 0xac,
   i64ExtendU: 0xad,
+  i32ReinterpretF32: 0xbc,
+  i64ReinterpretF64: 0xbd,
   i64Extend8S: 0xc2,
   i64Extend16S: 0xc3,
   i64Extend32S: 0xc4,
@@ -242,6 +244,11 @@ export class FunctionWriter {
   /** An if that is hardly ever taken: the optimiser keeps its code, and what that needs of registers, out of the way. */
   ifRare(): this {
     return this.hint(RARE).if();
+  }
+
+  /** An if that is nearly always taken. */
+  ifUsual(): this {
+    return this.hint(USUAL).if();
   }
 
   /** An if whose arms leave a value, the second one hardly ever taken. */
