@@ -65,7 +65,10 @@ const TARGET = 5;
 const SHORTHAND = 6;
 
 /** The same for a loop that reads them once: bundles and loaders keep constants of a module where they would be read again and again. */
-export const recordLayout = { ID, CPUS, STAGES, STAGE_WORDS, SEQUENCE, INSTRUCTION, TIME, RIP, RECORD_WORDS } as const;
+export const recordLayout = {
+  ...{ ID, SEND_ID, COALESCED_INTO, SRC, DST, DELAY, KIND, CPUS, STAGES, RECORD_WORDS },
+  ...{ STAGE_WORDS, SEQUENCE, INSTRUCTION, TIME, RIP },
+} as const;
 
 /**
  * The records of a machine's interrupts: numbers in typed arrays, so that recording allocates nothing, and a record's side by side, so that it touches few lines of the
@@ -83,10 +86,10 @@ export class RecordStore {
   private readonly reasons: (string | undefined)[];
   /** A power of two, of which the ring's index is the rest: of doubles, which ids are, a remainder by another number takes a call. */
   private readonly mask: number;
-  /** What the last record was of, and its word at KIND: most are of the same message as the one before. */
+  /** What the last record was of, and its words at KIND: most are of the same message as the one before. */
   private lastInfo: SendInfo | undefined;
   private lastKind = 0;
-  private lastShorthand = 0;
+  private lastMessage = 0;
   private readonly overflow = new Map<number, number>();
   private nextOverflow = 0;
 
@@ -111,11 +114,28 @@ export class RecordStore {
     return this.overflow.get(id) ?? -1;
   }
 
+  /** The lower half of the word at KIND: what kind of interrupt a message is. */
+  kindWord(info: SendInfo): number {
+    return info.vector | (modes.indexOf(info.mode) << 8) | (sources.indexOf(info.source) << 16) | (info.trigger === "level" ? 1 << 24 : 0);
+  }
+
+  /** The upper half: who sent it, to which CPU, and how. */
+  messageWord(info: SendInfo, target: number): number {
+    return (info.senderCpu & 0xff) | ((target & 0xff) << 8) | (shorthands.indexOf(info.shorthand) << 16);
+  }
+
+  /** Whether the ring's place for `id` holds nothing, or an interrupt of fixed mode that has been through: nothing has to be kept of it. */
+  isFree(slot: number): boolean {
+    const { f64, reasons } = this;
+    const at = slot * RECORD_WORDS;
+    return (f64[at + ID] === 0 || f64[at + STAGES + StageCode.eoi * STAGE_WORDS + SEQUENCE] !== 0) && reasons[slot] === undefined;
+  }
+
   /** Makes the record of a send. `dst` is the target's APIC id and `target` its CPU index, -1 where nobody matched. */
   create(id: number, sendId: number, info: SendInfo, dst: number, target: number): number {
     const slot = this.claim(id);
     const at = slot * RECORD_WORDS;
-    const { f64, u8, i8, i32 } = this;
+    const { f64, i32 } = this;
     f64[at + ID] = id;
     f64[at + SEND_ID] = sendId;
     f64[at + COALESCED_INTO] = 0;
@@ -124,15 +144,11 @@ export class RecordStore {
     f64[at + DELAY] = 0;
     if (info !== this.lastInfo) {
       this.lastInfo = info;
-      this.lastKind =
-        info.vector | (modes.indexOf(info.mode) << 8) | (sources.indexOf(info.source) << 16) | (info.trigger === "level" ? 1 << 24 : 0);
-      this.lastShorthand = shorthands.indexOf(info.shorthand);
+      this.lastKind = this.kindWord(info);
+      this.lastMessage = this.messageWord(info, 0);
     }
-    const kind = (at + KIND) * 8;
-    i32[kind >> 2] = this.lastKind;
-    i8[kind + SENDER] = info.senderCpu;
-    i8[kind + TARGET] = target;
-    u8[kind + SHORTHAND] = this.lastShorthand;
+    i32[(at + KIND) * 2] = this.lastKind;
+    i32[(at + KIND) * 2 + 1] = this.lastMessage | ((target & 0xff) << 8);
     if (this.reasons[slot] !== undefined) this.reasons[slot] = undefined;
     for (let word = at + STAGES + SEQUENCE; word < at + RECORD_WORDS; word += STAGE_WORDS) f64[word] = 0;
     return slot;

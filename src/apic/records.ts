@@ -169,38 +169,61 @@ export class InterruptLedger {
     if (this.journal.count !== 0) this.enterJournal();
   }
 
-  /** A hot path, in one piece: what is read of a row, a record and the course stays in registers. All rows are of one CPU, as the end of a slice settles. */
+  /**
+   * A hot path, in one piece, without calls where an interrupt is like most: what is read of a row, a record and the course stays in registers. All rows are of one CPU, as the end of a slice
+   * settles.
+   */
   private enterJournal(): void {
-    const { journal, moment, store, digests, digestMask, markIds, markStages } = this;
+    const { journal, moment, store, digests, digestMask, markIds, markStages, latencyCount, latencyTotal, latencyMaximum } = this;
     const { i32: rowWords, f64: rowCounts } = journal;
-    const { i32, f64, i8 } = store;
-    const { ID, CPUS, STAGES, STAGE_WORDS, SEQUENCE, INSTRUCTION, TIME, RIP, RECORD_WORDS } = recordLayout;
-    const { send, accept, request, deliver, eoi, return: returned } = StageCode;
+    const { f64, i32, i8 } = store;
+    const {
+      ID,
+      SEND_ID,
+      COALESCED_INTO,
+      SRC,
+      DST,
+      DELAY,
+      KIND,
+      CPUS,
+      STAGES,
+      STAGE_WORDS,
+      SEQUENCE,
+      INSTRUCTION,
+      TIME,
+      RIP,
+      RECORD_WORDS,
+    } = recordLayout;
+    const { send, accept, request, deliver, eoi, drop, return: returned } = StageCode;
     const row = rowLayout;
-    const { KIND, VECTOR, RETURN, DELIVERED, ENDED, RETURNED } = row;
+    const { REQUESTED, DELIVERED, ENDED, RETURNED, SERVED } = row;
     const marks = markIds.length - 1;
+    const mask = store.capacity - 1;
     this.stamps.moment(moment);
     const idle = moment.time - moment.instruction;
     // Before anything that asks for a track, which settles.
     const rows = journal.take();
     const cpu = rowWords[journal.row(0) + row.CPU];
     const track = this.track(cpu);
-    let { seq, digest } = this;
+    const { inService, pending, storm } = track;
+    let { seq, digest, nextSendId } = this;
     let lastSend = -1;
-    for (let index = 0; index < rows; index++) {
-      const words = journal.row(index);
+    let info = this.own;
+    let kindLow = store.kindWord(info);
+    let kindHigh = store.messageWord(info, cpu);
+    for (let index = 0, words = journal.row(0); index < rows; index++, words += row.WORDS) {
       const counts = words >> 1;
-      const kind = rowWords[words + KIND];
-      const vector = rowWords[words + VECTOR];
+      const kind = rowWords[words + row.KIND];
+      const vector = rowWords[words + row.VECTOR];
       let instruction = rowCounts[counts + row.INSTRUCTION];
       let ripLow = rowWords[words + row.RIP];
       let ripHigh = rowWords[words + row.RIP + 1];
       let slot: number;
-      let stage: StageCode;
-      let last: StageCode;
+      let stage: number;
+      let last: number;
       if (kind === ENDED) {
-        slot = store.slotOf(track.inService[vector]);
-        track.inService[vector] = 0;
+        slot = store.slotOf(inService[vector]);
+        inService[vector] = 0;
         if (slot < 0) continue;
         stage = last = eoi;
       } else if (kind === RETURNED) {
@@ -211,25 +234,57 @@ export class InterruptLedger {
         const id = rowCounts[counts + row.RECORD];
         const apicId = rowWords[words + row.APIC_ID];
         lastSend = words;
-        slot = store.create(id, this.nextSendId++, this.ownSend(vector, apicId, cpu), apicId, cpu);
+        if (info.vector !== vector || info.src !== apicId || info.senderCpu !== cpu) {
+          info = this.ownSend(vector, apicId, cpu);
+          kindLow = store.kindWord(info);
+          kindHigh = store.messageWord(info, cpu);
+        }
+        slot = (id - 1) & mask;
+        if (store.isFree(slot)) {
+          const at = slot * RECORD_WORDS;
+          f64[at + ID] = id;
+          f64[at + SEND_ID] = nextSendId;
+          f64[at + COALESCED_INTO] = 0;
+          f64[at + SRC] = apicId;
+          f64[at + DST] = apicId;
+          f64[at + DELAY] = 0;
+          i32[(at + KIND) * 2] = kindLow;
+          i32[(at + KIND) * 2 + 1] = kindHigh;
+          for (let word = at + STAGES + SEQUENCE; word < at + RECORD_WORDS; word += STAGE_WORDS) f64[word] = 0;
+        } else slot = store.create(id, nextSendId, info, apicId, cpu);
+        nextSendId++;
         stage = send;
-        last = kind === DELIVERED ? deliver : kind === row.REQUESTED ? request : accept;
-        if (kind === DELIVERED) {
-          track.inService[vector] = track.lastDelivered = id;
+        if (kind >= DELIVERED) {
+          last = kind === DELIVERED ? deliver : kind === SERVED ? eoi : returned;
+          track.lastDelivered = id;
+          inService[vector] = kind === DELIVERED ? id : 0;
           // It was taken at the boundary after the instruction that sent it.
-          this.countLatency(vector, 1);
-        } else track.pending[vector] = id;
+          latencyCount[vector]++;
+          latencyTotal[vector]++;
+          if (latencyMaximum[vector] < 1) latencyMaximum[vector] = 1;
+        } else {
+          last = kind === REQUESTED ? request : accept;
+          pending[vector] = id;
+        }
       }
-      const fingerprint = store.fingerprint(slot);
       const record = slot * RECORD_WORDS;
+      const id = f64[record + ID];
+      const fingerprint = store.fingerprint(slot);
       for (; stage <= last; stage++) {
         if (stage === deliver) {
           instruction++;
-          ripLow = rowWords[words + RETURN];
-          ripHigh = rowWords[words + RETURN + 1];
+          ripLow = rowWords[words + row.RETURN];
+          ripHigh = rowWords[words + row.RETURN + 1];
+        } else if (kind >= SERVED && stage > deliver) {
+          if (stage === drop) continue;
+          const ends = stage === eoi;
+          instruction = rowCounts[counts + (ends ? row.END_INSTRUCTION : row.RETURN_INSTRUCTION)];
+          const rip = words + (ends ? row.END_RIP : row.RETURN_RIP);
+          ripLow = rowWords[rip];
+          ripHigh = rowWords[rip + 1];
         }
         seq++;
-        markIds[seq & marks] = f64[record + ID];
+        markIds[seq & marks] = id;
         markStages[seq & marks] = stage;
         const at = record + STAGES + stage * STAGE_WORDS;
         f64[at + SEQUENCE] = seq;
@@ -238,14 +293,15 @@ export class InterruptLedger {
         i32[(at + RIP) * 2] = ripLow;
         i32[(at + RIP) * 2 + 1] = ripHigh;
         i8[(record + CPUS) * 8 + stage] = cpu;
-        digest = Math.imul((digest << 5) ^ (digest >>> 27) ^ instruction ^ fingerprint ^ stage, 0x9e3779b1) >>> 0;
+        digest = Math.imul((digest << 5) ^ (digest >>> 27) ^ instruction ^ fingerprint ^ stage, 0x9e3779b1);
         digests[seq & digestMask] = digest;
       }
-      if (kind === DELIVERED && track.storm.note(rowCounts[counts + row.RETIRED] + 1, store.kindAt(slot)))
+      if ((kind === DELIVERED || kind >= SERVED) && storm.note(rowCounts[counts + row.RETIRED] + 1, store.kindAt(slot)))
         this.reportStorm(track, cpu, slot);
     }
     this.seq = seq;
-    this.digest = digest;
+    this.digest = digest >>> 0;
+    this.nextSendId = nextSendId;
     if (lastSend < 0) return;
     moment.cpu = cpu;
     moment.instruction = rowCounts[(lastSend >> 1) + row.INSTRUCTION];

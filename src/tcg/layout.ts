@@ -197,15 +197,18 @@ export const WORD_JUMP_FROM = 2180;
 export const CPU_STATE_BYTES = 2240;
 
 /**
- * The journal of interrupts: stages that the engine brought about and the ledger (apic/records.ts) has yet to enter. One a machine. Id of the next record, 64 bits; rows; then the rows, in order.
+ * The journal of interrupts: stages that the engine brought about and the ledger (apic/records.ts) has yet to enter. One a machine. Id of the next record, 64 bits; rows; zeros, as many as a row has in front of the first one; then the rows, in order.
  */
 export const JOURNAL_NEXT_ID = 0;
 export const JOURNAL_COUNT = 8;
-export const JOURNAL_ROWS = 64;
+export const JOURNAL_ROWS = 128;
 export const JOURNAL_KEPT = 512;
-export const JOURNAL_ROW_BYTES = 64;
+export const JOURNAL_ROW_BYTES = 88;
 export const JOURNAL_BYTES = JOURNAL_ROWS + JOURNAL_KEPT * JOURNAL_ROW_BYTES;
-/** A row: what happened, to which CPU, with which vector, the APIC id; doubles: record, instructions that the machine and the CPU had retired; 64 bits each: RIP, and where the handler returns to. */
+/**
+ * A row: what happened, to which CPU, with which vector, the APIC id; doubles: record, instructions that the machine and the CPU had retired; 64 bits each: RIP, and where the handler returns to. Then, of the
+ * handler's EOI and of its return, the instructions that the machine had retired and RIP.
+ */
 export const ROW_KIND = 0;
 export const ROW_CPU = 4;
 export const ROW_VECTOR = 8;
@@ -215,6 +218,10 @@ export const ROW_INSTRUCTION = 24;
 export const ROW_RETIRED = 32;
 export const ROW_RIP = 40;
 export const ROW_RETURN = 48;
+export const ROW_END_INSTRUCTION = 56;
+export const ROW_END_RIP = 64;
+export const ROW_RETURN_INSTRUCTION = 72;
+export const ROW_RETURN_RIP = 80;
 /** Kinds. Sent to oneself and accepted; and the CPU was asked to take it; and it took it after the same instruction. */
 export const JOURNAL_ACCEPTED = 1;
 export const JOURNAL_REQUESTED = 2;
@@ -222,6 +229,9 @@ export const JOURNAL_DELIVERED = 3;
 /** Ended by EOI; returned from, by a record. */
 export const JOURNAL_ENDED = 4;
 export const JOURNAL_RETURNED = 5;
+/** As JOURNAL_DELIVERED, where nothing came between that and its EOI; and where nothing came between that and its return: most interrupts are one row. */
+export const JOURNAL_SERVED = 6;
+export const JOURNAL_COMPLETE = 7;
 
 /** Soft TLB: direct mapped, `TLB_ENTRIES` per MMU index, `TLB_ENTRY_BYTES` each. */
 export const TLB_ENTRIES = 1024;

@@ -16,6 +16,7 @@ import {
   BLOCK_RIP,
   BLOCK_TABLES,
   JOURNAL_ACCEPTED,
+  JOURNAL_COMPLETE,
   JOURNAL_COUNT,
   JOURNAL_DELIVERED,
   JOURNAL_ENDED,
@@ -25,14 +26,19 @@ import {
   JOURNAL_RETURNED,
   JOURNAL_ROW_BYTES,
   JOURNAL_ROWS,
+  JOURNAL_SERVED,
   OP_BYTES,
   ROW_APIC_ID,
   ROW_CPU,
+  ROW_END_INSTRUCTION,
+  ROW_END_RIP,
   ROW_INSTRUCTION,
   ROW_KIND,
   ROW_RECORD,
   ROW_RETIRED,
   ROW_RETURN,
+  ROW_RETURN_INSTRUCTION,
+  ROW_RETURN_RIP,
   ROW_RIP,
   ROW_VECTOR,
   SLOT_FRESH,
@@ -130,27 +136,56 @@ class Journaling {
     code.get(row).i32(JOURNAL_ROW_BYTES).op("i32.mul").get(journal).op("i32.add").set(row);
   }
 
-  /** The row is complete but for these: `left` instructions of the slice, with the present one, are left; RIP is on the stack. */
-  enter(rip: Local, left: Local): void {
-    const { code, cpu, row, journal } = this;
+  /** Writes how many instructions were retired, by what their counts are at the end of the slice, `left` being left of it with the present one. */
+  private stamp(field: number, end: number, left: Local): void {
+    const { code, cpu, row } = this;
+    code
+      .get(row)
+      .get(cpu)
+      .mem("i64.load", end)
+      .get(left)
+      .op("i64.extend_u", "i64.sub", "f64.convert_u")
+      .mem("f64.store", JOURNAL_ROWS + field);
+  }
+
+  private ripAt(field: number, rip: Local): void {
+    const { code, row } = this;
     code
       .get(row)
       .get(rip)
-      .mem("i64.store", JOURNAL_ROWS + ROW_RIP);
-    for (const [field, end] of [
-      [ROW_INSTRUCTION, SLOT_INSTRUCTION_END],
-      [ROW_RETIRED, SLOT_RETIRED_END],
-    ])
-      code
-        .get(row)
-        .get(cpu)
-        .mem("i64.load", end)
-        .get(left)
-        .op("i64.extend_u", "i64.sub", "f64.convert_u")
-        .mem("f64.store", JOURNAL_ROWS + field);
+      .mem("i64.store", JOURNAL_ROWS + field);
+  }
+
+  /** The row is complete but for these: `left` instructions of the slice, with the present one, are left. */
+  enter(rip: Local, left: Local): void {
+    const { code, row, journal } = this;
+    this.ripAt(ROW_RIP, rip);
+    this.stamp(ROW_INSTRUCTION, SLOT_INSTRUCTION_END, left);
+    this.stamp(ROW_RETIRED, SLOT_RETIRED_END, left);
     code.get(row);
     this.word(WORD_CPU_INDEX).mem("i32.store", JOURNAL_ROWS + ROW_CPU);
     code.get(journal).get(journal).mem("i32.load", JOURNAL_COUNT).i32(1).op("i32.add").mem("i32.store", JOURNAL_COUNT);
+  }
+
+  /** Whether the last row is of this kind, and `same` says that it is of the present interrupt: it becomes one of kind `becomes`, and `row` its address. Begins an `if`. */
+  ifLast(kind: number, becomes: number, same: () => void): void {
+    const { code, row } = this;
+    // In front of the first row there are zeros, which no kind is.
+    code
+      .get(row)
+      .mem("i32.load", JOURNAL_ROWS + ROW_KIND - JOURNAL_ROW_BYTES)
+      .i32(kind)
+      .op("i32.eq");
+    same();
+    code.op("i32.and").if();
+    code.get(row).i32(JOURNAL_ROW_BYTES).op("i32.sub").set(row);
+    this.kind(becomes);
+  }
+
+  /** Completes the row that {@link ifLast} has found. */
+  complete(instruction: number, ripField: number, rip: Local, left: Local): void {
+    this.ripAt(ripField, rip);
+    this.stamp(instruction, SLOT_INSTRUCTION_END, left);
   }
 
   kind(kind: number): void {
@@ -173,25 +208,32 @@ export function handlerReturnedFunction(returned: number): CodeBuilder {
   const count = code.local("i32");
   const left = code.local("i32");
   const rip = code.local("i64");
+  const id = code.local("f64");
   code.block("host");
   j.word(register(APIC_HOST)).brIfRare("host");
   j.word(WORD_BLOCK).tee(block).mem("i32.load", BLOCK_COUNT).tee(count).i32(DEAD_COUNT).op("i32.eq").brIfRare("host");
   j.next("host");
-  j.kind(JOURNAL_RETURNED);
-  code
-    .get(j.row)
-    .get(recordHigh)
-    .op("i64.extend_u")
-    .i64(32n)
-    .op("i64.shl")
-    .get(record)
-    .op("i64.extend_u", "i64.or", "f64.convert_u")
-    .mem("f64.store", JOURNAL_ROWS + ROW_RECORD);
   // The offset of the last of `count` instructions.
   code.get(block).mem("i32.load", BLOCK_TABLES).get(count).i32(2).op("i32.shl", "i32.add").i32(2).op("i32.sub");
   code.mem("i64.load16_u").get(block).mem("i64.load", BLOCK_RIP).op("i64.add").set(rip);
   j.word(WORD_BUDGET).i32(1).op("i32.add").set(left);
+  code.get(recordHigh).op("i64.extend_u").i64(32n).op("i64.shl").get(record).op("i64.extend_u", "i64.or", "f64.convert_u").set(id);
+  j.ifLast(JOURNAL_SERVED, JOURNAL_COMPLETE, () =>
+    code
+      .get(j.row)
+      .mem("f64.load", JOURNAL_ROWS + ROW_RECORD - JOURNAL_ROW_BYTES)
+      .get(id)
+      .op("f64.eq"),
+  );
+  j.complete(ROW_RETURN_INSTRUCTION, ROW_RETURN_RIP, rip, left);
+  code.else();
+  j.kind(JOURNAL_RETURNED);
+  code
+    .get(j.row)
+    .get(id)
+    .mem("f64.store", JOURNAL_ROWS + ROW_RECORD);
   j.enter(rip, left);
+  code.end();
   code.op("return").end();
   return code.get(record).get(recordHigh).call(returned).op("drop");
 }
@@ -317,6 +359,15 @@ export function apicStoreFunction({ highestVector, interrupt }: ApicCallees): Co
   code.get(deliverable).if();
   change(APIC_ISR, true);
   code.br("no").end().end();
+  j.ifLast(JOURNAL_DELIVERED, JOURNAL_SERVED, () =>
+    code
+      .get(row)
+      .mem("i32.load", JOURNAL_ROWS + ROW_VECTOR - JOURNAL_ROW_BYTES)
+      .get(vector)
+      .op("i32.eq"),
+  );
+  j.complete(ROW_END_INSTRUCTION, ROW_END_RIP, rip, left);
+  code.get(result).op("return").end();
   j.kind(JOURNAL_ENDED);
 
   code.else();

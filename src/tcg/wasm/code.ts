@@ -68,6 +68,7 @@ const plain = {
   "i64.extend8_s": 0xc2,
   "i64.extend16_s": 0xc3,
   "i64.extend32_s": 0xc4,
+  "f64.eq": 0x61,
   "f64.convert_u": 0xba,
 } as const;
 
@@ -89,6 +90,7 @@ const memory = {
   "i64.store8": [0x3c, 0],
   "i64.store16": [0x3d, 1],
   "i64.store32": [0x3e, 2],
+  "f64.load": [0x2b, 3],
   "f64.store": [0x39, 3],
 } as const;
 
