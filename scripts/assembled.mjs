@@ -22,6 +22,8 @@ export const assembledInterpreter = {
         const text = ${JSON.stringify(text)};
         /** The interpreter's module. */
         export const assembledInterpreter = () => {
+          // atob takes Node 5 ms.
+          if (typeof Buffer === "function") return Buffer.from(text, "base64");
           const characters = atob(text);
           const bytes = new Uint8Array(characters.length);
           for (let i = 0; i < bytes.length; i++) bytes[i] = characters.charCodeAt(i);

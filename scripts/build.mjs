@@ -41,6 +41,8 @@ const options = {
 const start = { ...common, entryPoints: { cli: "src/cli/start.ts" } };
 const main = {
   ...emulator,
+  // Half as much to read at each start. Methods keep their names in profiles; `--names` leaves everything as it is.
+  minify: !process.argv.includes("--names"),
   entryPoints: { main: "src/cli/main.ts", adapter: "src/cli/adapterMain.ts", engine: "src/adapter/worker.ts" },
   banner: { js: "(function (exports, require, module, __filename, __dirname) {" },
   footer: { js: "})" },

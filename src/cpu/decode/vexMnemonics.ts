@@ -86,7 +86,7 @@ type Alternating = "maddsub" | "msubadd";
 export type FmaMnemonic = `vf${FmaKind}${FmaOrder}${"ps" | "pd"}` | `vf${Exclude<FmaKind, Alternating>}${FmaOrder}${"ss" | "sd"}`;
 export type VexMnemonic = `v${Exclude<SimdMnemonic, (typeof legacyOnly)[number]>}` | (typeof vexOnly)[number] | FmaMnemonic;
 
-const isLegacyOnly = (name: SimdMnemonic): boolean => legacyOnly.some((other) => other === name);
+const withoutVex: ReadonlySet<string> = new Set(legacyOnly);
 
 export const fmaMnemonics: readonly FmaMnemonic[] = fmaOrders.flatMap((order) =>
   fmaKinds.flatMap((kind): FmaMnemonic[] => {
@@ -97,7 +97,7 @@ export const fmaMnemonics: readonly FmaMnemonic[] = fmaOrders.flatMap((order) =>
 
 /** Mnemonics of vexRows.ts, as the manual spells them. */
 export const vexMnemonics: readonly VexMnemonic[] = [
-  ...simdMnemonics.filter((name) => !isLegacyOnly(name)).map((name) => `v${name}` as VexMnemonic),
+  ...simdMnemonics.filter((name) => !withoutVex.has(name)).map((name) => `v${name}` as VexMnemonic),
   ...vexOnly,
   ...fmaMnemonics,
 ];

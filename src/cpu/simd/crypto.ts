@@ -13,41 +13,56 @@ function fieldProduct(x: number, y: number): number {
 }
 
 /** Powers of 3, which generates the field: each element but 0 is one of the first 255. */
-const powers = new Uint8Array(255).fill(1);
-for (let i = 1; i < 255; i++) powers[i] = fieldProduct(powers[i - 1], 3);
-const inverses = new Uint8Array(256);
-powers.forEach((power, i) => (inverses[power] = powers[(255 - i) % 255]));
-
-/** The S-box: the inverse in the field, then an affine map. */
-const substitution = inverses.map((inverse) => {
-  let result = 0x63;
-  for (let turn = 0; turn < 5; turn++) result ^= ((inverse << turn) | (inverse >> (8 - turn))) & 0xff;
-  return result;
-});
-const inverseSubstitution = new Uint8Array(256);
-substitution.forEach((to, from) => (inverseSubstitution[to] = from));
+function inversesInField(): Uint8Array {
+  const powers = new Uint8Array(255).fill(1);
+  for (let i = 1; i < 255; i++) powers[i] = fieldProduct(powers[i - 1], 3);
+  const inverses = new Uint8Array(256);
+  powers.forEach((power, i) => (inverses[power] = powers[(255 - i) % 255]));
+  return inverses;
+}
 
 const multiples = (factor: number): Uint8Array => Uint8Array.from({ length: 256 }, (_, value) => fieldProduct(value, factor));
-/** Coefficients of a column's mix, and of the inverse, as tables of their products. */
-const mix = [2, 3, 1, 1].map(multiples);
-const inverseMix = [14, 11, 13, 9].map(multiples);
+
+interface Tables {
+  /** The S-box: the inverse in the field, then an affine map; and back. */
+  readonly substitution: Uint8Array;
+  readonly inverseSubstitution: Uint8Array;
+  /** Coefficients of a column's mix, and of the inverse, as tables of their products. */
+  readonly mix: readonly Uint8Array[];
+  readonly inverseMix: readonly Uint8Array[];
+}
+
+function makeTables(): Tables {
+  const substitution = inversesInField().map((inverse) => {
+    let result = 0x63;
+    for (let turn = 0; turn < 5; turn++) result ^= ((inverse << turn) | (inverse >> (8 - turn))) & 0xff;
+    return result;
+  });
+  const inverseSubstitution = new Uint8Array(256);
+  substitution.forEach((to, from) => (inverseSubstitution[to] = from));
+  return { substitution, inverseSubstitution, mix: [2, 3, 1, 1].map(multiples), inverseMix: [14, 11, 13, 9].map(multiples) };
+}
+
+let made: Tables | undefined;
+/** Made when the first is needed: most guests never use AES. */
+const tables = (): Tables => (made ??= makeTables());
 
 /** Bytes of the state, column by column. */
 const state = new Uint8Array(16);
 
 /** state = the rows of `from` turned left by their number (right for the inverse), each byte substituted. */
 function shiftAndSubstitute(from: Uint8Array, inverse: boolean): void {
-  const table = inverse ? inverseSubstitution : substitution;
+  const table = inverse ? tables().inverseSubstitution : tables().substitution;
   for (let column = 0; column < 4; column++)
     for (let row = 0; row < 4; row++) state[column * 4 + row] = table[from[((column + (inverse ? 4 - row : row)) & 3) * 4 + row]];
 }
 
 /** to = the columns of `from` mixed, plus `key`. */
-function mixColumns(to: Uint8Array, from: Uint8Array, tables: readonly Uint8Array[], key?: Uint8Array): void {
+function mixColumns(to: Uint8Array, from: Uint8Array, products: readonly Uint8Array[], key?: Uint8Array): void {
   for (let column = 0; column < 16; column += 4)
     for (let row = 0; row < 4; row++) {
       let sum = 0;
-      for (let i = 0; i < 4; i++) sum ^= tables[(i - row) & 3][from[column + i]];
+      for (let i = 0; i < 4; i++) sum ^= products[(i - row) & 3][from[column + i]];
       to[column + row] = sum ^ (key?.[column + row] ?? 0);
     }
 }
@@ -56,7 +71,7 @@ const round =
   (inverse: boolean): Kernel =>
   ({ a, b, r }) => {
     shiftAndSubstitute(a.u8, inverse);
-    mixColumns(r.u8, state, inverse ? inverseMix : mix, b.u8);
+    mixColumns(r.u8, state, inverse ? tables().inverseMix : tables().mix, b.u8);
   };
 
 const lastRound =
@@ -66,11 +81,15 @@ const lastRound =
     for (let i = 0; i < 16; i++) r.u8[i] = state[i] ^ b.u8[i];
   };
 
-const substituteWord = (word: number): number =>
-  substitution[word & 0xff] |
-  (substitution[(word >>> 8) & 0xff] << 8) |
-  (substitution[(word >>> 16) & 0xff] << 16) |
-  (substitution[word >>> 24] << 24);
+function substituteWord(word: number): number {
+  const { substitution } = tables();
+  return (
+    substitution[word & 0xff] |
+    (substitution[(word >>> 8) & 0xff] << 8) |
+    (substitution[(word >>> 16) & 0xff] << 16) |
+    (substitution[word >>> 24] << 24)
+  );
+}
 const left = (word: number, count: number): number => (word << count) | (word >>> (32 - count));
 const right = (word: number, count: number): number => (word >>> count) | (word << (32 - count));
 
@@ -109,7 +128,7 @@ export const cryptoKernels = {
   aesenclast: lastRound(false),
   aesdec: round(true),
   aesdeclast: lastRound(true),
-  aesimc: ({ b, r }) => mixColumns(r.u8, b.u8, inverseMix),
+  aesimc: ({ b, r }) => mixColumns(r.u8, b.u8, tables().inverseMix),
   aeskeygenassist: ({ b, r, immediate }) => {
     const [first, third] = [substituteWord(b.u32[1]), substituteWord(b.u32[3])];
     r.i32[0] = first;

@@ -52,6 +52,7 @@ const table = new Map<string, Operation>([
   ...Object.entries(flagCompares).map(([name, compare]): [string, Operation] => [name, { kind: "compare", gives: 0, ...compare }]),
 ]);
 const names = [...table.keys()];
+const numbers: ReadonlyMap<string, number> = new Map(names.map((name, number) => [name, number]));
 
 export const operations: readonly Operation[] = [...table.values()];
 /** By operation number: how it works on 256 bits. */
@@ -59,8 +60,8 @@ export const upperHalves: readonly UpperHalf[] = names.map(upperHalfOf);
 export const isOperation = (name: string): boolean => table.has(name);
 
 export function operationNumber(name: string): number {
-  const number = names.indexOf(name);
-  assert(number >= 0, `no vector operation is called ${name}`);
+  const number = numbers.get(name);
+  assert(number !== undefined, `no vector operation is called ${name}`);
   return number;
 }
 

@@ -130,9 +130,13 @@ const BLOCKS = [
 const FIRST_BLOCK = 0xdb;
 
 /** Row `row` (0 to 15) of a character (0 to 255): bit 7 is the left dot. Characters without a glyph show as a box, but those that are blank on PCs. */
-export const glyphRow = (character: number, row: number): number => GLYPHS[character * GLYPH_HEIGHT + row];
+export const glyphRow = (character: number, row: number): number => (glyphs ??= drawAll())[character * GLYPH_HEIGHT + row];
 
-const GLYPHS = Uint8Array.from({ length: 256 * GLYPH_HEIGHT }, (_, index) => draw(Math.floor(index / GLYPH_HEIGHT), index % GLYPH_HEIGHT));
+/** Drawn when the first is asked for: most machines have no screen. */
+let glyphs: Uint8Array | undefined;
+
+const drawAll = (): Uint8Array =>
+  Uint8Array.from({ length: 256 * GLYPH_HEIGHT }, (_, index) => draw(Math.floor(index / GLYPH_HEIGHT), index % GLYPH_HEIGHT));
 
 function draw(character: number, row: number): number {
   if (character >= FIRST_LINE && character <= LAST_LINE) return lineRow(LINES.split(" ")[character - FIRST_LINE], row);

@@ -145,7 +145,8 @@ export function opEmitters(): readonly (OpEmitter | undefined)[] {
 export class Jit implements GeneratedCode {
   private readonly planner: RegionPlanner;
   private readonly targets = new JumpTargets();
-  private readonly emitters = opEmitters();
+  /** Made with the first region. */
+  private emitters: ReturnType<typeof opEmitters> | undefined;
   private queue: { block: Block; cpu: number }[] = [];
   private waited = 0;
   /** Instructions since something was generated, while there are modules to pack. */
@@ -331,7 +332,7 @@ export class Jit implements GeneratedCode {
     const body = new RegionFunction(
       plan,
       this.memory,
-      this.emitters,
+      (this.emitters ??= opEmitters()),
       (from, rip) => this.planner.nearBlock(from, rip)?.header ?? 0,
     ).build();
     const region: GeneratedRegion = {
