@@ -1,6 +1,6 @@
 /**
  * `node --import tsx bench/stress.ts [--blocks N] [--seconds S] [--modules M] [--kernel FILE]`: the translator under the block stream of a real kernel's boot. Boots Linux
- * again and again, translating nearly everything and throwing all modules away whenever M are alive, until N blocks were translated and S seconds have passed. Prints
+ * again and again, translating nearly everything and packing all modules whenever M are alive, until N blocks were translated and S seconds have passed. Prints
  * figures every few seconds; fails when memory goes on growing.
  */
 import { readFileSync } from "node:fs";

@@ -66,6 +66,16 @@ for (const [image, cpus] of guests) {
       same(outcome);
       assert.ok((outcome.machine.stats().jit?.packs ?? 0) > 0);
     });
+    test("more modules than may live: packed, not dropped", () => {
+      const jit = { ...eager, threshold: 4, packModules: Infinity };
+      const unbounded = run(image, { cpus, jit }, 20_000).machine.stats().jit;
+      const outcome = run(image, { cpus, jit: { ...jit, maximumModules: 6 } }, 20_000);
+      same(outcome);
+      const bounded = outcome.machine.stats().jit;
+      assert.ok(unbounded !== undefined && bounded !== undefined);
+      assert.ok(unbounded.modulesLive > 6 && bounded.modulesLive <= 6 && bounded.packs > 1, JSON.stringify(bounded));
+      assert.equal(bounded.regionsLive, unbounded.regionsLive);
+    });
     test("all code thrown away at random", () =>
       same(
         run(image, { cpus, jit: { ...eager, threshold: 3, batch: 3 } }, 20_000, (machine, random) => {

@@ -47,10 +47,14 @@ export interface GeneratedImports extends Pick<EngineHost, "helper"> {
 export interface JitOptions {
   /** Entries after which a block is hot. */
   readonly threshold: number;
-  /** Regions that are compiled together at once; fewer wait for `patience` times POLL_INSTRUCTIONS. */
+  /**
+   * Regions that are compiled together at once. Fewer wait until no other has come for `patience` times POLL_INSTRUCTIONS, and for longer the more modules there are, but not for more than
+   * `longest` times: a module costs a millisecond or two, whatever is in it.
+   */
   readonly batch: number;
   readonly patience: number;
-  /** Live modules after which everything generated is dropped. */
+  readonly longest: number;
+  /** Live modules after which those made one by one are packed into few; where that does not help, everything generated is dropped. */
   readonly maximumModules: number;
   /** Bytes of live functions after which everything generated is dropped. */
   readonly maximumBytes: number;
@@ -67,13 +71,14 @@ export const defaultJitOptions: JitOptions = {
   threshold: 20_000,
   batch: 64,
   patience: 100,
+  longest: 100,
   maximumModules: 800,
   maximumBytes: 32 << 20,
   packModules: 16,
   packPatience: 5_000,
 };
 /** Translates what runs a few times. */
-export const eagerJitOptions: JitOptions = { ...defaultJitOptions, threshold: 16, patience: 2 };
+export const eagerJitOptions: JitOptions = { ...defaultJitOptions, threshold: 16, patience: 2, longest: 200 };
 
 /** Figures of the translator. */
 export interface JitStats {
@@ -96,6 +101,8 @@ export interface JitStats {
 /** Instructions that `patience` is counted in, and as how many a short slice counts. */
 const POLL_INSTRUCTIONS = 10_000;
 const MINIMUM_POLL = 2_000;
+/** So many live modules double `patience`, twice as many treble it. */
+const PATIENT_MODULES = 8;
 /** Functions of one module at most. */
 const MODULE_FUNCTIONS = 1_000;
 /** Times a region is made anew because a block that it jumps to has become hot: what it costs at most, in times its first generation. */
@@ -148,7 +155,9 @@ export class Jit implements GeneratedCode {
   /** Made with the first region. */
   private emitters: ReturnType<typeof opEmitters> | undefined;
   private queue: { block: Block; cpu: number }[] = [];
+  /** Instructions since the first and since the last of the queue came. */
   private waited = 0;
+  private undisturbed = 0;
   /** Instructions since something was generated, while there are modules to pack. */
   private quiet = 0;
   /** Live modules that are packed. */
@@ -198,6 +207,7 @@ export class Jit implements GeneratedCode {
     if (!block.alive || block.secondPage >= 0) return;
     this.learnJump(block, cpu);
     this.queue.push({ block, cpu });
+    this.undisturbed = 0;
     if (this.queue.length >= this.options.batch) this.compile();
   }
 
@@ -213,15 +223,17 @@ export class Jit implements GeneratedCode {
 
   /** Called between slices of `instructions` each: compiles what has waited long enough, and packs modules when nothing new has come for long. */
   poll(instructions: number): void {
-    const { patience, packModules, packPatience } = this.options;
+    const { patience, longest, packModules, packPatience } = this.options;
     // However little a slice does, it takes some of the host's time.
     const spent = Math.max(MINIMUM_POLL, instructions);
     if (this.queue.length > 0) {
       this.waited += spent;
-      if (this.waited >= patience * POLL_INSTRUCTIONS) this.compile();
+      this.undisturbed += spent;
+      const worth = patience * (1 + this.stats.modulesLive / PATIENT_MODULES);
+      if (this.undisturbed >= worth * POLL_INSTRUCTIONS || this.waited >= longest * POLL_INSTRUCTIONS) this.compile();
     } else if (this.stats.modulesLive - this.packed >= packModules) {
       this.quiet += spent;
-      if (this.quiet >= packPatience * POLL_INSTRUCTIONS) this.pack();
+      if (this.quiet >= packPatience * POLL_INSTRUCTIONS) this.packAll();
     }
   }
 
@@ -229,12 +241,24 @@ export class Jit implements GeneratedCode {
    * Puts all live functions into as few modules as possible: calls between modules miss the host's caches. V8 compiles all of them anew, so what has been packed before
    * is packed again only with half as many others. No CPU executes meanwhile.
    */
-  private pack(): void {
+  private packAll(): void {
     this.quiet = 0;
     const loose = [...this.live].filter(({ module }) => !module.packed).length;
-    if (loose * 2 < this.live.size - loose) return;
+    if (loose * 2 >= this.live.size - loose) this.pack([...this.live]);
+  }
+
+  /** Keeps within the bounds: what is in modules of their own is packed, then what is in packed ones of which little may be left, and what is too much even so is dropped. */
+  private makeRoom(): void {
+    const { maximumModules, maximumBytes } = this.options;
+    if (this.stats.modulesLive >= maximumModules) {
+      this.pack([...this.live].filter(({ module }) => !module.packed));
+      if (this.stats.modulesLive * 2 >= maximumModules) this.pack([...this.live]);
+    }
+    if (this.stats.modulesLive >= maximumModules || this.stats.bytesLive >= maximumBytes) this.discardAll();
+  }
+
+  private pack(regions: readonly GeneratedRegion[]): void {
     const begun = this.clock();
-    const regions = [...this.live];
     for (let first = 0; first < regions.length; first += MODULE_FUNCTIONS) {
       const together = regions.slice(first, first + MODULE_FUNCTIONS);
       const module = { live: together.length, packed: true };
@@ -274,7 +298,7 @@ export class Jit implements GeneratedCode {
     const waiting = this.queue;
     this.queue = [];
     const begun = this.clock();
-    if (this.stats.modulesLive >= this.options.maximumModules || this.stats.bytesLive >= this.options.maximumBytes) this.discardAll();
+    this.makeRoom();
     const made: GeneratedRegion[] = [];
     // One more than its regions, so that it stays until all are made.
     const module: GeneratedModule = { live: 1, packed: false };
