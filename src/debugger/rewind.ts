@@ -70,6 +70,8 @@ export class Rewind {
   private readonly seen: Seen[] = [];
   private readonly start: { readonly position: Position; readonly steps: number; readonly pc: bigint; readonly sp: bigint };
   private idleAt = -1;
+  /** The way is long enough for a moment near its end. */
+  private nearWanted = false;
   /** Places ahead where no CPU could ever run again until something came from outside. */
   private stuck: Deadlock[] = [];
 
@@ -159,7 +161,7 @@ export class Rewind {
   }
 
   private land({ goal, stop }: Extract<Phase, { kind: "land" }>, budget: number): Stop | undefined {
-    const { arrived, end } = this.run(goal, budget);
+    const { arrived, end } = this.run(goal, this.untilNear(goal.position, budget));
     // A reset by the guest, or its end, comes after what is told of the same instruction.
     const isAtEnd = endsRuns(end) && comparePositions(this.host.machine.position(), goal.position) >= 0;
     if (!arrived && !isAtEnd) return undefined;
@@ -168,6 +170,25 @@ export class Rewind {
     const reached = this.host.met({ kind: "breakpoint", cpu: stop.cpu });
     this.travel.arrive(this.moment);
     return stop.kind === "step" && reached !== undefined ? together([stop, reached]) : stop;
+  }
+
+  /**
+   * `budget`, or as much of it as there is before a moment is to be taken near `end`; takes that moment when it has come. Only where the one that the way began at is much farther away: who goes back once
+   * goes back again.
+   */
+  private untilNear({ tried }: Position, budget: number): number {
+    const { interval } = this.travel;
+    const here = this.host.machine.position();
+    const left = tried - here.tried;
+    const near = Math.floor(interval / 4);
+    if (left > interval) this.nearWanted = true;
+    if (!this.nearWanted) return budget;
+    if (left > near) return Math.min(budget, left - near);
+    // What is to be told of this very place would lie on both sides of the moment.
+    if (this.stuck.some(({ position }) => comparePositions(position, here) === 0)) return budget;
+    this.nearWanted = false;
+    this.travel.noteOnWay(this.moment);
+    return budget;
   }
 
   /** True when the machine does not move any more: it is as far as it gets. */

@@ -99,7 +99,7 @@ export interface DebugMachine {
   /** Whether the last run towards a goal got there. */
   readonly atGoal: boolean;
   readonly snapshots: Snapshots;
-  readonly inputs: Pick<Inputs, "recorder" | "journal" | "replay" | "live">;
+  readonly inputs: Pick<Inputs, "recorder" | "journal" | "replay" | "live" | "replayed">;
   /** A system reset: everything as at power-on, the image loaded anew. */
   reset(): void;
   /** Whether what clears IF is remembered, and each change of IF told. */

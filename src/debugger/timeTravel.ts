@@ -17,8 +17,8 @@ const RUN_MOMENTS = 16;
  * half of what it costs; the rest are the slow paths of first stores.
  */
 const RUN_FOR_COST = 240;
-/** Milliseconds of running after which the next moment is taken whatever it costs: going back runs over as much again. */
-const MOST_APART = 2_000;
+/** Milliseconds of running after which the next moment is taken whatever it costs: the first way back of several runs over as much again. */
+const MOST_APART = 4_000;
 /** Moments kept; further ones thin out the older half. */
 const MOST_MOMENTS = 32;
 /** Bytes of RAM content that moments may keep: with more, the oldest are forgotten. */
@@ -85,7 +85,7 @@ export class TimeTravel {
   constructor(
     private readonly machine: DebugMachine,
     private readonly remember: () => Known,
-    private readonly interval: number,
+    readonly interval: number,
     private readonly clock?: () => number,
   ) {
     machine.snapshots.clock = clock;
@@ -106,20 +106,35 @@ export class TimeTravel {
     }
     this.lastAt = now;
     machine.inputs.journal ??= (placed) => void this.journal.push(placed);
-    this.moments.push({
-      number: ++this.taken,
-      snapshot: machine.snapshots.take(),
-      position: machine.position(),
-      steps: machine.cpus.map(({ steps }) => steps),
-      inputs: this.forgotten + this.journal.length,
-      recorded: machine.inputs.recorder?.count ?? 0,
-      known: this.remember(),
-    });
+    this.add(this.forgotten + this.journal.length, machine.inputs.recorder?.count ?? 0);
     this.thin();
     if (this.clock === undefined) return;
     this.runsSince = this.clock();
     this.ran = 0;
     this.taking = this.runsSince - begun;
+  }
+
+  /** Takes a moment on the way from `from` to where the machine is to stand: the next way back is short. Between runs only. */
+  noteOnWay(from: Moment): void {
+    const { machine } = this;
+    const here = machine.position();
+    const { replayed } = machine.inputs;
+    this.add(from.inputs + replayed, from.recorded + replayed);
+    // Places ahead lie behind this moment too.
+    this.stuck = this.stuck.map((place) => (comparePositions(place.position, here) > 0 ? { ...place, after: this.taken } : place));
+  }
+
+  private add(inputs: number, recorded: number): void {
+    const { machine } = this;
+    this.moments.push({
+      number: ++this.taken,
+      snapshot: machine.snapshots.take(),
+      position: machine.position(),
+      steps: machine.cpus.map(({ steps }) => steps),
+      inputs,
+      recorded,
+      known: this.remember(),
+    });
   }
 
   /** Here no CPU can run, unless something comes from outside: nothing in the machine's course tells so later. */

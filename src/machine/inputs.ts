@@ -111,6 +111,11 @@ export class Inputs {
     return done;
   }
 
+  /** Inputs of the replay that were carried out. */
+  get replayed(): number {
+    return this.next;
+  }
+
   get replaying(): boolean {
     return this.source !== undefined;
   }

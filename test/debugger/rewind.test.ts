@@ -126,6 +126,43 @@ describe("going back", () => {
     assert.equal(machine.stateHash(), hash);
   });
 
+  test("a long way back leaves a moment near its end, from which the next one is short and comes to the same place", () => {
+    const length = 1_500_000;
+    /** Steps back twice at the end of a run that begins at its only moment, with changes from outside all along; where it stood each time. */
+    const twice = (interval: number): { hashes: string[]; moments: number[]; end: string } => {
+      const { machine, session } = bench({}, smp, "", interval, () => 0);
+      session.resume();
+      session.advance(1);
+      for (let quantum = 500; machine.instructions() < length; quantum += 10) {
+        session.advance(5_000);
+        session.runControl.setSchedule({ quantum });
+      }
+      session.advance(20_000);
+      session.pause(0);
+      session.advance(1);
+      const position = machine.position();
+      const end = machine.stateHash();
+      const hashes: string[] = [];
+      const moments: number[] = [];
+      for (const back of [1, 2]) {
+        const { steps } = machine.cpus[0];
+        session.goBack({ kind: "step", cpu: 0, unit: "instruction" });
+        while (session.isRunning) session.advance(100_000);
+        assert.equal(machine.cpus[0].steps, steps - 1, `step ${back}`);
+        hashes.push(machine.stateHash());
+        moments.push(machine.snapshots.list.length);
+      }
+      machine.runTowards({ position }, 1_000_000);
+      assert.equal(machine.stateHash(), end);
+      return { hashes, moments, end };
+    };
+    const near = twice(length / 2);
+    const far = twice(Infinity);
+    assert.deepEqual(near.moments, [3, 3]);
+    assert.deepEqual(far.moments, [1, 1]);
+    assert.deepEqual({ ...near, moments: [] }, { ...far, moments: [] });
+  });
+
   for (const engine of ["interpreter", "jit"] as const) {
     test(`step by step, through a delivery, to the very instruction (${engine})`, () => {
       const { session, stop, machine } = bench({ engine });
