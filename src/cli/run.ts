@@ -18,6 +18,7 @@ export const STATUS_DEAD = 3;
 export const STATUS_LIMIT = 124;
 /** Images from this size on, in bytes, are kernels that use many times as much memory. */
 const LARGE_IMAGE = 4 << 20;
+const USUAL_PLACE = 1 << 20;
 /** A run that stopped at a `--break`. */
 const STATUS_BREAK = 6;
 /** A replay came out otherwise than it was recorded. */
@@ -32,6 +33,7 @@ export async function runCommand(args: readonly string[]): Promise<number> {
   // Read by threads of Node's while the machine is made: the first touches of a kernel's memory cost a thread 50 ms.
   const imageRead = options.image === undefined ? undefined : readInput(options.image, "image");
   const initrdRead = options.initrd === undefined ? undefined : readInput(options.initrd, "initrd");
+  const isLarge = (imageRead?.size ?? 0) >= LARGE_IMAGE;
   const machine = Machine.create({
     cpus: options.cpus,
     memory: options.memory * 2 ** 20,
@@ -41,9 +43,11 @@ export async function runCommand(args: readonly string[]): Promise<number> {
     seed: options.seed,
     tripleFault: options.tripleFault,
     engine: options.engine,
-    provider: memoryProvider({ prompt: (imageRead?.size ?? 0) >= LARGE_IMAGE }),
+    provider: memoryProvider({ prompt: isLarge }),
     ...(options.quantum === undefined ? {} : { quantum: options.quantum }),
   });
+  // Where Linux and most others are loaded: so much is done before the image has been read.
+  if (isLarge) machine.memory.expectWrites(USUAL_PLACE, imageRead?.size ?? 0);
   const file = await imageRead?.bytes;
   const image = options.image === undefined || file === undefined ? undefined : await imageOf(file, basename(options.image));
   const initrdBytes = await initrdRead?.bytes;

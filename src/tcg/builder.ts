@@ -94,6 +94,15 @@ export class OpBuilder {
     return this.ops++;
   }
 
+  /** Appends an op whose immediate is given in halves. */
+  emitHalves(name: OpName, d: number, a: number, b: number, lo: number, hi: number): number {
+    const op = this.emit(name, d, a, b);
+    const at = (op * OP_BYTES + OP_IMM) >> 2;
+    this.i32[at] = lo;
+    this.i32[at + 1] = hi;
+    return op;
+  }
+
   /** Appends ld, ldw, st, lea or aligned with its address. `d` is destination, or the stored value. `alignment` is for `aligned` only. */
   memory(name: OpName, d: number, address: Address, alignment = 0): void {
     const op = this.emit(name, d, address.base, address.index);

@@ -73,12 +73,9 @@ export interface GeneratedCode {
   discardAll(): void;
 }
 
-/** The blocks made from a physical page. */
-interface PageBlocks {
-  readonly blocks: Block[];
-  /** Which of its 128-byte chunks hold code of them. */
-  mask: number;
-}
+/** Blocks in a piece of the list of all blocks, a power of two: one array for all would be copied to new memory whenever it has become too small. */
+const PIECE_SHIFT = 12;
+const PIECE_BLOCKS = 1 << PIECE_SHIFT;
 
 /** What a block is found by. */
 export interface BlockKey {
@@ -96,9 +93,15 @@ export class CodeCache {
   private next: number;
   /** The block made last of each bucket, by id plus 1 (0: none); the others follow as its siblings. */
   private readonly buckets = new Int32Array(BUCKETS);
-  /** By physical page. */
-  private readonly byPage = new Map<number, PageBlocks>();
-  private readonly byId: (Block | undefined)[] = [];
+  /** The blocks made from a physical page. */
+  private readonly byPage = new Map<number, Block[]>();
+  /** Which 128-byte chunks of a page of RAM hold code of them: what is asked at each store through the slow path. */
+  private readonly masks: Int32Array;
+  /** The same of other pages. */
+  private readonly otherMasks = new Map<number, number>();
+  /** All blocks by id, in pieces. */
+  private readonly pieces: Block[][] = [];
+  private made = 0;
   private alive = 0;
   /** Instructions of blocks that were entered in the interpreter, as far as `settle` has counted them. */
   private settled = 0;
@@ -121,6 +124,7 @@ export class CodeCache {
     private readonly releasePage: (page: number) => void,
     private readonly onFlush: () => void,
   ) {
+    this.masks = new Int32Array(memory.ramBytes / 4096);
     this.lookupHeader = memory.arenaBase;
     this.lookupOp = memory.arenaBase + BLOCK_HEADER_BYTES;
     memory.u16[this.lookupOp >> 1] = Op.lookup;
@@ -128,10 +132,18 @@ export class CodeCache {
     this.next = this.arenaStart;
   }
 
+  private byId(id: number): Block | undefined {
+    return id < this.made ? this.pieces[id >>> PIECE_SHIFT][id & (PIECE_BLOCKS - 1)] : undefined;
+  }
+
+  private *all(): Iterable<Block> {
+    for (let id = 0; id < this.made; id++) yield this.pieces[id >>> PIECE_SHIFT][id & (PIECE_BLOCKS - 1)];
+  }
+
   /** The block with this key, its RIP in signed halves: what is looked for often does without big integers. */
   find(physical: number, ripLow: number, ripHigh: number, mode: number, codeLimit: number, secondPage: number): Block | undefined {
     const first = this.buckets[bucketOf(physical)];
-    for (let block = first === 0 ? undefined : this.byId[first - 1]; block !== undefined; block = block.sibling) {
+    for (let block = first === 0 ? undefined : this.byId(first - 1); block !== undefined; block = block.sibling) {
       const same = block.physical === physical && block.ripLow === ripLow && block.ripHigh === ripHigh;
       if (same && block.mode === mode && block.codeLimit === codeLimit && block.secondPage === secondPage) return block;
     }
@@ -140,7 +152,7 @@ export class CodeCache {
 
   /** The block whose header is at `header`. */
   at(header: number): Block {
-    const block = this.byId[this.memory.u32[(header + BLOCK_ID) >>> 2]];
+    const block = this.byId(this.memory.u32[(header + BLOCK_ID) >>> 2]);
     // Called at every way out of generated code: the text is made only where it is needed.
     if (block?.header !== header) assert(false, `no block at ${header.toString(16)}`);
     return block;
@@ -149,7 +161,7 @@ export class CodeCache {
   /** The block whose header is at `header` if there is one: `header` may come from before the arena was emptied. */
   lookUp(header: number): Block | undefined {
     if (header < this.arenaStart || header >= this.next) return undefined;
-    const block = this.byId[this.memory.u32[(header + BLOCK_ID) >>> 2]];
+    const block = this.byId(this.memory.u32[(header + BLOCK_ID) >>> 2]);
     return block?.header === header ? block : undefined;
   }
 
@@ -163,7 +175,7 @@ export class CodeCache {
     this.next += size;
     this.memory.expectWrite(header);
     this.translated++;
-    const id = this.byId.length;
+    const id = this.made++;
     const bucket = bucketOf(key.physical);
     const before = this.buckets[bucket];
     // Each property by its name: copying `key` into the literal makes it many times slower.
@@ -185,11 +197,12 @@ export class CodeCache {
       otherIncoming: undefined,
       regions: noRegions,
       heat: 0,
-      sibling: before === 0 ? undefined : this.byId[before - 1],
+      sibling: before === 0 ? undefined : this.byId(before - 1),
       alive: true,
     };
     this.alive++;
-    this.byId.push(block);
+    if ((id & (PIECE_BLOCKS - 1)) === 0 && this.pieces.length === id >>> PIECE_SHIFT) this.pieces.push(new Array<Block>(PIECE_BLOCKS));
+    this.pieces[id >>> PIECE_SHIFT][id & (PIECE_BLOCKS - 1)] = block;
     this.memory.u32[(header + BLOCK_COUNT) >>> 2] = block.count;
     this.memory.u32[(header + BLOCK_ID) >>> 2] = id;
     this.memory.u32[(header + BLOCK_FUNCTION) >>> 2] = 0;
@@ -225,7 +238,9 @@ export class CodeCache {
 
   /** Guest instructions of blocks that the interpreter entered, nearly: iterations of string instructions and blocks that were left early are not told apart. */
   get interpreted(): number {
-    return this.byId.reduce((sum, block) => sum + (block?.alive === true ? this.interpretedOf(block) : 0), this.settled);
+    let sum = this.settled;
+    for (const block of this.all()) if (block.alive) sum += this.interpretedOf(block);
+    return sum;
   }
 
   /** Chains the goto op at address `op` to `block`. */
@@ -238,7 +253,7 @@ export class CodeCache {
   /** A block of mode `mode` that the byte at `physical` is code of, best one that begins there; undefined when there is none. */
   covering(physical: number, mode: number): Block | undefined {
     let best: Block | undefined;
-    for (const block of this.byPage.get(Math.floor(physical / 4096))?.blocks ?? []) {
+    for (const block of this.byPage.get(Math.floor(physical / 4096)) ?? []) {
       if (!block.alive || block.mode !== mode || physical < block.physical || physical >= block.physical + block.bytes) continue;
       if (best === undefined || block.physical > best.physical) best = block;
     }
@@ -247,18 +262,19 @@ export class CodeCache {
 
   /** True when the page holds translated code. */
   hasCode(page: number): boolean {
-    return this.byPage.has(page);
+    return this.maskOf(page) !== 0;
   }
 
   /** The guest (or a device, or the debugger) wrote `size` bytes at `physical`, inside one page: drops the blocks made from them. Returns whether any was dropped. */
   written(physical: number, size: number): boolean {
     const page = Math.floor(physical / 4096);
-    const here = this.byPage.get(page);
-    if (here === undefined) return false;
+    const mask = this.maskOf(page);
+    if (mask === 0) return false;
     const start = physical % 4096;
     const end = start + size;
-    if ((here.mask & chunkMask(start, end)) === 0) return false;
-    const { blocks } = here;
+    if ((mask & chunkMask(start, end)) === 0) return false;
+    const blocks = this.byPage.get(page);
+    assert(blocks !== undefined, "a page whose chunks hold code has no blocks");
     let kept = 0;
     let rest = 0;
     let dropped = false;
@@ -276,34 +292,37 @@ export class CodeCache {
       }
     }
     blocks.length = kept;
-    here.mask = rest;
     if (kept === 0) this.forgetPage(page);
+    else this.setMask(page, rest);
     return dropped;
   }
 
   /** True when translated code may have been made from `size` bytes at `physical`, inside one page. */
   mayHold(physical: number, size: number): boolean {
     const start = physical % 4096;
-    return ((this.byPage.get(Math.floor(physical / 4096))?.mask ?? 0) & chunkMask(start, start + size)) !== 0;
+    return (this.maskOf(Math.floor(physical / 4096)) & chunkMask(start, start + size)) !== 0;
   }
 
   /** Drops every block made from physical page `page`. */
   dropPage(page: number): void {
-    for (const block of this.byPage.get(page)?.blocks ?? []) if (block.alive) this.drop(block);
+    for (const block of this.byPage.get(page) ?? []) if (block.alive) this.drop(block);
     this.forgetPage(page);
   }
 
   /** Drops everything and starts the arena anew. */
   flush(): void {
-    for (const block of this.byId) {
-      if (block?.alive !== true) continue;
+    for (const block of this.all()) {
+      if (!block.alive) continue;
       this.settle(block);
       block.alive = false;
     }
     const pages = [...this.byPage.keys()];
     this.buckets.fill(0);
     this.byPage.clear();
-    this.byId.length = 0;
+    this.masks.fill(0);
+    this.otherMasks.clear();
+    this.pieces.length = 0;
+    this.made = 0;
     this.alive = 0;
     this.next = this.arenaStart;
     this.flushes++;
@@ -318,18 +337,28 @@ export class CodeCache {
   }
 
   private register(block: Block, page: number, first: number, last: number): void {
-    const here = this.byPage.get(page);
-    if (here === undefined) {
-      this.byPage.set(page, { blocks: [block], mask: chunkMask(first, last) });
+    const blocks = this.byPage.get(page);
+    this.setMask(page, this.maskOf(page) | chunkMask(first, last));
+    if (blocks !== undefined) blocks.push(block);
+    else {
+      this.byPage.set(page, [block]);
       this.protectPage(page);
-      return;
     }
-    here.blocks.push(block);
-    here.mask |= chunkMask(first, last);
   }
 
   private forgetPage(page: number): void {
+    this.setMask(page, 0);
     if (this.byPage.delete(page)) this.releasePage(page);
+  }
+
+  private maskOf(page: number): number {
+    return page < this.masks.length ? this.masks[page] : (this.otherMasks.get(page) ?? 0);
+  }
+
+  private setMask(page: number, mask: number): void {
+    if (page < this.masks.length) this.masks[page] = mask;
+    else if (mask === 0) this.otherMasks.delete(page);
+    else this.otherMasks.set(page, mask);
   }
 
   /** Takes a block out of service: nothing enters it any more; a CPU inside it may run on to where it was told to stop. */
@@ -346,7 +375,7 @@ export class CodeCache {
     const bucket = bucketOf(block.physical);
     if (this.buckets[bucket] === block.id + 1) this.buckets[bucket] = block.sibling === undefined ? 0 : block.sibling.id + 1;
     else {
-      let before = this.byId[this.buckets[bucket] - 1];
+      let before = this.byId(this.buckets[bucket] - 1);
       while (before !== undefined && before.sibling !== block) before = before.sibling;
       if (before !== undefined) before.sibling = block.sibling;
     }

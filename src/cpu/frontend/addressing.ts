@@ -49,6 +49,11 @@ export class Addressing extends EmissionCore {
   /** The offset of the memory operand in its segment, truncated to the address size, or to 32 bits at most if `narrow`; into `slot` if given. */
   offset(slot?: number, narrow = false): number {
     const { insn } = this;
+    if (insn.base === BASE_RIP && slot !== undefined && insn.addressSize === 64 && !narrow) {
+      const low = this.relativeLow(insn.displacement);
+      this.builder.emitHalves("movi", slot, SLOT_ZERO, SLOT_ZERO, low, this.relativeHigh(insn.displacement));
+      return slot;
+    }
     if (insn.base === BASE_RIP || (insn.base < 0 && insn.index < 0)) {
       const value = narrow ? BigInt.asUintN(32, this.constantOffset()) : this.constantOffset();
       if (slot === undefined) return this.constant(value);
@@ -76,7 +81,7 @@ export class Addressing extends EmissionCore {
   private constantOffset(): bigint {
     const { insn } = this;
     let value = BigInt(insn.displacement);
-    if (insn.base === BASE_RIP) value += this.next;
+    if (insn.base === BASE_RIP) value += this.rip + BigInt(insn.length);
     else if (insn.addressSize === 64 && insn.row.operands.some(({ letter }) => letter === "O")) {
       value = (BigInt(insn.displacementHigh) << 32n) | BigInt(insn.displacement >>> 0);
     }
@@ -91,7 +96,15 @@ export class Addressing extends EmissionCore {
     const { insn, operand } = this;
     const segmentFree = this.unsegmented(write);
     const constantAddress = insn.base === BASE_RIP || (insn.base < 0 && insn.index < 0);
-    if (constantAddress && (this.is64 || segmentFree)) {
+    if (insn.base === BASE_RIP && insn.addressSize === 64) {
+      // As below, without big integers.
+      const low = this.relativeLow(insn.displacement);
+      const high = this.relativeHigh(insn.displacement);
+      const fits = high === low >> 31;
+      operand.base = fits ? SLOT_ZERO : this.constantHalves(low, high);
+      operand.displacement = fits ? low : 0;
+      this.finishAddress(insn.segment < 4 ? SLOT_ZERO : slotOfSegBase(insn.segment));
+    } else if (constantAddress && (this.is64 || segmentFree)) {
       const offset = this.constantOffset();
       const value = this.is64 ? offset : BigInt.asIntN(32, offset);
       const fits = fits32(value);

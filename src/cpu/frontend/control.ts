@@ -6,12 +6,11 @@ import { type Emission, RCX, RSP } from "./emission";
 
 /** Jcc: the branch not taken goes first. */
 export function jumpOnCondition(e: Emission): void {
-  const target = e.branchTarget(e.insn.immediate);
   const taken = e.builder.branch(`br_${e.condition(e.insn.opcode)}`, SLOT_ZERO, e.insn.opcode & 1);
-  e.goto(e.next);
+  e.gotoNext();
   e.builder.bind(taken);
-  e.checkTarget(target);
-  e.goto(target);
+  e.checkBranch(e.insn.immediate);
+  e.gotoBranch(e.insn.immediate);
 }
 
 /** rCX - 1, in the width of the address size, zeros above. */
@@ -26,23 +25,21 @@ function decrementedCount(e: Emission): number {
 /** LOOP, LOOPE, LOOPNE. */
 export function loop(condition: "always" | "equal" | "notEqual") {
   return (e: Emission): void => {
-    const target = e.branchTarget(e.insn.immediate);
     const { addressSize } = e.insn;
     const count = decrementedCount(e);
     const exits: Label[] = [e.builder.branch("brz", count)];
     if (condition !== "always") exits.push(e.builder.branch("br_z", SLOT_ZERO, condition === "equal" ? 1 : 0));
-    e.checkTarget(target);
+    e.checkBranch(e.insn.immediate);
     e.setRegister(1, addressSize, count);
-    e.goto(target);
+    e.gotoBranch(e.insn.immediate);
     for (const label of exits) e.builder.bind(label);
     e.setRegister(1, addressSize, count);
-    e.goto(e.next);
+    e.gotoNext();
   };
 }
 
 /** JCXZ, JECXZ, JRCXZ: by address size. */
 export function jumpOnZeroCount(e: Emission): void {
-  const target = e.branchTarget(e.insn.immediate);
   const { addressSize } = e.insn;
   let count = RCX;
   if (addressSize !== 64) {
@@ -50,17 +47,16 @@ export function jumpOnZeroCount(e: Emission): void {
     e.emit(addressSize === 32 ? "zx32" : "zx16", count, RCX);
   }
   const taken = e.builder.branch("brz", count);
-  e.goto(e.next);
+  e.gotoNext();
   e.builder.bind(taken);
-  e.checkTarget(target);
-  e.goto(target);
+  e.checkBranch(e.insn.immediate);
+  e.gotoBranch(e.insn.immediate);
 }
 
 export function jump(e: Emission): void {
   if (e.insn.row.operands[0].letter === "J") {
-    const target = e.branchTarget(e.insn.immediate);
-    e.checkTarget(target);
-    e.goto(target);
+    e.checkBranch(e.insn.immediate);
+    e.gotoBranch(e.insn.immediate);
     return;
   }
   e.jump(e.checkTargetSlot(e.read(0), e.isMemory(0)));
@@ -69,10 +65,9 @@ export function jump(e: Emission): void {
 export function call(e: Emission): void {
   const width = e.insn.operandSize;
   if (e.insn.row.operands[0].letter === "J") {
-    const target = e.branchTarget(e.insn.immediate);
-    e.checkTarget(target);
-    e.push(e.constant(e.next), width);
-    e.goto(target);
+    e.checkBranch(e.insn.immediate);
+    e.push(e.nextRip(), width);
+    e.gotoBranch(e.insn.immediate);
     return;
   }
   let target = e.read(0);
@@ -82,7 +77,7 @@ export function call(e: Emission): void {
     e.emit("mov", target, RSP);
   }
   target = e.checkTargetSlot(target, e.isMemory(0));
-  e.push(e.constant(e.next), width);
+  e.push(e.nextRip(), width);
   e.jump(target);
 }
 
@@ -135,7 +130,7 @@ export function softwareInterrupt(kind: "int" | "int3" | "into" | "int1") {
   return (e: Emission): void => {
     if (kind === "into") {
       const overflow = e.builder.branch("br_o");
-      e.goto(e.next);
+      e.gotoNext();
       e.builder.bind(overflow);
     }
     e.setRipToNext();

@@ -1,5 +1,6 @@
 import type { FollowedFlag } from "../maskCause";
 import { assert } from "../../common/errors";
+import { joinHalves } from "../../common/halves";
 import type { OpBuilder } from "../../tcg/builder";
 import { SLOT_RIP, SLOT_SINK, SLOT_ZERO, slotOfGpr, slotOfTemp, TEMP_COUNT } from "../../tcg/layout";
 import type { Condition, OpName } from "../../tcg/ops";
@@ -37,6 +38,9 @@ export class EmissionCore {
   readonly sink = SLOT_SINK;
 
   private blockRip = 0n;
+  /** Its halves, the lower one unsigned. */
+  private blockRipLow = 0;
+  private blockRipHigh = 0;
   /** Bytes from the block's first byte to this instruction, and to the one after it: most instructions do without big integers. */
   private here = 0;
   private end = 0;
@@ -54,6 +58,8 @@ export class EmissionCore {
     this.builder = builder;
     this.mode = mode;
     this.blockRip = rip;
+    this.blockRipLow = Number(rip & 0xffff_ffffn);
+    this.blockRipHigh = Number(rip >> 32n) | 0;
     this.pageBytes = limits.pageBytes;
     this.here = 0;
     this.end = 0;
@@ -70,11 +76,6 @@ export class EmissionCore {
   /** Offset in CS of this instruction. */
   get rip(): bigint {
     return this.wrapRip(this.blockRip + BigInt(this.here));
-  }
-
-  /** Offset in CS of the instruction after this one. */
-  get next(): bigint {
-    return this.wrapRip(this.blockRip + BigInt(this.end));
   }
 
   // Mode.
@@ -138,6 +139,14 @@ export class EmissionCore {
     return slot;
   }
 
+  /** The same, by its halves. */
+  constantHalves(low: number, high: number): number {
+    if (low === 0 && high === 0) return SLOT_ZERO;
+    const slot = this.temp();
+    this.builder.emitHalves("movi", slot, SLOT_ZERO, SLOT_ZERO, low, high);
+    return slot;
+  }
+
   /** A transfer that an engine may carry out by itself in 64-bit code, where changes of IF are not told, which it changes; or CLI. */
   fastCall(name: "syscall" | "sysret" | "interrupt" | "iret" | "cli", what: number, operand = 0): void {
     const op = (this.is64 || name === "cli") && this.interruptFlag !== "told" ? "fastCall" : "helper";
@@ -190,18 +199,54 @@ export class EmissionCore {
     return false;
   }
 
-  /** Goes to an instruction that has been checked. Emits an end of block; more than one may be emitted. */
-  goto(target: bigint): void {
-    const offset = Number(target - this.blockRip);
-    const samePage = offset < this.pageBytes && offset >= this.pageBytes - 4096;
+  /** Goes to the next instruction. Emits an end of block; more than one may be emitted. */
+  gotoNext(): void {
+    this.goto(this.end, 32);
+  }
+
+  /** The same to the target of a near branch, by its displacement from the next instruction; it has been checked. */
+  gotoBranch(displacement: number): void {
+    this.goto(this.end + displacement, this.insn.operandSize === 16 ? 16 : 32);
+  }
+
+  /** `offset` from the block's RIP; outside 64-bit code the target is truncated to `bits`. */
+  private goto(offset: number, bits: 16 | 32): void {
+    const low = this.lowOf(offset, bits);
+    const from = this.is64 ? offset : low - this.blockRipLow;
+    const samePage = from < this.pageBytes && from >= this.pageBytes - 4096;
     // Operands a and b of goto hold the address of the chained block: none yet.
-    this.emit(samePage ? "goto" : "gotoFar", SLOT_ZERO, 0, 0, target);
+    this.builder.emitHalves(samePage ? "goto" : "gotoFar", SLOT_ZERO, 0, 0, low, this.highOf(offset));
     this.ended = true;
+  }
+
+  /** Lower half of the address `offset` from the block's RIP, unsigned; outside 64-bit code truncated to `bits`. */
+  private lowOf(offset: number, bits: 16 | 32): number {
+    const sum = this.blockRipLow + offset;
+    return bits === 16 && !this.is64 ? sum & 0xffff : sum >>> 0;
+  }
+
+  /** Its upper half, signed. */
+  private highOf(offset: number): number {
+    return this.is64 ? (this.blockRipHigh + Math.floor((this.blockRipLow + offset) / 0x1_0000_0000)) | 0 : 0;
+  }
+
+  /** A slot that holds the next instruction's RIP: a temporary, but for 0. */
+  nextRip(): number {
+    return this.constantHalves(this.lowOf(this.end, 32), this.highOf(this.end));
+  }
+
+  /** Halves, signed, of an address relative to the next instruction, in 64-bit code. */
+  relativeLow(displacement: number): number {
+    return this.lowOf(this.end + displacement, 32) | 0;
+  }
+
+  relativeHigh(displacement: number): number {
+    return this.highOf(this.end + displacement);
   }
 
   /** RIP = the next instruction's: what terminal helpers start from. */
   setRipToNext(): void {
-    this.emit("movi", SLOT_RIP, SLOT_ZERO, SLOT_ZERO, this.next);
+    this.builder.emitHalves("movi", SLOT_RIP, SLOT_ZERO, SLOT_ZERO, this.lowOf(this.end, 32), this.highOf(this.end));
   }
 
   exit(): void {
@@ -219,18 +264,17 @@ export class EmissionCore {
     this.ended = true;
   }
 
-  /** Target of a near branch by a displacement from the next instruction. */
-  branchTarget(displacement: number): bigint {
-    const target = this.next + BigInt(displacement);
-    if (this.is64) return BigInt.asUintN(64, target);
-    return BigInt.asUintN(this.insn.operandSize === 16 ? 16 : 32, target);
-  }
-
-  /** Emits the check of a constant near target: #GP(0) outside the CS limit, or when not canonical. Nothing may have changed before. */
-  checkTarget(target: bigint): void {
-    if ((this.mode & MODE_CS_LIMIT) !== 0 && !this.is64) this.helper("checkCsLimit", this.constant(target));
-    else if (this.is64 && BigInt.asUintN(64, BigInt.asIntN(modeLinearBits(this.mode), target)) !== target)
-      this.canonical(this.constant(target));
+  /** Emits the check of a near branch's target by its displacement: #GP(0) outside the CS limit, or when not canonical. Nothing may have changed before. */
+  checkBranch(displacement: number): void {
+    const offset = this.end + displacement;
+    const low = this.lowOf(offset, this.insn.operandSize === 16 ? 16 : 32);
+    if (!this.is64) {
+      if ((this.mode & MODE_CS_LIMIT) !== 0) this.helper("checkCsLimit", this.constant(low));
+      return;
+    }
+    const high = this.highOf(offset);
+    const unused = 64 - modeLinearBits(this.mode);
+    if ((high << unused) >> unused !== high) this.canonical(this.constant(joinHalves(high, low)));
   }
 
   /** The same for a target in a slot, which is truncated to the operand size first unless it is `clean`; returns the slot of the result. */

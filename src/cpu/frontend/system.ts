@@ -26,7 +26,7 @@ export function clearInterrupts(e: Emission): void {
     // The last of its block, so that the count of instructions is known without a look at the block.
     e.setRipToNext();
     e.fastCall("cli", FAST_CLEAR_INTERRUPTS, e.insn.length);
-    e.goto(e.next);
+    e.gotoNext();
   }
 }
 

@@ -60,7 +60,7 @@ export class X86Translator implements Translator {
       offset += decoder.length;
       if (emission.ended) return { instructions, bytes: offset };
     }
-    if (instructions > 0) emission.goto(emission.next);
+    if (instructions > 0) emission.gotoNext();
     return { instructions, bytes: offset };
   }
 

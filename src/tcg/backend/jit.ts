@@ -14,6 +14,7 @@ import {
 import type { EngineMemory } from "../memory";
 import { opNames } from "../ops";
 import { arithmeticEmitters } from "./arithmetic";
+import { bridge } from "./bridge";
 import { controlEmitters } from "./control";
 import { type OpEmitter, RegionFunction } from "./function";
 import { memoryEmitters } from "./memory";
@@ -152,7 +153,8 @@ export function opEmitters(): readonly (OpEmitter | undefined)[] {
 export class Jit implements GeneratedCode {
   private readonly planner: RegionPlanner;
   private readonly targets = new JumpTargets();
-  /** Made with the first region. */
+  /** What modules import; made with the first one, as what follows. */
+  private bridged: WebAssembly.ModuleImports | undefined;
   private emitters: ReturnType<typeof opEmitters> | undefined;
   private queue: { block: Block; cpu: number }[] = [];
   /** Instructions since the first and since the last of the queue came. */
@@ -287,7 +289,9 @@ export class Jit implements GeneratedCode {
       regions.map(({ slot }) => slot),
       this.memory.pages,
     );
-    new WebAssembly.Instance(new WebAssembly.Module(bytes), { env: { memory: this.memory.memory, table: this.table, ...this.imports } });
+    const { memory } = this.memory;
+    this.bridged ??= { memory, table: this.table, ...this.imports, ...bridge(memory, this.table, this.imports) };
+    new WebAssembly.Instance(new WebAssembly.Module(bytes), { env: this.bridged });
     this.stats.modules++;
   }
 
