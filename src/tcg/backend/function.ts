@@ -66,6 +66,8 @@ export const COMMON_FUNCTIONS = 17;
 /** Emits op `i` of the region. */
 export type OpEmitter = (f: RegionFunction, i: number) => void;
 
+/** Of an exit to the interpreter, about. */
+const TAIL_BYTES = 64;
 /** Of a piece no jump to which has been emitted yet. */
 const KIND_UNSEEN = -2;
 const zero: readonly [number, number] = [0, 0];
@@ -863,7 +865,7 @@ export class RegionFunction {
   private enclose(): FunctionBody {
     const { w, tails } = this;
     for (let r = 0; r < 16; r++) if (tails.some((mask) => (mask & (1 << r)) !== 0)) this.registerLocal(r);
-    const outer = new FunctionWriter(3).declare(w.declared);
+    const outer = new FunctionWriter(3, w.size + tails.length * TAIL_BYTES).declare(w.declared);
     for (let tail = 0; tail < tails.length; tail++) outer.block();
     outer.append(w.code(), w.hints);
     const { kind, fr, cx, cy, fx } = this.flagLocals;

@@ -59,7 +59,7 @@ export interface JitOptions {
   readonly maximumModules: number;
   /** Bytes of live functions after which everything generated is dropped. */
   readonly maximumBytes: number;
-  /** Modules made one by one that are packed into few, once nothing has been generated for `packPatience` times POLL_INSTRUCTIONS. */
+  /** Modules made one by one that are packed into few, once nothing has been generated for `packPatience` times POLL_INSTRUCTIONS, or RESTLESS times that have passed. */
   readonly packModules: number;
   readonly packPatience: number;
 }
@@ -79,7 +79,7 @@ export const defaultJitOptions: JitOptions = {
   packPatience: 5_000,
 };
 /** Translates what runs a few times. */
-export const eagerJitOptions: JitOptions = { ...defaultJitOptions, threshold: 16, patience: 2, longest: 200 };
+export const eagerJitOptions: JitOptions = { ...defaultJitOptions, threshold: 16, patience: 2, longest: 200, packPatience: 500 };
 
 /** Figures of the translator. */
 export interface JitStats {
@@ -104,6 +104,8 @@ const POLL_INSTRUCTIONS = 10_000;
 const MINIMUM_POLL = 2_000;
 /** So many live modules double `patience`, twice as many treble it. */
 const PATIENT_MODULES = 8;
+/** Wide code never comes to rest: now and then another of its blocks has become hot. */
+const RESTLESS = 20;
 /** Functions of one module at most. */
 const MODULE_FUNCTIONS = 1_000;
 /** Times a region is made anew because a block that it jumps to has become hot: what it costs at most, in times its first generation. */
@@ -160,8 +162,9 @@ export class Jit implements GeneratedCode {
   /** Instructions since the first and since the last of the queue came. */
   private waited = 0;
   private undisturbed = 0;
-  /** Instructions since something was generated, while there are modules to pack. */
+  /** Instructions since something was generated, and since there have been modules to pack. */
   private quiet = 0;
+  private unpacked = 0;
   /** Live modules that are packed. */
   private packed = 0;
   private readonly freeSlots: number[] = [];
@@ -233,10 +236,12 @@ export class Jit implements GeneratedCode {
       this.undisturbed += spent;
       const worth = patience * (1 + this.stats.modulesLive / PATIENT_MODULES);
       if (this.undisturbed >= worth * POLL_INSTRUCTIONS || this.waited >= longest * POLL_INSTRUCTIONS) this.compile();
-    } else if (this.stats.modulesLive - this.packed >= packModules) {
-      this.quiet += spent;
-      if (this.quiet >= packPatience * POLL_INSTRUCTIONS) this.packAll();
     }
+    if (this.stats.modulesLive - this.packed < packModules) return;
+    this.quiet += spent;
+    this.unpacked += spent;
+    const wait = packPatience * POLL_INSTRUCTIONS;
+    if (this.quiet >= wait || this.unpacked >= wait * RESTLESS) this.packAll();
   }
 
   /**
@@ -245,6 +250,7 @@ export class Jit implements GeneratedCode {
    */
   private packAll(): void {
     this.quiet = 0;
+    this.unpacked = 0;
     const loose = [...this.live].filter(({ module }) => !module.packed).length;
     if (loose * 2 >= this.live.size - loose) this.pack([...this.live]);
   }

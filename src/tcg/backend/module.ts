@@ -7,6 +7,10 @@ import { scalarCheck } from "../vector/floating";
 import { scalarCheckType } from "../vector/scalarChecks";
 
 const FUNCTION = 0x60;
+const CODE_SECTION = 10;
+/** Bytes of what is in every module, and of what each function takes beside its body, about. */
+const OF_EVERY_MODULE = 4096;
+const OF_A_FUNCTION = 64;
 
 /** Types by index; TYPE_REGION (common.ts) is one of them. */
 const types: readonly (readonly [readonly Type[], readonly Type[]])[] = [
@@ -51,10 +55,11 @@ const common = [
  * @param slots where each function goes in table 0
  */
 export function assembleModule(bodies: readonly FunctionBody[], slots: readonly number[], memoryPages: number): Uint8Array<ArrayBuffer> {
-  const out = new FunctionWriter(0);
+  const size = bodies.reduce((sum, { bytes }) => sum + bytes.length + OF_A_FUNCTION, OF_EVERY_MODULE);
+  const out = new FunctionWriter(0, size);
   for (const byte of [0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00]) out.byte(byte);
   const section = (id: number, fill: (w: FunctionWriter) => void): void => {
-    const w = new FunctionWriter(0);
+    const w = new FunctionWriter(0, id === CODE_SECTION ? size : 1024);
     fill(w);
     out.byte(id).unsigned(w.size).append(w.code());
   };
@@ -114,7 +119,7 @@ export function assembleModule(bodies: readonly FunctionBody[], slots: readonly 
           .unsigned(hints[k + 1]);
     });
   });
-  section(10, (w) => {
+  section(CODE_SECTION, (w) => {
     w.unsigned(all.length);
     for (const { bytes } of all) w.append(bytes);
   });

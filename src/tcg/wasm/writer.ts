@@ -89,6 +89,8 @@ export const M = {
 } as const;
 
 const VOID = 0x40;
+/** V8 keeps arrays of so many bytes on its heap. */
+const FEW_BYTES = 64;
 
 /** A function for the code section. */
 export interface FunctionBody {
@@ -103,14 +105,22 @@ export interface FunctionBody {
  * nesting depths: `label()` gives one, `br` takes it.
  */
 export class FunctionWriter {
-  private bytes: Uint8Array<ArrayBuffer> = new Uint8Array(8192);
+  private bytes: Uint8Array<ArrayBuffer>;
   private length = 0;
   private nesting = 0;
   private readonly locals: Type[] = [];
   private readonly hinted: number[] = [];
 
-  /** @param parameters number of parameters: the first local's index */
-  constructor(private readonly parameters: number) {}
+  /**
+   * @param parameters number of parameters: the first local's index
+   * @param expected bytes that there is room for at first. Room for more than is written costs: a thousand functions with 8 KB for each writer were 50 MB and their collection.
+   */
+  constructor(
+    private readonly parameters: number,
+    expected = 1024,
+  ) {
+    this.bytes = new Uint8Array(expected);
+  }
 
   get size(): number {
     return this.length;
@@ -334,7 +344,7 @@ export class FunctionWriter {
   /** The same, with its branch hints. */
   hintedBody(): FunctionBody {
     assert(this.nesting === 0, "a block was left open");
-    const head = new FunctionWriter(0);
+    const head = new FunctionWriter(0, FEW_BYTES);
     const runs: { type: Type; count: number }[] = [];
     for (const type of this.locals) {
       const last = runs.at(-1);
@@ -343,7 +353,7 @@ export class FunctionWriter {
     }
     head.unsigned(runs.length);
     for (const run of runs) head.unsigned(run.count).byte(run.type);
-    const size = new FunctionWriter(0).unsigned(head.length + this.length + 1);
+    const size = new FunctionWriter(0, FEW_BYTES).unsigned(head.length + this.length + 1);
     const bytes = new Uint8Array(size.length + head.length + this.length + 1);
     bytes.set(size.code(), 0);
     bytes.set(head.code(), size.length);
