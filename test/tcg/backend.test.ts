@@ -397,6 +397,84 @@ describe("generated code against the reference interpreter", () => {
   });
 
   for (const bits of [32, 64] as const) {
+    test(`random programs of accesses from the same registers, to the end of a page and beyond, in ${bits}-bit code`, () => {
+      const bench = new Bench();
+      const suffix = bits === 32 ? "_32" : "";
+      let faults = 0;
+      let done = 0;
+      for (let seed = 1; seed <= 400; seed++) {
+        const inputs = new Inputs(seed + 7000);
+        const register = (): number => slotOfGpr([2, 3, 4][inputs.below(3)]);
+        const access = (
+          builder: OpBuilder,
+          kind: "ld" | "ldw" | "st",
+          address: Parameters<OpBuilder["memory"]>[2],
+          width: number,
+        ): void => {
+          const slot = kind === "ldw" ? slotOfTemp(2) : inputs.below(12) === 0 ? register() : slotOfGpr(5 + inputs.below(4));
+          builder.memory(`${kind}${width}${suffix}` as OpName, slot, address);
+        };
+        const block = bench.block((builder, rip) => {
+          const instructions = 3 + inputs.below(10);
+          for (let k = 0; k < instructions; k++) {
+            builder.instruction(k);
+            const address = {
+              base: inputs.below(10) === 0 ? SLOT_ZERO : register(),
+              index: inputs.below(4) === 0 ? register() : SLOT_ZERO,
+              scale: inputs.below(2),
+              displacement: (inputs.below(24) - 12) * 4,
+              flags: 0,
+            };
+            if (address.base === SLOT_ZERO) address.displacement += 64;
+            const width = 8 << inputs.below(4);
+            const step = (inputs.below(9) - 4) * 4;
+            switch (inputs.below(8)) {
+              case 0:
+                builder.memory(bits === 32 ? "lea32" : "lea", register(), { ...address, index: SLOT_ZERO });
+                break;
+              case 1:
+                builder.emit(bits === 32 ? "addf32" : inputs.below(2) === 0 ? "add" : "subf64", register(), register(), SLOT_ZERO, step);
+                break;
+              case 2:
+                builder.emit(inputs.below(2) === 0 ? "mov" : bits === 32 ? "incf32" : "decf64", register(), register());
+                break;
+              case 3:
+                access(builder, "ldw", address, width);
+                builder.memory(`st${width}${suffix}` as OpName, slotOfTemp(2), address);
+                break;
+              case 4:
+                if (inputs.below(3) === 0) {
+                  const taken = builder.branch(`br_${conditions[inputs.below(8)]}`, SLOT_ZERO, inputs.below(2));
+                  access(builder, "st", address, width);
+                  builder.bind(taken);
+                  break;
+                }
+                if (inputs.below(5) === 0) builder.emit("helper", Helper.cpuid);
+                break;
+              default:
+                access(builder, inputs.below(2) === 0 ? "ld" : "st", address, width);
+            }
+          }
+          builder.instruction(instructions);
+          builder.emit("movi", SLOT_RIP, SLOT_ZERO, SLOT_ZERO, rip + BigInt(instructions + 1));
+          builder.emit("exit");
+        });
+        bench.jit.hot(block, bench.cpu);
+        for (let k = 0; k < 6; k++) {
+          const prepare = fill(bench, inputs);
+          const bases = [2, 3, 4].map(() => BigInt([0, 64, 2048, 4000, 4096 - 32][inputs.below(5)] + inputs.below(96)));
+          const [generated, reference] = bench.both(block, 100, () => {
+            prepare();
+            bench.slots.set(bases, 2);
+          });
+          assert.equal(generated, reference, `program ${seed}, state ${k}`);
+          if ((JSON.parse(reference) as [number])[0] === EXIT_FAULT) faults++;
+          else done++;
+        }
+      }
+      assert.ok(faults > 100 && done > 100, `${faults} programs fault, ${done} do not`);
+    });
+
     test(`random programs of scalars of ${bits} bits, zeros and everything out of the ordinary among them`, () => {
       const bench = new Bench();
       const letter = bits === 32 ? "s" : "d";

@@ -144,3 +144,25 @@ export function plainAddressFunction(): FunctionWriter {
   w.get(1).i64(-4096).op(W.i64And).i64(1).op2(W.i64Or, W.i64Eq).op(W.i32And).if().i32(0).op(W.return).end();
   return w.get(2).get(1).op(W.i32Wrap).get(1).i64(32).op2(W.i64ShrU, W.i32Wrap).call(Callee.hostAddress);
 }
+
+/** Bytes of an access, in its kind. */
+const KIND_BYTES = 0xff;
+
+/** Function (cpu, address, kind): the same for an access that nothing is known of: the TLB may have it. */
+export function addressFunction(): FunctionWriter {
+  const w = new FunctionWriter(3);
+  const entry = w.local(I32);
+  w.get(0).mem(M.i32Load, WORD_TLB).get(1).op(W.i32Wrap).i32(7).op(W.i32ShrU);
+  w.i32((TLB_ENTRIES - 1) * TLB_ENTRY_BYTES)
+    .op2(W.i32And, W.i32Add)
+    .tee(entry)
+    .mem(M.i64Load, TLB_WRITE)
+    .get(entry)
+    .mem(M.i64Load, TLB_READ)
+    .get(2)
+    .i32(KIND_PROBE_WRITE)
+    .op2(W.i32And, W.select);
+  w.get(1).get(2).i32(KIND_BYTES).op(W.i32And).i32(1).op2(W.i32Sub, W.i64ExtendU).op(W.i64Add).i64(-4096).op2(W.i64And, W.i64Eq).if();
+  w.get(1).op(W.i32Wrap).get(entry).mem(M.i32Load, TLB_ADDEND).op2(W.i32Add, W.return).end();
+  return w.get(0).get(1).get(2).returnCall(Callee.plainAddress);
+}

@@ -26,6 +26,7 @@ import {
 } from "../layout";
 import { type Condition } from "../ops";
 import { F32, F64, type FunctionBody, FunctionWriter, I32, I64, M, V128, W } from "../wasm/writer";
+import { SharedAccesses } from "./accesses";
 import { type FlagLocals, KIND_DYNAMIC, KIND_MEMORY, pushAux, pushCondition, pushResult, truncate, type Width } from "./flags";
 import { cutPieces, immediate, liveBefore, type Piece, readOps, type RegionOps, type RegisterFlow, solveRegisters } from "./pieces";
 import type { RegionPlan } from "./region";
@@ -60,8 +61,9 @@ export const Callee = {
   plainAddress: 14,
   checkSingle: 15,
   checkDouble: 16,
+  address: 17,
 } as const;
-export const COMMON_FUNCTIONS = 17;
+export const COMMON_FUNCTIONS = 18;
 
 /** Emits op `i` of the region. */
 export type OpEmitter = (f: RegionFunction, i: number) => void;
@@ -146,6 +148,7 @@ export class RegionFunction {
   ) {
     const { ops, starts } = readOps(plan, memory);
     this.ops = ops;
+    this.accesses = new SharedAccesses(ops, () => this.w.local(I32));
     const { pieces, heads } = cutPieces(plan, ops, starts);
     this.pieces = pieces;
     this.heads = heads;
@@ -232,8 +235,12 @@ export class RegionFunction {
     const { ops, flow } = this;
     this.current = piece;
     this.constants.clear();
-    if (!this.inherits) this.forgetVectors();
+    if (!this.inherits) {
+      this.forgetVectors();
+      this.accesses.forget();
+    }
     this.inherits = false;
+    this.accesses.begin(piece.first, piece.end);
     startBits(this.bits, this.narrowIn[at]);
     this.dirty = flow.dirtyIn[at];
     this.valid = flow.validIn[at] | flow.liveIn[at];
@@ -308,10 +315,12 @@ export class RegionFunction {
     const { w } = this;
     const { kind, dirty, valid, defaultMxcsr } = this;
     const vectors = this.xmm.snapshot();
+    const accesses = this.accesses.snapshot();
     w.if();
     this.follow2(0, kind, dirty, valid);
     w.else();
     this.xmm.restore(vectors);
+    this.accesses.restore(accesses);
     this.defaultMxcsr = defaultMxcsr;
     this.follow2(1, kind, dirty, valid);
     w.end().op(W.unreachable);
@@ -329,9 +338,14 @@ export class RegionFunction {
 
   /** Keeps what is known across code that may emit other pieces. */
   preserve(inner: () => void): void {
-    const { kind, dirty, valid, here, current, after, flagsNeeded } = this;
+    const { kind, dirty, valid, here, current, after, flagsNeeded, defaultMxcsr } = this;
     const bits = this.bits.slice();
+    const vectors = this.xmm.snapshot();
+    const accesses = this.accesses.snapshot();
     inner();
+    this.xmm.restore(vectors);
+    this.defaultMxcsr = defaultMxcsr;
+    this.accesses.restore(accesses);
     this.bits.set(bits);
     this.kind = kind;
     this.dirty = dirty;
@@ -341,7 +355,6 @@ export class RegionFunction {
     this.after = after;
     this.flagsNeeded = flagsNeeded;
     this.constants.clear();
-    this.forgetVectors();
   }
 
   private edge(from: number, to: number): void {
@@ -483,6 +496,8 @@ export class RegionFunction {
   }
 
   private vectors: VectorLocals | undefined;
+  /** Addresses that have been looked up already. */
+  readonly accesses: SharedAccesses;
   /** What is known of XMM registers in the piece under construction. */
   readonly xmm = new VectorValues(this.w);
   /** MXCSR has been seen to be as fast results need it. */
@@ -847,6 +862,7 @@ export class RegionFunction {
     const { w, ops } = this;
     this.constants.clear();
     this.forgetVectors();
+    this.accesses.forgetRanges();
     this.dirty = 0;
     const live = this.after[i - this.current.first];
     for (let r = 0; r < 16; r++) if ((live & (1 << r)) !== 0) this.loadRegister(r);

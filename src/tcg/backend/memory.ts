@@ -1,5 +1,6 @@
 import { KIND_PROBE_WRITE, KIND_WRAP32 } from "../interpreter/memory";
 import { SLOT_SEG_BASE, SLOT_SEG_LIMIT_R, SLOT_SEG_LIMIT_W, SLOT_ZERO, TLB_ADDEND, TLB_ENTRIES, TLB_READ, TLB_WRITE } from "../layout";
+import type { SharedAccess } from "./accesses";
 import type { OpName } from "../ops";
 import { I32, M, W } from "../wasm/writer";
 import type { Width } from "./flags";
@@ -29,16 +30,19 @@ export function pushAddress(f: RegionFunction, i: number): void {
   else if (displacement !== 0) w.i64(displacement).op(W.i64Add);
 }
 
-/** Pushes the address in the engine's memory of an access of `bytes`, or leaves at the op when it is none of plain memory. */
-function pushHost(f: RegionFunction, i: number, bytes: number, tag: number, wrap32: boolean, kind: number): void {
-  const { w } = f;
+/** Pushes the linear address of op `i`. */
+function pushLinear(f: RegionFunction, i: number, wrap32: boolean): void {
+  const { ops, w } = f;
   pushAddress(f, i);
-  const { ops } = f;
   const isNarrow = ops.lo[i] === 0 && (ops.b[i] === SLOT_ZERO || ops.a[i] === SLOT_ZERO) && (ops.hi[i] & 3) === 0;
   const narrow = isNarrow && f.bitsOf(ops.a[i]) <= 32 && f.bitsOf(ops.b[i]) <= 32;
   if (wrap32 && !narrow) w.i64Halves(-1, 0).op(W.i64And);
-  w.set(f.address);
-  w.get(f.address)
+}
+
+/** Sets `entry` to the entry of the TLB for the address in the local of that name. */
+function findEntry(f: RegionFunction): void {
+  f.w
+    .get(f.address)
     .op(W.i32Wrap)
     .i32(7)
     .op(W.i32ShrU)
@@ -46,17 +50,66 @@ function pushHost(f: RegionFunction, i: number, bytes: number, tag: number, wrap
     .op(W.i32And)
     .get(f.tlb)
     .op(W.i32Add)
-    .tee(f.entry)
-    .mem(M.i64Load, tag);
-  w.get(f.address);
-  if (bytes > 1) w.i64(bytes - 1).op(W.i64Add);
-  w.i64(-4096).op2(W.i64And, W.i64Eq).ifMostly(I32);
+    .set(f.entry);
+}
+
+/** Pushes the page of the last of `bytes` bytes from the address on. */
+function pushLastPage(f: RegionFunction, bytes: number): void {
+  f.w.get(f.address);
+  if (bytes > 1) f.w.i64(bytes - 1).op(W.i64Add);
+  f.w.i64(-4096).op(W.i64And);
+}
+
+/** Looks a range up for the first of its accesses, op `i`, which is `distance` bytes behind its beginning. */
+function lookAtRange(f: RegionFunction, i: number, { range, distance }: SharedAccess, wrap32: boolean): void {
+  const { w } = f;
+  pushAddress(f, i);
+  if (distance !== 0) w.i64(distance).op(W.i64Sub);
+  if (wrap32) w.i64Halves(-1, 0).op(W.i64And);
+  w.set(f.address);
+  findEntry(f);
+  pushLastPage(f, range.to - range.from);
+  w.set(f.t);
+  const tags = [...(range.writes ? [TLB_WRITE] : []), ...(range.reads ? [TLB_READ] : [])];
+  for (const tag of tags) w.get(f.entry).mem(M.i64Load, tag).get(f.t).op(W.i64Eq).ifMostly(I32);
+  w.get(f.address).op(W.i32Wrap).get(f.entry).mem(M.i32Load, TLB_ADDEND).op(W.i32Add);
+  for (const _ of tags) w.else().i32(0).end();
+  w.set(range.local);
+}
+
+/**
+ * Pushes the address in the engine's memory of an access of `bytes`, less the distance that is returned, or leaves at the op when it is none of plain memory.
+ */
+function pushHost(f: RegionFunction, i: number, bytes: number, tag: number, wrap32: boolean, kind: number): number {
+  const { w } = f;
+  const shared = f.accesses.at(i);
+  if (shared !== undefined) {
+    const { range, distance } = shared;
+    if (shared.isFirst) lookAtRange(f, i, shared, wrap32);
+    w.get(range.local).ifMostly(I32).get(range.local).else();
+    w.get(f.cpu);
+    pushLinear(f, i, wrap32);
+    w.i32(kind).call(Callee.address);
+    w.tee(f.host).op(W.i32Eqz).ifRare();
+    f.leaveAt(i);
+    w.end().get(f.host);
+    if (distance !== 0) w.i32(distance).op(W.i32Sub);
+    w.end();
+    return distance;
+  }
+  pushLinear(f, i, wrap32);
+  w.set(f.address);
+  findEntry(f);
+  w.get(f.entry).mem(M.i64Load, tag);
+  pushLastPage(f, bytes);
+  w.op(W.i64Eq).ifMostly(I32);
   w.get(f.address).op(W.i32Wrap).get(f.entry).mem(M.i32Load, TLB_ADDEND).op(W.i32Add);
   w.else();
   w.get(f.cpu).get(f.address).i32(kind).call(Callee.plainAddress);
   w.tee(f.host).op(W.i32Eqz).ifRare();
   f.leaveAt(i);
   w.end().get(f.host).end();
+  return 0;
 }
 
 function load(width: Width, wrap32: boolean, probeWrite: boolean): OpEmitter {
@@ -64,8 +117,8 @@ function load(width: Width, wrap32: boolean, probeWrite: boolean): OpEmitter {
   return (f, i) => {
     const d = f.ops.d[i];
     f.begin(d);
-    pushHost(f, i, width / 8, probeWrite ? TLB_WRITE : TLB_READ, wrap32, kind);
-    f.w.mem(loads[width]);
+    const distance = pushHost(f, i, width / 8, probeWrite ? TLB_WRITE : TLB_READ, wrap32, kind);
+    f.w.mem(loads[width], distance);
     f.assign(d);
   };
 }
@@ -73,10 +126,10 @@ function load(width: Width, wrap32: boolean, probeWrite: boolean): OpEmitter {
 function store(width: Width, wrap32: boolean): OpEmitter {
   const kind = (width / 8) | (wrap32 ? KIND_WRAP32 : 0) | KIND_PROBE_WRITE;
   return (f, i) => {
-    pushHost(f, i, width / 8, TLB_WRITE, wrap32, kind);
+    const distance = pushHost(f, i, width / 8, TLB_WRITE, wrap32, kind);
     if (width === 64) f.push(f.ops.d[i]);
     else f.pushLower(f.ops.d[i]);
-    f.w.mem(stores[width]);
+    f.w.mem(stores[width], distance);
   };
 }
 

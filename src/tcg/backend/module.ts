@@ -1,7 +1,7 @@
 import { type FunctionBody, FunctionWriter, I32, I64, type Type } from "../wasm/writer";
 import { BRANCH_HINTS } from "../wasm/branchHints";
 import { MAX_MEMORY_PAGES, SHARED_MEMORY } from "../wasm/sharedMemory";
-import { enterFunction, jumpFunction, multiplyHighFunction, plainAddressFunction, TYPE_REGION } from "./common";
+import { addressFunction, enterFunction, jumpFunction, multiplyHighFunction, plainAddressFunction, TYPE_REGION } from "./common";
 import { storeFlagsFunction } from "./flags";
 import { scalarCheck } from "../vector/floating";
 import { scalarCheckType } from "../vector/scalarChecks";
@@ -48,6 +48,7 @@ const common = [
   { type: 8, body: plainAddressFunction().hintedBody() },
   { type: 10, body: scalarCheck(32).hintedBody() },
   { type: 11, body: scalarCheck(64).hintedBody() },
+  { type: 8, body: addressFunction().hintedBody() },
 ];
 
 /**
