@@ -36,7 +36,7 @@ const indexes16 = [6, 7, 6, 7, NO_REGISTER, NO_REGISTER, NO_REGISTER, NO_REGISTE
  */
 export class Decoder {
   length = 0;
-  row: OpcodeRow = oneByteRows()[0];
+  row: OpcodeRow = oneByteRows.at(0)[0];
   opcode = 0;
   /** The ModRM byte; 0 without one. */
   modrm = 0;
@@ -136,7 +136,7 @@ export class Decoder {
         return opcode === 0x62 ? this.undefined() : this.decodeVex(opcode, payload);
       }
       this.setRex(0);
-      return this.decodeCell(this.maps.oneByte[opcode], opcode, payload, prefixClass, operand16);
+      return this.decodeCell(this.maps.oneByte.at(opcode), opcode, payload, prefixClass, operand16);
     }
 
     this.setRex(rex);
@@ -149,7 +149,7 @@ export class Decoder {
         opcode = this.next();
       }
     }
-    return this.decodeCell(map[opcode], opcode, -1, prefixClass, operand16);
+    return this.decodeCell(map.at(opcode), opcode, -1, prefixClass, operand16);
   }
 
   private undefined(): number {
@@ -245,7 +245,7 @@ export class Decoder {
     const prefixClass = vexPrefixes[bits & 3];
     const next = this.next();
     if (map < 1 || map > 3) return this.undefined();
-    const cell = map === 1 ? this.maps.vex0F[next] : map === 2 ? this.maps.vex38[next] : this.maps.vex3A[next];
+    const cell = (map === 1 ? this.maps.vex0F : map === 2 ? this.maps.vex38 : this.maps.vex3A).at(next);
     const status = this.decodeCell(cell, next, -1, prefixClass, false);
     if (status !== DECODE_OK) return status;
     const { row } = this;

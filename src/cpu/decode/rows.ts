@@ -199,25 +199,51 @@ function parseRow(line: string): OpcodeRow {
   return row;
 }
 
-/** Parses a table: one row a line; empty lines are skipped. `80-83` and the like stand for a row each. */
-export function parseRows(text: string): OpcodeRow[] {
-  return text
-    .split("\n")
-    .map((line) => line.trim())
-    .filter((line) => line !== "")
-    .flatMap((line) => {
-      const range = /^([0-9A-F]{2})-([0-9A-F]{2})(.*)$/.exec(line);
-      if (range === null) return [parseRow(line)];
-      const first = parseInt(range[1], 16);
-      const last = parseInt(range[2], 16);
-      return Array.from({ length: last - first + 1 }, (_, index) =>
-        parseRow((first + index).toString(16).toUpperCase().padStart(2, "0") + range[3]),
-      );
-    });
+/** Opcodes that a line of a table is about: `50+` are eight, `80-83` the ones between as well. */
+function opcodesOf(line: string): readonly [first: number, last: number] {
+  const first = parseInt(line.slice(0, 2), 16);
+  if (line[2] === "+") return [first, first + 7];
+  return [first, line[2] === "-" ? parseInt(line.slice(3, 5), 16) : first];
 }
 
-/** The rows of tables that are parsed when they are first asked for: many guests never use an instruction of most of them. */
-export function lazyRows(...texts: readonly string[]): () => readonly OpcodeRow[] {
+/** The row that a line has for `opcode`, one of its first opcodes: those of a range have a row each. */
+const rowOf = (line: string, opcode: number): OpcodeRow =>
+  parseRow(line[2] === "-" ? opcode.toString(16).toUpperCase().padStart(2, "0") + line.slice(5) : line);
+
+const linesOf = (table: string): string[] =>
+  table
+    .split("\n")
+    .map((line) => line.trim())
+    .filter((line) => line !== "");
+
+/** Parses a table: one row a line; empty lines are skipped. `80-83` and the like stand for a row each. */
+export function parseRows(text: string): OpcodeRow[] {
+  return linesOf(text).flatMap((line) => {
+    const [first, last] = opcodesOf(line);
+    const rows = line[2] === "-" ? last - first + 1 : 1;
+    return Array.from({ length: rows }, (_, index) => rowOf(line, first + index));
+  });
+}
+
+/** The rows of tables: all, and those of one opcode. */
+export interface LazyRows {
+  (): readonly OpcodeRow[];
+  at(opcode: number): readonly OpcodeRow[];
+}
+
+/** The rows of tables that are parsed when they are first asked for, opcode by opcode: most guests use few. */
+export function lazyRows(...texts: readonly string[]): LazyRows {
   let rows: readonly OpcodeRow[] | undefined;
-  return () => (rows ??= texts.flatMap(parseRows));
+  let byOpcode: string[][] | undefined;
+  const sorted = (): string[][] => {
+    const lines = Array.from({ length: 256 }, (): string[] => []);
+    for (const line of texts.flatMap(linesOf)) {
+      const [first, last] = opcodesOf(line);
+      for (let opcode = first; opcode <= last; opcode++) lines[opcode].push(line);
+    }
+    return lines;
+  };
+  return Object.assign(() => (rows ??= texts.flatMap(parseRows)), {
+    at: (opcode: number) => (byOpcode ??= sorted())[opcode].map((line) => rowOf(line, opcode)),
+  });
 }

@@ -4,8 +4,8 @@
  */
 import { SLOT_MXCSR, SLOT_ZERO, slotOfGpr, slotOfVectorTemp, slotOfXmm, VECTOR_UPPER } from "../../tcg/layout";
 import type { OpName } from "../../tcg/ops";
-import { type VectorOp, vectorOps } from "../../tcg/vector/names";
-import { type VexMnemonic, vexMnemonics } from "../decode/vexMnemonics";
+import type { VectorOp } from "../../tcg/vector/names";
+import type { VexMnemonic } from "../decode/vexMnemonics";
 import { Helper } from "../helperIds";
 import { MODE_AVX, MODE_FPU_TS } from "../mode";
 import { upperHalfOf } from "../simd/halves";
@@ -13,7 +13,7 @@ import { operationNumber, operations } from "../simd/operations";
 import { SIMD_FIRST_SHIFT, SIMD_LONG, SIMD_THIRD_SHIFT, SIMD_VEX, SIMD_WIDE } from "../simd/unit";
 import { type Emission, VECTOR_GP, VECTOR_NM } from "./emission";
 import { gather, moveMasked } from "./avxMemory";
-import { extractElement, letterOf, loadControl, storeControl, storeMasked, widthOf } from "./sse";
+import { extractElement, letterOf, loadControl, storeControl, storeMasked, vectorOpOf, widthOf } from "./sse";
 
 type Emitter = (e: Emission) => void;
 
@@ -140,7 +140,7 @@ interface Inline {
 }
 
 function inlineOf(name: string): Inline | undefined {
-  const op = vectorOps.find((candidate) => candidate === `v_${name}`);
+  const op = vectorOpOf(name);
   const { source, immediateBits = 0, gives, maskBits } = upperHalfOf(name);
   // A slot's address is a multiple of eight.
   if (op === undefined || gives !== undefined || (source ?? 0) % 8 !== 0) return undefined;
@@ -589,7 +589,8 @@ const special: { readonly [name in VexMnemonic]?: Emitter } = {
 const extractWordAnywhere = extractElement(16, ready);
 const extractWord = operation("pextrw");
 
-function emitterOf(name: VexMnemonic): Emitter {
+/** Emitter of a mnemonic of vexRows.ts. */
+export function vexEmitter(name: VexMnemonic): Emitter {
   if (name === "vpextrw") {
     return (e) => {
       (letterOf(e, 0) === "E" ? extractWordAnywhere : extractWord)(e);
@@ -597,8 +598,3 @@ function emitterOf(name: VexMnemonic): Emitter {
   }
   return special[name] ?? operation(name.slice(1));
 }
-
-/** Emitters of vexRows.ts. */
-export const vexEmitters = Object.fromEntries(vexMnemonics.map((name): [VexMnemonic, Emitter] => [name, emitterOf(name)])) as {
-  readonly [name in VexMnemonic]: Emitter;
-};

@@ -1,5 +1,7 @@
 /** What each mnemonic of the opcode table becomes. */
 import type { Mnemonic } from "../decode/mnemonics";
+import { type SimdMnemonic, simdMnemonics } from "../decode/simdMnemonics";
+import type { VexMnemonic } from "../decode/vexMnemonics";
 import * as arithmetic from "./arithmetic";
 import * as bits from "./bits";
 import * as control from "./control";
@@ -7,8 +9,8 @@ import type { Emission } from "./emission";
 import * as moves from "./moves";
 import * as shifts from "./shifts";
 import * as stack from "./stack";
-import { simdEmitters } from "./sse";
-import { vexEmitters } from "./avx";
+import { simdEmitter } from "./sse";
+import { vexEmitter } from "./avx";
 import { stringOperation } from "./strings";
 import * as system from "./system";
 import * as x87 from "./x87";
@@ -17,9 +19,10 @@ const fixedSegments: Record<string, number> = { ES: 0, CS: 1, SS: 2, DS: 3, FS: 
 const segmentOf = (e: Emission): number => fixedSegments[e.insn.row.operands[0].letter];
 const undefinedInstruction = (e: Emission): void => e.undefined();
 
-export const emitters: { readonly [name in Mnemonic]: (e: Emission) => void } = {
-  ...simdEmitters,
-  ...vexEmitters,
+type Emitter = (e: Emission) => void;
+type GeneralMnemonic = Exclude<Mnemonic, SimdMnemonic | VexMnemonic>;
+
+const general: { readonly [name in GeneralMnemonic]: Emitter } = {
   aaa: arithmetic.decimalAdjust("aaa"),
   aad: arithmetic.asciiAdjust("aad"),
   aam: arithmetic.asciiAdjust("aam"),
@@ -217,3 +220,13 @@ export const emitters: { readonly [name in Mnemonic]: (e: Emission) => void } = 
   xsaves: x87.componentState("xsaves"),
   xsetbv: system.setExtendedControl,
 };
+
+const isGeneral = (name: Mnemonic): name is GeneralMnemonic => name in general;
+const legacyVector: ReadonlySet<string> = new Set(simdMnemonics);
+const isLegacyVector = (name: SimdMnemonic | VexMnemonic): name is SimdMnemonic => legacyVector.has(name);
+
+/** The emitter of a mnemonic. Those of vector instructions are made when they are asked for: most guests use few of six hundred. */
+export function emitterOf(name: Mnemonic): Emitter {
+  if (isGeneral(name)) return general[name];
+  return isLegacyVector(name) ? simdEmitter(name) : vexEmitter(name);
+}

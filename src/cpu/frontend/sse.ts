@@ -5,9 +5,9 @@
 import { SLOT_MXCSR, SLOT_ZERO, slotOfGpr, slotOfXmm } from "../../tcg/layout";
 import type { OpName } from "../../tcg/ops";
 import { type VectorOp, vectorOps } from "../../tcg/vector/names";
-import { type SimdMnemonic, simdMnemonics } from "../decode/simdMnemonics";
+import type { SimdMnemonic } from "../decode/simdMnemonics";
 import { MODE_FPU_EM, MODE_FPU_TS, MODE_OSFXSR } from "../mode";
-import { isOperation, MMX_READ, MMX_WRITE, operationNumber, resultBytes } from "../simd/operations";
+import { MMX_READ, MMX_WRITE, operationNumber, resultBytes } from "../simd/operations";
 import { Helper } from "../helperIds";
 import { type Emission, VECTOR_GP, VECTOR_NM } from "./emission";
 
@@ -121,6 +121,14 @@ function vector(e: Emission, inline: VectorOp | undefined, to: number, from: num
   else e.emit(inline, Helper.simd, to, from, flags * 0x1_0000_0000 + number);
 }
 
+const inlineNames: ReadonlySet<string> = new Set(vectorOps);
+
+/** The op that engines carry out in line, if there is one for the operation. */
+export function vectorOpOf(name: string): VectorOp | undefined {
+  const op = `v_${name}`;
+  return inlineNames.has(op) ? (op as VectorOp) : undefined;
+}
+
 /** Any instruction of the form destination = operation(destination, source, immediate). */
 function operation(name: SimdMnemonic): Emitter {
   const number = operationNumber(name);
@@ -128,7 +136,7 @@ function operation(name: SimdMnemonic): Emitter {
   // Only VEX forms have more than eight predicates.
   const immediateBits = /^cmp[ps][sd]$/.test(name) ? 7 : 0xff;
   const explicitLengths = name === "pcmpestri" || name === "pcmpestrm";
-  const inline = vectorOps.find((op) => op === `v_${name}`);
+  const inline = vectorOpOf(name);
   return (e) => {
     if (!ready(e)) return;
     const { insn } = e;
@@ -482,7 +490,5 @@ const special: { readonly [name in SimdMnemonic]?: Emitter } = {
   andnpd: bitwise("and", true),
 };
 
-/** Emitters of simdRows.ts. */
-export const simdEmitters = Object.fromEntries(
-  simdMnemonics.map((name) => [name, special[name] ?? (isOperation(name) ? operation(name) : undefined)]),
-) as { readonly [name in SimdMnemonic]: Emitter };
+/** Emitter of a mnemonic of simdRows.ts. */
+export const simdEmitter = (name: SimdMnemonic): Emitter => special[name] ?? operation(name);

@@ -9,10 +9,10 @@ import { SLOT_ZERO } from "../../tcg/layout";
 import { mnemonics } from "../decode/mnemonics";
 import { Helper } from "../helperIds";
 import { Emission } from "./emission";
-import { emitters } from "./emitters";
+import { emitterOf } from "./emitters";
 
 /** By OpcodeRow.id. */
-const emittersById = mnemonics.map((name) => emitters[name]);
+const emittersById: ((e: Emission) => void)[] = [];
 /** Ops that no single instruction exceeds, with room for the end of the block. */
 const RESERVED_OPS = 320;
 /** An instruction at the start of a block may cross the page's end by this much. */
@@ -72,7 +72,7 @@ export class X86Translator implements Translator {
     const { emission } = this;
     switch (status) {
       case DECODE_OK:
-        emittersById[this.decoder.row.id](emission);
+        (emittersById[this.decoder.row.id] ??= emitterOf(mnemonics[this.decoder.row.id]))(emission);
         return;
       case DECODE_UNDEFINED:
         emission.undefined();

@@ -4,15 +4,12 @@
  */
 import { assert } from "../../common/errors";
 
-export type Aml = Uint8Array;
+/** Bytes. Not as a typed array: two thousand small ones took longer than all else about the tables. */
+export type Aml = readonly number[];
 
 export const join = (...parts: readonly ArrayLike<number>[]): Aml => {
-  const whole = new Uint8Array(parts.reduce((length, part) => length + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
+  const whole: number[] = [];
+  for (const part of parts) for (let i = 0; i < part.length; i++) whole.push(part[i]);
   return whole;
 };
 
@@ -79,7 +76,7 @@ export function pack(...elements: Aml[]): Aml {
   return join([0x12], packaged(join([elements.length], ...elements)));
 }
 
-export const buffer = (bytes: Uint8Array): Aml => join([0x11], packaged(join(integer(bytes.length), bytes)));
+export const buffer = (bytes: ArrayLike<number>): Aml => join([0x11], packaged(join(integer(bytes.length), bytes)));
 
 /** A reference to argument `index` of the method. */
 export const arg = (index: number): Aml => join([0x68 + index]);

@@ -1,6 +1,6 @@
 /** Resource descriptors of _CRS (ACPI 6, 6.4). */
 import { ByteWriter } from "../bytes";
-import { join } from "./aml";
+import { type Aml, join } from "./aml";
 
 /** Fixed I/O ports that the device decodes with all 16 address bits. */
 export const ioPorts = (base: number, length: number): Uint8Array =>
@@ -47,6 +47,6 @@ export const memoryRange = (first: number, last: number): Uint8Array =>
     .finish();
 
 /** `descriptors` and the end tag, whose checksum 0 stands for "right" (6.4.2.9). */
-export function resourceTemplate(...descriptors: Uint8Array[]): Uint8Array {
+export function resourceTemplate(...descriptors: Uint8Array[]): Aml {
   return join(...descriptors, [0x79, 0]);
 }

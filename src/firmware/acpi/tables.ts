@@ -34,7 +34,7 @@ function address(writer: ByteWriter, space: number, at: number, bits: number, ac
 
 /** `sleep`: the board wakes from S3, as it does where no firmware has to. */
 export function dsdt(cpus: number, sleep: boolean): Uint8Array {
-  return table("DSDT", 2, dsdtTerms(cpus, sleep));
+  return table("DSDT", 2, Uint8Array.from(dsdtTerms(cpus, sleep)));
 }
 
 /** The firmware control structure: shared with the guest, which writes its global lock and waking vector. 64 bytes on a 64-byte boundary. */
