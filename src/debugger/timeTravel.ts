@@ -12,11 +12,10 @@ export const MOMENT_INTERVAL = 8_000_000;
 const MOMENT_PAGES = 400;
 /** Moments in the time that a run has lasted: in a long one they lie further apart, as what they cost adds up and going back into it takes no longer than so much of it. */
 const RUN_MOMENTS = 16;
-/**
- * Milliseconds of running for each that the last moment cost: with a clock, moments take a small part of the time. What is measured, taking it and copying pages, is about
- * half of what it costs; the rest are the slow paths of first stores.
- */
+/** Milliseconds of running for each that the last moment cost: with a clock, moments take a small part of the time. */
 const RUN_FOR_COST = 240;
+/** What a page written after a moment costs beside its copy, in milliseconds: the slow path of its first store, and another thread's first touch of the memory for it. */
+const PAGE_COST = 0.005;
 /** Milliseconds of running after which the next moment is taken whatever it costs: the first way back of several runs over as much again. */
 const MOST_APART = 4_000;
 /** Moments kept; further ones thin out the older half. */
@@ -101,7 +100,7 @@ export class TimeTravel {
     const apart = Math.max(this.interval, written, (now - this.stoppedAt) / RUN_MOMENTS);
     if (this.moments.length > 0) {
       if (now < this.lastAt + apart) return;
-      const cost = this.taking + machine.snapshots.copying;
+      const cost = this.taking + machine.snapshots.copying + PAGE_COST * machine.snapshots.newestPages;
       if (this.ran + begun - this.runsSince < Math.min(MOST_APART, RUN_FOR_COST * cost)) return;
     }
     this.lastAt = now;

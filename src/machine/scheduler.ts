@@ -17,8 +17,8 @@ const PAUSE_NANOSECONDS = 256;
 const DEVICE_READ_NANOSECONDS = 500;
 /** Bound of one slice: a host gets control back at least so often (instructions). */
 const MAX_SLICE = 100_000;
-/** How many more may be iterations of string instructions done in bulk: copies of some milliseconds. */
-const MAX_STRING_RESERVE = 4_000_000;
+/** How many more may be iterations of string instructions done in bulk: half a millisecond, or some where memory is touched for the first time. */
+const MAX_STRING_RESERVE = 16_000_000;
 
 /** Where a run that goes over known ground is to stop: at a position or, if that comes first, before a CPU goes on that has made so many steps. */
 export interface Goal {
