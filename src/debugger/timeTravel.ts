@@ -101,7 +101,7 @@ export class TimeTravel {
     if (this.moments.length > 0) {
       if (now < this.lastAt + apart) return;
       const cost = this.taking + machine.snapshots.copying + PAGE_COST * machine.snapshots.newestPages;
-      if (this.ran + begun - this.runsSince < Math.min(MOST_APART, RUN_FOR_COST * cost)) return;
+      if (this.clock !== undefined && this.ran + begun - this.runsSince < Math.min(MOST_APART, RUN_FOR_COST * cost)) return;
     }
     this.lastAt = now;
     machine.inputs.journal ??= (placed) => void this.journal.push(placed);

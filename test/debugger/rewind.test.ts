@@ -130,7 +130,7 @@ describe("going back", () => {
     const length = 1_500_000;
     /** Steps back twice at the end of a run that begins at its only moment, with changes from outside all along; where it stood each time. */
     const twice = (interval: number): { hashes: string[]; moments: number[]; end: string } => {
-      const { machine, session } = bench({}, smp, "", interval, () => 0);
+      const { machine, session } = bench({}, smp, "", interval);
       session.resume();
       session.advance(1);
       for (let quantum = 500; machine.instructions() < length; quantum += 10) {
