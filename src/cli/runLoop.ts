@@ -5,7 +5,7 @@ import type { RunEnd } from "../machine/types";
 import type { Breaks } from "./breaks";
 import type { Replay } from "./replay";
 import type { RunOptions } from "./runOptions";
-import { StandardInput } from "./standardInput";
+import { isTerminal, StandardInput } from "./standardInput";
 
 /** Guest instructions between two looks at standard input and the time limit: at first and at least, and at most. */
 const PORTION = 2_000_000;
@@ -33,7 +33,7 @@ const breathe = (): Promise<void> => new Promise((resolve) => setImmediate(resol
 
 /** A run with what comes from standard input. */
 class LiveRun {
-  private readonly input: StandardInput | undefined;
+  private input: StandardInput | undefined;
   private readonly pace: Pace | undefined;
   private readonly started = performance.now();
   private readonly portions = new Portions(PORTION_MILLISECONDS, PORTION, PORTION, LONGEST_PORTION);
@@ -44,15 +44,22 @@ class LiveRun {
     private readonly runner: Runner,
     private readonly options: RunOptions,
   ) {
-    if (options.serial === "stdio")
-      this.input = new StandardInput({
-        bytes: (bytes) => machine.deviceInput(CONSOLE, bytes),
-        quit: () => void (this.quit = true),
-        save: () => void this.save(),
-        say: (text) => void process.stderr.write(text.replaceAll("\n", "\r\n")),
-      });
-    const paced = options.pace ?? (this.input !== undefined && process.stdin.isTTY === true);
+    const terminal = options.serial === "stdio" && isTerminal();
+    // Nothing else is heard before the first portion is over, and Node's streams take 5 ms of a start.
+    if (terminal) this.listen();
+    const paced = options.pace ?? terminal;
     this.pace = paced ? new Pace(() => performance.now(), machine.now()) : undefined;
+  }
+
+  /** Has the guest hear standard input from now on, if it is to. */
+  private listen(): void {
+    if (this.options.serial !== "stdio" || this.input !== undefined) return;
+    this.input = new StandardInput({
+      bytes: (bytes) => this.machine.deviceInput(CONSOLE, bytes),
+      quit: () => void (this.quit = true),
+      save: () => void this.save(),
+      say: (text) => void process.stderr.write(text.replaceAll("\n", "\r\n")),
+    });
   }
 
   private async save(): Promise<void> {
@@ -66,6 +73,7 @@ class LiveRun {
       for (;;) {
         const end = await this.turn();
         if (end !== undefined) return end;
+        this.listen();
         // Lets input and signals in.
         await breathe();
       }
@@ -99,6 +107,7 @@ class LiveRun {
         machine.reset();
         return undefined;
       case "dead":
+        this.listen();
         return this.input?.open === true && machine.awaitsInput(CONSOLE) ? this.rest(Infinity) : end;
       default:
         return end;

@@ -1,3 +1,5 @@
+import { fstatSync, statSync } from "node:fs";
+import { devNull } from "node:os";
 import { EscapeFilter } from "./escape";
 
 /** What standard input is told to. */
@@ -10,6 +12,17 @@ export interface InputSink {
   save(): void;
   /** Words for the person. */
   say(text: string): void;
+}
+
+/** Whether standard input is a terminal: for files and pipes without making the stream, which loads half of Node. */
+export function isTerminal(): boolean {
+  try {
+    const standardInput = fstatSync(0);
+    if (!standardInput.isCharacterDevice() || standardInput.rdev === statSync(devNull).rdev) return false;
+  } catch {
+    // Where there is none, the stream knows what to do.
+  }
+  return process.stdin.isTTY === true;
 }
 
 /**
