@@ -18,7 +18,8 @@ import {
   type Width,
   widthIndex,
 } from "./flags";
-import { Callee, type OpEmitter, type RegionFunction } from "./function";
+import { Callee } from "./callees";
+import type { OpEmitter, RegionFunction } from "./function";
 
 const allWidths: readonly Width[] = [8, 16, 32, 64];
 

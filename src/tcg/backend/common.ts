@@ -29,7 +29,7 @@ import {
 } from "../layout";
 import { EXIT_LOOKUP } from "../ops";
 import { FunctionWriter, I32, I64, M, W } from "../wasm/writer";
-import { Callee } from "./function";
+import { Callee } from "./callees";
 
 /** Index of the type of regions in a module's type section. */
 export const TYPE_REGION = 2;

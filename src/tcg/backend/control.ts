@@ -1,7 +1,8 @@
 import { SLOT_RIP, WORD_REQUEST, WORD_SHADOW } from "../layout";
 import { conditions, EXIT_LEAVE, type OpName } from "../ops";
 import { M, W } from "../wasm/writer";
-import { Callee, type OpEmitter, type RegionFunction } from "./function";
+import { Callee } from "./callees";
+import type { OpEmitter, RegionFunction } from "./function";
 
 /** Targets up to which they are compared one after the other: more are told apart by a table. */
 const MAX_COMPARISONS = 3;

@@ -24,10 +24,10 @@ import {
 import type { EngineMemory } from "../memory";
 import { Op, opNames } from "../ops";
 import { functionText } from "../wasm/text";
-import { neededFlags, RegionFunction } from "./function";
+import { RegionFunction } from "./function";
 import { opEmitters } from "./jit";
 import { IS_HELPER, operandUse, READS_A, READS_B, READS_D, WRITES_B, WRITES_D } from "./operands";
-import { cutPieces, readOps } from "./pieces";
+import { cutPieces, readOps, neededFlags } from "./pieces";
 import { RegionPlanner } from "./region";
 import { JumpTargets } from "./targets";
 

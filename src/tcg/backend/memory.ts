@@ -4,7 +4,8 @@ import type { SharedAccess } from "./accesses";
 import type { OpName } from "../ops";
 import { I32, M, W } from "../wasm/writer";
 import type { Width } from "./flags";
-import { Callee, type OpEmitter, type RegionFunction } from "./function";
+import { Callee } from "./callees";
+import type { OpEmitter, RegionFunction } from "./function";
 
 const allWidths: readonly Width[] = [8, 16, 32, 64];
 const loads: Record<Width, number> = { 8: M.i64Load8U, 16: M.i64Load16U, 32: M.i64Load32U, 64: M.i64Load };

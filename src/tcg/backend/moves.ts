@@ -1,7 +1,8 @@
 import { conditions, type OpName } from "../ops";
 import { W } from "../wasm/writer";
 import { pushCarry } from "./flags";
-import { Callee, type OpEmitter, type RegionFunction } from "./function";
+import { Callee } from "./callees";
+import type { OpEmitter, RegionFunction } from "./function";
 import { pushAddress } from "./memory";
 
 /** d := what `push` pushes. */

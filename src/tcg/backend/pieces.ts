@@ -330,3 +330,15 @@ export function liveBefore(
 function crosses(pieces: readonly Piece[], piece: Piece): boolean {
   return piece.next.some((to) => pieces[to].page !== piece.page);
 }
+
+/** For each op of a piece: whether somebody may look at the flags between it and the next op that sets them all. */
+export function neededFlags(ops: RegionOps, piece: Piece): Uint8Array {
+  const needed = new Uint8Array(piece.end - piece.first);
+  let wanted = 1;
+  for (let i = piece.end - 1; i >= piece.first; i--) {
+    needed[i - piece.first] = wanted;
+    if ((ops.flags[i] & 1) !== 0) wanted = 0;
+    if ((ops.flags[i] & 2) !== 0 || ops.leaves[i] !== 0) wanted = 1;
+  }
+  return needed;
+}

@@ -23,7 +23,8 @@ import {
 import { VectorValues } from "./vectorValues";
 import { M, W } from "../wasm/writer";
 import { KIND_COMPARE, KIND_RAW } from "./flags";
-import { Callee, type OpEmitter, type RegionFunction } from "./function";
+import { Callee } from "./callees";
+import type { OpEmitter, RegionFunction } from "./function";
 
 const F32_GT = 0x5e;
 const F64_GT = 0x64;
