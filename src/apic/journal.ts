@@ -1,6 +1,7 @@
 import { countAt, putCount } from "../common/counts";
 import {
   JOURNAL_BYTES,
+  JOURNAL_COMPLETE,
   JOURNAL_COUNT,
   JOURNAL_DELIVERED,
   JOURNAL_ENDED,
@@ -52,6 +53,7 @@ export const rowLayout = {
   ENDED: JOURNAL_ENDED,
   RETURNED: JOURNAL_RETURNED,
   SERVED: JOURNAL_SERVED,
+  COMPLETE: JOURNAL_COMPLETE,
 } as const;
 
 /** Where a journal is: at byte `base`, a multiple of 8, of a buffer. */

@@ -196,7 +196,7 @@ export class InterruptLedger {
     } = recordLayout;
     const { send, accept, request, deliver, eoi, drop, return: returned } = StageCode;
     const row = rowLayout;
-    const { REQUESTED, DELIVERED, ENDED, RETURNED, SERVED } = row;
+    const { REQUESTED, DELIVERED, ENDED, RETURNED, SERVED, COMPLETE } = row;
     const marks = markIds.length - 1;
     const mask = store.capacity - 1;
     this.stamps.moment(moment);
@@ -250,7 +250,8 @@ export class InterruptLedger {
           f64[at + DELAY] = 0;
           i32[(at + KIND) * 2] = kindLow;
           i32[(at + KIND) * 2 + 1] = kindHigh;
-          for (let word = at + STAGES + SEQUENCE; word < at + RECORD_WORDS; word += STAGE_WORDS) f64[word] = 0;
+          if (kind === COMPLETE) f64[at + STAGES + drop * STAGE_WORDS + SEQUENCE] = 0;
+          else for (let word = at + STAGES + SEQUENCE; word < at + RECORD_WORDS; word += STAGE_WORDS) f64[word] = 0;
         } else slot = store.create(id, nextSendId, info, apicId, cpu);
         nextSendId++;
         stage = send;
@@ -293,7 +294,8 @@ export class InterruptLedger {
         i32[(at + RIP) * 2] = ripLow;
         i32[(at + RIP) * 2 + 1] = ripHigh;
         i8[(record + CPUS) * 8 + stage] = cpu;
-        digest = Math.imul((digest << 5) ^ (digest >>> 27) ^ instruction ^ fingerprint ^ stage, 0x9e3779b1);
+        // What does not depend on the digest before is put together first: the processor does it meanwhile.
+        digest = Math.imul(((digest << 5) | (digest >>> 27)) ^ (instruction ^ fingerprint ^ stage), 0x9e3779b1);
         digests[seq & digestMask] = digest;
       }
       if ((kind === DELIVERED || kind >= SERVED) && storm.note(rowCounts[counts + row.RETIRED] + 1, store.kindAt(slot)))
