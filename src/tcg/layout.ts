@@ -193,6 +193,8 @@ export const SLOT_FRESH = 2168;
 export const WORD_TAKEN = 2176;
 /** Address of the header of the block whose indirect jump left generated code last, or 0: for the translator, which learns from it where jumps go. */
 export const WORD_JUMP_FROM = 2180;
+/** Lower half of the RIP that it went to. */
+export const WORD_JUMP_TO = 2184;
 /** A multiple of 64, so that TLBs and the pairs of the jump cache behind it lie in lines of the host's cache. */
 export const CPU_STATE_BYTES = 2240;
 

@@ -31,6 +31,7 @@ import {
   WORD_BUDGET,
   WORD_JUMP_CACHE,
   WORD_JUMP_FROM,
+  WORD_JUMP_TO,
   WORD_OP,
   WORD_TLB,
 } from "../../src/tcg/layout";
@@ -577,7 +578,7 @@ describe("generated code against the reference interpreter", () => {
       );
       for (const callee of callees) {
         view.setInt32(bench.cpu + WORD_JUMP_FROM, caller.header, true);
-        bench.slots[SLOT_RIP / 8] = callee.rip;
+        view.setInt32(bench.cpu + WORD_JUMP_TO, callee.ripLow, true);
         bench.jit.hot(callee, bench.cpu);
       }
       const inside = callees.filter((callee) => callee.regions.some((region) => caller.regions.includes(region)));
@@ -602,6 +603,7 @@ describe("generated code against the reference interpreter", () => {
         assert.equal(bench.enter(caller), EXIT_LOOKUP);
         assert.equal(bench.slots[SLOT_RIP / 8], other);
         assert.equal(view.getInt32(bench.cpu + WORD_JUMP_FROM, true), caller.header);
+        assert.equal(view.getUint32(bench.cpu + WORD_JUMP_TO, true), Number(other & 0xffff_ffffn));
       }
     });
   }

@@ -2,7 +2,7 @@
  * Accesses to memory whose addresses differ by constants: pushes, pops and locals of a stack frame, fields of a structure, an operand that is read and written. One look at the TLB serves all of
  * them where they lie in one page: the address of the first byte of their range in the engine's memory stays in a local.
  */
-import { SLOT_TEMP, SLOT_ZERO, slotOfGpr, TEMP_COUNT } from "../layout";
+import { SLOT_TEMP, SLOT_ZERO, TEMP_COUNT } from "../layout";
 import { opNames } from "../ops";
 import { IS_HELPER, IS_VECTOR, operandUse, WRITES_B, WRITES_D } from "./operands";
 import type { RegionOps } from "./pieces";
@@ -15,7 +15,6 @@ const MAX_RANGES = 4;
 const FOLLOWED = 16 + TEMP_COUNT;
 /** Base of addresses without registers. */
 const ABSOLUTE = 0;
-const STACK_POINTER = slotOfGpr(4);
 
 interface Access {
   readonly bytes: number;
@@ -244,10 +243,7 @@ export class SharedAccesses {
       else reads = true;
       count++;
     }
-    // What is pushed will be popped, in a piece that goes on from here perhaps.
-    const isPush = access.writes && ops.a[i] === STACK_POINTER && ops.b[i] === SLOT_ZERO;
-    if (count < 2 && !isPush) return undefined;
-    if (isPush) reads = true;
+    if (count < 2) return undefined;
     return { base, from, to, reads, writes, local: this.takeLocal(base) };
   }
 

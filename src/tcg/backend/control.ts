@@ -73,7 +73,7 @@ const indirectJump: OpEmitter = (f, i) => {
   w.get(f.cpu);
   f.push(ops.a[i]);
   w.mem(M.i64Store, SLOT_RIP);
-  f.noteJump();
+  f.noteJump(ops.a[i]);
   f.writeBack();
   f.jump();
 };

@@ -1,5 +1,16 @@
 import type { Block } from "../codeCache";
-import { OP_BYTES, SLOT_CC_AUX, SLOT_CC_RES, SLOT_TEMP, TEMP_COUNT, WORD_BLOCK, WORD_BUDGET, WORD_JUMP_FROM, WORD_OP } from "../layout";
+import {
+  OP_BYTES,
+  SLOT_CC_AUX,
+  SLOT_CC_RES,
+  SLOT_TEMP,
+  TEMP_COUNT,
+  WORD_BLOCK,
+  WORD_BUDGET,
+  WORD_JUMP_FROM,
+  WORD_JUMP_TO,
+  WORD_OP,
+} from "../layout";
 import { type FunctionBody, FunctionWriter, I32, M, W } from "../wasm/writer";
 import { Callee } from "./callees";
 import { BUDGET, CPU, RegionValues } from "./values";
@@ -85,10 +96,13 @@ export abstract class RegionExits extends RegionValues {
     this.w.get(CPU).get(BUDGET).mem(M.i32Store, WORD_BUDGET).i32(reason).op(W.return);
   }
 
-  /** Says which block's indirect jump leaves the region. */
-  noteJump(): void {
-    const { block } = this.plan.members[this.current.member];
-    this.w.get(CPU).i32(block.header).mem(M.i32Store, WORD_JUMP_FROM);
+  /** Says which block's indirect jump leaves the region for the RIP in a slot, where that is of interest. */
+  noteJump(slot: number): void {
+    const { member } = this.current;
+    if (!this.plan.learning.has(member)) return;
+    this.w.get(CPU).i32(this.plan.members[member].block.header).mem(M.i32Store, WORD_JUMP_FROM).get(CPU);
+    this.push(slot);
+    this.w.mem(M.i64Store32, WORD_JUMP_TO);
   }
 
   /** Goes to whatever SLOT_RIP names. */

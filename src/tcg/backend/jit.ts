@@ -7,9 +7,9 @@ import {
   JUMP_FUNCTION,
   JUMP_RIP,
   jumpIndex,
-  SLOT_RIP,
   WORD_JUMP_CACHE,
   WORD_JUMP_FROM,
+  WORD_JUMP_TO,
 } from "../layout";
 import type { EngineMemory } from "../memory";
 import { opNames } from "../ops";
@@ -222,7 +222,7 @@ export class Jit implements GeneratedCode {
     const word = (cpu + WORD_JUMP_FROM) >>> 2;
     const from = u32[word] === 0 ? undefined : this.code.lookUp(u32[word]);
     u32[word] = 0;
-    if (from?.alive !== true || view.getBigUint64(cpu + SLOT_RIP, true) !== block.rip || from.mode !== block.mode) return;
+    if (from?.alive !== true || view.getInt32(cpu + WORD_JUMP_TO, true) !== block.ripLow || from.mode !== block.mode) return;
     if (this.planner.jumpsIndirectly(from)) this.targets.learn(from, block);
   }
 

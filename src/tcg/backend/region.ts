@@ -43,6 +43,8 @@ export interface RegionPlan {
   readonly entries: readonly number[];
   /** By member that ends in an indirect jump: members it may go to, for RET the return sites of calls in the region, for others what they have been seen to go to. */
   readonly jumps: ReadonlyMap<number, readonly number[]>;
+  /** Members that end in an indirect jump other than RET: worth learning where it goes. */
+  readonly learning: ReadonlySet<number>;
   readonly pages: number;
   /** Targets of direct jumps that are not members. */
   readonly outside: readonly bigint[];
@@ -135,12 +137,14 @@ export class RegionPlanner {
       const site = join(this.nearBlock(block, block.rip + BigInt(block.bytes)));
       if (site >= 0) calls.push({ from: i, callees: reached.length > 0 ? reached : [-1], site });
     }
+    const learning = new Set(jumps.keys());
     const { returns, open } = matchReturns(blocks.length, endings, next, calls);
     for (const [member, sites] of returns) jumps.set(member, sites);
     return {
       members: blocks.map((block) => ({ block, ops: this.opsOf(block), page: pageOf(block).index })),
       entries: [0, ...[...open].filter((site) => site !== 0)],
       jumps,
+      learning,
       pages: pages.size,
       outside: [...outside],
       memberAt: (rip) => byRip.get(rip) ?? -1,
