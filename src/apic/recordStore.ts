@@ -83,7 +83,8 @@ export class RecordStore {
   readonly i32: Int32Array;
   readonly i8: Int8Array;
   private readonly u8: Uint8Array;
-  private readonly reasons: (string | undefined)[];
+  /** Why interrupts were dropped, by slot: few are. */
+  private readonly reasons = new Map<number, string>();
   /** A power of two, of which the ring's index is the rest: of doubles, which ids are, a remainder by another number takes a call. */
   private readonly mask: number;
   /** What the last record was of, and its words at KIND: most are of the same message as the one before. */
@@ -99,11 +100,11 @@ export class RecordStore {
     this.capacity = capacity;
     this.mask = capacity - 1;
     this.slots = capacity + overflowSlots;
-    this.f64 = new Float64Array(this.slots * RECORD_WORDS);
+    // V8 counts 19 MB of its own memory as a reason to collect everything, in the middle of a start; shared memory it does not count. It is touched as it is used, too.
+    this.f64 = new Float64Array(new SharedArrayBuffer(this.slots * RECORD_WORDS * 8));
     this.i32 = new Int32Array(this.f64.buffer);
     this.i8 = new Int8Array(this.f64.buffer);
     this.u8 = new Uint8Array(this.f64.buffer);
-    this.reasons = new Array<string | undefined>(this.slots);
   }
 
   /** Slot of record `id`, -1 if the ring has forgotten it. */
@@ -128,7 +129,9 @@ export class RecordStore {
   isFree(slot: number): boolean {
     const { f64, reasons } = this;
     const at = slot * RECORD_WORDS;
-    return (f64[at + ID] === 0 || f64[at + STAGES + StageCode.eoi * STAGE_WORDS + SEQUENCE] !== 0) && reasons[slot] === undefined;
+    return (
+      (f64[at + ID] === 0 || f64[at + STAGES + StageCode.eoi * STAGE_WORDS + SEQUENCE] !== 0) && (reasons.size === 0 || !reasons.has(slot))
+    );
   }
 
   /** Makes the record of a send. `dst` is the target's APIC id and `target` its CPU index, -1 where nobody matched. */
@@ -149,7 +152,7 @@ export class RecordStore {
     }
     i32[(at + KIND) * 2] = this.lastKind;
     i32[(at + KIND) * 2 + 1] = this.lastMessage | ((target & 0xff) << 8);
-    if (this.reasons[slot] !== undefined) this.reasons[slot] = undefined;
+    if (this.reasons.size > 0) this.reasons.delete(slot);
     for (let word = at + STAGES + SEQUENCE; word < at + RECORD_WORDS; word += STAGE_WORDS) f64[word] = 0;
     return slot;
   }
@@ -287,7 +290,7 @@ export class RecordStore {
   }
 
   setReason(slot: number, reason: string): void {
-    this.reasons[slot] = reason;
+    this.reasons.set(slot, reason);
   }
 
   setDelay(slot: number, instructions: number): void {
@@ -315,7 +318,7 @@ export class RecordStore {
         rip: joinHalves(this.i32[(words + RIP) * 2 + 1], this.i32[(words + RIP) * 2]),
       });
     }
-    const reason = upTo >= StageCode.drop ? this.reasons[slot] : undefined;
+    const reason = upTo >= StageCode.drop ? this.reasons.get(slot) : undefined;
     const into = upTo >= StageCode.accept ? f64[at + COALESCED_INTO] : 0;
     const delay = f64[at + DELAY];
     const kind = this.byteAt(slot, 0);
@@ -339,6 +342,7 @@ export class RecordStore {
   /** Forgets everything. */
   clear(): void {
     for (let slot = 0; slot < this.slots; slot++) this.f64[slot * RECORD_WORDS + ID] = 0;
+    this.reasons.clear();
     this.overflow.clear();
     this.nextOverflow = 0;
   }
@@ -395,7 +399,7 @@ export class RecordStore {
           rowHead + stage * 6,
         );
       }
-      rows.push([new Uint8Array(row.buffer), this.reasons[slot] ?? null]);
+      rows.push([new Uint8Array(row.buffer), this.reasons.get(slot) ?? null]);
     }
     return rows;
   }
@@ -421,7 +425,8 @@ export class RecordStore {
       i8[kind + TARGET] = row[10];
       f64[at + COALESCED_INTO] = row[11];
       f64[at + DELAY] = row.length > rowLength ? row[rowLength] : 0;
-      this.reasons[slot] = reason ?? undefined;
+      if (reason === null) this.reasons.delete(slot);
+      else this.reasons.set(slot, reason);
       for (let code = 0; code < stageCount; code++) {
         const stage = code as StageCode;
         const words = this.stageAt(slot, stage);
@@ -467,6 +472,8 @@ export class RecordStore {
 
   private copySlot(from: number, to: number): void {
     this.f64.copyWithin(to * RECORD_WORDS, from * RECORD_WORDS, (from + 1) * RECORD_WORDS);
-    this.reasons[to] = this.reasons[from];
+    const reason = this.reasons.get(from);
+    if (reason === undefined) this.reasons.delete(to);
+    else this.reasons.set(to, reason);
   }
 }

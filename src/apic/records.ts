@@ -137,7 +137,7 @@ export class InterruptLedger {
     this.store = new RecordStore(rounded);
     this.journal = new InterruptJournal(options.journal);
     this.nextId = 1;
-    this.digests = new Uint32Array(rounded * 4);
+    this.digests = new Uint32Array(new SharedArrayBuffer(rounded * 16));
     this.digestMask = rounded * 4 - 1;
     this.limits = { deliveries: options.stormDeliveries ?? 1000, instructions: options.stormInstructions ?? 100000 };
   }
