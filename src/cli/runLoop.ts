@@ -12,6 +12,8 @@ const PORTION = 2_000_000;
 const LONGEST_PORTION = 16_000_000;
 /** What they are to take. */
 const PORTION_MILLISECONDS = 4;
+/** Milliseconds from the start after which what is no terminal is listened to; at once where the guest waits for it. */
+const LISTEN_AFTER = 50;
 /** The guest's console. */
 const CONSOLE = "uart0";
 
@@ -45,7 +47,7 @@ class LiveRun {
     private readonly options: RunOptions,
   ) {
     const terminal = options.serial === "stdio" && isTerminal();
-    // Nothing else is heard before the first portion is over, and Node's streams take 5 ms of a start.
+    // Others are heard later: Node's streams take 5 ms, which a guest that is done by then need not pay.
     if (terminal) this.listen();
     const paced = options.pace ?? terminal;
     this.pace = paced ? new Pace(() => performance.now(), machine.now()) : undefined;
@@ -73,7 +75,7 @@ class LiveRun {
       for (;;) {
         const end = await this.turn();
         if (end !== undefined) return end;
-        this.listen();
+        if (performance.now() - this.started >= LISTEN_AFTER) this.listen();
         // Lets input and signals in.
         await breathe();
       }
