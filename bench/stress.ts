@@ -1,7 +1,7 @@
 /**
  * `node --import tsx bench/stress.ts [--blocks N] [--seconds S] [--modules M] [--kernel FILE]`: the translator under the block stream of a real kernel's boot. Boots Linux
- * again and again, translating nearly everything and packing all modules whenever M are alive, until N blocks were translated and S seconds have passed. Prints
- * figures every few seconds; fails when memory goes on growing.
+ * again and again, translating nearly everything, packing modules whenever M are alive and dropping everything generated whenever there are 2 MiB of functions, until N blocks were translated and
+ * S seconds have passed. Prints figures every few seconds; fails when memory goes on growing.
  */
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
@@ -17,6 +17,8 @@ const { values } = parseArgs({
   },
 });
 const MIB = 2 ** 20;
+/** A sixteenth of the usual, so that what is dropped is dropped often. */
+const MAXIMUM_BYTES = 2 * MIB;
 /** Guest instructions between two looks. */
 const SLICE = 5_000_000;
 /** Growth of a boot's peak of resident memory, from the second boot on, that counts as a leak. In the first one pools and caches of the host fill. */
@@ -27,7 +29,7 @@ function boot(kernel: Uint8Array, initrd: Uint8Array, cmdline: string): Machine 
     cpus: 2,
     memory: 256 * MIB,
     engine: "jit",
-    jit: { threshold: 3, patience: 1, maximumModules: Number(values.modules) },
+    jit: { threshold: 3, patience: 1, maximumModules: Number(values.modules), maximumBytes: MAXIMUM_BYTES },
   });
   machine.boot({ image: kernel, imageName: "vmlinuz", cmdline, initrd: { bytes: initrd, name: "initramfs" } });
   return machine;
