@@ -13,7 +13,7 @@ const LONGEST_PORTION = 16_000_000;
 /** What they are to take. */
 const PORTION_MILLISECONDS = 4;
 /** Milliseconds from the start after which what is no terminal is listened to; at once where the guest waits for it. */
-const LISTEN_AFTER = 50;
+const LISTEN_AFTER = 200;
 /** The guest's console. */
 const CONSOLE = "uart0";
 

@@ -138,7 +138,7 @@ describe("AML", () => {
     assert.equal(Buffer.from(nameString("A.B.C")).toString("latin1"), "\x2f\x03A___B___C___");
     assert.deepEqual([...eisaId("PNP0A03")], [0x0c, 0x41, 0xd0, 0x0a, 0x03]);
     assert.deepEqual([...pack(integer(0))], [0x12, 3, 1, 0]);
-    const long = buffer(new Uint8Array(0x1234));
+    const long = buffer(new Array<number>(0x1234).fill(0));
     // Length bytes (3), size integer (3) and contents, low nibble in the lead byte.
     const length = 0x1234 + 3 + 3;
     assert.deepEqual([...long.slice(0, 4)], [0x11, 0x80 | (length & 15), (length >> 4) & 0xff, length >> 12]);

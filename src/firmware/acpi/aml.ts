@@ -7,11 +7,8 @@ import { assert } from "../../common/errors";
 /** Bytes. Not as a typed array: two thousand small ones took longer than all else about the tables. */
 export type Aml = readonly number[];
 
-export const join = (...parts: readonly ArrayLike<number>[]): Aml => {
-  const whole: number[] = [];
-  for (const part of parts) for (let i = 0; i < part.length; i++) whole.push(part[i]);
-  return whole;
-};
+/** Terms one after the other. By the engine's own loop: in ours, which is never optimised, it took a start 10 ms. */
+export const join = (...parts: readonly Aml[]): Aml => ([] as number[]).concat(...parts);
 
 const ascii = (text: string): number[] => [...text].map((character) => character.charCodeAt(0));
 
@@ -43,11 +40,11 @@ function packaged(body: Aml): Aml {
 /** An unsigned integer constant below 2^32 in its shortest form. */
 export function integer(value: number): Aml {
   assert(Number.isInteger(value) && value >= 0 && value <= 0xffffffff, `AML integer ${value}`);
-  if (value === 0) return join([0x00]);
-  if (value === 1) return join([0x01]);
-  if (value < 0x100) return join([0x0a, value]);
-  if (value < 0x10000) return join([0x0b, value & 0xff, value >> 8]);
-  return join([0x0c, value & 0xff, (value >>> 8) & 0xff, (value >>> 16) & 0xff, value >>> 24]);
+  if (value === 0) return [0x00];
+  if (value === 1) return [0x01];
+  if (value < 0x100) return [0x0a, value];
+  if (value < 0x10000) return [0x0b, value & 0xff, value >> 8];
+  return [0x0c, value & 0xff, (value >>> 8) & 0xff, (value >>> 16) & 0xff, value >>> 24];
 }
 
 /** A string constant. */
@@ -59,7 +56,7 @@ export function eisaId(id: string): Aml {
   const letters = ascii(id.slice(0, 3)).map((code) => code - 0x40);
   const vendor = (letters[0] << 10) | (letters[1] << 5) | letters[2];
   const product = Number(`0x${id.slice(3)}`);
-  return join([0x0c, vendor >> 8, vendor & 0xff, product >> 8, product & 0xff]);
+  return [0x0c, vendor >> 8, vendor & 0xff, product >> 8, product & 0xff];
 }
 
 export const name = (path: string, value: Aml): Aml => join([0x08], nameString(path), value);
@@ -76,10 +73,10 @@ export function pack(...elements: Aml[]): Aml {
   return join([0x12], packaged(join([elements.length], ...elements)));
 }
 
-export const buffer = (bytes: ArrayLike<number>): Aml => join([0x11], packaged(join(integer(bytes.length), bytes)));
+export const buffer = (bytes: Aml): Aml => join([0x11], packaged(join(integer(bytes.length), bytes)));
 
 /** A reference to argument `index` of the method. */
-export const arg = (index: number): Aml => join([0x68 + index]);
+export const arg = (index: number): Aml => [0x68 + index];
 export const store = (value: Aml, target: Aml): Aml => join([0x70], value, target);
 export const returns = (value: Aml): Aml => join([0xa4], value);
 export const ifNonZero = (predicate: Aml, ...terms: Aml[]): Aml => join([0xa0], packaged(join(predicate, ...terms)));

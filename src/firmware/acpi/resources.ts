@@ -48,5 +48,5 @@ export const memoryRange = (first: number, last: number): Uint8Array =>
 
 /** `descriptors` and the end tag, whose checksum 0 stands for "right" (6.4.2.9). */
 export function resourceTemplate(...descriptors: Uint8Array[]): Aml {
-  return join(...descriptors, [0x79, 0]);
+  return join(...descriptors.map((bytes) => Array.from(bytes)), [0x79, 0]);
 }
