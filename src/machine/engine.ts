@@ -1,5 +1,5 @@
 import type { CodeCache } from "../tcg/codeCache";
-import { defaultJitOptions, eagerJitOptions, type GeneratedImports, Jit } from "../tcg/backend/jit";
+import { defaultJitOptions, eagerJitOptions, type GeneratedImports, Jit, x87Imports } from "../tcg/backend/jit";
 import { assembledInterpreter } from "../tcg/interpreter/assembled";
 import type { EngineHost, RunFunction } from "../tcg/interpreter/interpreter";
 import type { EngineMemory } from "../tcg/memory";
@@ -86,7 +86,7 @@ export function makeEngine(
       return executing().mmu.hostAddress(kind, lo, hi);
     },
     walk: exports["walk"] as GeneratedImports["walk"],
-    x87: exports["x87"] as GeneratedImports["x87"],
+    ...x87Imports(exports),
     bulkString: exports["bulkString"] as GeneratedImports["bulkString"],
     fastCall: exports["fastCall"] as GeneratedImports["fastCall"],
     findJump: exports["findJump"] as GeneratedImports["findJump"],

@@ -6,7 +6,7 @@ import { Helper } from "../../src/cpu/helperIds";
 import { operationNumber } from "../../src/cpu/simd/operations";
 import { SimdUnit } from "../../src/cpu/simd/unit";
 import { jumpTable } from "../../src/tcg/backend/control";
-import { defaultJitOptions, Jit, opEmitters } from "../../src/tcg/backend/jit";
+import { defaultJitOptions, Jit, opEmitters, x87Imports } from "../../src/tcg/backend/jit";
 import { operandUse } from "../../src/tcg/backend/operands";
 import { structure } from "../../src/tcg/backend/structure";
 import { OpBuilder } from "../../src/tcg/builder";
@@ -93,7 +93,7 @@ class Bench {
         helper: (id, a, b, lo, hi) => host.helper(id, a, b, lo, hi),
         hostAddress: () => 0,
         walk: exports["walk"] as (cpu: number, address: bigint, kind: number) => number,
-        x87: exports["x87"] as (cpu: number, address: bigint, rip: bigint, operation: number) => number,
+        ...x87Imports(exports),
         bulkString: exports["bulkString"] as (cpu: number, operation: number) => number,
         fastCall: exports["fastCall"] as (cpu: number, what: number, operand: number, budget: number) => number,
         findJump: exports["findJump"] as (cpu: number, entry: number) => number,

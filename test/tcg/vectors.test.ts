@@ -5,7 +5,7 @@ import { FpuState } from "../../src/cpu/fpu/state";
 import { Helper } from "../../src/cpu/helperIds";
 import { operationNumber } from "../../src/cpu/simd/operations";
 import { SimdUnit } from "../../src/cpu/simd/unit";
-import { defaultJitOptions, Jit } from "../../src/tcg/backend/jit";
+import { defaultJitOptions, Jit, x87Imports } from "../../src/tcg/backend/jit";
 import { OpBuilder } from "../../src/tcg/builder";
 import { type Block, CodeCache } from "../../src/tcg/codeCache";
 import { assembleInterpreter, ENTER_BLOCK, type EngineHost, type RunFunction } from "../../src/tcg/interpreter/interpreter";
@@ -50,7 +50,7 @@ const jit = new Jit(
     helper: (id, a, b, lo, hi) => host.helper(id, a, b, lo, hi),
     hostAddress: () => 0,
     walk: exports["walk"] as (cpu: number, address: bigint, kind: number) => number,
-    x87: exports["x87"] as (cpu: number, address: bigint, rip: bigint, operation: number) => number,
+    ...x87Imports(exports),
     bulkString: exports["bulkString"] as (cpu: number, operation: number) => number,
     fastCall: exports["fastCall"] as (cpu: number, what: number, operand: number, budget: number) => number,
     findJump: exports["findJump"] as (cpu: number, entry: number) => number,

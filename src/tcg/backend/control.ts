@@ -1,5 +1,6 @@
 import { SLOT_RIP, WORD_REQUEST, WORD_SHADOW } from "../layout";
 import { conditions, EXIT_LEAVE, type OpName } from "../ops";
+import { x87PartOf } from "../x87/operation";
 import { M, W } from "../wasm/writer";
 import { Callee } from "./callees";
 import type { OpEmitter, RegionFunction } from "./function";
@@ -157,7 +158,7 @@ export function controlEmitters(): Map<OpName, OpEmitter> {
         w.get(f.cpu);
         f.push(ops.a[i]);
         f.push(ops.b[i]);
-        w.i32(ops.hi[i]).call(Callee.x87).op(W.i32Eqz).ifRare();
+        w.i32(ops.hi[i]).call(Callee[x87PartOf(ops.hi[i])]).op(W.i32Eqz).ifRare();
         f.leaveAt(i);
         w.end();
       },

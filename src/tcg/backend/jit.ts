@@ -24,10 +24,18 @@ import { moveEmitters } from "./moves";
 import { RegionPlanner, type RegionPlan } from "./region";
 import { shiftEmitters } from "./shifts";
 import { JumpTargets } from "./targets";
+import { type X87Part, x87PartNames } from "../x87/operation";
 import { vectorEmitters } from "./vectors";
 
+/** (cpu, address, rip, operation): 1 when the x87 instruction is done (x87/function.ts). */
+type X87Imports = { readonly [part in X87Part]: (cpu: number, address: bigint, rip: bigint, operation: number) => number };
+
+/** Those that the interpreter's module exports. */
+export const x87Imports = (exports: WebAssembly.Instance["exports"]): X87Imports =>
+  Object.fromEntries(x87PartNames.map((part) => [part, exports[part]])) as unknown as X87Imports;
+
 /** What generated code calls besides its own: the interpreter's functions, and the host. */
-export interface GeneratedImports extends Pick<EngineHost, "helper"> {
+export interface GeneratedImports extends Pick<EngineHost, "helper">, X87Imports {
   readonly run: RunFunction;
   /** (cpu, address, kind): the TLB entry filled for an access that missed, or 0 (interpreter/walk.ts). */
   readonly walk: (cpu: number, address: bigint, kind: number) => number;
@@ -35,8 +43,6 @@ export interface GeneratedImports extends Pick<EngineHost, "helper"> {
   readonly bulkString: (cpu: number, operation: number) => number;
   /** (cpu, jump-cache entry): first op of the block at SLOT_RIP that the entry is not (interpreter/jumps.ts), or 0. */
   readonly findJump: (cpu: number, entry: number) => number;
-  /** (cpu, address, rip, operation): 1 when the x87 instruction is done (x87/function.ts). */
-  readonly x87: (cpu: number, address: bigint, rip: bigint, operation: number) => number;
   /** (cpu, FAST_CALL or another FAST_, operand, budget): 1 when the transfer is done (interpreter/fastCalls.ts). */
   readonly fastCall: (cpu: number, what: number, operand: number, budget: number) => number;
   readonly getFlags: (cpu: number) => bigint;

@@ -3,6 +3,7 @@ import { BRANCH_HINTS } from "../wasm/branchHints";
 import { MAX_MEMORY_PAGES, SHARED_MEMORY } from "../wasm/sharedMemory";
 import { addressFunction, enterFunction, jumpFunction, multiplyHighFunction, plainAddressFunction, TYPE_REGION } from "./common";
 import { storeFlagsFunction } from "./flags";
+import { x87PartNames } from "../x87/operation";
 import { scalarCheck } from "../vector/floating";
 import { scalarCheckType } from "../vector/scalarChecks";
 
@@ -37,7 +38,7 @@ const imports: readonly (readonly [string, number])[] = [
   ["walk", 8],
   ["bulkString", 6],
   ["findJump", 6],
-  ["x87", 9],
+  ...x87PartNames.map((name) => [name, 9] as const),
   ["fastCall", 0],
 ];
 const common = [

@@ -21,7 +21,8 @@ import {
   WORD_OP,
 } from "../layout";
 import { EXIT_BUDGET, EXIT_HOT, EXIT_LOOKUP, type OpName, opNames } from "../ops";
-import { x87Function } from "../x87/function";
+import { anyX87Function, x87Function } from "../x87/function";
+import type { X87Part } from "../x87/operation";
 import type { CodeBuilder } from "../wasm/code";
 import { ModuleBuilder } from "../wasm/module";
 import { arithmeticCases } from "./arithmetic";
@@ -111,7 +112,17 @@ export function assembleInterpreter(): Uint8Array<ArrayBuffer> {
     walk: module.add(walkFunction(), "walk"),
     findJump: module.add(findJumpFunction(), "findJump"),
   };
-  callees.x87 = module.add(x87Function(callees.walk, callees.multiplyHigh), "x87");
+  const x87 = (part: X87Part): number => module.add(x87Function(part, callees.walk, callees.multiplyHigh), part);
+  callees.x87 = module.add(
+    anyX87Function({
+      x87Load: x87("x87Load"),
+      x87Store: x87("x87Store"),
+      x87Memory: x87("x87Memory"),
+      x87Register: x87("x87Register"),
+      x87Root: x87("x87Root"),
+    }),
+    "x87",
+  );
   const alike = (compares: boolean): { equal: number; unequal: number[] } => ({
     equal: module.add(alikeFunction(compares, undefined)),
     unequal: [0, 1, 2, 3].map((size) => module.add(alikeFunction(compares, size))),

@@ -36,6 +36,10 @@ import {
   SOURCE_SHIFT,
   TARGET_SHIFT,
   TRUNCATE,
+  type X87Part,
+  x87PartNames,
+  x87PartOf,
+  x87Parts,
 } from "./operation";
 import { toTlbOffset } from "../interpreter/tlbEntry";
 
@@ -48,12 +52,15 @@ const BIAS = 16383;
 const CS = 1;
 
 /**
- * Function (cpu, address, rip, operation): executes an x87 instruction (operation.ts) as the helper `x87` does and returns 1; or returns 0 with nothing changed wherever
+ * Function (cpu, address, rip, operation) for the kinds of a part: executes an x87 instruction (operation.ts) as the helper `x87` does and returns 1; or returns 0 with nothing changed wherever
  * something is out of the ordinary: an exception waits or would be raised that is not masked, operands other than zeros and normal numbers, results that are tiny or too large,
  * stack faults, operands that are not in plain memory. What it does raise is the precision exception, masked.
  * @param walk function that fills the TLB (interpreter/walk.ts); `multiplyHigh`: (i64, i64) upper half of the product
  */
-export function x87Function(walk: number, multiplyHigh: number): CodeBuilder {
+export function x87Function(part: X87Part, walk: number, multiplyHigh: number): CodeBuilder {
+  const included: readonly (keyof typeof Kind)[] = x87Parts[part];
+  const isStoring = part === "x87Store";
+  const hasOperand = included.every((name) => Kind[name] <= Kind.compareMemory);
   const code = new CodeBuilder(["i32", "i64", "i64", "i32"], ["i32"]);
   const cpu = code.parameter(0);
   const address = code.parameter(1);
@@ -83,7 +90,6 @@ export function x87Function(walk: number, multiplyHigh: number): CodeBuilder {
   const occupied = i32();
   const host = i32();
   const entry = i32();
-  const kind = i32();
   const format = i32();
   /** Physical numbers. */
   const target = i32();
@@ -137,19 +143,19 @@ export function x87Function(walk: number, multiplyHigh: number): CodeBuilder {
   code.get(l.control).i32(-1).op("i32.xor", "i32.and").i32(EXCEPTIONS).op("i32.and").brIfRare("no");
   code.get(cpu).mem("i32.load", X87_TOP).set(top);
   code.get(cpu).mem("i32.load", X87_OCCUPIED).set(occupied);
-  field(0, 15).set(kind);
-  field(FORMAT_SHIFT, 15).set(format);
-  code.get(kind).i32(Kind.compareMemory).op("i32.le_u").if();
-  findOperand();
-  code.get(kind).i32(Kind.store).op("i32.ne").if();
-  readOperand();
-  code.end().end();
+  if (hasOperand) {
+    field(FORMAT_SHIFT, 15).set(format);
+    findOperand();
+    if (!isStoring) readOperand();
+  }
 
   // The result in aSe and aM goes to register `target` from "exact", the one to be rounded from "round"; "push" takes what is in bSe and bM.
   code.block("finish").block("push").block("exact").block("round");
-  const kinds = Object.keys(Kind);
-  for (let index = kinds.length - 1; index >= 0; index--) code.block(kinds[index]);
-  code.get(kind).brTable(kinds, "no");
+  for (let index = included.length - 1; index >= 0; index--) code.block(included[index]);
+  if (included.length > 1) {
+    const labels = Object.keys(Kind).map((name) => included.find((other) => other === name) ?? "no");
+    field(0, 15).brTable(labels, "no");
+  }
   const cases: { readonly [name in keyof typeof Kind]: () => void } = {
     load: () => void code.br("push"),
     store,
@@ -224,12 +230,12 @@ export function x87Function(walk: number, multiplyHigh: number): CodeBuilder {
       arithmetic.squareRoot();
     },
   };
-  for (const name of kinds as (keyof typeof Kind)[]) {
+  for (const name of included) {
     code.end();
     cases[name]();
   }
   code.end(); // round
-  round();
+  if (part !== "x87Load" && !isStoring) round();
   code.end(); // exact: into the target
   clearC1();
   storeTarget();
@@ -251,13 +257,13 @@ export function x87Function(walk: number, multiplyHigh: number): CodeBuilder {
     .get(cpu)
     .mem("i32.load16_u", WORD_SELECTORS + 2 * CS)
     .mem("i32.store", X87_INSTRUCTION_SELECTOR);
-  code.get(kind).i32(Kind.compareMemory).op("i32.le_u").if();
-  code.get(cpu).get(address).get(cpu);
-  field(SEGMENT_SHIFT, 7).i32(3).op("i32.shl", "i32.add").mem("i64.load", SLOT_SEG_BASE).op("i64.sub");
-  code.i64(-1n).i64(0xffff_ffffn).get(operation).i32(CODE_64).op("i32.and", "select", "i64.and").mem("i64.store", X87_OPERAND);
-  code.get(cpu).get(cpu);
-  field(SEGMENT_SHIFT, 7).i32(1).op("i32.shl", "i32.add").mem("i32.load16_u", WORD_SELECTORS).mem("i32.store", X87_OPERAND_SELECTOR);
-  code.end();
+  if (hasOperand) {
+    code.get(cpu).get(address).get(cpu);
+    field(SEGMENT_SHIFT, 7).i32(3).op("i32.shl", "i32.add").mem("i64.load", SLOT_SEG_BASE).op("i64.sub");
+    code.i64(-1n).i64(0xffff_ffffn).get(operation).i32(CODE_64).op("i32.and", "select", "i64.and").mem("i64.store", X87_OPERAND);
+    code.get(cpu).get(cpu);
+    field(SEGMENT_SHIFT, 7).i32(1).op("i32.shl", "i32.add").mem("i32.load16_u", WORD_SELECTORS).mem("i32.store", X87_OPERAND_SELECTOR);
+  }
   code.i32(1).op("return").end();
   return code.i32(0);
 
@@ -271,16 +277,17 @@ export function x87Function(walk: number, multiplyHigh: number): CodeBuilder {
   function findOperand(): void {
     const bytes = entry;
     code.i32(OPERAND_BYTES).get(format).i32(2).op("i32.shl", "i32.shr_u").i32(15).op("i32.and").set(bytes);
-    const isStore = (): CodeBuilder => code.get(kind).i32(Kind.store).op("i32.eq");
     toTlbOffset(code.get(address).op("i32.wrap"));
-    code.get(cpu).mem("i32.load", WORD_TLB).op("i32.add").tee(host);
-    isStore()
-      .i32(Math.log2(TLB_WRITE - TLB_READ))
-      .op("i32.shl", "i32.add")
-      .mem("i64.load", TLB_READ);
+    code
+      .get(cpu)
+      .mem("i32.load", WORD_TLB)
+      .op("i32.add")
+      .tee(host)
+      .mem("i64.load", isStoring ? TLB_WRITE : TLB_READ);
     code.get(address).get(bytes).op("i64.extend_u", "i64.add").i64(1n).op("i64.sub").i64(-4096n).op("i64.and", "i64.ne").if();
     code.get(cpu).get(address).get(bytes);
-    isStore().i32(Math.log2(KIND_PROBE_WRITE)).op("i32.shl", "i32.or").call(walk).tee(host).op("i32.eqz").brIfRare("no").end();
+    if (isStoring) code.i32(KIND_PROBE_WRITE).op("i32.or");
+    code.call(walk).tee(host).op("i32.eqz").brIfRare("no").end();
     code.get(address).op("i32.wrap").get(host).mem("i32.load", TLB_ADDEND).op("i32.add").set(host);
   }
 
@@ -545,4 +552,25 @@ export function x87Function(walk: number, multiplyHigh: number): CodeBuilder {
     code.get(host).get(l.u).mem("i64.store");
     code.end().end();
   }
+}
+
+/** The same for every kind, by way of the parts: indexes of their functions. */
+export function anyX87Function(parts: { readonly [part in X87Part]: number }): CodeBuilder {
+  const code = new CodeBuilder(["i32", "i64", "i64", "i32"], ["i32"]);
+  for (const part of x87PartNames) code.block(part);
+  code.block("none").get(code.parameter(3)).i32(15).op("i32.and");
+  code
+    .brTable(
+      Object.values(Kind).map((kind) => x87PartOf(kind)),
+      "none",
+    )
+    .end()
+    .i32(0)
+    .op("return");
+  for (const part of [...x87PartNames].reverse()) {
+    code.end();
+    for (let index = 0; index < 4; index++) code.get(code.parameter(index));
+    code.call(parts[part]).op("return");
+  }
+  return code.i32(0);
 }

@@ -1,3 +1,5 @@
+import { assert } from "../../common/errors";
+
 /** How an op `x87` says in one word what its instruction does, for the engine's own x87 code. The opcode table is not read again. */
 
 /** Bits 0-3. */
@@ -17,6 +19,31 @@ export const Kind = {
   zero: 12,
   squareRoot: 13,
 } as const;
+
+/**
+ * The functions that the engine's x87 code consists of, with the kinds that each executes: a function that does one thing keeps it in registers, one for everything saved and restored a dozen of them around
+ * what it did not call.
+ */
+export const x87Parts = {
+  x87Load: ["load"],
+  x87Store: ["store"],
+  x87Memory: ["arithmeticMemory", "compareMemory"],
+  x87Register: ["arithmetic", "compare", "loadRegister", "exchange", "copy", "negate", "absolute", "one", "zero"],
+  x87Root: ["squareRoot"],
+} as const satisfies { readonly [part: string]: readonly (keyof typeof Kind)[] };
+export type X87Part = keyof typeof x87Parts;
+export const x87PartNames = Object.keys(x87Parts) as readonly X87Part[];
+
+/** By kind: the part that executes it. */
+const partOfKind: readonly (X87Part | undefined)[] = Object.keys(Kind).map((kind) =>
+  x87PartNames.find((part) => x87Parts[part].some((name) => name === kind)),
+);
+/** The part that executes an operation. */
+export function x87PartOf(operation: number): X87Part {
+  const part = partOfKind[operation & 15];
+  assert(part !== undefined, `no part executes the x87 operation ${operation}`);
+  return part;
+}
 
 /** Bits 4-7: the operand in memory; its bytes in the nibbles of OPERAND_BYTES. */
 export const Format = { single: 0, double: 1, int16: 2, int32: 3, int64: 4, extended: 5 } as const;
