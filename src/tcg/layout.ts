@@ -294,13 +294,16 @@ export const JUMP_PAGE = 20;
 /** Generated code reads it here, which spares it the header. 0: look there. Whoever changes BLOCK_FUNCTION clears it (Jit). */
 export const JUMP_FUNCTION = 24;
 /**
- * Index of RIP in the jump cache: its bits, folded with the page number so that equal offsets in two pages differ. Targets of jumps are seldom nearer than 8 bytes: without the lowest
- * bits, those of code that lies together lie together, in fewer of the host's pages.
+ * Index of RIP in the jump cache: its bits, folded with the page number so that equal offsets in two pages differ. Most targets of jumps are not nearer than 8 bytes: with the lowest bits at the other end, those of
+ * code that lies together lie together, in fewer of the host's pages. (What follows a REP instruction is nearer: it must not share the place of that instruction and of the one before.)
  */
-export const JUMP_INDEX_SHIFT = 3;
-export const jumpIndex = (ripLow: number): number => ((ripLow ^ (ripLow >>> 12)) >>> JUMP_INDEX_SHIFT) & (JUMP_ENTRIES - 1);
-/** An index times the size of an entry: the shifts of both in one. */
-export const JUMP_OFFSET_SHIFT = 5 - JUMP_INDEX_SHIFT;
+export const jumpIndex = (ripLow: number): number => {
+  const folded = ripLow ^ (ripLow >>> 12);
+  return ((folded >>> 3) ^ (folded << 11)) & (JUMP_ENTRIES - 1);
+};
+/** An index times the size of an entry: folded bits shifted by one and by the other, combined, then masked. */
+export const JUMP_OFFSET_SHIFT = 2;
+export const JUMP_LOWEST_SHIFT = 16;
 export const JUMP_OFFSET_MASK = (JUMP_ENTRIES - 1) * JUMP_ENTRY_BYTES;
 
 /**

@@ -9,6 +9,7 @@ import {
   FUNCTION_ENTRY_BITS,
   JUMP_FUNCTION,
   JUMP_GENERATION,
+  JUMP_LOWEST_SHIFT,
   JUMP_MODE,
   JUMP_OFFSET_MASK,
   JUMP_OFFSET_SHIFT,
@@ -59,7 +60,7 @@ export function jumpFunction(): FunctionWriter {
   const low = w.local(I32);
   const rip = w.local(I64);
   w.get(0).mem(M.i64Load, SLOT_RIP).tee(rip).op(W.i32Wrap).tee(low).get(low).i32(12).op2(W.i32ShrU, W.i32Xor);
-  w.i32(JUMP_OFFSET_SHIFT).op(W.i32Shl).i32(JUMP_OFFSET_MASK).op(W.i32And);
+  w.tee(low).i32(JUMP_OFFSET_SHIFT).op(W.i32Shl).get(low).i32(JUMP_LOWEST_SHIFT).op2(W.i32Shl, W.i32Xor).i32(JUMP_OFFSET_MASK).op(W.i32And);
   w.get(0).mem(M.i32Load, WORD_JUMP_CACHE).op(W.i32Add).tee(entry).mem(M.i64Load, JUMP_RIP).get(rip).op(W.i64Ne);
   w.get(entry).mem(M.i32Load, JUMP_MODE).get(0).mem(M.i32Load, WORD_MODE).op2(W.i32Ne, W.i32Or);
   w.get(entry).mem(M.i32Load, JUMP_GENERATION).get(0).mem(M.i32Load, WORD_JUMP_GENERATION).op2(W.i32Ne, W.i32Or);

@@ -6,6 +6,7 @@ import {
   BLOCK_HEAT,
   FUNCTION_ENTRY_BITS,
   JUMP_GENERATION,
+  JUMP_LOWEST_SHIFT,
   JUMP_MODE,
   JUMP_OFFSET_MASK,
   JUMP_OFFSET_SHIFT,
@@ -255,7 +256,15 @@ function lookUp(e: InterpreterEmitter): void {
   const { code } = e;
   e.state64(SLOT_RIP);
   code.tee(e.R).op("i32.wrap").tee(e.t).get(e.t).i32(12).op("i32.shr_u", "i32.xor");
-  code.i32(JUMP_OFFSET_SHIFT).op("i32.shl").i32(JUMP_OFFSET_MASK).op("i32.and");
+  code
+    .tee(e.t)
+    .i32(JUMP_OFFSET_SHIFT)
+    .op("i32.shl")
+    .get(e.t)
+    .i32(JUMP_LOWEST_SHIFT)
+    .op("i32.shl", "i32.xor")
+    .i32(JUMP_OFFSET_MASK)
+    .op("i32.and");
   e.state32(WORD_JUMP_CACHE);
   code.op("i32.add").tee(e.entry).mem("i64.load", JUMP_RIP).get(e.R).op("i64.ne");
   code.get(e.entry).mem("i32.load", JUMP_MODE);

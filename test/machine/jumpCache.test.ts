@@ -1,0 +1,42 @@
+/** The jump cache keeps what a guest jumps to again and again, and the engine's own code looks where the host has put it. */
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { guestImage, GUEST_MEMORY } from "../../bench/benchmarks";
+import { JUMP_ENTRIES, JUMP_ENTRY_BYTES, jumpIndex, JUMP_LOWEST_SHIFT, JUMP_OFFSET_MASK, JUMP_OFFSET_SHIFT } from "../../src/tcg/layout";
+import { bootGuest, MIB } from "./runGuest";
+
+const rips = Array.from({ length: 4096 }, (_, i) => Math.imul(i, 0x9e37_79b1) | 0);
+
+describe("the jump cache", () => {
+  test("generated code and the host compute the same place", () => {
+    for (const rip of rips) {
+      const folded = rip ^ (rip >>> 12);
+      const offset = ((folded << JUMP_OFFSET_SHIFT) ^ (folded << JUMP_LOWEST_SHIFT)) & JUMP_OFFSET_MASK;
+      assert.equal(offset, jumpIndex(rip) * JUMP_ENTRY_BYTES);
+      assert.ok(offset >= 0 && offset < JUMP_ENTRIES * JUMP_ENTRY_BYTES);
+    }
+  });
+
+  test("targets nearer than 8 bytes have pairs of their own", () => {
+    for (const rip of rips) {
+      const pairs = Array.from({ length: 8 }, (_, byte) => jumpIndex((rip & ~7) + byte) >> 1);
+      assert.equal(new Set(pairs).size, 8, `${rip}`);
+    }
+  });
+
+  test("a loop of string instructions looks no block up again", () => {
+    const configuration = { memory: GUEST_MEMORY * MIB, engine: "interpreter" } as const;
+    const { machine, output } = bootGuest(guestImage(64), configuration, "bench=string work=200");
+    const { code } = machine;
+    const find = code.find.bind(code);
+    let lookUps = 0;
+    code.find = (...args) => {
+      lookUps++;
+      return find(...args);
+    };
+    assert.equal(machine.run(200e6).kind, "exit");
+    assert.match(output(), /^end /m);
+    // Each of the 200 rounds has a dozen jumps.
+    assert.ok(lookUps < 2 * machine.stats().blocksTranslated, `${lookUps}`);
+  });
+});
