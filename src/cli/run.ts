@@ -18,6 +18,7 @@ export const STATUS_DEAD = 3;
 export const STATUS_LIMIT = 124;
 /** Images from this size on, in bytes, are kernels that use many times as much memory. */
 const LARGE_IMAGE = 4 << 20;
+/** Address from which on they are loaded. */
 const USUAL_PLACE = 1 << 20;
 /** A run that stopped at a `--break`. */
 const STATUS_BREAK = 6;

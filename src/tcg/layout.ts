@@ -301,6 +301,11 @@ export const jumpIndex = (ripLow: number): number => {
   const folded = ripLow ^ (ripLow >>> 12);
   return ((folded >>> 3) ^ (folded << 11)) & (JUMP_ENTRIES - 1);
 };
+/** Addresses of the two entries that may hold RIP in the jump cache at `cache`: the one at its index first. */
+export const jumpPair = (cache: number, ripLow: number): readonly [number, number] => {
+  const index = jumpIndex(ripLow);
+  return [cache + index * JUMP_ENTRY_BYTES, cache + (index ^ 1) * JUMP_ENTRY_BYTES];
+};
 /** An index times the size of an entry: folded bits shifted by one and by the other, combined, then masked. */
 export const JUMP_OFFSET_SHIFT = 2;
 export const JUMP_LOWEST_SHIFT = 16;

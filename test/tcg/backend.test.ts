@@ -185,6 +185,13 @@ const boundary = [
   (1n << 64n) - 1n,
 ];
 
+/** Ends a block of so many instructions, at one more that leaves. */
+function leave(builder: OpBuilder, rip: bigint, instructions: number): void {
+  builder.instruction(instructions);
+  builder.emit("movi", SLOT_RIP, SLOT_ZERO, SLOT_ZERO, rip + BigInt(instructions + 1));
+  builder.emit("exit");
+}
+
 class Inputs {
   private readonly next: () => number;
   constructor(seed: number) {
@@ -385,9 +392,7 @@ describe("generated code against the reference interpreter", () => {
           else emitVector(builder, names[inputs.below(names.length)], inputs);
           if (inputs.below(12) === 0) builder.emit("movi", SLOT_MXCSR, SLOT_ZERO, SLOT_ZERO, 0x1f80 | (inputs.below(2) << 5));
         }
-        builder.instruction(instructions);
-        builder.emit("movi", SLOT_RIP, SLOT_ZERO, SLOT_ZERO, rip + BigInt(instructions + 1));
-        builder.emit("exit");
+        leave(builder, rip, instructions);
       });
       bench.jit.hot(block, bench.cpu);
       for (let k = 0; k < 4; k++) {
@@ -456,9 +461,7 @@ describe("generated code against the reference interpreter", () => {
                 access(builder, inputs.below(2) === 0 ? "ld" : "st", address, width);
             }
           }
-          builder.instruction(instructions);
-          builder.emit("movi", SLOT_RIP, SLOT_ZERO, SLOT_ZERO, rip + BigInt(instructions + 1));
-          builder.emit("exit");
+          leave(builder, rip, instructions);
         });
         bench.jit.hot(block, bench.cpu);
         for (let k = 0; k < 6; k++) {
@@ -502,9 +505,7 @@ describe("generated code against the reference interpreter", () => {
             } else emitVector(builder, names[inputs.below(names.length)], inputs);
             if (inputs.below(16) === 0) builder.emit("movi", SLOT_MXCSR, SLOT_ZERO, SLOT_ZERO, mxcsrs[inputs.below(mxcsrs.length)]);
           }
-          builder.instruction(instructions);
-          builder.emit("movi", SLOT_RIP, SLOT_ZERO, SLOT_ZERO, rip + BigInt(instructions + 1));
-          builder.emit("exit");
+          leave(builder, rip, instructions);
         });
         bench.jit.hot(block, bench.cpu);
         for (let k = 0; k < 6; k++) {
@@ -642,9 +643,7 @@ function randomBlock(builder: OpBuilder, rip: bigint, inputs: Inputs): void {
     builder.bind(over);
     emitData(builder, dataOps[inputs.below(dataOps.length)], inputs, [...temps]);
   }
-  builder.instruction(instructions);
-  builder.emit("movi", SLOT_RIP, SLOT_ZERO, SLOT_ZERO, rip + BigInt(instructions + 1));
-  builder.emit("exit");
+  leave(builder, rip, instructions);
 }
 
 describe("structured control flow", () => {

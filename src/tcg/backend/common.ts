@@ -35,6 +35,15 @@ import { Callee } from "./callees";
 /** Index of the type of regions in a module's type section. */
 export const TYPE_REGION = 2;
 
+/** The lower half of a linear address is on the stack: puts the offset of its entry in the TLB in its place (as interpreter/tlbEntry.ts does in the interpreter). */
+export function toTlbOffset(w: FunctionWriter): FunctionWriter {
+  return w
+    .i32(Math.log2(4096 / TLB_ENTRY_BYTES))
+    .op(W.i32ShrU)
+    .i32((TLB_ENTRIES - 1) * TLB_ENTRY_BYTES)
+    .op(W.i32And);
+}
+
 /** Tail-calls the generated function that the word in `word` names. */
 function callGenerated(w: FunctionWriter, word: number, budget: number): FunctionWriter {
   return w
@@ -133,9 +142,8 @@ export function plainAddressFunction(): FunctionWriter {
   w.get(0).get(1).get(2).call(Callee.walk).tee(entry).if();
   w.get(1).op(W.i32Wrap).get(entry).mem(M.i32Load, TLB_ADDEND).op2(W.i32Add, W.return).end();
   // What the TLB knows to be on the page of the local APIC's registers needs no question.
-  w.get(0).mem(M.i32Load, WORD_TLB).get(1).op(W.i32Wrap).i32(7).op(W.i32ShrU);
-  w.i32((TLB_ENTRIES - 1) * TLB_ENTRY_BYTES)
-    .op2(W.i32And, W.i32Add)
+  toTlbOffset(w.get(0).mem(M.i32Load, WORD_TLB).get(1).op(W.i32Wrap))
+    .op(W.i32Add)
     .tee(entry)
     .mem(M.i32Load, TLB_PHYSICAL_PAGE)
     .get(0)
@@ -153,9 +161,8 @@ const KIND_BYTES = 0xff;
 export function addressFunction(): FunctionWriter {
   const w = new FunctionWriter(3);
   const entry = w.local(I32);
-  w.get(0).mem(M.i32Load, WORD_TLB).get(1).op(W.i32Wrap).i32(7).op(W.i32ShrU);
-  w.i32((TLB_ENTRIES - 1) * TLB_ENTRY_BYTES)
-    .op2(W.i32And, W.i32Add)
+  toTlbOffset(w.get(0).mem(M.i32Load, WORD_TLB).get(1).op(W.i32Wrap))
+    .op(W.i32Add)
     .tee(entry)
     .mem(M.i64Load, TLB_WRITE)
     .get(entry)

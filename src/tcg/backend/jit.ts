@@ -3,10 +3,9 @@ import type { EngineHost, RunFunction } from "../interpreter/interpreter";
 import {
   BLOCK_FUNCTION,
   FUNCTION_ENTRY_BITS,
-  JUMP_ENTRY_BYTES,
   JUMP_FUNCTION,
   JUMP_RIP,
-  jumpIndex,
+  jumpPair,
   WORD_JUMP_CACHE,
   WORD_JUMP_FROM,
   WORD_JUMP_TO,
@@ -413,11 +412,10 @@ export class Jit implements GeneratedCode {
   private setFunction(block: Block, word: number): void {
     const { u32, i32 } = this.memory;
     u32[(block.header + BLOCK_FUNCTION) >>> 2] = word;
-    const index = jumpIndex(block.ripLow);
     for (let cpu = 0; cpu < this.memory.cpus; cpu++) {
-      const base = u32[(this.memory.stateOf(cpu) + WORD_JUMP_CACHE) >>> 2];
-      for (const either of [index, index ^ 1]) {
-        const entry = (base + either * JUMP_ENTRY_BYTES) >>> 2;
+      const cache = u32[(this.memory.stateOf(cpu) + WORD_JUMP_CACHE) >>> 2];
+      for (const address of jumpPair(cache, block.ripLow)) {
+        const entry = address >>> 2;
         if (i32[entry + JUMP_RIP / 4] === block.ripLow && i32[entry + JUMP_RIP / 4 + 1] === block.ripHigh)
           u32[entry + JUMP_FUNCTION / 4] = 0;
       }

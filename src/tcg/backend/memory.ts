@@ -1,6 +1,7 @@
 import { KIND_PROBE_WRITE, KIND_WRAP32 } from "../interpreter/memory";
-import { SLOT_SEG_BASE, SLOT_SEG_LIMIT_R, SLOT_SEG_LIMIT_W, SLOT_ZERO, TLB_ADDEND, TLB_ENTRIES, TLB_READ, TLB_WRITE } from "../layout";
+import { SLOT_SEG_BASE, SLOT_SEG_LIMIT_R, SLOT_SEG_LIMIT_W, SLOT_ZERO, TLB_ADDEND, TLB_READ, TLB_WRITE } from "../layout";
 import type { SharedAccess } from "./accesses";
+import { toTlbOffset } from "./common";
 import type { OpName } from "../ops";
 import { I32, M, W } from "../wasm/writer";
 import type { Width } from "./flags";
@@ -42,16 +43,7 @@ function pushLinear(f: RegionFunction, i: number, wrap32: boolean): void {
 
 /** Sets `entry` to the entry of the TLB for the address in the local of that name. */
 function findEntry(f: RegionFunction): void {
-  f.w
-    .get(f.address)
-    .op(W.i32Wrap)
-    .i32(7)
-    .op(W.i32ShrU)
-    .i32((TLB_ENTRIES - 1) << 5)
-    .op(W.i32And)
-    .get(f.tlb)
-    .op(W.i32Add)
-    .set(f.entry);
+  toTlbOffset(f.w.get(f.address).op(W.i32Wrap)).get(f.tlb).op(W.i32Add).set(f.entry);
 }
 
 /** Pushes the page of the last of `bytes` bytes from the address on. */

@@ -2,12 +2,11 @@ import { type Block, type CodeCache, instructionAddress, type Region } from "../
 import {
   BLOCK_HEADER_BYTES,
   BLOCK_HEAT,
-  JUMP_ENTRY_BYTES,
   JUMP_GENERATION,
   JUMP_MODE,
   JUMP_OP,
   JUMP_RIP,
-  jumpIndex,
+  jumpPair,
   MEM_STACK,
   OP_BYTES,
   OP_MEM_FLAGS,
@@ -166,9 +165,7 @@ export class RegionPlanner {
   /** The block that the CPU's jump cache has for `rip`. */
   private farBlock(cpu: number, rip: bigint, mode: number): Block | undefined {
     const { view } = this.memory;
-    const index = jumpIndex(Number(rip & 0xffff_ffffn) | 0);
-    for (const either of [index, index ^ 1]) {
-      const entry = view.getUint32(cpu + WORD_JUMP_CACHE, true) + either * JUMP_ENTRY_BYTES;
+    for (const entry of jumpPair(view.getUint32(cpu + WORD_JUMP_CACHE, true), Number(rip & 0xffff_ffffn) | 0)) {
       if (view.getBigUint64(entry + JUMP_RIP, true) !== rip || view.getInt32(entry + JUMP_MODE, true) !== mode) continue;
       if (view.getInt32(entry + JUMP_GENERATION, true) !== view.getInt32(cpu + WORD_JUMP_GENERATION, true)) continue;
       return this.code.at(view.getUint32(entry + JUMP_OP, true) - BLOCK_HEADER_BYTES);

@@ -260,6 +260,7 @@ export class RegionValues {
     this.pushConstant(rip);
     this.w.mem(M.i64Store, SLOT_RIP);
   }
+
   // Flags: see flags.ts.
 
   /** Whether anyone may look at the flags that op `i` sets. */
