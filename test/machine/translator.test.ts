@@ -1,6 +1,9 @@
 /** The translator under stress: everything generated at first sight, code thrown away at random, code that changes all the time. The run stays the same. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { setImmediate } from "node:timers/promises";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import type { Machine } from "../../src/machine/machine";
 import type { MachineConfiguration, RunEnd } from "../../src/machine/types";
 import { generator } from "./determinism";
@@ -31,6 +34,29 @@ function run(
     between(machine, other);
   }
   return { machine, end, instructions: machine.instructions(), hash: machine.stateHash(), output: output() };
+}
+
+/** What `work` returns, and the WebAssembly instances that it makes. */
+function instancesMadeBy<Result>(work: () => Result): { readonly result: Result; readonly made: readonly WeakRef<object>[] } {
+  const made: WeakRef<object>[] = [];
+  const { Instance } = WebAssembly;
+  WebAssembly.Instance = new Proxy(Instance, {
+    construct(target, parameters: ConstructorParameters<typeof Instance>) {
+      const instance = new target(...parameters);
+      made.push(new WeakRef(instance));
+      return instance;
+    },
+  });
+  try {
+    return { result: work(), made };
+  } finally {
+    WebAssembly.Instance = Instance;
+  }
+}
+
+function collectGarbage(): void {
+  setFlagsFromString("--expose-gc");
+  (runInNewContext("gc") as () => void)();
 }
 
 const guests: readonly (readonly [string, number])[] = [
@@ -75,6 +101,18 @@ for (const [image, cpus] of guests) {
       assert.ok(unbounded !== undefined && bounded !== undefined);
       assert.ok(unbounded.modulesLive > 6 && bounded.modulesLive <= 6 && bounded.packs > 1, JSON.stringify(bounded));
       assert.equal(bounded.regionsLive, unbounded.regionsLive);
+    });
+    test("modules that are gone are let go", async () => {
+      const jit = { ...eager, threshold: 4, batch: 2, packModules: Infinity, maximumMade: 5 };
+      const { made, result } = instancesMadeBy(() => run(image, { cpus, jit }, 20_000));
+      same(result);
+      // What a weak reference was made to stays until the job ends.
+      await setImmediate();
+      collectGarbage();
+      const kept = made.filter((instance) => instance.deref() !== undefined).length;
+      assert.ok((result.machine.stats().jit?.modules ?? 0) > 20);
+      // The modules since everything was packed last, what copies memory, the interpreter, and its bridge to the host.
+      assert.ok(kept >= 3 && kept <= 5 + 1 + 3, `${kept} of ${made.length} kept`);
     });
     test("all code thrown away at random", () =>
       same(

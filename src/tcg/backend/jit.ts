@@ -64,6 +64,8 @@ export interface JitOptions {
   readonly maximumModules: number;
   /** Bytes of live functions after which everything generated is dropped. */
   readonly maximumBytes: number;
+  /** Modules made since everything was packed last, live or not, after which that is done again: V8, up to version 11, keeps a module as long as the table that it imports. */
+  readonly maximumMade: number;
   /** Modules made one by one that are packed into few, once nothing has been generated for `packPatience` times POLL_INSTRUCTIONS, or RESTLESS times that have passed. */
   readonly packModules: number;
   readonly packPatience: number;
@@ -80,6 +82,7 @@ export const defaultJitOptions: JitOptions = {
   longest: 100,
   maximumModules: 800,
   maximumBytes: 32 << 20,
+  maximumMade: 400,
   packModules: 16,
   packPatience: 5_000,
 };
@@ -170,6 +173,10 @@ export class Jit implements GeneratedCode {
   /** Instructions since something was generated, and since there have been modules to pack. */
   private quiet = 0;
   private unpacked = 0;
+  /** The functions by their slots, for calls between generated functions. The interpreter has a table of its own, so that this one goes with the modules that import it. */
+  private table: WebAssembly.Table;
+  /** Modules made that import it. */
+  private made = 0;
   /** Live modules that are packed. */
   private packed = 0;
   private readonly freeSlots: number[] = [];
@@ -199,13 +206,20 @@ export class Jit implements GeneratedCode {
   constructor(
     private readonly memory: EngineMemory,
     private readonly code: CodeCache,
-    private readonly table: WebAssembly.Table,
+    /** The interpreter's table: functions by their slots. */
+    private readonly entered: WebAssembly.Table,
     private readonly imports: GeneratedImports,
     private readonly options: JitOptions = defaultJitOptions,
     /** Milliseconds of some clock, for the figures only. */
     private readonly clock: () => number = () => 0,
   ) {
     this.planner = new RegionPlanner(memory, code, this.targets);
+    this.table = this.emptyTable();
+  }
+
+  private emptyTable(): WebAssembly.Table {
+    this.made = 0;
+    return new WebAssembly.Table({ element: "anyfunc", initial: this.entered.length });
   }
 
   heat(page: number): number {
@@ -262,16 +276,18 @@ export class Jit implements GeneratedCode {
 
   /** Keeps within the bounds: what is in modules of their own is packed, then what is in packed ones of which little may be left, and what is too much even so is dropped. */
   private makeRoom(): void {
-    const { maximumModules, maximumBytes } = this.options;
+    const { maximumModules, maximumBytes, maximumMade } = this.options;
     if (this.stats.modulesLive >= maximumModules) {
       this.pack([...this.live].filter(({ module }) => !module.packed));
       if (this.stats.modulesLive * 2 >= maximumModules) this.pack([...this.live]);
     }
+    if (this.made >= maximumMade) this.pack([...this.live]);
     if (this.stats.modulesLive >= maximumModules || this.stats.bytesLive >= maximumBytes) this.discardAll();
   }
 
   private pack(regions: readonly GeneratedRegion[]): void {
     const begun = this.clock();
+    if (regions.length === this.live.size) this.table = this.emptyTable();
     for (let first = 0; first < regions.length; first += MODULE_FUNCTIONS) {
       const together = regions.slice(first, first + MODULE_FUNCTIONS);
       const module = { live: together.length, packed: true };
@@ -301,8 +317,10 @@ export class Jit implements GeneratedCode {
       this.memory.pages,
     );
     const { memory } = this.memory;
-    this.bridged ??= { memory, table: this.table, ...this.imports, ...bridge(memory, this.table, this.imports) };
-    new WebAssembly.Instance(new WebAssembly.Module(bytes), { env: this.bridged });
+    this.bridged ??= { memory, ...this.imports, ...bridge(memory, this.entered, this.imports) };
+    new WebAssembly.Instance(new WebAssembly.Module(bytes), { env: { ...this.bridged, table: this.table } });
+    for (const { slot } of regions) this.entered.set(slot, this.table.get(slot));
+    this.made++;
     this.stats.modules++;
   }
 
@@ -437,7 +455,7 @@ export class Jit implements GeneratedCode {
   private takeSlot(): number {
     const free = this.freeSlots.pop();
     if (free !== undefined) return free;
-    if (this.nextSlot >= this.table.length) this.table.grow(this.table.length);
+    if (this.nextSlot >= this.table.length) for (const table of [this.table, this.entered]) table.grow(table.length);
     return this.nextSlot++;
   }
 
@@ -458,7 +476,7 @@ export class Jit implements GeneratedCode {
     this.stats.regionsLive--;
     this.stats.bytesLive -= region.body.bytes.length;
     this.leaveModule(region);
-    this.table.set(region.slot, null);
+    for (const table of [this.table, this.entered]) table.set(region.slot, null);
     this.freeSlots.push(region.slot);
     for (const block of region.blocks) {
       block.regions = block.regions.filter((other) => other !== region);
@@ -475,6 +493,7 @@ export class Jit implements GeneratedCode {
 
   discardAll(): void {
     for (const region of [...this.live]) this.retire(region);
+    this.table = this.emptyTable();
     this.queue = this.queue.filter(({ block }) => block.alive);
   }
 }

@@ -13,7 +13,9 @@ declare namespace WebAssembly {
     constructor(descriptor: { element: "anyfunc"; initial: number });
     readonly length: number;
     grow(delta: number): number;
-    set(index: number, value: null): void;
+    /** The function at `index`, or null. */
+    get(index: number): unknown;
+    set(index: number, value: unknown): void;
   }
   class Module {
     constructor(bytes: Uint8Array<ArrayBuffer>);
