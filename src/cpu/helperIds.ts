@@ -32,7 +32,7 @@ export const helperNames = [
   "hlt",
   "monitor",
   "mwait",
-  /** pause: a hint to the scheduler that this CPU spins. Terminal, lookup. */
+  /** pause: a hint to the scheduler that this CPU spins. The last of its block, as are rdtsc and rdtscp: the engine does most of them itself (tcg/interpreter/time.ts). */
   "pause",
   /** Far transfers: selector in slot a, offset in slot b, lo = operand size (2, 4, 8). Terminal, exit. farCall pushes CS:SLOT_RIP. */
   "farJump",

@@ -24,6 +24,7 @@ import {
   APIC_HOST,
   APIC_REGISTERS,
   HOST_RUN,
+  MOST_SPARE,
   slotOfSegBase,
   WORD_BLOCK,
   WORD_BUDGET,
@@ -33,6 +34,7 @@ import {
   WORD_OP,
   WORD_REQUEST,
   WORD_SHADOW,
+  WORD_SPARE,
   WORD_STRING_RESERVE,
   WORD_TAKEN,
 } from "../tcg/layout";
@@ -72,9 +74,11 @@ export class Processor {
   private executing = false;
   /** Between the start and the end of `execute`, also while a fault is delivered: WORD_BUDGET then tells what is left of the slice's budget. */
   private inSlice = false;
-  /** Budget the running slice began with, and its reserve for string instructions: what was drawn from that extends the budget. */
+  /** What `execute` began with: budget, and reserve for string instructions, which extends the budget by what was drawn from it. */
   private sliceBudget = 0;
   private sliceReserve = 0;
+  /** What slices were shortened by in earlier calls of `execute`. */
+  private shortenedBefore = 0;
   /** Instructions retired by this CPU before the running slice. */
   private retiredBefore = 0;
   /** Index in the current block at which a patched `brk` stands, or -1. */
@@ -125,9 +129,38 @@ export class Processor {
     return this.inSlice ? this.retiredBefore + this.paid - this.words[WORD_BUDGET / 4] : this.retiredBefore;
   }
 
-  /** The running slice's budget, with what string instructions have drawn from the reserve. */
+  /** The running slice's budget, with what string instructions have drawn from the reserve, less what it was shortened by. */
   private get paid(): number {
-    return this.sliceBudget + this.sliceReserve - this.words[WORD_STRING_RESERVE / 4];
+    return countAt(this.words, SLOT_RETIRED_END / 4) - this.retiredBefore;
+  }
+
+  /** Instructions by which slices were made shorter, since the CPU was made. */
+  get shortened(): number {
+    return this.shortenedBefore + (this.inSlice ? this.cut : 0);
+  }
+
+  /** The same of what runs now. */
+  private get cut(): number {
+    return this.sliceBudget + this.sliceReserve - this.words[WORD_STRING_RESERVE / 4] - this.paid;
+  }
+
+  /** Takes `instructions` off the running slice's budget; false where too little of it is left. */
+  shorten(instructions: number): boolean {
+    const { words } = this;
+    if (!this.executing || this.leaveBudget >= 0 || words[WORD_BUDGET / 4] <= instructions) return false;
+    words[WORD_BUDGET / 4] -= instructions;
+    for (const end of [SLOT_RETIRED_END / 4, SLOT_INSTRUCTION_END / 4]) putCount(words, end, countAt(words, end) - instructions);
+    return true;
+  }
+
+  /** Says how much time PAUSE may let go by in the engine (WORD_SPARE); less than 0: it is for the host. */
+  set spare(nanoseconds: number) {
+    this.words[WORD_SPARE / 4] = nanoseconds < 0 ? 0 : 1 + Math.min(nanoseconds, MOST_SPARE);
+  }
+
+  /** A timer moved ahead: there may be less to spare. */
+  limitSpare(nanoseconds: number): void {
+    if (nanoseconds < this.words[WORD_SPARE / 4] - 1) this.spare = nanoseconds;
   }
 
   /** RIP of the current instruction while executing, else of the next one. */
@@ -233,12 +266,13 @@ export class Processor {
       this.system.trapSuppressed = false;
       this.system.resumeFlagLoaded = false;
       const before = this.retiredBefore;
+      const shortened = this.shortenedBefore;
       this.execute(single ? 1 : left, single ? 0 : more, shadowed);
       const done = this.retiredBefore - before;
       more -= this.drawn;
       // A faulting instruction does not retire, but its delivery takes a turn: a guest that only faults cannot hold the host.
       const steps = done + (this.faulted ? 1 : 0);
-      left -= steps - this.drawn;
+      left -= steps - this.drawn + this.shortenedBefore - shortened;
       this.attempted += steps;
       this.taken += this.words[WORD_TAKEN / 4];
       this.resumedFrom = undefined;
@@ -425,9 +459,8 @@ export class Processor {
       from = reason === EXIT_BUDGET || reason === EXIT_HOT ? "tail" : reason === EXIT_LEAVE ? "cache" : "search";
     }
     this.drawn = reserve - words[WORD_STRING_RESERVE / 4];
-    this.retiredBefore += budget + this.drawn - words[WORD_BUDGET / 4];
-    this.sliceBudget = words[WORD_BUDGET / 4];
-    this.sliceReserve = words[WORD_STRING_RESERVE / 4];
+    this.shortenedBefore += this.cut;
+    this.retiredBefore += this.paid - words[WORD_BUDGET / 4];
     this.inSlice = false;
   }
 

@@ -19,12 +19,15 @@ import {
   SLOT_SFMASK,
   SLOT_STAR,
   SLOT_TR_BASE,
+  SLOT_TSC_AUX,
+  SLOT_TSC_OFFSET,
   SLOT_XMM,
   VECTOR_UPPER,
   WORD_ACCESS,
   WORD_BUDGET,
   WORD_CPL,
   WORD_CPU_INDEX,
+  WORD_CR4,
   WORD_GDTR_LIMIT,
   WORD_INTR,
   WORD_IDTR_LIMIT,
@@ -193,7 +196,6 @@ export class CpuState {
   cr2 = 0n;
   /** Physical address and low control bits; a safe integer. */
   cr3 = 0;
-  cr4 = 0;
   efer = 0;
   xcr0 = 1;
   readonly dr = [0n, 0n, 0n, 0n];
@@ -210,9 +212,6 @@ export class CpuState {
   sysenterCs = 0n;
   sysenterEsp = 0n;
   sysenterEip = 0n;
-  tscAux = 0n;
-  /** Added to virtual time to give the TSC. */
-  tscOffset = 0n;
   pat = 0x0007040600070406n;
   private miscEnableValue = 1n;
   mtrrDefType = 0n;
@@ -371,6 +370,31 @@ export class CpuState {
 
   set kernelGsBase(value: bigint) {
     this.slots[SLOT_KERNEL_GS_BASE / 8] = value;
+  }
+
+  get cr4(): number {
+    return this.words[WORD_CR4 / 4] >>> 0;
+  }
+
+  set cr4(value: number) {
+    this.words[WORD_CR4 / 4] = value;
+  }
+
+  get tscAux(): bigint {
+    return this.slots[SLOT_TSC_AUX / 8];
+  }
+
+  set tscAux(value: bigint) {
+    this.slots[SLOT_TSC_AUX / 8] = value;
+  }
+
+  /** Added to virtual time to give the TSC. */
+  get tscOffset(): bigint {
+    return this.slots[SLOT_TSC_OFFSET / 8];
+  }
+
+  set tscOffset(value: bigint) {
+    this.slots[SLOT_TSC_OFFSET / 8] = value;
   }
 
   /** IA32_MISC_ENABLE. */

@@ -122,7 +122,7 @@ export class Machine implements StampSource, InputTarget {
   private booted: BootInput | undefined;
   private bootState: BootState | undefined;
 
-  private readonly course = new Course();
+  private readonly course: Course;
   private readonly scheduler: Scheduler;
   private readonly output = new GuestOutput();
   private readonly jit: Jit | undefined;
@@ -157,6 +157,7 @@ export class Machine implements StampSource, InputTarget {
       rom: configuration.firmware?.image.length ?? 0,
       provider: configuration.provider,
     });
+    this.course = new Course(this.engineMemory);
     this.coherence = new Coherence(this.engineMemory);
     this.tracker = new PageTracker(ram / 4096, () => this.coherence.distrustWrites());
     const { ramBase, u8, i32 } = this.engineMemory;

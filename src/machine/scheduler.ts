@@ -1,4 +1,5 @@
 import type { Moment } from "../common/moment";
+import { PAUSE_NANOSECONDS } from "../tcg/layout";
 import type { SliceEnd } from "../cpu/processor";
 import type { VirtualClock } from "../devices/clock";
 import type { Course } from "./course";
@@ -11,9 +12,7 @@ import type { Vcpu } from "./vcpu";
 export const DEFAULT_QUANTUM = 10_000;
 /** Nanoseconds of idle virtual time, with nothing but timers going by, after which a machine counts as dead. */
 const IDLE_LIMIT = 30e9;
-/** Virtual time that PAUSE takes on the only CPU that can run: delay loops cost the host a fraction of what they wait for. */
-const PAUSE_NANOSECONDS = 256;
-/** The same for reading an I/O port, or the counter of the HPET. */
+/** Virtual time that reading an I/O port takes, or the counter of the HPET. */
 const DEVICE_READ_NANOSECONDS = 500;
 /** Bound of one slice: a host gets control back at least so often (instructions). */
 const MAX_SLICE = 100_000;
@@ -38,7 +37,8 @@ export class Scheduler {
   /** CPU executing now, and what it had retired when its slice began. */
   private executing: Vcpu | undefined;
   private executingSince = 0;
-  private sliceEnd = Infinity;
+  /** Where the running slice's budget ends, but for what has gone by beside instructions and what slices of its CPU were ever shortened by. */
+  private plannedEnd = Infinity;
   private slicesRun = 0;
   /** The last run with a goal got there. */
   atGoal = false;
@@ -179,8 +179,9 @@ export class Scheduler {
     this.executingSince = vcpu.retired;
     vcpu.processor.othersRetired = course.retired - this.executingSince;
     const attempted = vcpu.processor.attempted;
-    this.sliceEnd = this.now() + budget + reserve;
+    this.plannedEnd = this.instructions() + budget + reserve + vcpu.processor.shortened;
     this.slicesRun++;
+    this.spareTime(vcpu);
     try {
       return vcpu.processor.slice(budget, reserve);
     } finally {
@@ -188,7 +189,6 @@ export class Scheduler {
       this.executing = undefined;
       course.retired += done;
       if (done > 0) course.idleSince = -1;
-      this.sliceEnd = Infinity;
       if (course.only >= 0) this.turns.ignore();
       else this.turns.settle(vcpu.index, vcpu.processor.attempted - attempted, !vcpu.held && vcpu.processor.runnable);
       this.sliceDone(done);
@@ -255,13 +255,29 @@ export class Scheduler {
     const skipped = Math.max(0, Math.min(nanoseconds, deadline - this.now()));
     this.beforeIdle();
     this.course.idleNanoseconds += skipped;
-    this.sliceEnd += skipped;
-    if (deadline < this.sliceEnd) vcpu.processor.yield();
+    // A shorter slice is cheaper than a new one.
+    const late = this.sliceEnd(vcpu) - deadline;
+    if (late > 0 && !vcpu.processor.shorten(late)) vcpu.processor.yield();
+    this.spareTime(vcpu);
+  }
+
+  /** Where the running slice's budget ends in virtual time. */
+  private sliceEnd(vcpu: Vcpu): number {
+    return this.plannedEnd + this.course.idleNanoseconds - vcpu.processor.shortened;
+  }
+
+  /** Says how much time PAUSE may let go by in the engine (tcg/interpreter/time.ts). */
+  private spareTime(vcpu: Vcpu): void {
+    vcpu.processor.spare = this.othersCanRun(vcpu) ? -1 : this.clock.nextDeadline() - this.sliceEnd(vcpu);
   }
 
   /** The next deadline is another one: the slice may have to end sooner. */
   deadlineMoved(deadline: number): void {
-    if (this.executing !== undefined && deadline < this.sliceEnd) this.executing.processor.yield();
+    const vcpu = this.executing;
+    if (vcpu === undefined) return;
+    const spare = deadline - this.sliceEnd(vcpu);
+    if (spare < 0) vcpu.processor.yield();
+    vcpu.processor.limitSpare(spare);
   }
 }
 

@@ -195,6 +195,12 @@ export const WORD_TAKEN = 2176;
 export const WORD_JUMP_FROM = 2180;
 /** Lower half of the RIP that it went to. */
 export const WORD_JUMP_TO = 2184;
+/** What RDTSC (interpreter/time.ts) gives beside virtual time: added to it, IA32_TSC_AUX, and CR4, whose TSD may forbid it. */
+export const SLOT_TSC_OFFSET = 2192;
+export const SLOT_TSC_AUX = 2200;
+export const WORD_CR4 = 2208;
+/** One more than the nanoseconds of virtual time that PAUSE may let go by before the running slice has to end sooner for it, which are those from the slice's end to the next timer, at most MOST_SPARE. 0: PAUSE is for the host, as another CPU can run. */
+export const WORD_SPARE = 2212;
 /** A multiple of 64, so that TLBs and the pairs of the jump cache behind it lie in lines of the host's cache. */
 export const CPU_STATE_BYTES = 2240;
 
@@ -203,6 +209,8 @@ export const CPU_STATE_BYTES = 2240;
  */
 export const JOURNAL_NEXT_ID = 0;
 export const JOURNAL_COUNT = 8;
+/** Not of the journal, but of the machine too: nanoseconds of virtual time that have gone by beside the instructions that have retired, 64 bits. */
+export const JOURNAL_IDLE = 16;
 export const JOURNAL_ROWS = 128;
 export const JOURNAL_KEPT = 512;
 export const JOURNAL_ROW_BYTES = 88;
@@ -374,6 +382,10 @@ export const ONE_STACK = 16_384;
 
 /** Bytes one CPU needs: state block, TLBs, jump cache, fetch TLB, frames. */
 export const CPU_STRIDE = CPU_FRAMES + FRAME_COUNT * FRAME_BYTES;
+
+/** Virtual time that PAUSE takes on the only CPU that can run, in nanoseconds: delay loops cost the host a fraction of what they wait for. */
+export const PAUSE_NANOSECONDS = 256;
+export const MOST_SPARE = 1 << 30;
 
 export const slotOfGpr = (register: number): number => SLOT_GPR + register * 8;
 export const slotOfTemp = (index: number): number => SLOT_TEMP + index * 8;

@@ -75,8 +75,8 @@ export const opNames = [
    */
   "x87",
   /**
-   * The helper that its fields name, with FAST_CALL or another FAST_ as the upper half of imm: SYSCALL, SYSRET, INT n or IRETQ of 64-bit code, or CLI, which an engine may carry out itself where
-   * nothing about them is out of the ordinary (interpreter/fastCalls.ts, transfers.ts). The block's last op but one.
+   * The helper that its fields name, with FAST_CALL or another FAST_ as the upper half of imm: SYSCALL, SYSRET, INT n or IRETQ of 64-bit code, CLI, RDTSC, RDTSCP or PAUSE, which an engine may carry out
+   * itself where nothing about them is out of the ordinary (interpreter/fastCalls.ts, transfers.ts, time.ts). The block's last op but one.
    */
   "fastCall",
   /**
@@ -166,12 +166,17 @@ export const opNames = [
 
 export type OpName = (typeof opNames)[number];
 
-/** Of `fastCall`: INT n, whose vector is the lower half of imm, SYSCALL, SYSRET, IRETQ, CLI; for SYSCALL and CLI, which may clear IF, the lower half is the instruction's length. */
+/**
+ * Of `fastCall`: INT n, whose vector is the lower half of imm, SYSCALL, SYSRET, IRETQ, CLI; for SYSCALL and CLI, which may clear IF, the lower half is the instruction's length. RDTSC, and RDTSCP
+ * with 1 as the lower half; PAUSE.
+ */
 export const FAST_INTERRUPT = 0;
 export const FAST_CALL = 1;
 export const FAST_RETURN = 2;
 export const FAST_INTERRUPT_RETURN = 3;
 export const FAST_CLEAR_INTERRUPTS = 4;
+export const FAST_TSC = 5;
+export const FAST_PAUSE = 6;
 
 /** Opcode number by name. */
 export const Op: { readonly [name in OpName]: number } = Object.fromEntries(opNames.map((name, index) => [name, index])) as {

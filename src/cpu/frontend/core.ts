@@ -147,9 +147,10 @@ export class EmissionCore {
     return slot;
   }
 
-  /** A transfer that an engine may carry out by itself in 64-bit code, where changes of IF are not told, which it changes; or CLI. */
-  fastCall(name: "syscall" | "sysret" | "interrupt" | "iret" | "cli", what: number, operand = 0): void {
-    const op = (this.is64 || name === "cli") && this.interruptFlag !== "told" ? "fastCall" : "helper";
+  /** What an engine may carry out by itself: a transfer in 64-bit code, or CLI, where changes of IF are not told; and what neither transfers control nor changes IF. */
+  fastCall(name: "syscall" | "sysret" | "interrupt" | "iret" | "cli" | "pause" | "rdtsc" | "rdtscp", what: number, operand = 0): void {
+    const anywhere = name === "pause" || name === "rdtsc" || name === "rdtscp";
+    const op = anywhere || ((this.is64 || name === "cli") && this.interruptFlag !== "told") ? "fastCall" : "helper";
     this.emit(op, Helper[name], SLOT_ZERO, SLOT_ZERO, what * 0x1_0000_0000 + operand);
   }
 

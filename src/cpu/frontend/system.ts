@@ -1,6 +1,6 @@
 /** System instructions: privilege that the mode decides is checked here, the rest by the helpers. */
 import { SLOT_KERNEL_GS_BASE, SLOT_RFLAGS, SLOT_ZERO, slotOfGpr, slotOfSegBase, WORD_SELECTORS } from "../../tcg/layout";
-import { FAST_CALL, FAST_CLEAR_INTERRUPTS, FAST_RETURN } from "../../tcg/ops";
+import { FAST_CALL, FAST_CLEAR_INTERRUPTS, FAST_PAUSE, FAST_RETURN, FAST_TSC } from "../../tcg/ops";
 import { MODE_UMIP } from "../mode";
 import type { Vendor } from "../models";
 import { type Emission, RDX, SEGMENT_SS } from "./emission";
@@ -47,8 +47,17 @@ export function halt(e: Emission): void {
   if (e.requireCpl0()) terminal(e, () => e.helper("hlt"));
 }
 
+/** PAUSE may cut the slice short, and RDTSC counts instructions: each is the last one of its block, so that the count is known without a look at the block. */
 export function pause(e: Emission): void {
-  terminal(e, () => e.helper("pause"), "lookup");
+  e.fastCall("pause", FAST_PAUSE);
+  e.gotoNext();
+}
+
+export function readTsc(withAux: boolean): Emitter {
+  return (e) => {
+    e.fastCall(withAux ? "rdtscp" : "rdtsc", FAST_TSC, withAux ? 1 : 0);
+    e.gotoNext();
+  };
 }
 
 /** MONITOR: the linear address is DS:rAX, checked as a one-byte read. */
@@ -361,7 +370,7 @@ export function invalidateContext(e: Emission): void {
 }
 
 /** Helpers that need nothing but the registers. */
-export function plain(name: "invd" | "wbinvd" | "rdtsc" | "rdtscp" | "rdpmc" | "cpuid" | "xgetbv"): Emitter {
+export function plain(name: "invd" | "wbinvd" | "rdpmc" | "cpuid" | "xgetbv"): Emitter {
   return (e) => e.helper(name);
 }
 

@@ -80,18 +80,6 @@ export function buildHelpers(system: CpuSystem): readonly HelperFunction[] {
     if (old !== undefined && value !== undefined) registerWatch.control(register, true, old, value);
     return STATUS_OK;
   };
-  /** TSC into EDX:EAX. Guests wait in loops around it: without an offset it needs no big integers. */
-  const readTsc = (): void => {
-    if (state.tscOffset !== 0n) {
-      setEdxEax(system.msrs.tsc());
-      return;
-    }
-    const now = system.now();
-    const high = Math.floor(now / 0x1_0000_0000);
-    // The remainder of two floating-point numbers costs more than the rest of the instruction.
-    state.setGpr32(0, now - high * 0x1_0000_0000);
-    state.setGpr32(2, high);
-  };
   const { segments, far, tables } = system;
   const descriptorTable = (address: bigint, limit: number, at: bigint, size: number): boolean =>
     mmu.probeWrite(at, size === 8 ? 10 : 6, true) &&
@@ -350,12 +338,12 @@ export function buildHelpers(system: CpuSystem): readonly HelperFunction[] {
     },
     rdtsc: () => {
       if ((state.cr4 & CR4_TSD) !== 0 && state.cpl > 0) return fault(EXC_GP, 0);
-      readTsc();
+      setEdxEax(system.msrs.tsc());
       return STATUS_OK;
     },
     rdtscp: () => {
       if ((state.cr4 & CR4_TSD) !== 0 && state.cpl > 0) return fault(EXC_GP, 0);
-      readTsc();
+      setEdxEax(system.msrs.tsc());
       state.setGpr(1, state.tscAux);
       return STATUS_OK;
     },

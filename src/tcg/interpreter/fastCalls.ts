@@ -22,7 +22,7 @@ import {
   WORD_TLB,
   slotOfGpr,
 } from "../layout";
-import { FAST_CALL, FAST_CLEAR_INTERRUPTS, FAST_INTERRUPT, FAST_INTERRUPT_RETURN, FAST_RETURN } from "../ops";
+import { FAST_CALL, FAST_CLEAR_INTERRUPTS, FAST_INTERRUPT, FAST_INTERRUPT_RETURN, FAST_PAUSE, FAST_RETURN, FAST_TSC } from "../ops";
 import { CodeBuilder } from "../wasm/code";
 import { beginSegment, CS, IF, isNotCanonical, noteMask, ORDINARY, SPECIAL, SS, STATUS } from "./flatTransfer";
 import { KIND_SOFTWARE } from "./transfers";
@@ -42,13 +42,16 @@ export interface FastCallees {
   /** INT n and IRETQ (transfers.ts). */
   readonly interrupt: number;
   readonly interruptReturn: number;
+  /** RDTSC and PAUSE (time.ts). */
+  readonly readTsc: number;
+  readonly pause: number;
 }
 
 /**
- * Function (cpu, what, operand, budget), with WORD_BUDGET, WORD_OP and WORD_BLOCK current: what `what` says, or SYSCALL or SYSRET of 64-bit code to 64-bit code, RIP being the next instruction's. The budget may be cut. Returns 1; or 0, with nothing done, where the
+ * Function (cpu, what, operand, budget), with WORD_BUDGET, WORD_OP and WORD_BLOCK current: what `what` says; of a transfer by SYSCALL or SYSRET, of 64-bit code to 64-bit code, RIP is the next instruction's. The budget may be cut. Returns 1; or 0, with nothing done, where the
  * helper has to: the host has not said where they lead (WORD_CALL_MODE, WORD_RETURN_MODE), an event waits, flags are of the rarer kind, SYSRET would fault.
  */
-export function fastCallFunction({ getFlags, setFlags, interrupt, interruptReturn }: FastCallees): CodeBuilder {
+export function fastCallFunction({ getFlags, setFlags, interrupt, interruptReturn, readTsc, pause }: FastCallees): CodeBuilder {
   const code = new CodeBuilder(["i32", "i32", "i32", "i32"], ["i32"]);
   const cpu = code.parameter(0);
   const what = code.parameter(1);
@@ -78,6 +81,8 @@ export function fastCallFunction({ getFlags, setFlags, interrupt, interruptRetur
   const copy64 = (to: number, from: number): CodeBuilder => code.get(cpu).get(cpu).mem("i64.load", from).mem("i64.store", to);
   const copy32 = (to: number, from: number): CodeBuilder => code.get(cpu).get(cpu).mem("i32.load", from).mem("i32.store", to);
 
+  code.get(what).i32(FAST_TSC).op("i32.eq").if().get(cpu).get(code.parameter(2)).get(code.parameter(3)).returnCall(readTsc).end();
+  code.get(what).i32(FAST_PAUSE).op("i32.eq").if().get(cpu).get(code.parameter(3)).returnCall(pause).end();
   code.get(what).i32(FAST_INTERRUPT_RETURN).op("i32.eq").if().get(cpu).call(interruptReturn).op("return").end();
   code.get(what).i32(FAST_INTERRUPT).op("i32.eq").if();
   code.get(cpu).get(code.parameter(2)).get(code.parameter(3));

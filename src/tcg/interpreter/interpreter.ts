@@ -37,6 +37,7 @@ import { shiftCases } from "./shifts";
 import { fastCallFunction } from "./fastCalls";
 import { interruptFunction, interruptReturnFunction } from "./transfers";
 import { findJumpFunction } from "./jumps";
+import { pauseFunction, readTscFunction } from "./time";
 import { alikeFunction, fillFunction, repeatFunction, runFunction } from "./stringLoops";
 import { bulkStringFunction } from "./strings";
 import { vectorCases } from "./vectors";
@@ -146,6 +147,8 @@ export function assembleInterpreter(): Uint8Array<ArrayBuffer> {
       setFlags: callees.setFlags,
       interrupt,
       interruptReturn: module.add(interruptReturnFunction(callees.setFlags, handlerReturned)),
+      readTsc: module.add(readTscFunction()),
+      pause: module.add(pauseFunction()),
     }),
     "fastCall",
   );
