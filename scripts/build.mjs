@@ -1,5 +1,5 @@
 // Bundles the entry points: dist/extension.js for VS Code, dist/cli.js with dist/main.js for the command line and dist/adapter.js for the DAP server,
-// dist/worker.js with dist/engine.js for the engine's worker thread, dist/memoryThread.js for the one that touches memory ahead, and dist/timeline.js, dist/screen.js with their style sheets for webviews. `--watch` rebuilds on change.
+// dist/worker.js with dist/engine.js for the engine's worker thread, dist/memoryThread.js for the one that touches memory ahead, dist/compileThread.js for the one that compiles, and dist/timeline.js, dist/screen.js with their style sheets for webviews. `--watch` rebuilds on change.
 import { build, context } from "esbuild";
 import { spawnSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
@@ -34,6 +34,7 @@ const options = {
     extension: "src/extension/extension.ts",
     worker: "src/adapter/workerStart.ts",
     memoryThread: "src/adapter/memoryThread.ts",
+    compileThread: "src/adapter/compileThread.ts",
   },
 };
 

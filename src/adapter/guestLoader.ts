@@ -12,6 +12,7 @@ import { UserError } from "../machine/errors";
 import { Machine } from "../machine/machine";
 import type { MachineConfiguration } from "../machine/types";
 import { demangle } from "./demangler";
+import { compileProvider } from "./compileProvider";
 import { memoryProvider } from "./memoryProvider";
 import { loadFirmware, openStorage } from "./storage";
 import { inflateSection, openSymbolFile, readImage } from "./symbolFiles";
@@ -79,6 +80,7 @@ function createMachine(attributes: LaunchAttributes, storage: Storage): Machine 
       // A PCI function that sends an MSI on demand: the bundled guest shows one by it, and no driver of others claims it.
       devices: ["msi-test"],
       provider: memoryProvider(),
+      compiler: compileProvider(),
       ...storage,
     });
   } catch (error) {

@@ -1,6 +1,7 @@
 import { closeSync, fstatSync, openSync, read, readFileSync, writeSync } from "node:fs";
 import { basename } from "node:path";
 import type { RecordingFile } from "../adapter/recordingFile";
+import { compileProvider } from "../adapter/compileProvider";
 import { memoryProvider } from "../adapter/memoryProvider";
 import { WHOLE_IMAGE } from "../adapter/wholeImage";
 import { UserError } from "../common/errors";
@@ -45,6 +46,7 @@ export async function runCommand(args: readonly string[]): Promise<number> {
     tripleFault: options.tripleFault,
     engine: options.engine,
     provider: memoryProvider({ prompt: isLarge }),
+    compiler: compileProvider({ prompt: isLarge }),
     ...(options.quantum === undefined ? {} : { quantum: options.quantum }),
   });
   // Where Linux and most others are loaded: so much is done before the image has been read.

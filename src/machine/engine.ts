@@ -35,7 +35,7 @@ export type DeliverFunction = (
 
 /** Instantiates the engine: the emitted interpreter with or without translator, or the reference one for tests. Calls out go to the CPU that `current` gives; `returned` hears of records whose handler an IRET has ended. */
 export function makeEngine(
-  { engine, jit }: MachineConfiguration,
+  { engine, jit, compiler }: MachineConfiguration,
   engineMemory: EngineMemory,
   code: CodeCache,
   current: () => Vcpu | undefined,
@@ -94,7 +94,7 @@ export function makeEngine(
     setFlags: exports["setFlags"] as GeneratedImports["setFlags"],
   };
   const options = { ...(engine === "jit" ? eagerJitOptions : defaultJitOptions), ...jit };
-  const translator = new Jit(engineMemory, code, table, imports, options, () => performance.now());
+  const translator = new Jit(engineMemory, code, table, imports, options, () => performance.now(), compiler?.());
   code.generated = translator;
   return { run, jit: translator, calls, interrupt };
 }

@@ -1,5 +1,6 @@
 import type { DeliveryMode, InterruptEvent, InterruptStorm, Misuse } from "../apic/events";
 import type { DeliveredEvent, EventKind } from "../cpu/system/context";
+import type { CompileThread } from "../tcg/backend/compilation";
 import type { JitOptions } from "../tcg/backend/jit";
 import type { ProvideMemory } from "../tcg/memory";
 import type { HandlerFrame } from "./handlerFrames";
@@ -41,6 +42,8 @@ export interface MachineConfiguration {
   readonly tripleFault?: "stop" | "reset";
   /** The host's way to provide memory ahead of its use, in a thread of its own; without one it comes page by page. */
   readonly provider?: (memory: WebAssembly.Memory) => ProvideMemory;
+  /** The host's way to have generated code made in a thread of its own; without one the CPUs wait for it. */
+  readonly compiler?: () => CompileThread;
   /** The host's decompressor, which compressed disk images need. */
   readonly inflate?: Inflate;
 }

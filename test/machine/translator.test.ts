@@ -6,6 +6,7 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import type { Machine } from "../../src/machine/machine";
 import type { MachineConfiguration, RunEnd } from "../../src/machine/types";
+import { type CompiledModule, Compiler, type CompileThread, type ModuleOrder } from "../../src/tcg/backend/compilation";
 import { generator } from "./determinism";
 import { bootGuest, eager, MIB } from "./runGuest";
 import { CODE, DATA, testGuest } from "./testGuest";
@@ -57,6 +58,46 @@ function instancesMadeBy<Result>(work: () => Result): { readonly result: Result;
 function collectGarbage(): void {
   setFlagsFromString("--expose-gc");
   (runInNewContext("gc") as () => void)();
+}
+
+/**
+ * A thread that is late: outcomes come some looks after their orders, and now and then something goes wrong, or the thread is not there.
+ */
+function lateThread(counts: { made: number; failed: number; refused: number }): CompileThread {
+  const random = generator(55);
+  const compiler = new Compiler(() => 0);
+  const orders: { order: ModuleOrder; wait: number }[] = [];
+  const outcome = (order: ModuleOrder): CompiledModule | string => {
+    counts.failed++;
+    if (random() % 8 === 0) return "lost";
+    try {
+      const compiled = compiler.compile(structuredClone(order));
+      counts.failed--;
+      counts.made++;
+      return compiled;
+    } catch (error) {
+      return String(error);
+    }
+  };
+  return {
+    send(order) {
+      if (random() % 8 === 0) {
+        // One that ends has done everything before.
+        for (const each of orders) each.wait = 0;
+        counts.refused++;
+        return false;
+      }
+      orders.push({ order: structuredClone(order), wait: random() % 6 });
+      return true;
+    },
+    take() {
+      const [first] = orders;
+      if (first === undefined) return undefined;
+      if (first.wait-- > 0) return undefined;
+      orders.shift();
+      return outcome(first.order);
+    },
+  };
 }
 
 const guests: readonly (readonly [string, number])[] = [
@@ -113,6 +154,26 @@ for (const [image, cpus] of guests) {
       assert.ok((result.machine.stats().jit?.modules ?? 0) > 20);
       // The modules since everything was packed last, what copies memory, the interpreter, and its bridge to the host.
       assert.ok(kept >= 3 && kept <= 5 + 1 + 3, `${kept} of ${made.length} kept`);
+    });
+    test("another thread makes the modules, late and now and then not at all, while code is thrown away and packed", () => {
+      const counts = { made: 0, failed: 0, refused: 0 };
+      const outcome = run(
+        image,
+        {
+          cpus,
+          jit: { ...eager, threshold: 3, batch: 2, packModules: 3, packPatience: 1, maximumModules: 8, maximumMade: 7 },
+          compiler: () => lateThread(counts),
+        },
+        3_000,
+        (machine, random) => {
+          if (random() % 64 === 0) machine.discardCode("all");
+          else if (random() % 32 === 0) machine.discardCode("generated");
+        },
+      );
+      same(outcome);
+      const { jit } = outcome.machine.stats();
+      assert.ok(jit !== undefined && jit.packs > 0 && jit.threadModules === counts.made, JSON.stringify({ jit, counts }));
+      assert.ok(counts.made > 10 && counts.failed > 0 && counts.refused > 0, JSON.stringify(counts));
     });
     test("all code thrown away at random", () =>
       same(

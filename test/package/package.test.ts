@@ -48,6 +48,7 @@ describe("the .vsix", () => {
       "dist/engine.js",
       "dist/iced.js",
       "dist/memoryThread.js",
+      "dist/compileThread.js",
       "dist/iced_x86_bg.wasm",
       "dist/demangle_bg.wasm",
       "dist/timeline.js",

@@ -1,4 +1,3 @@
-import type { Block } from "../codeCache";
 import {
   OP_BYTES,
   SLOT_CC_AUX,
@@ -43,8 +42,6 @@ export abstract class RegionExits extends RegionValues {
     protected readonly plan: RegionPlan,
     /** Registers that may differ from memory anywhere. */
     private readonly everDirty: number,
-    /** Header of the block at a RIP in the same page as a block, or 0. */
-    private readonly headerOf: (from: Block, rip: bigint) => number,
   ) {
     super(ops, current);
     this.leaveOp = this.w.local(I32);
@@ -114,9 +111,9 @@ export abstract class RegionExits extends RegionValues {
   goOutside(rip: bigint): void {
     this.setRip(rip);
     this.writeBack();
-    const header = this.headerOf(this.plan.members[this.current.member].block, rip);
-    if (header === 0) this.jump();
-    else this.w.get(CPU).get(BUDGET).i32(header).returnCall(Callee.enter);
+    const target = this.plan.members[this.current.member].near.find((near) => near.rip === rip);
+    if (target === undefined) this.jump();
+    else this.w.get(CPU).get(BUDGET).i32(target.header).returnCall(Callee.enter);
   }
 
   /** The interpreter goes on at op `i`, before which the op has had no effect. */

@@ -25,7 +25,8 @@ import type { EngineMemory } from "../memory";
 import { Op, opNames } from "../ops";
 import { functionText } from "../wasm/text";
 import { RegionFunction } from "./function";
-import { opEmitters } from "./jit";
+import { opEmitters } from "./compilation";
+import { Callee } from "./callees";
 import { IS_HELPER, operandUse, READS_A, READS_B, READS_D, WRITES_B, WRITES_D } from "./operands";
 import { cutPieces, readOps, neededFlags } from "./pieces";
 import { RegionPlanner } from "./region";
@@ -108,9 +109,9 @@ function opText(memory: EngineMemory, address: number, helperName: (id: number) 
 }
 
 /** What the generator leaves out of each op of a block. */
-function leftOut(memory: EngineMemory, planner: RegionPlanner, block: Block, cpu: number): (string | undefined)[] {
-  const plan = planner.plan(block, cpu, () => -Infinity);
-  const { ops, starts } = readOps(plan, memory);
+function leftOut(planner: RegionPlanner, block: Block, cpu: number): (string | undefined)[] {
+  const { plan } = planner.plan(block, cpu, () => -Infinity);
+  const { ops, starts } = readOps(plan);
   const { pieces } = cutPieces(plan, ops, starts);
   const notes: (string | undefined)[] = new Array<string | undefined>(block.ops).fill(undefined);
   for (const piece of pieces) {
@@ -127,7 +128,10 @@ function leftOut(memory: EngineMemory, planner: RegionPlanner, block: Block, cpu
   return notes;
 }
 
-const calleeNames = ["run", "helper", "hostAddress", "getFlags", "setFlags", "storeFlags", "jump", "enter", "multiplyHigh"];
+const calleeNames: readonly string[] = Object.entries(Callee).reduce((names: string[], [name, index]) => {
+  names[index] = name;
+  return names;
+}, []);
 const parameterNames = ["cpu", "entry", "budget"];
 
 /**
@@ -143,13 +147,10 @@ export function explainBlock(
 ): BlockExplanation {
   const planner = new RegionPlanner(memory, code, new JumpTargets());
   const isGenerated = memory.u32[(block.header + BLOCK_FUNCTION) >>> 2] !== 0;
-  const plan = planner.plan(block, cpu, () => (isGenerated ? 0 : -Infinity));
-  const body =
-    block.secondPage >= 0
-      ? new Uint8Array(0)
-      : new RegionFunction(plan, memory, opEmitters(), (from, rip) => planner.nearBlock(from, rip)?.header ?? 0).build().bytes;
+  const { plan, blocks } = planner.plan(block, cpu, () => (isGenerated ? 0 : -Infinity));
+  const body = block.secondPage >= 0 ? new Uint8Array(0) : new RegionFunction(plan, opEmitters()).build().bytes;
   const starts = instructionOps(memory, block);
-  const notes = block.secondPage >= 0 ? [] : leftOut(memory, planner, block, cpu);
+  const notes = block.secondPage >= 0 ? [] : leftOut(planner, block, cpu);
   const ops: OpExplanation[] = [];
   let instruction = -1;
   for (let i = 0; i < block.ops; i++) {
@@ -165,7 +166,7 @@ export function explainBlock(
     offsets: Array.from({ length: block.count }, (_, index) => instructionOffset(memory, block, index)),
     ops,
     isGenerated,
-    members: plan.members.map((member) => member.block.rip),
+    members: blocks.map(({ rip }) => rip),
     size: body.length,
     text:
       body.length === 0

@@ -1,5 +1,4 @@
 import { assert } from "../../common/errors";
-import type { Block } from "../codeCache";
 import {
   JUMP_ENTRY_BYTES,
   JUMP_GENERATION,
@@ -19,7 +18,6 @@ import { cutPieces, immediate, liveBefore, neededFlags, type Piece, readOps, typ
 import type { RegionPlan } from "./region";
 import { resultBits, solveWidths, startBits, TRACKED } from "./widths";
 import { structure, type Structure } from "./structure";
-import type { EngineMemory } from "../memory";
 
 /** Emits op `i` of the region. */
 export type OpEmitter = (f: RegionFunction, i: number) => void;
@@ -44,11 +42,9 @@ export class RegionFunction extends RegionExits {
 
   constructor(
     plan: RegionPlan,
-    memory: EngineMemory,
     private readonly emitters: readonly (OpEmitter | undefined)[],
-    headerOf: (from: Block, rip: bigint) => number,
   ) {
-    const { ops, starts } = readOps(plan, memory);
+    const { ops, starts } = readOps(plan);
     const { pieces, heads } = cutPieces(plan, ops, starts);
     const entries = plan.entries.map((member) => heads[member]);
     const flow = solveRegisters(pieces, ops, entries);
@@ -57,7 +53,6 @@ export class RegionFunction extends RegionExits {
       pieces[0],
       plan,
       flow.dirtyIn.reduce((all, dirty) => all | dirty, 0),
-      headerOf,
     );
     this.pieces = pieces;
     this.heads = heads;

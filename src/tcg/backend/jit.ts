@@ -11,20 +11,13 @@ import {
   WORD_JUMP_TO,
 } from "../layout";
 import type { EngineMemory } from "../memory";
-import { opNames } from "../ops";
-import { arithmeticEmitters } from "./arithmetic";
 import { bridge } from "./bridge";
-import { controlEmitters } from "./control";
-import { type OpEmitter, RegionFunction } from "./function";
-import { memoryEmitters } from "./memory";
+import { type CompiledModule, type CompileThread, Compiler } from "./compilation";
+import { FunctionTable } from "./functionTable";
 import type { FunctionBody } from "../wasm/writer";
-import { assembleModule } from "./module";
-import { moveEmitters } from "./moves";
-import { RegionPlanner, type RegionPlan } from "./region";
-import { shiftEmitters } from "./shifts";
+import { type ChosenRegion, RegionPlanner, type RegionPlan } from "./region";
 import { JumpTargets } from "./targets";
 import { type X87Part, x87PartNames } from "../x87/operation";
-import { vectorEmitters } from "./vectors";
 
 /** (cpu, address, rip, operation): 1 when the x87 instruction is done (x87/function.ts). */
 type X87Imports = { readonly [part in X87Part]: (cpu: number, address: bigint, rip: bigint, operation: number) => number };
@@ -103,8 +96,12 @@ export interface JitStats {
   bytes: number;
   bytesLive: number;
   blocks: number;
+  /** Of the CPUs' thread. */
   generateMilliseconds: number;
   compileMilliseconds: number;
+  /** Of the thread that compiles, and how many modules it made. */
+  threadMilliseconds: number;
+  threadModules: number;
 }
 
 /** Instructions that `patience` is counted in, and as how many a short slice counts. */
@@ -116,6 +113,8 @@ const PATIENT_MODULES = 8;
 const RESTLESS = 20;
 /** Functions of one module at most. */
 const MODULE_FUNCTIONS = 1_000;
+/** Modules that another thread is to make, at most: what becomes hot meanwhile waits. */
+const MAX_ORDERED = 4;
 /** Times a region is made anew because a block that it jumps to has become hot: what it costs at most, in times its first generation. */
 const MAX_GROWTH = 3;
 /** Larger regions do not grow. */
@@ -135,25 +134,20 @@ interface GeneratedRegion extends Region {
   readonly outside: readonly bigint[];
   /** Times it has grown. */
   readonly growth: number;
-  /** Its function as the code section has it: the same in whatever module. */
-  readonly body: FunctionBody;
+  /** Its function as the code section has it, the same in whatever module; until it is there, what it is generated from. */
+  code: FunctionBody | RegionPlan;
   module: GeneratedModule;
   alive: boolean;
 }
 
-const contains = (plan: RegionPlan, block: Block): boolean => plan.members.some((member) => member.block === block);
+const isBody = (code: FunctionBody | RegionPlan): code is FunctionBody => "bytes" in code;
 
-/** Each op's emitter, by opcode. A new op without one is found by the unit tests. */
-export function opEmitters(): readonly (OpEmitter | undefined)[] {
-  const byName = new Map([
-    ...controlEmitters(),
-    ...moveEmitters(),
-    ...arithmeticEmitters(),
-    ...shiftEmitters(),
-    ...memoryEmitters(),
-    ...vectorEmitters(),
-  ]);
-  return opNames.map((name) => byName.get(name));
+/** A module that another thread is making. */
+interface Ordered {
+  readonly regions: readonly GeneratedRegion[];
+  readonly module: GeneratedModule;
+  /** All functions that there were when it was ordered go into it, and the modules ordered with it. */
+  readonly renews: boolean;
 }
 
 /**
@@ -165,7 +159,6 @@ export class Jit implements GeneratedCode {
   private readonly targets = new JumpTargets();
   /** What modules import; made with the first one, as what follows. */
   private bridged: WebAssembly.ModuleImports | undefined;
-  private emitters: ReturnType<typeof opEmitters> | undefined;
   private queue: { block: Block; cpu: number }[] = [];
   /** Instructions since the first and since the last of the queue came. */
   private waited = 0;
@@ -173,14 +166,14 @@ export class Jit implements GeneratedCode {
   /** Instructions since something was generated, and since there have been modules to pack. */
   private quiet = 0;
   private unpacked = 0;
-  /** The functions by their slots, for calls between generated functions. The interpreter has a table of its own, so that this one goes with the modules that import it. */
-  private table: WebAssembly.Table;
-  /** Modules made that import it. */
-  private made = 0;
   /** Live modules that are packed. */
   private packed = 0;
-  private readonly freeSlots: number[] = [];
-  private nextSlot = 1;
+  private readonly table: FunctionTable;
+  private readonly compiler: Compiler;
+  /** In the order in which they come. */
+  private readonly ordered: Ordered[] = [];
+  /** Slots of functions that died while modules were being made, maybe with a function for them. */
+  private slotsToRelease: number[] = [];
   private readonly live = new Set<GeneratedRegion>();
   /** Live regions by the RIPs that they jump to outside themselves. */
   private readonly leavers = new Map<bigint, Set<GeneratedRegion>>();
@@ -201,25 +194,24 @@ export class Jit implements GeneratedCode {
     blocks: 0,
     generateMilliseconds: 0,
     compileMilliseconds: 0,
+    threadMilliseconds: 0,
+    threadModules: 0,
   };
 
   constructor(
     private readonly memory: EngineMemory,
     private readonly code: CodeCache,
-    /** The interpreter's table: functions by their slots. */
+    /** The interpreter's table of functions. */
     private readonly entered: WebAssembly.Table,
     private readonly imports: GeneratedImports,
     private readonly options: JitOptions = defaultJitOptions,
     /** Milliseconds of some clock, for the figures only. */
     private readonly clock: () => number = () => 0,
+    private readonly thread?: CompileThread,
   ) {
     this.planner = new RegionPlanner(memory, code, this.targets);
-    this.table = this.emptyTable();
-  }
-
-  private emptyTable(): WebAssembly.Table {
-    this.made = 0;
-    return new WebAssembly.Table({ element: "anyfunc", initial: this.entered.length });
+    this.table = new FunctionTable(entered);
+    this.compiler = new Compiler(clock);
   }
 
   heat(page: number): number {
@@ -232,7 +224,7 @@ export class Jit implements GeneratedCode {
     this.learnJump(block, cpu);
     this.queue.push({ block, cpu });
     this.undisturbed = 0;
-    if (this.queue.length >= this.options.batch) this.compile();
+    if (this.queue.length >= this.options.batch && this.ordered.length < MAX_ORDERED) this.compile();
   }
 
   /** The block became hot when it was entered: maybe by the indirect jump that left generated code last. */
@@ -248,9 +240,10 @@ export class Jit implements GeneratedCode {
   /** Called between slices of `instructions` each: compiles what has waited long enough, and packs modules when nothing new has come for long. */
   poll(instructions: number): void {
     const { patience, longest, packModules, packPatience } = this.options;
+    if (this.ordered.length > 0) this.takeOrdered();
     // However little a slice does, it takes some of the host's time.
     const spent = Math.max(MINIMUM_POLL, instructions);
-    if (this.queue.length > 0) {
+    if (this.queue.length > 0 && this.ordered.length < MAX_ORDERED) {
       this.waited += spent;
       this.undisturbed += spent;
       const worth = patience * (1 + this.stats.modulesLive / PATIENT_MODULES);
@@ -260,7 +253,7 @@ export class Jit implements GeneratedCode {
     this.quiet += spent;
     this.unpacked += spent;
     const wait = packPatience * POLL_INSTRUCTIONS;
-    if (this.quiet >= wait || this.unpacked >= wait * RESTLESS) this.packAll();
+    if ((this.quiet >= wait || this.unpacked >= wait * RESTLESS) && this.ordered.length === 0) this.packAll();
   }
 
   /**
@@ -277,30 +270,33 @@ export class Jit implements GeneratedCode {
   /** Keeps within the bounds: what is in modules of their own is packed, then what is in packed ones of which little may be left, and what is too much even so is dropped. */
   private makeRoom(): void {
     const { maximumModules, maximumBytes, maximumMade } = this.options;
-    if (this.stats.modulesLive >= maximumModules) {
-      this.pack([...this.live].filter(({ module }) => !module.packed));
-      if (this.stats.modulesLive * 2 >= maximumModules) this.pack([...this.live]);
+    // What another thread makes counts when it is there: nothing can be packed before.
+    if (this.ordered.length === 0) {
+      if (this.stats.modulesLive >= maximumModules) {
+        this.pack([...this.live].filter(({ module }) => !module.packed));
+        if (this.stats.modulesLive * 2 >= maximumModules) this.pack([...this.live]);
+      }
+      if (this.table.importers >= maximumMade) this.pack([...this.live]);
     }
-    if (this.made >= maximumMade) this.pack([...this.live]);
-    if (this.stats.modulesLive >= maximumModules || this.stats.bytesLive >= maximumBytes) this.discardAll();
+    if (this.stats.modulesLive >= maximumModules + MAX_ORDERED || this.stats.bytesLive >= maximumBytes) this.discardAll();
   }
 
+  /** Puts functions that are there into new modules. */
   private pack(regions: readonly GeneratedRegion[]): void {
-    const begun = this.clock();
-    if (regions.length === this.live.size) this.table = this.emptyTable();
+    let renews = regions.length === this.live.size;
     for (let first = 0; first < regions.length; first += MODULE_FUNCTIONS) {
       const together = regions.slice(first, first + MODULE_FUNCTIONS);
       const module = { live: together.length, packed: true };
-      this.instantiate(together);
       this.stats.modulesLive++;
       this.packed++;
       for (const region of together) {
         this.leaveModule(region);
         region.module = module;
       }
+      this.make({ regions: together, module, renews });
+      renews = false;
     }
     this.stats.packs++;
-    this.stats.compileMilliseconds += this.clock() - begun;
   }
 
   private leaveModule({ module }: GeneratedRegion): void {
@@ -309,53 +305,111 @@ export class Jit implements GeneratedCode {
     if (module.packed) this.packed--;
   }
 
-  /** Makes a module of regions; its functions take their slots in the table, whatever was there. */
-  private instantiate(regions: readonly GeneratedRegion[]): void {
-    const bytes = assembleModule(
-      regions.map(({ body }) => body),
-      regions.map(({ slot }) => slot),
-      this.memory.pages,
-    );
-    const { memory } = this.memory;
-    this.bridged ??= { memory, ...this.imports, ...bridge(memory, this.entered, this.imports) };
-    new WebAssembly.Instance(new WebAssembly.Module(bytes), { env: { ...this.bridged, table: this.table } });
-    for (const { slot } of regions) this.entered.set(slot, this.table.get(slot));
-    this.made++;
-    this.stats.modules++;
+  /** Has a module made of regions, by the other thread if there is one. */
+  private make(ordered: Ordered, here = false): void {
+    const { regions } = ordered;
+    const order = {
+      functions: regions.map(({ code }) => code),
+      slots: regions.map(({ slot }) => slot),
+      pages: this.memory.pages,
+    };
+    if (!here && this.thread?.send(order) === true) {
+      this.ordered.push(ordered);
+      return;
+    }
+    // Modules come in the order in which they were ordered.
+    while (!here && this.ordered.length > 0) this.takeOrdered();
+    const compiled = this.compiler.compile(order);
+    this.stats.generateMilliseconds += compiled.generateMilliseconds;
+    this.stats.compileMilliseconds += compiled.compileMilliseconds;
+    this.install(ordered, compiled);
   }
 
-  /** Generates and installs functions for all blocks that wait. */
+  /** Installs what the other thread has made. */
+  private takeOrdered(): void {
+    for (let [first] = this.ordered; first !== undefined; [first] = this.ordered) {
+      const compiled = this.thread?.take();
+      if (compiled === undefined) return;
+      this.ordered.shift();
+      if (typeof compiled !== "string") {
+        this.stats.threadMilliseconds += compiled.generateMilliseconds + compiled.compileMilliseconds;
+        this.stats.threadModules++;
+        this.install(first, compiled);
+      } else {
+        // It has run out of memory or is gone; or it is a mistake of ours, which shows here.
+        const regions = first.regions.filter(({ alive }) => alive);
+        if (regions.length > 0) this.make({ ...first, regions }, true);
+      }
+    }
+    for (const slot of this.slotsToRelease.splice(0)) this.table.release(slot);
+  }
+
+  /** Functions take their places. Regions that have died since their module was ordered are left out. */
+  private install({ regions, renews }: Ordered, { module, bodies }: CompiledModule): void {
+    const begun = this.clock();
+    if (renews) this.table.renew();
+    if (regions.some(({ alive }) => alive)) {
+      const { memory } = this.memory;
+      this.bridged ??= { memory, ...this.imports, ...bridge(memory, this.entered, this.imports) };
+      new WebAssembly.Instance(module, { env: { ...this.bridged, table: this.table.imported } });
+      this.table.importers++;
+      this.stats.modules++;
+    }
+    regions.forEach((region, i) => {
+      if (region.alive) this.enter(region, bodies[i]);
+      else this.table.clear(region.slot);
+    });
+    this.stats.compileMilliseconds += this.clock() - begun;
+  }
+
+  /** The region's function is in the table: its blocks are entered there from now on. */
+  private enter(region: GeneratedRegion, body: FunctionBody): void {
+    this.table.publish(region.slot);
+    if (isBody(region.code)) return;
+    region.code = body;
+    region.entries.forEach((entry, index) => {
+      if (index === 0 || this.functionOf(entry) === 0) this.setFunction(entry, (region.slot << FUNCTION_ENTRY_BITS) | index);
+    });
+    this.stats.bytes += body.bytes.length;
+    this.stats.bytesLive += body.bytes.length;
+  }
+
+  /** Has functions made for all blocks that wait. */
   private compile(): void {
     this.waited = 0;
     this.quiet = 0;
     const waiting = this.queue;
     this.queue = [];
-    const begun = this.clock();
     this.makeRoom();
+    const begun = this.clock();
     const made: GeneratedRegion[] = [];
-    // One more than its regions, so that it stays until all are made.
+    // One more than its regions, so that it stays until all are chosen.
     const module: GeneratedModule = { live: 1, packed: false };
     for (const { block, cpu } of waiting) {
-      if (!block.alive || this.functionOf(block) !== 0) continue;
+      if (!block.alive || this.isEntry(block)) continue;
       if (block.regions.length > 0 && !this.deferred.has(block)) {
         this.deferred.add(block);
         this.warmUp(block);
         continue;
       }
-      made.push(this.grow(block, cpu, module) ?? this.install(this.plan(block, cpu), module, 0));
+      made.push(this.grow(block, cpu, module) ?? this.register(this.plan(block, cpu), module, 0));
     }
-    const generated = this.clock();
-    this.stats.generateMilliseconds += generated - begun;
+    this.stats.generateMilliseconds += this.clock() - begun;
     const regions = made.filter(({ alive }) => alive);
     module.live--;
     if (regions.length === 0) return;
-    this.instantiate(regions);
     this.stats.modulesLive++;
-    this.stats.compileMilliseconds += this.clock() - generated;
+    this.make({ regions, module, renews: false });
+  }
+
+  /** The block is entered in a function, or will be in one that is being made. */
+  private isEntry(block: Block): boolean {
+    const regions = block.regions as readonly GeneratedRegion[];
+    return this.functionOf(block) !== 0 || regions.some(({ code, entries }) => !isBody(code) && entries.includes(block));
   }
 
   /** A region from `seed` on, of `wanted` and whatever else is warm, or part of a region already. */
-  private plan(seed: Block, cpu: number, wanted?: Block, replaced?: Region): RegionPlan {
+  private plan(seed: Block, cpu: number, wanted?: Block, replaced?: Region): ChosenRegion {
     return this.planner.plan(
       seed,
       cpu,
@@ -375,38 +429,29 @@ export class Jit implements GeneratedCode {
       const [seed] = region.entries;
       if (region.growth >= MAX_GROWTH || !seed.alive || seed.mode !== block.mode || seed.codeLimit !== block.codeLimit) continue;
       if (region.blocks.length > MAX_GROWING_BLOCKS) continue;
-      if (!callers.has(region) && !contains(this.plan(block, cpu, undefined, region), seed)) continue;
-      const plan = this.plan(seed, cpu, block, region);
-      if (!contains(plan, block)) continue;
+      if (!callers.has(region) && !this.plan(block, cpu, undefined, region).blocks.includes(seed)) continue;
+      const chosen = this.plan(seed, cpu, block, region);
+      if (!chosen.blocks.includes(block)) continue;
       this.retire(region);
       this.stats.grown++;
-      return this.install(plan, module, region.growth + 1);
+      return this.register(chosen, module, region.growth + 1);
     }
     return undefined;
   }
 
-  private install(plan: RegionPlan, module: GeneratedModule, growth: number): GeneratedRegion {
-    const body = new RegionFunction(
-      plan,
-      this.memory,
-      (this.emitters ??= opEmitters()),
-      (from, rip) => this.planner.nearBlock(from, rip)?.header ?? 0,
-    ).build();
+  private register({ plan, blocks, outside }: ChosenRegion, module: GeneratedModule, growth: number): GeneratedRegion {
     const region: GeneratedRegion = {
-      blocks: plan.members.map((member) => member.block),
-      entries: plan.entries.map((member) => plan.members[member].block),
-      outside: plan.outside,
+      blocks,
+      entries: plan.entries.map((member) => blocks[member]),
+      outside,
       growth,
-      slot: this.takeSlot(),
-      body,
+      slot: this.table.takeSlot(),
+      code: plan,
       module,
       alive: true,
     };
-    region.entries.forEach((entry, index) => {
-      if (index === 0 || this.functionOf(entry) === 0) this.setFunction(entry, (region.slot << FUNCTION_ENTRY_BITS) | index);
-    });
-    for (const member of region.blocks) member.regions = [...member.regions, region];
-    for (const rip of region.outside) {
+    for (const member of blocks) member.regions = [...member.regions, region];
+    for (const rip of outside) {
       const leavers = this.leavers.get(rip);
       if (leavers === undefined) this.leavers.set(rip, new Set([region]));
       else leavers.add(region);
@@ -415,9 +460,7 @@ export class Jit implements GeneratedCode {
     this.live.add(region);
     this.stats.regions++;
     this.stats.regionsLive++;
-    this.stats.bytes += body.bytes.length;
-    this.stats.bytesLive += body.bytes.length;
-    this.stats.blocks += region.blocks.length;
+    this.stats.blocks += blocks.length;
     return region;
   }
 
@@ -452,13 +495,6 @@ export class Jit implements GeneratedCode {
     return heat - (heat >> 2);
   }
 
-  private takeSlot(): number {
-    const free = this.freeSlots.pop();
-    if (free !== undefined) return free;
-    if (this.nextSlot >= this.table.length) for (const table of [this.table, this.entered]) table.grow(table.length);
-    return this.nextSlot++;
-  }
-
   discard(region: Region): void {
     const generated = region as GeneratedRegion;
     if (!generated.alive) return;
@@ -474,13 +510,15 @@ export class Jit implements GeneratedCode {
     region.alive = false;
     this.live.delete(region);
     this.stats.regionsLive--;
-    this.stats.bytesLive -= region.body.bytes.length;
+    if (isBody(region.code)) this.stats.bytesLive -= region.code.bytes.length;
     this.leaveModule(region);
-    for (const table of [this.table, this.entered]) table.set(region.slot, null);
-    this.freeSlots.push(region.slot);
+    this.table.clear(region.slot);
+    if (this.ordered.length === 0) this.table.release(region.slot);
+    else this.slotsToRelease.push(region.slot);
     for (const block of region.blocks) {
       block.regions = block.regions.filter((other) => other !== region);
-      if (this.functionOf(block) >>> FUNCTION_ENTRY_BITS !== region.slot) continue;
+      const word = this.functionOf(block);
+      if (word === 0 ? isBody(region.code) || !region.entries.includes(block) : word >>> FUNCTION_ENTRY_BITS !== region.slot) continue;
       this.setFunction(block, 0);
       this.warmUp(block);
     }
@@ -493,7 +531,7 @@ export class Jit implements GeneratedCode {
 
   discardAll(): void {
     for (const region of [...this.live]) this.retire(region);
-    this.table = this.emptyTable();
+    this.table.renew();
     this.queue = this.queue.filter(({ block }) => block.alive);
   }
 }

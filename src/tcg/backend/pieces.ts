@@ -1,6 +1,4 @@
-import { instructionOps } from "../codeCache";
-import { BLOCK_HEADER_BYTES, OP_A, OP_B, OP_BYTES, OP_D, OP_IMM, SLOT_TEMP, SLOT_ZERO, TEMP_COUNT } from "../layout";
-import type { EngineMemory } from "../memory";
+import { OP_A, OP_B, OP_BYTES, OP_D, OP_IMM, SLOT_TEMP, SLOT_ZERO, TEMP_COUNT } from "../layout";
 import { Op } from "../ops";
 import {
   countMask,
@@ -21,6 +19,9 @@ import {
   WRITES_D,
 } from "./operands";
 import type { RegionPlan } from "./region";
+
+/** Words of an op in memory. */
+const OP_WORDS = OP_BYTES / 4;
 
 /** Flat copies of a region's ops with what is known of each. Index: position in the region. */
 export interface RegionOps {
@@ -64,9 +65,9 @@ export interface Piece {
 const registerBit = (slot: number): number => (slot < 128 ? 1 << (slot >> 3) : 0);
 const tempBit = (slot: number): number => (slot >= SLOT_TEMP && slot < SLOT_TEMP + 8 * TEMP_COUNT ? 1 << ((slot - SLOT_TEMP) >> 3) : 0);
 
-/** Copies and examines the ops of a region. */
-export function readOps(plan: RegionPlan, memory: EngineMemory): { ops: RegionOps; starts: number[] } {
-  const count = plan.members.reduce((sum, member) => sum + member.ops, 0);
+/** Spreads out and examines the ops of a region. */
+export function readOps(plan: RegionPlan): { ops: RegionOps; starts: number[] } {
+  const count = plan.members.reduce((sum, member) => sum + member.ops.length / OP_WORDS, 0);
   const ops: RegionOps = {
     count,
     address: new Int32Array(count),
@@ -84,21 +85,21 @@ export function readOps(plan: RegionPlan, memory: EngineMemory): { ops: RegionOp
     tempsAfter: new Uint16Array(count),
   };
   const starts: number[] = [];
-  const { u16, i32 } = memory;
   let at = 0;
-  for (const { block, ops: size } of plan.members) {
-    starts.push(at);
-    for (let i = 0; i < size; i++, at++) {
-      const address = block.header + BLOCK_HEADER_BYTES + i * OP_BYTES;
-      ops.address[at] = address;
-      ops.opcode[at] = u16[address >> 1];
-      ops.d[at] = u16[(address + OP_D) >> 1];
-      ops.a[at] = u16[(address + OP_A) >> 1];
-      ops.b[at] = u16[(address + OP_B) >> 1];
-      ops.lo[at] = i32[(address + OP_IMM) >> 2];
-      ops.hi[at] = i32[(address + OP_IMM + 4) >> 2];
+  for (const { block, ops: words, starts: instructions } of plan.members) {
+    const first = at;
+    starts.push(first);
+    const halves = new Uint16Array(words.buffer, words.byteOffset, words.length * 2);
+    for (let word = 0; word < words.length; word += OP_WORDS, at++) {
+      ops.address[at] = block.entry + word * 4;
+      ops.opcode[at] = halves[word * 2];
+      ops.d[at] = halves[word * 2 + OP_D / 2];
+      ops.a[at] = halves[word * 2 + OP_A / 2];
+      ops.b[at] = halves[word * 2 + OP_B / 2];
+      ops.lo[at] = words[word + OP_IMM / 4];
+      ops.hi[at] = words[word + OP_IMM / 4 + 1];
     }
-    examine(ops, at - size, at, instructionOps(memory, block));
+    examine(ops, first, at, instructions);
   }
   return { ops, starts };
 }
@@ -162,7 +163,7 @@ export function cutPieces(plan: RegionPlan, ops: RegionOps, starts: readonly num
   const pieceAt = new Int32Array(ops.count + 1).fill(-1);
   plan.members.forEach((member, index) => {
     const first = starts[index];
-    const end = first + member.ops;
+    const end = first + member.ops.length / OP_WORDS;
     leader[first] = 1;
     for (let i = first; i < end; i++) {
       const opcode = ops.opcode[i];
@@ -180,10 +181,7 @@ export function cutPieces(plan: RegionPlan, ops: RegionOps, starts: readonly num
       i = last + 1;
     }
   });
-  const target = (rip: bigint): number => {
-    const member = plan.memberAt(rip);
-    return member < 0 ? -1 : heads[member];
-  };
+  const byRip = new Map(plan.members.map(({ block }, index) => [block.rip, heads[index]]));
   for (const piece of pieces) {
     const last = piece.end - 1;
     const opcode = ops.opcode[last];
@@ -191,8 +189,8 @@ export function cutPieces(plan: RegionPlan, ops: RegionOps, starts: readonly num
     else if (isConditionalBranch[opcode]) piece.next.push(pieceAt[last + ops.lo[last] / OP_BYTES], pieceAt[last + 1]);
     else if (opcode === Op.br) piece.next.push(pieceAt[last + ops.lo[last] / OP_BYTES]);
     else if (opcode === Op.goto || opcode === Op.gotoFar) {
-      const to = target(immediate(ops, last));
-      if (to >= 0) piece.next.push(to);
+      const to = byRip.get(immediate(ops, last));
+      if (to !== undefined) piece.next.push(to);
     } else if (opcode === Op.jump) {
       for (const member of plan.jumps.get(piece.member) ?? []) piece.next.push(heads[member]);
     }

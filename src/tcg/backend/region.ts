@@ -1,4 +1,4 @@
-import { type Block, type CodeCache, instructionAddress, type Region } from "../codeCache";
+import { type Block, type CodeCache, instructionAddress, instructionOps, type Region } from "../codeCache";
 import {
   BLOCK_HEADER_BYTES,
   BLOCK_HEAT,
@@ -27,15 +27,23 @@ const MAX_REGION_PAGES = 30;
 /** Return sites that a RET compares its target with. */
 const MAX_RETURN_SITES = 6;
 
+/** What a function is generated from, of a block. */
+export type RegionBlock = Pick<Block, "header" | "entry" | "rip" | "mode" | "count">;
+
 /** A block as a member of a region. */
 export interface Member {
-  readonly block: Block;
-  readonly ops: number;
+  readonly block: RegionBlock;
+  /** A copy of its ops, 4 words each: while another thread reads them, the code arena may be emptied or a breakpoint set. */
+  readonly ops: Int32Array;
+  /** Indexes of the first op of each instruction. */
+  readonly starts: Uint16Array;
+  /** Where its direct jumps lead that are in its page and no members: the blocks' headers. */
+  readonly near: readonly { readonly rip: bigint; readonly header: number }[];
   /** Index of its linear page among the region's. */
   readonly page: number;
 }
 
-/** What becomes one function: blocks connected by jumps, with the places where it is entered. */
+/** What becomes one function: blocks connected by jumps, with the places where it is entered. Plain data, which another thread may be given. */
 export interface RegionPlan {
   readonly members: readonly Member[];
   /** Indexes of the members that may be entered from outside; the first is the seed. */
@@ -45,10 +53,15 @@ export interface RegionPlan {
   /** Members that end in an indirect jump other than RET: worth learning where it goes. */
   readonly learning: ReadonlySet<number>;
   readonly pages: number;
+}
+
+/** A region as it was chosen. */
+export interface ChosenRegion {
+  readonly plan: RegionPlan;
+  /** Its members. */
+  readonly blocks: readonly Block[];
   /** Targets of direct jumps that are not members. */
   readonly outside: readonly bigint[];
-  /** Finds the member at a RIP, or -1. */
-  memberAt(rip: bigint): number;
 }
 
 /** Regions that a block is part of at most, beside one that it is the seed of: a kernel's small functions were generated for each of dozens of callers. */
@@ -84,7 +97,7 @@ export class RegionPlanner {
    * @param warm heat left above which a block is too cold to join
    * @param replaced region that the new one replaces
    */
-  plan(seed: Block, cpu: number, warm: (block: Block) => number, replaced?: Region): RegionPlan {
+  plan(seed: Block, cpu: number, warm: (block: Block) => number, replaced?: Region): ChosenRegion {
     const blocks: Block[] = [seed];
     const endings: Ending[] = [];
     const byRip = new Map<bigint, number>([[seed.rip, 0]]);
@@ -99,14 +112,14 @@ export class RegionPlanner {
       return page;
     };
     pageOf(seed);
-    let ops = this.opsOf(seed);
+    let ops = seed.ops;
     const join = (block: Block | undefined): number => {
       if (block?.alive !== true || block.mode !== seed.mode || block.codeLimit !== seed.codeLimit || block.secondPage >= 0) return -1;
       const known = byRip.get(block.rip);
       if (known !== undefined) return blocks[known] === block ? known : -1;
       if (this.memory.i32[(block.header + BLOCK_HEAT) >> 2] > warm(block)) return -1;
       if (block.regions.length >= MAX_COPIES && block.regions.filter((region) => region !== replaced).length >= MAX_COPIES) return -1;
-      const size = this.opsOf(block);
+      const size = block.ops;
       if (blocks.length >= MAX_REGION_BLOCKS || ops + size > MAX_REGION_OPS) return -1;
       const page = pages.get(block.rip >> 12n);
       if (page === undefined ? pages.size >= MAX_REGION_PAGES : page.physical !== Math.floor(block.physical / 4096)) return -1;
@@ -120,11 +133,19 @@ export class RegionPlanner {
     const jumps = new Map<number, number[]>();
     const next: number[][] = [];
     const outside = new Set<bigint>();
+    const near: Member["near"][] = [];
     for (let i = 0; i < blocks.length; i++) {
       const block = blocks[i];
       const ending = this.endingOf(block);
       endings.push(ending);
-      const reached = ending.targets.map(({ rip, far }) => join(far ? this.farBlock(cpu, rip, block.mode) : this.nearBlock(block, rip)));
+      const found = ending.targets.map(({ rip, far }) => (far ? this.farBlock(cpu, rip, block.mode) : this.nearBlock(block, rip)));
+      const reached = found.map(join);
+      near.push(
+        ending.targets.flatMap(({ rip, far }, target) => {
+          const header = found[target]?.header;
+          return far || header === undefined || reached[target] >= 0 ? [] : [{ rip, header }];
+        }),
+      );
       next.push(reached.filter((member) => member >= 0));
       reached.forEach((member, target) => void (member < 0 && outside.add(ending.targets[target].rip)));
       if (ending.indirect) {
@@ -139,19 +160,21 @@ export class RegionPlanner {
     const learning = new Set(jumps.keys());
     const { returns, open } = matchReturns(blocks.length, endings, next, calls);
     for (const [member, sites] of returns) jumps.set(member, sites);
+    const members = blocks.map((block, i): Member => {
+      const { header, entry, rip, mode, count } = block;
+      return {
+        block: { header, entry, rip, mode, count },
+        ops: this.memory.i32.slice(entry >> 2, (entry + block.ops * OP_BYTES) >> 2),
+        starts: instructionOps(this.memory, block).slice(),
+        near: near[i],
+        page: pageOf(block).index,
+      };
+    });
     return {
-      members: blocks.map((block) => ({ block, ops: this.opsOf(block), page: pageOf(block).index })),
-      entries: [0, ...[...open].filter((site) => site !== 0)],
-      jumps,
-      learning,
-      pages: pages.size,
+      plan: { members, entries: [0, ...[...open].filter((site) => site !== 0)], jumps, learning, pages: pages.size },
+      blocks,
       outside: [...outside],
-      memberAt: (rip) => byRip.get(rip) ?? -1,
     };
-  }
-
-  private opsOf(block: Block): number {
-    return block.ops;
   }
 
   /** The block at `rip` in the same page as `block`. */
@@ -197,7 +220,7 @@ export class RegionPlanner {
     let branches = false;
     let loadsStack = false;
     let jumps = false;
-    const count = this.opsOf(block);
+    const count = block.ops;
     for (let i = 0; i < count; i++) {
       const op = block.entry + i * OP_BYTES;
       const opcode = u16[op >> 1];
