@@ -724,14 +724,22 @@ export class Processor {
         const second = this.peekFetch(is64 ? BigInt.asUintN(64, next) : next & 0xffff_ffffn);
         if (second >= 0) {
           const crossing = this.code.find(physical, low, high, mode, codeLimit, Math.floor(second / 4096));
-          if (crossing !== undefined) return crossing;
+          if (crossing !== undefined) {
+            if (this.isCacheable(crossing)) this.fillJump(crossing);
+            return crossing;
+          }
         }
       }
       block = this.translate(physical, linear, state.rip, mode, codeLimit);
       if (block === undefined) return undefined;
     }
-    if (block.secondPage < 0 && !this.volatile) this.fillJump(block);
+    if (this.isCacheable(block)) this.fillJump(block);
     return block;
+  }
+
+  /** The jump cache may lead to the block that was found: all of its code is in plain memory. */
+  private isCacheable(block: Block): boolean {
+    return !this.volatile && (block.secondPage < 0 || this.bus.hostPage(block.secondPage, false, this.state.index) >= 0);
   }
 
   /** In 64-bit code: the block that the jump cache had for RIP before mappings changed, if it is what RIP means still. */
@@ -794,9 +802,11 @@ export class Processor {
     const { words, state } = this;
     const { i32 } = state.memory;
     this.mmu.jumpsFilled = true;
-    const entry = (words[WORD_JUMP_CACHE / 4] + jumpIndex(words[SLOT_RIP / 4]) * JUMP_ENTRY_BYTES) >> 2;
-    // What was there moves to the other entry of the pair.
-    if (i32[entry] !== block.ripLow || i32[entry + 1] !== block.ripHigh || i32[entry + JUMP_MODE / 4] !== block.mode) {
+    const index = jumpIndex(words[SLOT_RIP / 4]);
+    const entry = (words[WORD_JUMP_CACHE / 4] + index * JUMP_ENTRY_BYTES) >> 2;
+    // What was there moves to the other entry of the pair, if this is its own place. What is here as a guest already gives way: moved to and fro by two blocks, one of each place, it would drive them out in turn.
+    const isSame = i32[entry] === block.ripLow && i32[entry + 1] === block.ripHigh && i32[entry + JUMP_MODE / 4] === block.mode;
+    if (!isSame && jumpIndex(i32[entry]) === index) {
       const other = entry ^ (JUMP_ENTRY_BYTES >> 2);
       for (let word = 0; word < JUMP_ENTRY_BYTES >> 2; word++) i32[other + word] = i32[entry + word];
     }
@@ -805,7 +815,8 @@ export class Processor {
     i32[entry + JUMP_MODE / 4] = block.mode;
     i32[entry + JUMP_GENERATION / 4] = words[WORD_JUMP_GENERATION / 4];
     i32[entry + JUMP_OP / 4] = block.entry;
-    i32[entry + JUMP_PAGE / 4] = Math.floor(block.physical / 4096);
+    // No page is known to be where it was for code that lies in two: once mappings have changed, it is looked up anew.
+    i32[entry + JUMP_PAGE / 4] = block.secondPage < 0 ? Math.floor(block.physical / 4096) : -1;
     i32[entry + JUMP_FUNCTION / 4] = 0;
   }
 }

@@ -40,7 +40,7 @@ export interface Block {
   readonly codeLimit: number;
   /** Physical address of its first byte. */
   readonly physical: number;
-  /** Physical page number of the page its last instruction runs into, or -1. Such blocks hold one instruction and are looked up afresh each time. */
+  /** Physical page number of the page its last instruction runs into, or -1. Such blocks hold one instruction, are never chained to, and are looked up afresh once mappings have changed. */
   readonly secondPage: number;
   /** Guest instructions. */
   readonly count: number;

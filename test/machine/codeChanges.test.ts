@@ -157,6 +157,28 @@ describe("mappings that change", () => {
     );
   });
 
+  test("an instruction across two pages follows the second page's mapping although the first is known to be where it was", () => {
+    const start = VIRTUAL + 0xfff;
+    const other = VIRTUAL + 0x800;
+    const guest = testGuest((a) => {
+      a.label("cpu0");
+      for (let turn = 0; turn < 4; turn++) {
+        invalidate(mapTo(a, VIRTUAL + 0x1000, turn % 2 === 0 ? PHYSICAL_A : PHYSICAL_B), VIRTUAL + 0x1000);
+        callTo(callTo(callTo(a, other), start), start).store(DATA + turn * 8, "rax");
+      }
+      a.exit();
+    });
+    guest.machine.memory.write(other, Uint8Array.of(0xc3));
+    guest.machine.memory.write(start, Uint8Array.of(EAX));
+    guest.machine.memory.write(PHYSICAL_A, routine(1).subarray(1));
+    guest.machine.memory.write(PHYSICAL_B, routine(2).subarray(1));
+    guest.finish();
+    assert.deepEqual(
+      [0, 1, 2, 3].map((turn) => guest.read32(DATA + turn * 8)),
+      [1, 2, 1, 2],
+    );
+  });
+
   test("an instruction across two pages is changed by a write to the second", () => {
     const guest = testGuest((a) => {
       a.label("cpu0")

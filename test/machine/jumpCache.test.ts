@@ -39,4 +39,22 @@ describe("the jump cache", () => {
     // Each of the 200 rounds has a dozen jumps.
     assert.ok(lookUps < 2 * machine.stats().blocksTranslated, `${lookUps}`);
   });
+
+  for (const engine of ["interpreter", "jit"] as const) {
+    test(`wide code is looked up again only where three targets share a pair (${engine})`, () => {
+      const configuration = { memory: GUEST_MEMORY * MIB, engine };
+      const { machine, output } = bootGuest(guestImage(64), configuration, "bench=wide-1000 work=50");
+      const { code } = machine;
+      const find = code.find.bind(code);
+      let lookUps = 0;
+      code.find = (...args) => {
+        lookUps++;
+        return find(...args);
+      };
+      assert.equal(machine.run(200e6).kind, "exit");
+      assert.match(output(), /^end /m);
+      // 250,000 calls; two hundred of each 5,000 met one of a pair that drove each other out, or an instruction that lies in two pages.
+      assert.ok(lookUps < 3 * machine.stats().blocksTranslated, `${lookUps} ${machine.stats().blocksTranslated}`);
+    });
+  }
 });

@@ -205,6 +205,12 @@ export class EmissionCore {
     this.goto(this.end, 32);
   }
 
+  /** The same where that one may lie across the end of the page: it has no place among what this page's code is chained to. */
+  gotoNextFar(): void {
+    this.builder.emitHalves("gotoFar", SLOT_ZERO, 0, 0, this.lowOf(this.end, 32), this.highOf(this.end));
+    this.ended = true;
+  }
+
   /** The same to the target of a near branch, by its displacement from the next instruction; it has been checked. */
   gotoBranch(displacement: number): void {
     this.goto(this.end + displacement, this.insn.operandSize === 16 ? 16 : 32);

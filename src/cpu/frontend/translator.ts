@@ -46,11 +46,13 @@ export class X86Translator implements Translator {
     const { pageBytes } = limits;
     let instructions = 0;
     let offset = 0;
+    let pastEnd = false;
     while (instructions < limits.maxInstructions && offset < pageBytes && builder.count < OpBuilder.MAX_OPS - RESERVED_OPS) {
       // Only the first instruction may look past the page: what lies there is another page's business.
       const end = instructions === 0 ? pageBytes + MAX_INSTRUCTION_BYTES : pageBytes;
       const status = decoder.decode(code, offset, mode, end);
-      if (status === DECODE_FETCH_FAULT || status === DECODE_PAST_END) break;
+      pastEnd = status === DECODE_PAST_END;
+      if (pastEnd || status === DECODE_FETCH_FAULT) break;
       builder.instruction(offset);
       emission.beginInstruction(offset);
       if (limits.breakpointAt?.(emission.rip) === true) this.marker("debuggerBreakpoint");
@@ -60,7 +62,11 @@ export class X86Translator implements Translator {
       offset += decoder.length;
       if (emission.ended) return { instructions, bytes: offset };
     }
-    if (instructions > 0) emission.gotoNext();
+    if (instructions > 0) {
+      // What comes next may lie in two pages.
+      if (pastEnd) emission.gotoNextFar();
+      else emission.gotoNext();
+    }
     return { instructions, bytes: offset };
   }
 
