@@ -137,7 +137,7 @@ describe("blocks", () => {
   test("leave an instruction across the page's end to a block of its own", () => {
     const bytes = [0x90, 0xb8, 1, 2, 3, 4, 0x90];
     assert.deepEqual(translate(kernel64, bytes, { rip: 0x1ffen, pageBytes: 2, maxInstructions: 9 }), { instructions: 1, bytes: 1 });
-    assert.equal(ops().at(-1), "goto 1fff");
+    assert.equal(ops().at(-1), "gotoFar 1fff");
     assert.deepEqual(translate(kernel64, bytes.slice(1), { rip: 0x1fffn, pageBytes: 1, maxInstructions: 9 }), {
       instructions: 1,
       bytes: 5,
