@@ -5,7 +5,7 @@ import type { RunEnd } from "../machine/types";
 import type { Breaks } from "./breaks";
 import type { Replay } from "./replay";
 import type { RunOptions } from "./runOptions";
-import { isTerminal, StandardInput } from "./standardInput";
+import { type InputKind, kindOfInput, StandardInput } from "./standardInput";
 
 /** Guest instructions between two looks at standard input and the time limit: at first and at least, and at most. */
 const PORTION = 2_000_000;
@@ -36,6 +36,8 @@ const breathe = (): Promise<void> => new Promise((resolve) => setImmediate(resol
 /** A run with what comes from standard input. */
 class LiveRun {
   private input: StandardInput | undefined;
+  /** Whether there is anything to hear, and from whom. */
+  private readonly inputKind: InputKind;
   private readonly pace: Pace | undefined;
   private readonly started = performance.now();
   private readonly portions = new Portions(PORTION_MILLISECONDS, PORTION, PORTION, LONGEST_PORTION);
@@ -46,16 +48,17 @@ class LiveRun {
     private readonly runner: Runner,
     private readonly options: RunOptions,
   ) {
-    const terminal = options.serial === "stdio" && isTerminal();
+    this.inputKind = options.serial === "stdio" ? kindOfInput() : "nothing";
+    const terminal = this.inputKind === "terminal";
     // Others are heard later: Node's streams take 5 ms, which a guest that is done by then need not pay.
     if (terminal) this.listen();
     const paced = options.pace ?? terminal;
     this.pace = paced ? new Pace(() => performance.now(), machine.now()) : undefined;
   }
 
-  /** Has the guest hear standard input from now on, if it is to. */
+  /** Has the guest hear standard input from now on, if it is to and there is something to hear. */
   private listen(): void {
-    if (this.options.serial !== "stdio" || this.input !== undefined) return;
+    if (this.inputKind === "nothing" || this.input !== undefined) return;
     this.input = new StandardInput({
       bytes: (bytes) => this.machine.deviceInput(CONSOLE, bytes),
       quit: () => void (this.quit = true),
@@ -72,12 +75,16 @@ class LiveRun {
 
   async run(): Promise<LoopEnd> {
     try {
-      for (;;) {
+      for (let breathed = this.started; ;) {
         const end = await this.turn();
         if (end !== undefined) return end;
-        if (performance.now() - this.started >= LISTEN_AFTER) this.listen();
+        const now = performance.now();
+        if (now - this.started >= LISTEN_AFTER) this.listen();
+        // The longest portion may take a fraction of what portions are to take.
+        if (now - breathed < PORTION_MILLISECONDS / 2) continue;
         // Lets input and signals in.
         await breathe();
+        breathed = performance.now();
       }
     } finally {
       this.input?.close();

@@ -14,15 +14,19 @@ export interface InputSink {
   say(text: string): void;
 }
 
-/** Whether standard input is a terminal: for files and pipes without making the stream, which loads half of Node. */
-export function isTerminal(): boolean {
+/** "nothing": the null device. */
+export type InputKind = "terminal" | "nothing" | "bytes";
+
+/** What standard input is, told without making the stream where that can be: it loads half of Node, 5 ms. */
+export function kindOfInput(): InputKind {
   try {
     const standardInput = fstatSync(0);
-    if (!standardInput.isCharacterDevice() || standardInput.rdev === statSync(devNull).rdev) return false;
+    if (!standardInput.isCharacterDevice()) return "bytes";
+    if (standardInput.rdev === statSync(devNull).rdev) return "nothing";
   } catch {
     // Where there is none, the stream knows what to do.
   }
-  return process.stdin.isTTY === true;
+  return process.stdin.isTTY === true ? "terminal" : "bytes";
 }
 
 /**
