@@ -108,7 +108,7 @@ export class InterruptLedger {
   private readonly journal: InterruptJournal;
   private nextSendId = 1;
   private seq = 0;
-  /** Digest of all stages so far, and what it was at each of the last stages: tells whether two histories are the same. */
+  /** Digest of all stages so far, signed, and what it was at each of the last stages: tells whether two histories are the same. Unsigned, it was no small integer: the object's class changed while the loops below were optimised. */
   private digest = 0;
   private readonly digests: Uint32Array;
   private readonly digestMask: number;
@@ -169,12 +169,129 @@ export class InterruptLedger {
     if (this.journal.count !== 0) this.enterJournal();
   }
 
-  /**
-   * A hot path, in one piece, without calls where an interrupt is like most: what is read of a row, a record and the course stays in registers. All rows are of one CPU, as the end of a slice
-   * settles.
-   */
+  /** All rows are of one CPU, as the end of a slice settles. */
   private enterJournal(): void {
-    const { journal, moment, store, digests, digestMask, markIds, markStages, latencyCount, latencyTotal, latencyMaximum } = this;
+    const { journal, moment } = this;
+    const { i32 } = journal;
+    this.stamps.moment(moment);
+    const idle = moment.time - moment.instruction;
+    // Before anything that asks for a track, which settles.
+    const rows = journal.take();
+    const cpu = i32[journal.row(0) + rowLayout.CPU];
+    const track = this.track(cpu);
+    for (let index = 0; index < rows;) {
+      const isWhole = i32[journal.row(index) + rowLayout.KIND] === rowLayout.COMPLETE;
+      index = isWhole ? this.enterWhole(index, rows, track, idle) : this.enterParts(index, rows, track, idle);
+    }
+    for (let index = rows - 1; index >= 0; index--) {
+      const sent = journal.row(index);
+      const kind = i32[sent + rowLayout.KIND];
+      if (kind === rowLayout.ENDED || kind === rowLayout.RETURNED) continue;
+      moment.cpu = cpu;
+      moment.instruction = journal.f64[(sent >> 1) + rowLayout.INSTRUCTION];
+      moment.ripLow = i32[sent + rowLayout.RIP];
+      moment.ripHigh = i32[sent + rowLayout.RIP + 1];
+      this.onOwnSend(cpu, moment);
+      return;
+    }
+  }
+
+  /**
+   * Enters interrupts that have been through, as most have, from row `index` on. Returns the first row that is not done. A hot path, in one piece, without calls where an interrupt is like
+   * the one before: what is read of a row, a record and the course stays in registers. All of it runs with the first row, so that V8's optimiser, which is quick with so little, knows all of it; it
+   * goes on from the row whose place in the ring is taken as with a new first one.
+   */
+  private enterWhole(index: number, rows: number, track: CpuTrack, idle: number): number {
+    const { journal, store, digests, digestMask, markIds, markStages, latencyCount, latencyTotal, latencyMaximum } = this;
+    const { i32: rowWords, f64: rowCounts } = journal;
+    const { f64, i32, i8 } = store;
+    const { ID, SEND_ID, COALESCED_INTO, SRC, DST, DELAY, KIND, CPUS, STAGES } = recordLayout;
+    const { STAGE_WORDS, SEQUENCE, INSTRUCTION, TIME, RIP, RECORD_WORDS } = recordLayout;
+    const { send, deliver, eoi, drop, return: returned } = StageCode;
+    const row = rowLayout;
+    const marks = markIds.length - 1;
+    const mask = store.capacity - 1;
+    const { inService, storm } = track;
+    let { seq, digest, nextSendId } = this;
+    const cpu = rowWords[journal.row(index) + row.CPU];
+    let vector = -1;
+    let apicId = -1;
+    let kindLow = 0;
+    let kindHigh = 0;
+    let words = journal.row(index);
+    let slot = store.place(rowCounts[(words >> 1) + row.RECORD]);
+    for (;;) {
+      const counts = words >> 1;
+      const id = rowCounts[counts + row.RECORD];
+      if (vector !== rowWords[words + row.VECTOR] || apicId !== rowWords[words + row.APIC_ID]) {
+        vector = rowWords[words + row.VECTOR];
+        apicId = rowWords[words + row.APIC_ID];
+        const info = this.ownSend(vector, apicId, cpu);
+        kindLow = store.kindWord(info);
+        kindHigh = store.messageWord(info, cpu);
+      }
+      const at = slot * RECORD_WORDS;
+      f64[at + ID] = id;
+      f64[at + SEND_ID] = nextSendId++;
+      f64[at + COALESCED_INTO] = 0;
+      f64[at + SRC] = apicId;
+      f64[at + DST] = apicId;
+      f64[at + DELAY] = 0;
+      i32[(at + KIND) * 2] = kindLow;
+      i32[(at + KIND) * 2 + 1] = kindHigh;
+      f64[at + STAGES + drop * STAGE_WORDS + SEQUENCE] = 0;
+      const kind = store.kindAt(slot);
+      track.lastDelivered = id;
+      inService[vector] = 0;
+      // It was taken at the boundary after the instruction that sent it.
+      latencyCount[vector]++;
+      latencyTotal[vector]++;
+      latencyMaximum[vector] = Math.max(latencyMaximum[vector], 1);
+      const fingerprint = store.fingerprint(slot);
+      let instruction = rowCounts[counts + row.INSTRUCTION];
+      let rip = words + row.RIP;
+      for (let stage: number = send; stage <= returned; stage++) {
+        if (stage === deliver) {
+          instruction++;
+          rip = words + row.RETURN;
+        } else if (stage === eoi) {
+          instruction = rowCounts[counts + row.END_INSTRUCTION];
+          rip = words + row.END_RIP;
+        } else if (stage === drop) {
+          instruction = rowCounts[counts + row.RETURN_INSTRUCTION];
+          rip = words + row.RETURN_RIP;
+          continue;
+        }
+        seq++;
+        markIds[seq & marks] = id;
+        markStages[seq & marks] = stage;
+        const stamp = at + STAGES + stage * STAGE_WORDS;
+        f64[stamp + SEQUENCE] = seq;
+        f64[stamp + INSTRUCTION] = instruction;
+        f64[stamp + TIME] = instruction + idle;
+        i32[(stamp + RIP) * 2] = rowWords[rip];
+        i32[(stamp + RIP) * 2 + 1] = rowWords[rip + 1];
+        i8[(at + CPUS) * 8 + stage] = cpu;
+        // What does not depend on the digest before is put together first: the processor does it meanwhile.
+        digest = Math.imul(((digest << 5) | (digest >>> 27)) ^ (instruction ^ fingerprint ^ stage), 0x9e3779b1);
+        digests[seq & digestMask] = digest;
+      }
+      if (storm.note(rowCounts[counts + row.RETIRED] + 1, kind)) this.reportStorm(track, cpu, slot);
+      index++;
+      words += row.WORDS;
+      if (index === rows || rowWords[words + row.KIND] !== row.COMPLETE) break;
+      slot = (rowCounts[(words >> 1) + row.RECORD] - 1) & mask;
+      if (!store.isFree(slot)) break;
+    }
+    this.seq = seq;
+    this.digest = digest;
+    this.nextSendId = nextSendId;
+    return index;
+  }
+
+  /** The same of all other rows, from `index` on. Returns the first one of an interrupt that has been through. */
+  private enterParts(index: number, rows: number, track: CpuTrack, idle: number): number {
+    const { journal, store, digests, digestMask, markIds, markStages, latencyCount, latencyTotal, latencyMaximum } = this;
     const { i32: rowWords, f64: rowCounts } = journal;
     const { f64, i32, i8 } = store;
     const {
@@ -194,26 +311,21 @@ export class InterruptLedger {
       RIP,
       RECORD_WORDS,
     } = recordLayout;
-    const { send, accept, request, deliver, eoi, drop, return: returned } = StageCode;
+    const { send, accept, request, deliver, eoi, return: returned } = StageCode;
     const row = rowLayout;
     const { REQUESTED, DELIVERED, ENDED, RETURNED, SERVED, COMPLETE } = row;
     const marks = markIds.length - 1;
     const mask = store.capacity - 1;
-    this.stamps.moment(moment);
-    const idle = moment.time - moment.instruction;
-    // Before anything that asks for a track, which settles.
-    const rows = journal.take();
-    const cpu = rowWords[journal.row(0) + row.CPU];
-    const track = this.track(cpu);
+    const cpu = rowWords[journal.row(index) + row.CPU];
     const { inService, pending, storm } = track;
     let { seq, digest, nextSendId } = this;
-    let lastSend = -1;
     let info = this.own;
     let kindLow = store.kindWord(info);
     let kindHigh = store.messageWord(info, cpu);
-    for (let index = 0, words = journal.row(0); index < rows; index++, words += row.WORDS) {
+    for (let words = journal.row(index); index < rows; index++, words += row.WORDS) {
       const counts = words >> 1;
       const kind = rowWords[words + row.KIND];
+      if (kind === COMPLETE) break;
       const vector = rowWords[words + row.VECTOR];
       let instruction = rowCounts[counts + row.INSTRUCTION];
       let ripLow = rowWords[words + row.RIP];
@@ -233,7 +345,6 @@ export class InterruptLedger {
       } else {
         const id = rowCounts[counts + row.RECORD];
         const apicId = rowWords[words + row.APIC_ID];
-        lastSend = words;
         if (info.vector !== vector || info.src !== apicId || info.senderCpu !== cpu) {
           info = this.ownSend(vector, apicId, cpu);
           kindLow = store.kindWord(info);
@@ -250,13 +361,12 @@ export class InterruptLedger {
           f64[at + DELAY] = 0;
           i32[(at + KIND) * 2] = kindLow;
           i32[(at + KIND) * 2 + 1] = kindHigh;
-          if (kind === COMPLETE) f64[at + STAGES + drop * STAGE_WORDS + SEQUENCE] = 0;
-          else for (let word = at + STAGES + SEQUENCE; word < at + RECORD_WORDS; word += STAGE_WORDS) f64[word] = 0;
+          for (let word = at + STAGES + SEQUENCE; word < at + RECORD_WORDS; word += STAGE_WORDS) f64[word] = 0;
         } else slot = store.create(id, nextSendId, info, apicId, cpu);
         nextSendId++;
         stage = send;
         if (kind >= DELIVERED) {
-          last = kind === DELIVERED ? deliver : kind === SERVED ? eoi : returned;
+          last = kind === DELIVERED ? deliver : eoi;
           track.lastDelivered = id;
           inService[vector] = kind === DELIVERED ? id : 0;
           // It was taken at the boundary after the instruction that sent it.
@@ -276,13 +386,10 @@ export class InterruptLedger {
           instruction++;
           ripLow = rowWords[words + row.RETURN];
           ripHigh = rowWords[words + row.RETURN + 1];
-        } else if (kind >= SERVED && stage > deliver) {
-          if (stage === drop) continue;
-          const ends = stage === eoi;
-          instruction = rowCounts[counts + (ends ? row.END_INSTRUCTION : row.RETURN_INSTRUCTION)];
-          const rip = words + (ends ? row.END_RIP : row.RETURN_RIP);
-          ripLow = rowWords[rip];
-          ripHigh = rowWords[rip + 1];
+        } else if (kind === SERVED && stage === eoi) {
+          instruction = rowCounts[counts + row.END_INSTRUCTION];
+          ripLow = rowWords[words + row.END_RIP];
+          ripHigh = rowWords[words + row.END_RIP + 1];
         }
         seq++;
         markIds[seq & marks] = id;
@@ -302,14 +409,9 @@ export class InterruptLedger {
         this.reportStorm(track, cpu, slot);
     }
     this.seq = seq;
-    this.digest = digest >>> 0;
+    this.digest = digest;
     this.nextSendId = nextSendId;
-    if (lastSend < 0) return;
-    moment.cpu = cpu;
-    moment.instruction = rowCounts[(lastSend >> 1) + row.INSTRUCTION];
-    moment.ripLow = rowWords[lastSend + row.RIP];
-    moment.ripHigh = rowWords[lastSend + row.RIP + 1];
-    this.onOwnSend(cpu, moment);
+    return index;
   }
 
   private ownSend(vector: number, src: number, senderCpu: number): SendInfo {
@@ -672,7 +774,7 @@ export class InterruptLedger {
       nextId: this.nextId,
       nextSendId: this.nextSendId,
       seq: this.seq,
-      digest: this.digest,
+      digest: this.digest >>> 0,
       records: this.store.save([...kept].sort((a, b) => a - b)),
       tracks: this.tracks.map((track) => ({
         pending: sparse(track.pending),
@@ -698,7 +800,7 @@ export class InterruptLedger {
     this.nextId = nextId;
     this.nextSendId = saved["nextSendId"] as number;
     this.seq = seq;
-    this.digest = saved["digest"] as number;
+    this.digest = (saved["digest"] as number) | 0;
     if (seq > 0) this.digests[seq % this.digests.length] = this.digest;
     this.store.restore(saved["records"]);
     const fill = (list: Float64Array, pairs: State): void => {
@@ -817,7 +919,7 @@ export class InterruptLedger {
     this.markStages[seq & (markCount - 1)] = stage;
     this.store.stamp(slot, stage, seq, moment);
     const { digest } = this;
-    const next = Math.imul((digest << 5) ^ (digest >>> 27) ^ moment.instruction ^ fingerprint ^ stage, 0x9e3779b1) >>> 0;
+    const next = Math.imul((digest << 5) ^ (digest >>> 27) ^ moment.instruction ^ fingerprint ^ stage, 0x9e3779b1);
     this.digest = next;
     this.digests[seq & this.digestMask] = next;
   }
