@@ -1,4 +1,4 @@
-import { closeSync, fstatSync, openSync, read, readFileSync, writeSync } from "node:fs";
+import { closeSync, fstatSync, openSync, read, readFileSync } from "node:fs";
 import { basename } from "node:path";
 import type { RecordingFile } from "../adapter/recordingFile";
 import { compileProvider } from "../adapter/compileProvider";
@@ -10,6 +10,7 @@ import { combineHooks } from "../machine/hooks";
 import { Machine } from "../machine/machine";
 import type { MachineConfiguration, MachineHooks } from "../machine/types";
 import type { Breaks } from "./breaks";
+import { GuestSink } from "./guestSink";
 import type { Replay } from "./replay";
 import { type LoopEnd, runToEnd } from "./runLoop";
 import { parseRunOptions, type RunOptions } from "./runOptions";
@@ -56,17 +57,18 @@ export async function runCommand(args: readonly string[]): Promise<number> {
   const initrdBytes = await initrdRead?.bytes;
   const initrd =
     options.initrd === undefined || initrdBytes === undefined ? undefined : { bytes: initrdBytes, name: basename(options.initrd) };
-  const serial = openSerial(options.serial);
-  const virtioConsole = openSerial("stdio");
+  const sinks = new Sinks();
+  const serial = sinks.open(options.serial);
+  const virtioConsole = sinks.open("stdio");
   const debugConsole = options.debugConsole ?? (image === undefined ? "none" : undefined);
-  const debugOutput = debugConsole === undefined ? undefined : openSerial(debugConsole, "debug-console");
+  const debugOutput = debugConsole === undefined ? undefined : sinks.open(debugConsole, "debug-console");
   const { trace, contract, junit } = options;
   const watched = trace !== undefined || contract !== undefined || junit !== undefined;
   const watchers = watched ? new (await import("./watchers")).Watchers(options, machine, file, image?.name ?? "firmware") : undefined;
   const own: MachineHooks = {
-    serial: (bytes) => serial.write(bytes),
-    console: (bytes) => virtioConsole.write(bytes),
-    ...(debugOutput === undefined ? {} : { debugConsole: (bytes: Uint8Array) => debugOutput.write(bytes) }),
+    serial: (bytes) => serial?.write(bytes),
+    console: (bytes) => virtioConsole?.write(bytes),
+    ...(debugConsole === undefined ? {} : { debugConsole: (bytes: Uint8Array) => debugOutput?.write(bytes) }),
   };
   machine.hooks = combineHooks(own, watchers?.hooks ?? {});
   const boot =
@@ -88,11 +90,10 @@ export async function runCommand(args: readonly string[]): Promise<number> {
       : new (await import("../adapter/recordingFile")).RecordingFile(options.record, machine, "--record");
   const breaks = options.breaks.length === 0 ? undefined : await breaksOf(options.breaks, machine, image);
   const started = performance.now();
-  const end = await runToEnd(machine, options, replay, breaks);
+  const end = await runToEnd(machine, options, replay, breaks, sinks.flush).finally(sinks.flush);
   recording?.close(end.kind === "break" ? "quit" : end.kind);
   if (options.saveState !== undefined) (await import("../adapter/stateFiles")).saveState(machine, options.saveState);
-  await serial.close();
-  await debugOutput?.close();
+  sinks.close();
   if (options.stats) for (const line of statistics(machine, performance.now() - started)) say(line);
   for (const line of breaks?.report() ?? []) say(line);
   const reported = report(end, machine);
@@ -185,34 +186,28 @@ async function readWhole(descriptor: number, size: number): Promise<Uint8Array> 
   }
 }
 
-interface SerialOutput {
-  write(bytes: Uint8Array): void;
-  close(): Promise<void>;
-}
+/** Where the guest's serial port, console and debug console go: one sink for each place, so that what comes to the same place stays in order. */
+class Sinks {
+  private readonly places = new Map<string, GuestSink>();
 
-/** Where the guest's serial port or debug console goes. Standard output is written synchronously, so that nothing is lost or late. */
-function openSerial(where: string, subject = "serial"): SerialOutput {
-  if (where === "none") return { write: () => undefined, close: () => Promise.resolve() };
-  const descriptor = where === "stdio" ? 1 : where === "stderr" ? 2 : openFile(where, subject);
-  return {
-    write: (bytes) => {
-      for (let done = 0; done < bytes.length;) {
-        try {
-          done += writeSync(descriptor, bytes, done);
-        } catch (error) {
-          const code = error instanceof Error && "code" in error ? String(error.code) : "";
-          // A full pipe: try again. A closed one: the reader has had enough.
-          if (code === "EAGAIN") continue;
-          if (code === "EPIPE") return;
-          throw error;
-        }
-      }
-    },
-    close: () => {
-      if (descriptor > 2) closeSync(descriptor);
-      return Promise.resolve();
-    },
+  /** undefined for "none". */
+  open(where: string, subject = "serial"): GuestSink | undefined {
+    if (where === "none") return undefined;
+    const known = this.places.get(where);
+    if (known !== undefined) return known;
+    const sink = new GuestSink(where === "stdio" ? 1 : where === "stderr" ? 2 : openFile(where, subject));
+    this.places.set(where, sink);
+    return sink;
+  }
+
+  readonly flush = (): void => {
+    for (const sink of this.places.values()) sink.flush();
   };
+
+  close(): void {
+    for (const sink of this.places.values()) sink.close();
+    this.places.clear();
+  }
 }
 
 function openFile(file: string, subject: string): number {

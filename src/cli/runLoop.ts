@@ -20,9 +20,24 @@ const CONSOLE = "uart0";
 /** How a run ended: as the machine has it, or because the person wanted it. */
 export type LoopEnd = RunEnd | { readonly kind: "quit" | "break" };
 
-/** Runs a machine to its end, to a limit or until the person has had enough: by standard input, or by a recording. */
-export function runToEnd(machine: Machine, options: RunOptions, replay: Replay | undefined, breaks: Breaks | undefined): Promise<LoopEnd> {
-  const runner: Runner = breaks ?? machine;
+/**
+ * Runs a machine to its end, to a limit or until the person has had enough: by standard input, or by a recording. `portionDone` is called before it looks at what else there is, or waits.
+ */
+export function runToEnd(
+  machine: Machine,
+  options: RunOptions,
+  replay: Replay | undefined,
+  breaks: Breaks | undefined,
+  portionDone: () => void,
+): Promise<LoopEnd> {
+  const from: Runner = breaks ?? machine;
+  const runner: Runner = {
+    run: (instructions, until) => {
+      const end = from.run(instructions, until);
+      portionDone();
+      return end;
+    },
+  };
   return replay === undefined ? new LiveRun(machine, runner, options).run() : runReplay(machine, runner, options, replay);
 }
 

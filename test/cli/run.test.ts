@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
-import { cli, elf as elfImage, scratchFolder } from "./harness";
+import { cli, elf as elfImage, OpenCli, scratchFolder } from "./harness";
 
 const folder = scratchFolder();
 const smp = "guests/smp/smp.elf";
@@ -75,6 +75,15 @@ describe("apicscope run", () => {
     assert.equal(once.status, 0);
     assert.match(once.err, /the guest reset the machine/);
     assert.equal((await cli("run", "--triple-fault", "explode", elf("triple", code))).status, 2);
+  });
+
+  test("what a guest writes is seen while it goes on, also without the end of a line", async () => {
+    // mov edx, 0x3f8; mov al, '$'; out dx, al; jmp $
+    const run = new OpenCli("run", elf("prompt", [0xba, 0xf8, 0x03, 0, 0, 0xb0, 0x24, 0xee, 0xeb, 0xfe]));
+    await run.said("$");
+    run.kill();
+    await run.ended;
+    assert.equal(run.out, "$");
   });
 
   test("a guest that halts for ever is status 3, not silence", async () => {
