@@ -471,9 +471,12 @@ export class Mmu {
 
   /** A page with code may be written in place where no code was made from, if nothing else is special about it. */
   private besideCode(physical: number, size: number): boolean {
-    const page = Math.floor(physical / 4096);
-    const special = this.watch !== undefined || !this.bus.writesFreely(page, this.cpu.index) || this.monitor?.watches(page) === true;
-    return !special && !this.code.mayHold(physical, size);
+    return this.isPlainBesideCode(Math.floor(physical / 4096)) && !this.code.mayHold(physical, size);
+  }
+
+  /** Nothing but code is special about stores to the page. */
+  private isPlainBesideCode(page: number): boolean {
+    return this.watch === undefined && this.bus.writesFreely(page, this.cpu.index) && this.monitor?.watches(page) !== true;
   }
 
   private notCanonical(kind: number): number {
@@ -525,9 +528,9 @@ export class Mmu {
 
   /**
    * Address in the engine's memory of linear address `linear` for accesses with the current rights that need no slow path (plain memory, nothing watched, no code when
-   * written), filling the TLB if that does not fault; else -1, with nothing recorded.
+   * written), filling the TLB if that does not fault; else -1, with nothing recorded. `overCode`: of a page with code too, where that is all that is special; whoever writes there says so by {@link overwritten}.
    */
-  plainHost(linear: bigint, write: boolean): number {
+  plainHost(linear: bigint, write: boolean, overCode = false): number {
     const lo = Number(linear & 0xffff_ffffn) | 0;
     const hi = Number((linear >> 32n) & 0xffff_ffffn) | 0;
     if (!this.cpu.isCanonical(hi)) return -1;
@@ -542,9 +545,21 @@ export class Mmu {
       const page = this.i32[(entry + TLB_PHYSICAL_PAGE) >> 2] >>> 0;
       if (this.bus.hostPage(page, write, this.cpu.index) < 0) return -1;
       this.trust(lo, hi, write, index);
-      if ((this.i32[tag] & 1) !== 0) return -1;
+      if ((this.i32[tag] & 1) !== 0 && !(overCode && this.isPlainBesideCode(page))) return -1;
     }
     return (lo + this.i32[(entry + TLB_ADDEND) >> 2]) >>> 0;
+  }
+
+  /** `bytes` at linear address `linear`, inside a page that the TLB has, were written at the place that {@link plainHost} gave: drops the code that was made from them. */
+  overwritten(linear: bigint, bytes: number): void {
+    const lo = Number(linear & 0xffff_ffffn) | 0;
+    const index = this.dataIndex();
+    const entry = this.tlbOf(index) + ((lo >>> 12) & (TLB_ENTRIES - 1)) * TLB_ENTRY_BYTES;
+    const page = this.i32[(entry + TLB_PHYSICAL_PAGE) >> 2] >>> 0;
+    if (!this.code.hasCode(page)) return;
+    const dropped = this.code.written(page * 4096 + (lo & 0xfff), bytes);
+    this.trust(lo, Number((linear >> 32n) & 0xffff_ffffn) | 0, true, index);
+    if (dropped) this.onCodeWritten();
   }
 
   /**

@@ -50,6 +50,52 @@ describe("self-modifying code", () => {
     assert.equal(guest.read32(DATA), 0x90);
   });
 
+  for (const down of [false, true]) {
+    for (const move of [false, true]) {
+      test(`by a string instruction over routines that have run, ${down ? "downwards" : "upwards"}, ${move ? "moved" : "stored"}`, () => {
+        const routines = 40;
+        const bytes = 16;
+        const make = (engine: "reference" | "interpreter" | "jit") =>
+          testGuest(
+            (a) => {
+              // Each routine adds 1 to RDX; what is written over it adds 4.
+              a.label("cpu0").mov("rdx", 0).call("all");
+              a.address("rdi", down ? "last" : "first").address("rsi", down ? "lastImage" : "images");
+              a.mov("rax", 0xc304_c283).mov("rcx", (routines * bytes) / 8);
+              a.bytes(down ? 0xfd : 0xfc, 0xf3, 0x48, move ? 0xa5 : 0xab, 0xfc); // std or cld; rep movsq or stosq; cld
+              a.call("all").store(DATA, "rdx").exit();
+              a.label("all");
+              for (let i = 0; i < routines; i++) a.call(`routine${i}`);
+              a.ret();
+              const page = (label: string, code: readonly number[]): void => {
+                a.upTo((a.here + 0xfff) & ~0xfff).label(label);
+                for (let i = 0; i < routines; i++) {
+                  if (label === "first") a.label(`routine${i}`);
+                  for (let half = 0; half < bytes / 8; half++) {
+                    if (i === routines - 1 && half === bytes / 8 - 1) a.label(label === "first" ? "last" : "lastImage");
+                    a.bytes(...code, ...new Array<number>(8 - code.length).fill(0));
+                  }
+                }
+              };
+              page("first", [0x83, 0xc2, 0x01, 0xc3]); // add edx, 1; ret
+              page("images", [0x83, 0xc2, 0x04, 0xc3]);
+            },
+            { engine },
+          );
+        const courses = (["reference", "interpreter", "jit"] as const).flatMap((engine) =>
+          [1, 7, 1_000].map((portion) => {
+            const guest = make(engine);
+            let end = guest.run(portion);
+            while (end.kind === "limit") end = guest.run(portion);
+            assert.equal(guest.read32(DATA), routines * 5);
+            return [end, guest.machine.instructions(), guest.machine.stateHash()];
+          }),
+        );
+        for (const course of courses) assert.deepEqual(course, courses[0]);
+      });
+    }
+  }
+
   test("in a page that another CPU runs", () => {
     const guest = testGuest(
       (a) => {

@@ -158,7 +158,7 @@ export class Strings {
     const fromHost = kind === MOVS ? mmu.plainHost(from, false) : 0;
     if (fromHost < 0) return 0;
     const to = state.gpr(RDI) & mask;
-    const toHost = mmu.plainHost(to, true);
+    const toHost = mmu.plainHost(to, true, true);
     if (toHost < 0) return 0;
     const room = (at: bigint): number => {
       const offset = Number(at & 0xfffn);
@@ -185,6 +185,8 @@ export class Strings {
     this.addTo(RDI, BigInt(down ? -n * size : n * size), mask);
     this.addTo(RCX, BigInt(-n), mask);
     state.words[WORD_BUDGET / 4] -= n - 1;
+    // Last: it may end the slice here.
+    mmu.overwritten(down ? to - BigInt((n - 1) * size) : to, n * size);
     return n;
   }
 
