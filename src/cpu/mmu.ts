@@ -1,4 +1,4 @@
-import { joinHalves } from "../common/halves";
+import { highHalf, joinHalves, lowHalf } from "../common/halves";
 import type { BulkMemory } from "../tcg/bulkMemory";
 import type { CodeCache } from "../tcg/codeCache";
 import { KIND_PROBE_WRITE, KIND_WRAP32 } from "../tcg/interpreter/memory";
@@ -354,7 +354,7 @@ export class Mmu {
 
   /** Where the code at linear address `linear` (page-granular) is: its physical address, or -1 with the fault recorded. */
   fetch(linear: bigint): number {
-    return this.fetchAt(Number(linear & 0xffff_ffffn) | 0, Number(linear >> 32n) | 0);
+    return this.fetchAt(lowHalf(linear), highHalf(linear));
   }
 
   /** The same for a linear address in halves. */
@@ -489,8 +489,8 @@ export class Mmu {
    * the CPL, SDM vol. 3 "implicit supervisor-mode accesses") or, with `user`, with the rights of the current CPL. undefined: the fault is recorded.
    */
   read(linear: bigint, size: Size, user = false): bigint | undefined {
-    const lo = Number(linear & 0xffff_ffffn) | 0;
-    const hi = Number((linear >> 32n) & 0xffff_ffffn) | 0;
+    const lo = lowHalf(linear);
+    const hi = highHalf(linear);
     const index = user ? this.dataIndex() : this.systemIndex();
     if (this.access(size, size | (this.wraps() ? KIND_WRAP32 : 0), lo, hi, false, index) !== STATUS_OK) return undefined;
     return this.cpu.slots[SLOT_MEM_VALUE / 8];
@@ -498,8 +498,8 @@ export class Mmu {
 
   /** The same for writes. Returns false with the fault recorded. */
   write(linear: bigint, size: Size, value: bigint, user = false): boolean {
-    const lo = Number(linear & 0xffff_ffffn) | 0;
-    const hi = Number((linear >> 32n) & 0xffff_ffffn) | 0;
+    const lo = lowHalf(linear);
+    const hi = highHalf(linear);
     this.cpu.slots[SLOT_MEM_VALUE / 8] = value;
     const index = user ? this.dataIndex() : this.systemIndex();
     return this.access(size, size | (this.wraps() ? KIND_WRAP32 : 0), lo, hi, true, index) === STATUS_OK;
@@ -510,8 +510,8 @@ export class Mmu {
     const index = user ? this.dataIndex() : this.systemIndex();
     const last = linear + BigInt(size - 1);
     for (const address of linear >> 12n === last >> 12n ? [linear] : [linear, last]) {
-      const lo = Number(address & 0xffff_ffffn) | 0;
-      const hi = Number((address >> 32n) & 0xffff_ffffn) | 0;
+      const lo = lowHalf(address);
+      const hi = highHalf(address);
       if (!this.cpu.isCanonical(hi)) return this.notCanonical(0) === STATUS_OK;
       if (this.translate(lo, hi, ACCESS_WRITE, index) < 0) return false;
     }
@@ -531,8 +531,8 @@ export class Mmu {
    * written), filling the TLB if that does not fault; else -1, with nothing recorded. `overCode`: of a page with code too, where that is all that is special; whoever writes there says so by {@link overwritten}.
    */
   plainHost(linear: bigint, write: boolean, overCode = false): number {
-    const lo = Number(linear & 0xffff_ffffn) | 0;
-    const hi = Number((linear >> 32n) & 0xffff_ffffn) | 0;
+    const lo = lowHalf(linear);
+    const hi = highHalf(linear);
     if (!this.cpu.isCanonical(hi)) return -1;
     const index = this.dataIndex();
     if (this.translate(lo, hi, write ? ACCESS_WRITE : ACCESS_READ, index) < 0) {
@@ -552,13 +552,13 @@ export class Mmu {
 
   /** `bytes` at linear address `linear`, inside a page that the TLB has, were written at the place that {@link plainHost} gave: drops the code that was made from them. */
   overwritten(linear: bigint, bytes: number): void {
-    const lo = Number(linear & 0xffff_ffffn) | 0;
+    const lo = lowHalf(linear);
     const index = this.dataIndex();
     const entry = this.tlbOf(index) + ((lo >>> 12) & (TLB_ENTRIES - 1)) * TLB_ENTRY_BYTES;
     const page = this.i32[(entry + TLB_PHYSICAL_PAGE) >> 2] >>> 0;
     if (!this.code.hasCode(page)) return;
     const dropped = this.code.written(page * 4096 + (lo & 0xfff), bytes);
-    this.trust(lo, Number((linear >> 32n) & 0xffff_ffffn) | 0, true, index);
+    this.trust(lo, highHalf(linear), true, index);
     if (dropped) this.onCodeWritten();
   }
 
@@ -566,8 +566,8 @@ export class Mmu {
    * Physical address of a linear one without side effects (no A/D bits, no TLB, no fault): for debuggers. -1 when not mapped.
    */
   inspect(linear: bigint): number {
-    const lo = Number(linear & 0xffff_ffffn) | 0;
-    const hi = Number((linear >> 32n) & 0xffff_ffffn) | 0;
+    const lo = lowHalf(linear);
+    const hi = highHalf(linear);
     if ((this.cpu.cr0 & CR0_PG) === 0) return lo >>> 0;
     return this.cpu.isCanonical(hi) ? this.walker.inspect(lo, hi) : -1;
   }

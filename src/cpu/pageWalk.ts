@@ -1,4 +1,4 @@
-import { joinHalves } from "../common/halves";
+import { highHalf, joinHalves, lowHalf } from "../common/halves";
 import type { CodeCache } from "../tcg/codeCache";
 import { MARK_PLAIN, MMU_SUPERVISOR_SMAP, MMU_USER } from "../tcg/layout";
 import type { PhysicalBus } from "./bus";
@@ -259,8 +259,8 @@ export class PageWalker {
       this.high = this.view.getInt32(host + (address % 4096) + 4, true);
     } else {
       const value = this.bus.read(address, 8, this.cpu.index);
-      this.low = Number(value & 0xffff_ffffn) | 0;
-      this.high = Number(value >> 32n) | 0;
+      this.low = lowHalf(value);
+      this.high = highHalf(value);
     }
     this.visitedLow[this.depth++] = this.low;
   }

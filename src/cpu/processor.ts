@@ -1,7 +1,7 @@
 import { DECISION_EVENT, DECISION_STOP, type DecisionRing } from "./decisions";
 import { assert } from "../common/errors";
 import { countAt, putCount } from "../common/counts";
-import { joinHalves } from "../common/halves";
+import { joinHalves, lowHalf } from "../common/halves";
 import type { Moment } from "../common/moment";
 import { OpBuilder } from "../tcg/builder";
 import { type Block, type CodeCache, instructionAddress, instructionIndex, instructionOffset } from "../tcg/codeCache";
@@ -781,7 +781,7 @@ export class Processor {
     const source = new PageSource(this.mmu, this.bus, state, physical, linear, rip, mode, codeLimit);
     const limits: BlockLimits = {
       maxInstructions: MAX_BLOCK_INSTRUCTIONS,
-      pageBytes: 4096 - Number(linear & 0xfffn),
+      pageBytes: 4096 - (lowHalf(linear) & 0xfff),
       breakpointAt: this.events.hasBreakpoints ? (at) => this.events.breakpointAt(at) : undefined,
     };
     builder.clear();

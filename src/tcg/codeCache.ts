@@ -1,4 +1,5 @@
 import { assert } from "../common/errors";
+import { highHalf, lowHalf } from "../common/halves";
 import type { OpBuilder } from "./builder";
 import {
   BLOCK_COUNT,
@@ -188,8 +189,8 @@ export class CodeCache {
       id,
       header,
       entry: header + BLOCK_HEADER_BYTES,
-      ripLow: Number(key.rip & 0xffff_ffffn) | 0,
-      ripHigh: Number(key.rip >> 32n) | 0,
+      ripLow: lowHalf(key.rip),
+      ripHigh: highHalf(key.rip),
       count,
       bytes,
       ops: builder.count,

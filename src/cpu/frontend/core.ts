@@ -1,6 +1,6 @@
 import type { FollowedFlag } from "../maskCause";
 import { assert } from "../../common/errors";
-import { joinHalves } from "../../common/halves";
+import { highHalf, joinHalves, lowHalf } from "../../common/halves";
 import type { OpBuilder } from "../../tcg/builder";
 import { SLOT_RIP, SLOT_SINK, SLOT_ZERO, slotOfGpr, slotOfTemp, TEMP_COUNT } from "../../tcg/layout";
 import type { Condition, OpName } from "../../tcg/ops";
@@ -58,8 +58,8 @@ export class EmissionCore {
     this.builder = builder;
     this.mode = mode;
     this.blockRip = rip;
-    this.blockRipLow = Number(rip & 0xffff_ffffn);
-    this.blockRipHigh = Number(rip >> 32n) | 0;
+    this.blockRipLow = lowHalf(rip) >>> 0;
+    this.blockRipHigh = highHalf(rip);
     this.pageBytes = limits.pageBytes;
     this.here = 0;
     this.end = 0;

@@ -1,3 +1,4 @@
+import { highHalf, lowHalf } from "../../common/halves";
 import type { Mmu } from "../mmu";
 import { AR_ACCESSED, AR_CODE, AR_G, AR_S, type CpuState, LDTR } from "../state";
 
@@ -55,8 +56,8 @@ export class DescriptorTables {
     const address = this.linear((local ? state.ldtrBase : state.gdtrBase) + BigInt(offset));
     const value = this.mmu.read(address, 8);
     if (value === undefined) return undefined;
-    const low = Number(value & 0xffff_ffffn) | 0;
-    const high = Number(value >> 32n) | 0;
+    const low = lowHalf(value);
+    const high = highHalf(value);
     return { selector, low, high, base: BigInt(baseOf(low, high)), limit: limitOf(low, high), access: accessOf(high), address };
   }
 

@@ -1,4 +1,4 @@
-import { joinHalves } from "../../common/halves";
+import { highHalf, joinHalves, lowHalf } from "../../common/halves";
 import { assert } from "../../common/errors";
 import { STATUS_FAULT, STATUS_LEAVE, STATUS_OK } from "../../tcg/ops";
 import { type HelperName, helperNames } from "../helperIds";
@@ -65,10 +65,10 @@ export function buildHelpers(system: CpuSystem): readonly HelperFunction[] {
   const privileged = (): boolean => state.cpl === 0;
   const iopl = (): number => (state.systemFlags >> 12) & 3;
   const interruptFlagAllowed = (): boolean => (state.vm86 ? iopl() === 3 : state.cpl <= iopl());
-  const edxEax = (): bigint => (BigInt(state.gpr32(2)) << 32n) | BigInt(state.gpr32(0));
+  const edxEax = (): bigint => joinHalves(state.gpr32(2), state.gpr32(0));
   const setEdxEax = (value: bigint): void => {
-    state.setGpr(0, value & 0xffff_ffffn);
-    state.setGpr(2, (value >> 32n) & 0xffff_ffffn);
+    state.setGpr32(0, lowHalf(value));
+    state.setGpr32(2, highHalf(value));
   };
   /** A change of control register `register`, told to whom it concerns. */
   const controlWrite = (register: number, write: () => boolean): number => {

@@ -1,3 +1,4 @@
+import { highHalf, lowHalf } from "../../common/halves";
 import { type Block, type CodeCache, instructionAddress, instructionOps, type Region } from "../codeCache";
 import {
   BLOCK_HEADER_BYTES,
@@ -182,13 +183,13 @@ export class RegionPlanner {
     const distance = Number(BigInt.asIntN(64, rip - block.rip));
     const physical = block.physical + distance;
     if (!Number.isSafeInteger(distance) || Math.floor(physical / 4096) !== Math.floor(block.physical / 4096)) return undefined;
-    return this.code.find(physical, Number(rip & 0xffff_ffffn) | 0, Number(rip >> 32n) | 0, block.mode, block.codeLimit, -1);
+    return this.code.find(physical, lowHalf(rip), highHalf(rip), block.mode, block.codeLimit, -1);
   }
 
   /** The block that the CPU's jump cache has for `rip`. */
   private farBlock(cpu: number, rip: bigint, mode: number): Block | undefined {
     const { view } = this.memory;
-    for (const entry of jumpPair(view.getUint32(cpu + WORD_JUMP_CACHE, true), Number(rip & 0xffff_ffffn) | 0)) {
+    for (const entry of jumpPair(view.getUint32(cpu + WORD_JUMP_CACHE, true), lowHalf(rip))) {
       if (view.getBigUint64(entry + JUMP_RIP, true) !== rip || view.getInt32(entry + JUMP_MODE, true) !== mode) continue;
       if (view.getInt32(entry + JUMP_GENERATION, true) !== view.getInt32(cpu + WORD_JUMP_GENERATION, true)) continue;
       return this.code.at(view.getUint32(entry + JUMP_OP, true) - BLOCK_HEADER_BYTES);

@@ -1,3 +1,4 @@
+import { highHalf, lowHalf } from "../../common/halves";
 import { SLOT_CC_AUX, SLOT_CC_RES, SLOT_MXCSR, SLOT_RIP, SLOT_SINK, SLOT_TEMP, SLOT_ZERO, TEMP_COUNT, WORD_TLB } from "../layout";
 import { type Condition } from "../ops";
 import { F32, F64, FunctionWriter, I32, I64, M, V128, W } from "../wasm/writer";
@@ -17,7 +18,7 @@ export const BUDGET = 2;
 
 const zero: readonly [number, number] = [0, 0];
 const isTemp = (slot: number): boolean => slot >= SLOT_TEMP && slot < SLOT_TEMP + TEMP_COUNT * 8;
-export const halves = (value: bigint): [number, number] => [Number(value & 0xffff_ffffn) | 0, Number((value >> 32n) & 0xffff_ffffn) | 0];
+export const halves = (value: bigint): [number, number] => [lowHalf(value), highHalf(value)];
 
 /**
  * Where values are in a region's function under construction. General registers, temporaries and flags are locals; memory has them at calls of helpers and outside the function. Vector registers
