@@ -111,11 +111,11 @@ const guests: readonly (readonly [string, number])[] = [
 for (const [image, cpus] of guests) {
   describe(image, () => {
     const expected = run(image, { cpus, engine: "interpreter" }, 20_000);
-    const same = (actual: Outcome): void => {
-      assert.deepEqual(actual.end, expected.end);
-      assert.equal(actual.instructions, expected.instructions);
-      assert.equal(actual.output, expected.output);
-      assert.equal(actual.hash, expected.hash);
+    const same = (actual: Outcome, wanted: Outcome = expected): void => {
+      assert.deepEqual(actual.end, wanted.end);
+      assert.equal(actual.instructions, wanted.instructions);
+      assert.equal(actual.output, wanted.output);
+      assert.equal(actual.hash, wanted.hash);
     };
     test("everything generated at first sight", () => {
       const outcome = run(image, { cpus, jit: eager }, 20_000);
@@ -170,7 +170,8 @@ for (const [image, cpus] of guests) {
           else if (random() % 32 === 0) machine.discardCode("generated");
         },
       );
-      same(outcome);
+      // A guest that goes on beyond the last portion ends where that does.
+      same(outcome, run(image, { cpus, engine: "interpreter" }, 3_000));
       const { jit } = outcome.machine.stats();
       assert.ok(jit !== undefined && jit.packs > 0 && jit.threadModules === counts.made, JSON.stringify({ jit, counts }));
       assert.ok(counts.made > 10 && counts.failed > 0 && counts.refused > 0, JSON.stringify(counts));
