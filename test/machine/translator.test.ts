@@ -4,6 +4,7 @@ import { describe, test } from "node:test";
 import { setImmediate } from "node:timers/promises";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
+import { guestImage, GUEST_MEMORY } from "../../bench/benchmarks";
 import type { Machine } from "../../src/machine/machine";
 import type { MachineConfiguration, RunEnd } from "../../src/machine/types";
 import { type CompiledModule, Compiler, type CompileThread, type ModuleOrder } from "../../src/tcg/backend/compilation";
@@ -184,6 +185,23 @@ for (const [image, cpus] of guests) {
       ));
   });
 }
+
+test("functions of several packed modules are there at once, although another thread makes modules one by one", () => {
+  const counts = { made: 0, failed: 0, refused: 0 };
+  // More functions than a packed module has.
+  const configuration = {
+    memory: GUEST_MEMORY * MIB,
+    jit: { ...eager, batch: 64, packPatience: 10, packModules: 2 },
+    compiler: () => lateThread(counts),
+  };
+  const { machine, output } = bootGuest(guestImage(64), configuration, "bench=wide-1000 work=60");
+  let end = machine.run(20_000);
+  while (end.kind === "limit") end = machine.run(20_000);
+  assert.equal(end.kind, "exit");
+  assert.match(output(), /^end /m);
+  const { jit } = machine.stats();
+  assert.ok(jit !== undefined && jit.packs > 0 && jit.regionsLive > 1000 && counts.made > 0, JSON.stringify({ jit, counts }));
+});
 
 describe("regions", () => {
   test("a branch that is taken now and then joins the loop that jumps to it", () => {

@@ -293,7 +293,8 @@ export class Jit implements GeneratedCode {
         this.leaveModule(region);
         region.module = module;
       }
-      this.make({ regions: together, module, renews });
+      // Several modules that share a new table have to be there at once: a jump between two functions would find its place empty until then.
+      this.make({ regions: together, module, renews }, regions.length > MODULE_FUNCTIONS);
       renews = false;
     }
     this.stats.packs++;
