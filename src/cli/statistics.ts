@@ -27,7 +27,7 @@ export function statistics(machine: Machine, milliseconds: number): string[] {
       ? []
       : [
           `translator: ${jit.regions} regions of ${jit.blocks} blocks (${jit.grown} grown) in ${jit.modules} modules (${jit.bytes} bytes), ` +
-            `${jit.regionsLive} in ${jit.modulesLive} modules in use (${jit.bytesLive} bytes), ${jit.discarded} discarded; packed ${jit.packs} times; ` +
+            `${jit.regionsLive} in ${jit.modulesLive} modules in use (${jit.bytesLive} bytes), ${jit.discarded} discarded; packed ${jit.packs} times, ${jit.links} jumps linked; ` +
             `${jit.generateMilliseconds.toFixed(0)} ms to generate, ${jit.compileMilliseconds.toFixed(0)} ms to compile` +
             (jit.threadModules === 0 ? "" : `; ${jit.threadModules} modules in another thread, ${jit.threadMilliseconds.toFixed(0)} ms`),
         ]),

@@ -12,7 +12,7 @@ import { CpuSystem, type SystemHost } from "../cpu/system/system";
 import type { WriteMonitor } from "../cpu/writeMonitor";
 import type { VirtualClock } from "../devices/clock";
 import type { CodeCache } from "../tcg/codeCache";
-import { APIC_REGISTERS, APIC_WORDS, CPU_STATE_BYTES, MMU_INDEXES, TLB_ENTRIES, TLB_ENTRY_BYTES, WORD_JUMP_CACHE } from "../tcg/layout";
+import { APIC_REGISTERS, APIC_WORDS, CPU_JUMP_CACHE, WORD_JUMP_CACHE } from "../tcg/layout";
 import { KIND_EXTERNAL } from "../tcg/interpreter/transfers";
 import type { EngineMemory } from "../tcg/memory";
 import type { DebugPoints } from "./debugPoints";
@@ -92,8 +92,7 @@ export function makeCpu(index: number, apicId: number, surroundings: CpuSurround
   state.physicalBits = model.physicalBits;
   state.interruptFlagChanged = (enabled) => hooks().interruptFlag?.(index, enabled);
   state.idtLoaded = () => hooks().idtLoaded?.(index);
-  const tlbs = MMU_INDEXES * TLB_ENTRIES * TLB_ENTRY_BYTES;
-  state.words[WORD_JUMP_CACHE / 4] = state.base + CPU_STATE_BYTES + tlbs;
+  state.words[WORD_JUMP_CACHE / 4] = state.base + CPU_JUMP_CACHE;
   const mmu = new Mmu(state, memory, code);
   mmu.monitor = monitor;
   const vcpu = new Vcpu(state, mmu, memory, {

@@ -9,6 +9,7 @@ import {
   BLOCK_ID,
   BLOCK_RIP,
   BLOCK_TABLES,
+  BLOCK_TARGET,
   OP_BYTES,
   OP_CHAIN,
 } from "./layout";
@@ -207,6 +208,7 @@ export class CodeCache {
     this.memory.u32[(header + BLOCK_COUNT) >>> 2] = block.count;
     this.memory.u32[(header + BLOCK_ID) >>> 2] = id;
     this.memory.u32[(header + BLOCK_FUNCTION) >>> 2] = 0;
+    this.memory.u32[(header + BLOCK_TARGET) >>> 2] = 0;
     this.memory.i32[(header + BLOCK_RIP) >>> 2] = block.ripLow;
     this.memory.i32[((header + BLOCK_RIP) >>> 2) + 1] = block.ripHigh;
     this.memory.u32[(header + BLOCK_TABLES) >>> 2] = tableOf(block);

@@ -193,8 +193,6 @@ export const SLOT_FRESH = 2168;
 export const WORD_TAKEN = 2176;
 /** Address of the header of the block whose indirect jump left generated code last, or 0: for the translator, which learns from it where jumps go. */
 export const WORD_JUMP_FROM = 2180;
-/** Lower half of the RIP that it went to. */
-export const WORD_JUMP_TO = 2184;
 /** What RDTSC (interpreter/time.ts) gives beside virtual time: added to it, IA32_TSC_AUX, and CR4, whose TSD may forbid it. */
 export const SLOT_TSC_OFFSET = 2192;
 export const SLOT_TSC_AUX = 2200;
@@ -314,6 +312,8 @@ export const jumpPair = (cache: number, ripLow: number): readonly [number, numbe
   const index = jumpIndex(ripLow);
   return [cache + index * JUMP_ENTRY_BYTES, cache + (index ^ 1) * JUMP_ENTRY_BYTES];
 };
+/** Where a CPU's jump cache is: WORD_JUMP_CACHE less the address of its state. */
+export const CPU_JUMP_CACHE = CPU_STATE_BYTES + MMU_INDEXES * TLB_ENTRIES * TLB_ENTRY_BYTES;
 /** An index times the size of an entry: folded bits shifted by one and by the other, combined, then masked. */
 export const JUMP_OFFSET_SHIFT = 2;
 export const JUMP_LOWEST_SHIFT = 16;
@@ -330,7 +330,7 @@ export const FETCH_PAGE = 8;
 /** Distance from the jump cache. */
 export const FETCH_TLB = JUMP_ENTRIES * JUMP_ENTRY_BYTES;
 
-/** Block header: u32 guest instructions, u32 block id, u32 generated function, i32 heat, u64 RIP, u32 tables of its instructions; ops follow. */
+/** Block header: u32 guest instructions, u32 block id, u32 generated function, i32 heat, u64 RIP, u32 tables of its instructions, u32 last target of its jump; ops follow. */
 export const BLOCK_HEADER_BYTES = 32;
 export const BLOCK_COUNT = 0;
 export const BLOCK_ID = 4;
@@ -341,6 +341,8 @@ export const BLOCK_HEAT = 12;
 export const BLOCK_RIP = 16;
 /** Where the tables behind the ops are: index of the first op of each instruction, then offsets of the instructions from the block's first byte, 16 bits each. */
 export const BLOCK_TABLES = 24;
+/** Lower half of the RIP that the jump at its end went to last, as far as generated code knew no target. */
+export const BLOCK_TARGET = 28;
 export const FUNCTION_ENTRY_BITS = 6;
 
 /** Op record: u16 opcode, u16 d, u16 a, u16 b, i64 imm. */
@@ -359,8 +361,7 @@ export const OP_CHAIN = 4;
 export const MEM_STACK = 1;
 
 /** Handlers that a CPU is in, outermost first (machine/handlerFrames.ts): more lose the outermost. */
-export const CPU_FRAMES =
-  CPU_STATE_BYTES + MMU_INDEXES * TLB_ENTRIES * TLB_ENTRY_BYTES + JUMP_ENTRIES * JUMP_ENTRY_BYTES + FETCH_ENTRIES * FETCH_ENTRY_BYTES;
+export const CPU_FRAMES = CPU_JUMP_CACHE + JUMP_ENTRIES * JUMP_ENTRY_BYTES + FETCH_ENTRIES * FETCH_ENTRY_BYTES;
 export const FRAME_COUNT = 64;
 /** Entry: where the handler returns to, where it began, instructions that the machine and the CPU had retired, the interrupt's record: 64 bits each; then the event and the code segment returned to. */
 export const FRAME_BYTES = 64;

@@ -56,7 +56,7 @@ describe("--stats", () => {
       [/^ {2}interpreted \d+ \([\d.]+ %, .*in generated code \d+ \([\d.]+ %/, "tiers"],
       [/^blocks translated \d+, in use \d+ \(\d+ bytes\), code cache emptied \d+ times$/, "blocks and cache"],
       [
-        /^translator: \d+ regions of \d+ blocks \(\d+ grown\) in \d+ modules .* packed \d+ times; .* ms to generate, \d+ ms to compile$/,
+        /^translator: \d+ regions of \d+ blocks \(\d+ grown\) in \d+ modules .* packed \d+ times, \d+ jumps linked; .* ms to generate, \d+ ms to compile$/,
         "translator",
       ],
       [/^TLB misses \d+ \([\d.]+ in a thousand instructions\), slow-path accesses \d+ \([\d.]+\)/, "memory"],

@@ -16,6 +16,7 @@ import { unpackFlags } from "../../src/tcg/flags";
 import { assembleInterpreter, ENTER_BLOCK, type EngineHost, type RunFunction } from "../../src/tcg/interpreter/interpreter";
 import {
   BLOCK_FUNCTION,
+  BLOCK_TARGET,
   CPU_STATE_BYTES,
   SLOT_CC_AUX,
   SLOT_CC_RES,
@@ -32,7 +33,6 @@ import {
   WORD_BUDGET,
   WORD_JUMP_CACHE,
   WORD_JUMP_FROM,
-  WORD_JUMP_TO,
   WORD_OP,
   WORD_TLB,
 } from "../../src/tcg/layout";
@@ -580,7 +580,7 @@ describe("generated code against the reference interpreter", () => {
       );
       for (const callee of callees) {
         view.setInt32(bench.cpu + WORD_JUMP_FROM, caller.header, true);
-        view.setInt32(bench.cpu + WORD_JUMP_TO, callee.ripLow, true);
+        view.setInt32(caller.header + BLOCK_TARGET, callee.ripLow, true);
         bench.jit.hot(callee, bench.cpu);
       }
       const inside = callees.filter((callee) => callee.regions.some((region) => caller.regions.includes(region)));
@@ -605,7 +605,7 @@ describe("generated code against the reference interpreter", () => {
         assert.equal(bench.enter(caller), EXIT_LOOKUP);
         assert.equal(bench.slots[SLOT_RIP / 8], other);
         assert.equal(view.getInt32(bench.cpu + WORD_JUMP_FROM, true), caller.header);
-        assert.equal(view.getUint32(bench.cpu + WORD_JUMP_TO, true), Number(other & 0xffff_ffffn));
+        assert.equal(view.getUint32(caller.header + BLOCK_TARGET, true), Number(other & 0xffff_ffffn));
       }
     });
   }

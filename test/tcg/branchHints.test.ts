@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { assembleModule } from "../../src/tcg/backend/module";
 import { assembleInterpreter } from "../../src/tcg/interpreter/interpreter";
-import { FunctionWriter, I32, W } from "../../src/tcg/wasm/writer";
+import { FunctionWriter, insert, I32, W } from "../../src/tcg/wasm/writer";
 
 const IF = 0x04;
 const BR_IF = 0x0d;
@@ -96,4 +96,28 @@ test("generated code foretells its exits, wherever a body is put", () => {
   const body = outer.hintedBody();
   assert.equal(body.hints.length, 4);
   check(assembleModule([body, body], [0, 1], 1), 4);
+});
+
+test("code put in at marks moves what is foretold behind it", () => {
+  const w = new FunctionWriter(3);
+  w.mark(0, 1n).get(1).ifRare().end().mark(0, 2n).get(1).ifRare().end().mark(0, undefined).i32(0);
+  const piece = (size: number): FunctionWriter => {
+    const inserted = new FunctionWriter(3);
+    for (let i = 0; i < size; i++) inserted.get(1).ifUsual().end();
+    return inserted;
+  };
+  const body = w.hintedBody();
+  for (const pieces of [
+    [piece(1), undefined, piece(2)],
+    [undefined, piece(40), undefined],
+    [piece(20), piece(20), piece(20)],
+  ]) {
+    const linked = insert(body, pieces);
+    const added = pieces.reduce((sum, inserted) => sum + (inserted?.hints.length ?? 0), 0);
+    assert.equal(linked.hints.length, body.hints.length + added);
+    const module = assembleModule([linked, body], [0, 1], 1);
+    check(module, linked.hints.length / 2);
+    new WebAssembly.Module(module);
+  }
+  assert.equal(insert(body, [undefined, undefined, undefined]), body);
 });

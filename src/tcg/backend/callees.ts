@@ -22,5 +22,6 @@ export const Callee = {
   checkSingle: 19,
   checkDouble: 20,
   address: 21,
+  jumpFrom: 22,
 } as const;
-export const COMMON_FUNCTIONS = 22;
+export const COMMON_FUNCTIONS = 23;

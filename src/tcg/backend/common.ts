@@ -6,6 +6,7 @@ import {
   BLOCK_COUNT,
   BLOCK_FUNCTION,
   BLOCK_HEADER_BYTES,
+  BLOCK_TARGET,
   FUNCTION_ENTRY_BITS,
   JUMP_FUNCTION,
   JUMP_GENERATION,
@@ -24,6 +25,7 @@ import {
   WORD_APIC_PAGE,
   WORD_BUDGET,
   WORD_JUMP_CACHE,
+  WORD_JUMP_FROM,
   WORD_JUMP_GENERATION,
   WORD_MODE,
   WORD_TLB,
@@ -59,16 +61,18 @@ function callGenerated(w: FunctionWriter, word: number, budget: number): Functio
 }
 
 /**
- * Function (cpu, budget): goes to the code at SLOT_RIP through the jump cache, or leaves with EXIT_LOOKUP. Where the entry has the function, nothing else is read: each further
+ * Function (cpu, budget), with `from` (cpu, budget, header): goes to the code at SLOT_RIP through the jump cache, or leaves with EXIT_LOOKUP; the block at `header`, whose indirect jump it is, has the target noted. Where the entry has the function, nothing else is read: each further
  * line of the host's cache would be waited for, as code that comes here is wide.
  */
-export function jumpFunction(): FunctionWriter {
-  const w = new FunctionWriter(2);
+export function jumpFunction(from: boolean): FunctionWriter {
+  const w = new FunctionWriter(from ? 3 : 2);
   const entry = w.local(I32);
   const word = w.local(I32);
   const low = w.local(I32);
   const rip = w.local(I64);
-  w.get(0).mem(M.i64Load, SLOT_RIP).tee(rip).op(W.i32Wrap).tee(low).get(low).i32(12).op2(W.i32ShrU, W.i32Xor);
+  w.get(0).mem(M.i64Load, SLOT_RIP).tee(rip).op(W.i32Wrap).set(low);
+  if (from) w.get(2).get(low).mem(M.i32Store, BLOCK_TARGET).get(0).get(2).mem(M.i32Store, WORD_JUMP_FROM);
+  w.get(low).get(low).i32(12).op2(W.i32ShrU, W.i32Xor);
   w.tee(low).i32(JUMP_OFFSET_SHIFT).op(W.i32Shl).get(low).i32(JUMP_LOWEST_SHIFT).op2(W.i32Shl, W.i32Xor).i32(JUMP_OFFSET_MASK).op(W.i32And);
   w.get(0).mem(M.i32Load, WORD_JUMP_CACHE).op(W.i32Add).tee(entry).mem(M.i64Load, JUMP_RIP).get(rip).op(W.i64Ne);
   w.get(entry).mem(M.i32Load, JUMP_MODE).get(0).mem(M.i32Load, WORD_MODE).op2(W.i32Ne, W.i32Or);

@@ -74,9 +74,8 @@ const indirectJump: OpEmitter = (f, i) => {
   w.get(f.cpu);
   f.push(ops.a[i]);
   w.mem(M.i64Store, SLOT_RIP);
-  f.noteJump(ops.a[i]);
   f.writeBack();
-  f.jump();
+  f.jumpIndirectly();
 };
 
 /** Emitters of the control ops. */
@@ -110,9 +109,7 @@ export function controlEmitters(): Map<OpName, OpEmitter> {
           f.follow(0);
           return;
         }
-        f.setRip(f.immediate(i));
-        f.writeBack();
-        f.jump();
+        f.goFar(f.immediate(i));
       },
     ],
     ["jump", indirectJump],

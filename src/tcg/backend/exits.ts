@@ -1,15 +1,4 @@
-import {
-  OP_BYTES,
-  SLOT_CC_AUX,
-  SLOT_CC_RES,
-  SLOT_TEMP,
-  TEMP_COUNT,
-  WORD_BLOCK,
-  WORD_BUDGET,
-  WORD_JUMP_FROM,
-  WORD_JUMP_TO,
-  WORD_OP,
-} from "../layout";
+import { OP_BYTES, SLOT_CC_AUX, SLOT_CC_RES, SLOT_TEMP, TEMP_COUNT, WORD_BLOCK, WORD_BUDGET, WORD_OP } from "../layout";
 import { type FunctionBody, FunctionWriter, I32, M, W } from "../wasm/writer";
 import { Callee } from "./callees";
 import { BUDGET, CPU, RegionValues } from "./values";
@@ -93,13 +82,24 @@ export abstract class RegionExits extends RegionValues {
     this.w.get(CPU).get(BUDGET).mem(M.i32Store, WORD_BUDGET).i32(reason).op(W.return);
   }
 
-  /** Says which block's indirect jump leaves the region for the RIP in a slot, where that is of interest. */
-  noteJump(slot: number): void {
-    const { member } = this.current;
-    if (!this.plan.learning.has(member)) return;
-    this.w.get(CPU).i32(this.plan.members[member].block.header).mem(M.i32Store, WORD_JUMP_FROM).get(CPU);
-    this.push(slot);
-    this.w.mem(M.i64Store32, WORD_JUMP_TO);
+  /** The indirect jump at the end of a block goes to whatever SLOT_RIP names. */
+  jumpIndirectly(): void {
+    const { block } = this.plan.members[this.current.member];
+    this.mark(undefined);
+    this.w.get(CPU).get(BUDGET).i32(block.header).returnCall(Callee.jumpFrom);
+  }
+
+  /** A jump to a RIP that may be in another page. */
+  goFar(rip: bigint): void {
+    this.setRip(rip);
+    this.writeBack();
+    this.mark(rip);
+    this.jump();
+  }
+
+  /** Here the function may be linked to the one that it goes to: SLOT_RIP is set, everything written back. */
+  private mark(rip: bigint | undefined): void {
+    this.w.mark(this.current.member, rip);
   }
 
   /** Goes to whatever SLOT_RIP names. */
@@ -111,6 +111,7 @@ export abstract class RegionExits extends RegionValues {
   goOutside(rip: bigint): void {
     this.setRip(rip);
     this.writeBack();
+    this.mark(rip);
     const target = this.plan.members[this.current.member].near.find((near) => near.rip === rip);
     if (target === undefined) this.jump();
     else this.w.get(CPU).get(BUDGET).i32(target.header).returnCall(Callee.enter);
@@ -233,7 +234,7 @@ export abstract class RegionExits extends RegionValues {
     for (let r = 0; r < 16; r++) if (tails.some((mask) => (mask & (1 << r)) !== 0)) this.registerLocal(r);
     const outer = new FunctionWriter(3, w.size + tails.length * TAIL_BYTES).declare(w.declared);
     for (let tail = 0; tail < tails.length; tail++) outer.block();
-    outer.append(w.code(), w.hints);
+    outer.append(w.code(), w.hints, w.marks);
     const { kind, fr, cx, cy, fx } = this.flagLocals;
     for (const mask of tails) {
       outer.end();

@@ -2,18 +2,19 @@ import type { Block, CodeCache, GeneratedCode, Region } from "../codeCache";
 import type { EngineHost, RunFunction } from "../interpreter/interpreter";
 import {
   BLOCK_FUNCTION,
+  BLOCK_TARGET,
   FUNCTION_ENTRY_BITS,
   JUMP_FUNCTION,
   JUMP_RIP,
   jumpPair,
   WORD_JUMP_CACHE,
   WORD_JUMP_FROM,
-  WORD_JUMP_TO,
 } from "../layout";
 import type { EngineMemory } from "../memory";
 import { bridge } from "./bridge";
 import { type CompiledModule, type CompileThread, Compiler } from "./compilation";
 import { FunctionTable } from "./functionTable";
+import { Linker, type LinkSite, type Renewal, sitesOf } from "./links";
 import type { FunctionBody } from "../wasm/writer";
 import { type ChosenRegion, RegionPlanner, type RegionPlan } from "./region";
 import { JumpTargets } from "./targets";
@@ -93,6 +94,8 @@ export interface JitStats {
   grown: number;
   /** Times modules were packed. */
   packs: number;
+  /** Jumps from one function to another that packing has linked. */
+  links: number;
   bytes: number;
   bytesLive: number;
   blocks: number;
@@ -136,6 +139,8 @@ interface GeneratedRegion extends Region {
   readonly growth: number;
   /** Its function as the code section has it, the same in whatever module; until it is there, what it is generated from. */
   code: FunctionBody | RegionPlan;
+  /** Where it may be linked to others, once it is there. */
+  sites: readonly LinkSite[];
   module: GeneratedModule;
   alive: boolean;
 }
@@ -148,6 +153,9 @@ interface Ordered {
   readonly module: GeneratedModule;
   /** All functions that there were when it was ordered go into it, and the modules ordered with it. */
   readonly renews: boolean;
+  /** What links have to do with that; whether it is the last one of these. */
+  readonly renewal: Renewal | undefined;
+  readonly completes: boolean;
 }
 
 /**
@@ -170,6 +178,7 @@ export class Jit implements GeneratedCode {
   private packed = 0;
   private readonly table: FunctionTable;
   private readonly compiler: Compiler;
+  private readonly linker: Linker;
   /** In the order in which they come. */
   private readonly ordered: Ordered[] = [];
   /** Slots of functions that died while modules were being made, maybe with a function for them. */
@@ -189,6 +198,7 @@ export class Jit implements GeneratedCode {
     discarded: 0,
     grown: 0,
     packs: 0,
+    links: 0,
     bytes: 0,
     bytesLive: 0,
     blocks: 0,
@@ -212,6 +222,7 @@ export class Jit implements GeneratedCode {
     this.planner = new RegionPlanner(memory, code, this.targets);
     this.table = new FunctionTable(entered);
     this.compiler = new Compiler(clock);
+    this.linker = new Linker(memory, this.planner);
   }
 
   heat(page: number): number {
@@ -229,11 +240,11 @@ export class Jit implements GeneratedCode {
 
   /** The block became hot when it was entered: maybe by the indirect jump that left generated code last. */
   private learnJump(block: Block, cpu: number): void {
-    const { u32, view } = this.memory;
+    const { u32, i32 } = this.memory;
     const word = (cpu + WORD_JUMP_FROM) >>> 2;
     const from = u32[word] === 0 ? undefined : this.code.lookUp(u32[word]);
     u32[word] = 0;
-    if (from?.alive !== true || view.getInt32(cpu + WORD_JUMP_TO, true) !== block.ripLow || from.mode !== block.mode) return;
+    if (from?.alive !== true || i32[(from.header + BLOCK_TARGET) >>> 2] !== block.ripLow || from.mode !== block.mode) return;
     if (this.planner.jumpsIndirectly(from)) this.targets.learn(from, block);
   }
 
@@ -250,9 +261,12 @@ export class Jit implements GeneratedCode {
       if (this.undisturbed >= worth * POLL_INSTRUCTIONS || this.waited >= longest * POLL_INSTRUCTIONS) this.compile();
     }
     if (this.stats.modulesLive - this.packed < packModules) return;
+    const wait = packPatience * POLL_INSTRUCTIONS;
+    // Jumps are looked at before everything is packed: not long before, and often enough where it does not come to rest.
+    const looks = this.quiet < wait / 2 && this.quiet + spent >= wait / 2;
+    if (looks || Math.floor(this.unpacked / wait) !== Math.floor((this.unpacked + spent) / wait)) this.linker.observe(this.live);
     this.quiet += spent;
     this.unpacked += spent;
-    const wait = packPatience * POLL_INSTRUCTIONS;
     if ((this.quiet >= wait || this.unpacked >= wait * RESTLESS) && this.ordered.length === 0) this.packAll();
   }
 
@@ -281,11 +295,15 @@ export class Jit implements GeneratedCode {
     if (this.stats.modulesLive >= maximumModules + MAX_ORDERED || this.stats.bytesLive >= maximumBytes) this.discardAll();
   }
 
-  /** Puts functions that are there into new modules. */
+  /** Puts functions that are there into new modules, and links them with each other. */
   private pack(regions: readonly GeneratedRegion[]): void {
+    if (regions.length === 0) return;
     let renews = regions.length === this.live.size;
-    for (let first = 0; first < regions.length; first += MODULE_FUNCTIONS) {
-      const together = regions.slice(first, first + MODULE_FUNCTIONS);
+    // What the other thread is still making may have links of its own: slots stay held until another time.
+    const renewal = renews && this.ordered.length === 0 ? this.linker.renew() : undefined;
+    const functions = this.linker.order(regions);
+    for (let first = 0; first < functions.length; first += MODULE_FUNCTIONS) {
+      const together = functions.slice(first, first + MODULE_FUNCTIONS);
       const module = { live: together.length, packed: true };
       this.stats.modulesLive++;
       this.packed++;
@@ -294,7 +312,8 @@ export class Jit implements GeneratedCode {
         region.module = module;
       }
       // Several modules that share a new table have to be there at once: a jump between two functions would find its place empty until then.
-      this.make({ regions: together, module, renews }, regions.length > MODULE_FUNCTIONS);
+      const completes = first + MODULE_FUNCTIONS >= functions.length;
+      this.make({ regions: together, module, renews, renewal, completes }, regions.length > MODULE_FUNCTIONS);
       renews = false;
     }
     this.stats.packs++;
@@ -308,12 +327,13 @@ export class Jit implements GeneratedCode {
 
   /** Has a module made of regions, by the other thread if there is one. */
   private make(ordered: Ordered, here = false): void {
-    const { regions } = ordered;
+    const { regions, module, renewal } = ordered;
     const order = {
-      functions: regions.map(({ code }) => code),
+      functions: module.packed ? this.linker.link(regions, renewal) : regions.map(({ code }) => code),
       slots: regions.map(({ slot }) => slot),
       pages: this.memory.pages,
     };
+    this.stats.links = this.linker.made;
     if (!here && this.thread?.send(order) === true) {
       this.ordered.push(ordered);
       return;
@@ -339,14 +359,14 @@ export class Jit implements GeneratedCode {
       } else {
         // It has run out of memory or is gone; or it is a mistake of ours, which shows here.
         const regions = first.regions.filter(({ alive }) => alive);
-        if (regions.length > 0) this.make({ ...first, regions }, true);
+        this.make({ ...first, regions }, true);
       }
     }
     for (const slot of this.slotsToRelease.splice(0)) this.table.release(slot);
   }
 
   /** Functions take their places. Regions that have died since their module was ordered are left out. */
-  private install({ regions, renews }: Ordered, { module, bodies }: CompiledModule): void {
+  private install({ regions, renews, renewal, completes }: Ordered, { module, bodies }: CompiledModule): void {
     const begun = this.clock();
     if (renews) this.table.renew();
     if (regions.some(({ alive }) => alive)) {
@@ -360,6 +380,7 @@ export class Jit implements GeneratedCode {
       if (region.alive) this.enter(region, bodies[i]);
       else this.table.clear(region.slot);
     });
+    if (renewal !== undefined && completes) for (const slot of this.linker.renewed(renewal)) this.table.release(slot);
     this.stats.compileMilliseconds += this.clock() - begun;
   }
 
@@ -368,6 +389,7 @@ export class Jit implements GeneratedCode {
     this.table.publish(region.slot);
     if (isBody(region.code)) return;
     region.code = body;
+    region.sites = sitesOf(body, region.blocks);
     region.entries.forEach((entry, index) => {
       if (index === 0 || this.functionOf(entry) === 0) this.setFunction(entry, (region.slot << FUNCTION_ENTRY_BITS) | index);
     });
@@ -400,7 +422,7 @@ export class Jit implements GeneratedCode {
     module.live--;
     if (regions.length === 0) return;
     this.stats.modulesLive++;
-    this.make({ regions, module, renews: false });
+    this.make({ regions, module, renews: false, renewal: undefined, completes: false });
   }
 
   /** The block is entered in a function, or will be in one that is being made. */
@@ -448,6 +470,7 @@ export class Jit implements GeneratedCode {
       growth,
       slot: this.table.takeSlot(),
       code: plan,
+      sites: [],
       module,
       alive: true,
     };
@@ -514,8 +537,7 @@ export class Jit implements GeneratedCode {
     if (isBody(region.code)) this.stats.bytesLive -= region.code.bytes.length;
     this.leaveModule(region);
     this.table.clear(region.slot);
-    if (this.ordered.length === 0) this.table.release(region.slot);
-    else this.slotsToRelease.push(region.slot);
+    if (!this.linker.hold(region.slot)) this.release(region.slot);
     for (const block of region.blocks) {
       block.regions = block.regions.filter((other) => other !== region);
       const word = this.functionOf(block);
@@ -530,8 +552,15 @@ export class Jit implements GeneratedCode {
     }
   }
 
+  private release(slot: number): void {
+    if (this.ordered.length === 0) this.table.release(slot);
+    else this.slotsToRelease.push(slot);
+  }
+
   discardAll(): void {
     for (const region of [...this.live]) this.retire(region);
+    // Nothing is left that has links.
+    for (const slot of this.linker.renewed(this.linker.renew())) this.release(slot);
     this.table.renew();
     this.queue = this.queue.filter(({ block }) => block.alive);
   }

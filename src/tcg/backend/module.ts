@@ -43,13 +43,14 @@ const imports: readonly (readonly [string, number])[] = [
 ];
 const common = [
   { type: 5, body: storeFlagsFunction().hintedBody() },
-  { type: 6, body: jumpFunction().hintedBody() },
+  { type: 6, body: jumpFunction(false).hintedBody() },
   { type: 2, body: enterFunction().hintedBody() },
   { type: 7, body: multiplyHighFunction().hintedBody() },
   { type: 8, body: plainAddressFunction().hintedBody() },
   { type: 10, body: scalarCheck(32).hintedBody() },
   { type: 11, body: scalarCheck(64).hintedBody() },
   { type: 8, body: addressFunction().hintedBody() },
+  { type: 2, body: jumpFunction(true).hintedBody() },
 ];
 
 /**

@@ -51,8 +51,6 @@ export interface RegionPlan {
   readonly entries: readonly number[];
   /** By member that ends in an indirect jump: members it may go to, for RET the return sites of calls in the region, for others what they have been seen to go to. */
   readonly jumps: ReadonlyMap<number, readonly number[]>;
-  /** Members that end in an indirect jump other than RET: worth learning where it goes. */
-  readonly learning: ReadonlySet<number>;
   readonly pages: number;
 }
 
@@ -158,7 +156,6 @@ export class RegionPlanner {
       const site = join(this.nearBlock(block, block.rip + BigInt(block.bytes)));
       if (site >= 0) calls.push({ from: i, callees: reached.length > 0 ? reached : [-1], site });
     }
-    const learning = new Set(jumps.keys());
     const { returns, open } = matchReturns(blocks.length, endings, next, calls);
     for (const [member, sites] of returns) jumps.set(member, sites);
     const members = blocks.map((block, i): Member => {
@@ -172,7 +169,7 @@ export class RegionPlanner {
       };
     });
     return {
-      plan: { members, entries: [0, ...[...open].filter((site) => site !== 0)], jumps, learning, pages: pages.size },
+      plan: { members, entries: [0, ...[...open].filter((site) => site !== 0)], jumps, pages: pages.size },
       blocks,
       outside: [...outside],
     };
@@ -193,6 +190,20 @@ export class RegionPlanner {
       if (view.getBigUint64(entry + JUMP_RIP, true) !== rip || view.getInt32(entry + JUMP_MODE, true) !== mode) continue;
       if (view.getInt32(entry + JUMP_GENERATION, true) !== view.getInt32(cpu + WORD_JUMP_GENERATION, true)) continue;
       return this.code.at(view.getUint32(entry + JUMP_OP, true) - BLOCK_HEADER_BYTES);
+    }
+    return undefined;
+  }
+
+  /** A block of this mode that some CPU's jump cache has, or had before mappings changed, for a RIP with this lower half. */
+  blockOf(mode: number, ripLow: number): Block | undefined {
+    const { i32, u32, cpus } = this.memory;
+    for (let cpu = 0; cpu < cpus; cpu++) {
+      for (const address of jumpPair(u32[(this.memory.stateOf(cpu) + WORD_JUMP_CACHE) >>> 2], ripLow)) {
+        const entry = address >>> 2;
+        if (i32[entry + JUMP_RIP / 4] !== ripLow || i32[entry + JUMP_MODE / 4] !== mode) continue;
+        const block = this.code.lookUp(u32[entry + JUMP_OP / 4] - BLOCK_HEADER_BYTES);
+        if (block?.alive === true && block.ripLow === ripLow && block.mode === mode) return block;
+      }
     }
     return undefined;
   }

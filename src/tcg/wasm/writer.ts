@@ -98,6 +98,17 @@ export interface FunctionBody {
   readonly bytes: Uint8Array<ArrayBuffer>;
   /** Branches whose direction is foretold: offset from the locals' first byte, then 0 (not taken) or 1; in order. */
   readonly hints: readonly number[];
+  /** Places where code may be put in later (`insert`), in order: offsets are from the locals' first byte. */
+  readonly marks: readonly Mark[];
+}
+
+/** A place in a region's function where control leaves it. */
+export interface Mark {
+  readonly at: number;
+  /** Member of the region that ends there. */
+  readonly member: number;
+  /** Where it goes to; undefined: to whatever SLOT_RIP names. */
+  readonly rip: bigint | undefined;
 }
 
 /**
@@ -110,6 +121,7 @@ export class FunctionWriter {
   private nesting = 0;
   private readonly locals: Type[] = [];
   private readonly hinted: number[] = [];
+  private readonly marked: Mark[] = [];
 
   /**
    * @param parameters number of parameters: the first local's index
@@ -312,9 +324,16 @@ export class FunctionWriter {
     return this.bytes.subarray(0, this.length);
   }
 
-  /** Appends code, with its `hints` if there are any. */
-  append(code: Uint8Array, hints: readonly number[] = []): this {
+  /** Code may be put in here later. */
+  mark(member: number, rip: bigint | undefined): this {
+    this.marked.push({ at: this.length, member, rip });
+    return this;
+  }
+
+  /** Appends code, with its `hints` and `marks` if there are any. */
+  append(code: Uint8Array, hints: readonly number[] = [], marks: readonly Mark[] = []): this {
     this.hinted.push(...shiftHints(hints, this.length));
+    this.marked.push(...shiftMarks(marks, this.length));
     while (this.length + code.length > this.bytes.length) this.grow();
     this.bytes.set(code, this.length);
     this.length += code.length;
@@ -324,6 +343,11 @@ export class FunctionWriter {
   /** Branches whose direction is foretold: offsets in `code()`, each followed by 0 (not taken) or 1. */
   get hints(): readonly number[] {
     return this.hinted;
+  }
+
+  /** Places marked: offsets are in `code()`. */
+  get marks(): readonly Mark[] {
+    return this.marked;
   }
 
   /** Locals declared, to be declared again by a writer that encloses this code. */
@@ -359,7 +383,7 @@ export class FunctionWriter {
     bytes.set(head.code(), size.length);
     bytes.set(this.code(), size.length + head.length);
     bytes[bytes.length - 1] = 0x0b;
-    return { bytes, hints: shiftHints(this.hinted, head.length) };
+    return { bytes, hints: shiftHints(this.hinted, head.length), marks: shiftMarks(this.marked, head.length) };
   }
 
   private grow(): void {
@@ -367,4 +391,35 @@ export class FunctionWriter {
     larger.set(this.bytes);
     this.bytes = larger;
   }
+}
+
+const shiftMarks = (marks: readonly Mark[], bytes: number): Mark[] => marks.map((mark) => ({ ...mark, at: mark.at + bytes }));
+
+/** A body with code put in at its marks: `pieces[i]`, if there is any, at mark `i`. Each leaves the stack and the structures around it as they are. */
+export function insert(body: FunctionBody, pieces: readonly (FunctionWriter | undefined)[]): FunctionBody {
+  const { bytes, hints, marks } = body;
+  const added = pieces.reduce((sum, piece) => sum + (piece?.size ?? 0), 0);
+  if (added === 0) return body;
+  let start = 0;
+  while (bytes[start++] >= 0x80);
+  const out = new FunctionWriter(0, bytes.length + added + FEW_BYTES).unsigned(bytes.length - start + added);
+  const first = out.size;
+  const moved: number[] = [];
+  let copied = 0;
+  let hint = 0;
+  const copyTo = (end: number): void => {
+    for (; hint < hints.length && hints[hint] < end; hint += 2) moved.push(hints[hint] + out.size - first - copied, hints[hint + 1]);
+    out.append(bytes.subarray(start + copied, start + end));
+    copied = end;
+  };
+  const places: Mark[] = [];
+  pieces.forEach((piece, i) => {
+    copyTo(marks[i].at);
+    places.push({ ...marks[i], at: out.size - first });
+    if (piece === undefined) return;
+    moved.push(...shiftHints(piece.hints, out.size - first));
+    out.append(piece.code());
+  });
+  copyTo(bytes.length - start);
+  return { bytes: out.code().slice(), hints: moved, marks: places };
 }
