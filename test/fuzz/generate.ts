@@ -119,6 +119,8 @@ const left: ReadonlySet<Mnemonic> = new Set<Mnemonic>([
   ] as const),
   ...(["wait", "fxsave", "fxrstor", "emms", "ldmxcsr", "vldmxcsr", "rcpps", "rcpss", "rsqrtps", "rsqrtss", "vrcpps", "vrcpss"] as const),
   ...(["vrsqrtps", "vrsqrtss", "pause", "xsave", "xsavec", "xsaveopt", "xsaves", "xrstor", "xrstors"] as const),
+  // Where the host is a virtual machine its hypervisor may answer them, in user mode too.
+  ...(["vmcall", "vmmcall"] as const),
 ]);
 /** Leaves status flags undefined. */
 const undefinedFlags =
