@@ -83,7 +83,10 @@ if (process.argv.includes("--watch")) {
   await Promise.all([options, start, main, disassembler, pages].map((each) => build(each)));
   if (packaged === undefined) {
     // Under other flags (src/cli/v8Flags.ts) V8 refuses the cache.
-    const flags = ["--max-inlined-bytecode-size-cumulative=300", "--experimental-wasm-branch-hinting", "--no-minor-gc-task"];
+    const flags = [
+      ...["--max-inlined-bytecode-size-cumulative=300", "--experimental-wasm-branch-hinting"],
+      ...["--no-minor-gc-task", "--semi-space-growth-factor=8"],
+    ];
     const { status } = spawnSync(process.execPath, [...flags, "scripts/codeCache.mjs", outdir], { stdio: ["ignore", "inherit", "pipe"] });
     if (status !== 0) dropCaches();
   }
