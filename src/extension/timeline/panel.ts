@@ -10,8 +10,11 @@ import type { SessionBook } from "./books";
 
 export const timelineViewType = "apicscope.timeline";
 
-/** Quiet time before what was shown is written to its file. */
-const archiveMilliseconds = 2_000;
+/** Quiet time before what was shown is written to its file: VS Code may not give its extension host the time to do it when a window is loaded anew. */
+const archiveMilliseconds = 200;
+/** How often a panel that was brought back looks for its file, with milliseconds between: as long as VS Code gives an extension host to end, and more. */
+const restoreLooks = 40;
+const restorePause = 500;
 
 export interface PanelHost {
   readonly archive: TimelineArchive;
@@ -98,6 +101,7 @@ export class TimelinePanel {
     this.setHead({ session: book.session.name, key: this.key, ended: undefined });
     this.post({ kind: "page", page: this.wholePage() });
     this.changedSinceArchived = true;
+    if (!book.store.running) this.archiveSoon();
     this.watching = book.watch((page) => this.hear(page));
   }
 
@@ -118,15 +122,28 @@ export class TimelinePanel {
 
   /** Fills a panel that VS Code brought back after a reload. */
   async restore(): Promise<void> {
+    if (await this.fill()) return;
+    this.setHead({ ...this.head, ended: "The window was reloaded, and nothing was kept." });
+    void this.lookAgain();
+  }
+
+  /** The extension host of the window before may still be writing the file: it ends while this one starts. */
+  private async lookAgain(): Promise<void> {
+    for (let look = 0; look < restoreLooks; look++) {
+      await new Promise((resolve) => setTimeout(resolve, restorePause));
+      if (await this.fill()) return;
+    }
+  }
+
+  /** Shows what the panel's file has. True: there is nothing more to do. */
+  private async fill(): Promise<boolean> {
     const page = await this.host.archive.read(this.key);
-    if (this.book !== undefined || this.disposed) return;
-    const ended =
-      page === undefined
-        ? "The window was reloaded, and nothing was kept."
-        : "The window was reloaded, which ended the session; this is what it left.";
-    if (page !== undefined) this.store.take(page);
-    this.setHead({ ...this.head, ended });
-    if (page !== undefined) this.post({ kind: "page", page });
+    if (this.book !== undefined || this.disposed) return true;
+    if (page === undefined) return false;
+    this.store.take(page);
+    this.setHead({ ...this.head, ended: "The window was reloaded, which ended the session; this is what it left." });
+    this.post({ kind: "page", page });
+    return true;
   }
 
   /** Writes what is shown to its file, if that is not the case already; resolves when the file has it, whoever wrote it. */
@@ -153,7 +170,11 @@ export class TimelinePanel {
   private hear(page: TimelinePage): void {
     if (page.rows.length > 0 || page.restarted) this.changedSinceArchived = true;
     this.post({ kind: "page", page });
-    if (!page.running && this.changedSinceArchived) this.archiveTimer ??= setTimeout(() => void this.archiveNow(), archiveMilliseconds);
+    if (!page.running) this.archiveSoon();
+  }
+
+  private archiveSoon(): void {
+    if (this.changedSinceArchived) this.archiveTimer ??= setTimeout(() => void this.archiveNow(), archiveMilliseconds);
   }
 
   private setHead(head: TimelineHead): void {
