@@ -212,12 +212,12 @@ describe("the protocol", { timeout: 960_000 }, () => {
 
   test("steps and runs to a point that take long are shown as progress", () =>
     withClient(async (client) => {
-      // cli; mov esp, 0x101800; call 2f; 1: inc eax; jmp 1b; 2: mov ecx, 0x8000000; 3: dec ecx; jnz 3b; ret
+      // cli; mov esp, 0x101800; call 2f; 1: inc eax; jmp 1b; 2: mov ecx, 0x20000000; 3: dec ecx; jnz 3b; ret
       const program = files.write(
         "long.elf",
         codeImage(
           ...[0xfa, 0xbc, 0x00, 0x18, 0x10, 0x00, 0xe8, 0x04, 0x00, 0x00, 0x00, 0xff, 0xc0, 0xeb, 0xfc],
-          ...[0xb9, 0x00, 0x00, 0x00, 0x08, 0xff, 0xc9, 0x75, 0xfc, 0xc3],
+          ...[0xb9, 0x00, 0x00, 0x00, 0x20, 0xff, 0xc9, 0x75, 0xfc, 0xc3],
         ),
       );
       await client.dap.initializeRequest({
@@ -236,7 +236,7 @@ describe("the protocol", { timeout: 960_000 }, () => {
       await shown(/^Stepping CPU 0$/);
       assert.equal((await client.stop()).reason, "step");
       const { instruction } = (await client.ask("apicscope/progress")) as { instruction: string };
-      const at = Number(instruction) + 300_000_000;
+      const at = Number(instruction) + 1_200_000_000;
       await client.ask("apicscope/inject", { kind: "message", vector: 0x55, threadId: 1, at });
       await client.request("continue", { threadId: 1 });
       await shown(new RegExp(`^Running to instruction ${at}$`));
