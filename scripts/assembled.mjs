@@ -5,13 +5,16 @@ import { join } from "node:path";
 
 const MODULE = join("src", "tcg", "interpreter", "assembled.ts");
 
-/** The bytes of the interpreter's module, by the sources of the project in the current directory. */
-export async function interpreterBytes() {
-  const { outputFiles } = await build({ entryPoints: [MODULE], bundle: true, format: "cjs", write: false, logLevel: "warning" });
+/** What a source file of the project in the current directory exports. */
+export async function exportsOf(source) {
+  const { outputFiles } = await build({ entryPoints: [source], bundle: true, format: "cjs", write: false, logLevel: "warning" });
   const module = { exports: {} };
   new Function("module", "exports", "require", outputFiles[0].text)(module, module.exports, createRequire(import.meta.url));
-  return module.exports.assembledInterpreter();
+  return module.exports;
 }
+
+/** The bytes of the interpreter's module. */
+export const interpreterBytes = async () => (await exportsOf(MODULE)).assembledInterpreter();
 
 export const assembledInterpreter = {
   name: "assembled-interpreter",

@@ -3,7 +3,7 @@
 import { build, context } from "esbuild";
 import { spawnSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
-import { assembledInterpreter } from "./assembled.mjs";
+import { assembledInterpreter, exportsOf } from "./assembled.mjs";
 
 const { version } = JSON.parse(readFileSync("package.json", "utf8"));
 
@@ -82,12 +82,9 @@ if (process.argv.includes("--watch")) {
 } else {
   await Promise.all([options, start, main, disassembler, pages].map((each) => build(each)));
   if (packaged === undefined) {
-    // Under other flags (src/cli/v8Flags.ts) V8 refuses the cache.
-    const flags = [
-      ...["--max-inlined-bytecode-size-cumulative=300", "--experimental-wasm-branch-hinting"],
-      ...["--no-minor-gc-task", "--semi-space-growth-factor=8"],
-    ];
-    const { status } = spawnSync(process.execPath, [...flags, "scripts/codeCache.mjs", outdir], { stdio: ["ignore", "inherit", "pipe"] });
+    // Under other flags V8 refuses the cache.
+    const { v8Flags } = await exportsOf("src/cli/v8Flags.ts");
+    const { status } = spawnSync(process.execPath, [...v8Flags, "scripts/codeCache.mjs", outdir], { stdio: ["ignore", "inherit", "pipe"] });
     if (status !== 0) dropCaches();
   }
 }

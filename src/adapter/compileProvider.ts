@@ -1,8 +1,7 @@
-import { createRequire } from "node:module";
 import type { MessagePort } from "node:worker_threads";
 import type { CompiledModule, CompileThread, ModuleOrder } from "../tcg/backend/compilation";
-import { bundledScript } from "./bundledScript";
 import { COMPILE_WORDS, type CompileThreadData, DONE, ENDED, READY, SENT } from "./compileRequests";
+import { startThread, threads } from "./hostThread";
 
 /** Modules after which a thread is worth what it costs to start, some 50 ms of another processor's time: small guests never have so many. */
 const SMALL = 8;
@@ -26,31 +25,20 @@ class CompileWorker implements CompileThread {
   private orders = 0;
   private taken = 0;
   private thread: { readonly words: Int32Array; readonly port: MessagePort; sent: number; failure: string | undefined } | undefined;
-  // Node's threads are loaded for those who have use for one: they take 4 ms of a start.
-  private readonly threads = (): typeof import("node:worker_threads") =>
-    createRequire(__filename)("node:worker_threads") as typeof import("node:worker_threads");
 
   constructor(private readonly options: CompileProviderOptions) {
     if (options.prompt === true) this.start();
   }
 
   private start(): void {
-    const { Worker, MessageChannel } = this.threads();
+    const { MessageChannel } = threads();
     const { port1, port2 } = new MessageChannel();
     const words = new Int32Array(new SharedArrayBuffer(4 * COMPILE_WORDS));
     const workerData: CompileThreadData = { words, port: port2, patience: this.options.patience ?? PATIENCE };
-    const worker = new Worker(bundledScript("compileThread.js"), {
-      workerData,
-      transferList: [port2],
-      stdout: true,
-      stderr: true,
-      execArgv: [],
-      resourceLimits: { maxYoungGenerationSizeMb: 4, maxOldGenerationSizeMb: 64 },
-    });
     const thread = { words, port: port1, sent: 0, failure: undefined as string | undefined };
     // Without it, code is made as it is where there is no thread.
-    worker.on("error", (error: Error) => (thread.failure = error.message));
-    worker.unref();
+    const failed = (error: Error): void => void (thread.failure = error.message);
+    startThread("compileThread.js", workerData, { maxYoungGenerationSizeMb: 4, maxOldGenerationSizeMb: 64 }, failed, [port2]);
     port1.unref();
     this.thread = thread;
     this.taken = 0;
@@ -80,7 +68,7 @@ class CompileWorker implements CompileThread {
     if (thread === undefined) return "the thread that compiles has ended";
     if (Atomics.load(thread.words, DONE) === this.taken) return thread.failure;
     this.taken++;
-    const received = this.threads().receiveMessageOnPort(thread.port) as { message: CompiledModule | string } | undefined;
+    const received = threads().receiveMessageOnPort(thread.port) as { message: CompiledModule | string } | undefined;
     return received?.message ?? "an outcome of the thread that compiles was lost";
   }
 }

@@ -1,7 +1,6 @@
-import { createRequire } from "node:module";
 import type { Worker } from "node:worker_threads";
 import type { MemoryProvider } from "../machine/undoMemory";
-import { bundledScript } from "./bundledScript";
+import { startThread } from "./hostThread";
 import { ASKED, ENDED, type MemoryThreadData, rangeWord } from "./memoryRequests";
 
 /** Ranges that are asked for before a thread is worth what it costs to start, 80 ms of processor time: small guests never use so many. */
@@ -31,18 +30,9 @@ export function memoryProvider({ prompt = false, patience = PATIENCE }: MemoryPr
   let running: Worker | undefined;
   const start = (): void => {
     const workerData: MemoryThreadData = { memories, requests, patience };
-    // Node's threads are loaded for it only: they take 4 ms of a start.
-    const threads = createRequire(__filename)("node:worker_threads") as typeof import("node:worker_threads");
-    running = new threads.Worker(bundledScript("memoryThread.js"), {
-      workerData,
-      stdout: true,
-      stderr: true,
-      execArgv: [],
-      resourceLimits: { maxYoungGenerationSizeMb: 1, maxOldGenerationSizeMb: 16 },
-    });
     // Without it memory comes page by page, as it always may.
-    running.on("error", () => undefined);
-    running.unref();
+    const failed = (): void => undefined;
+    running = startThread("memoryThread.js", workerData, { maxYoungGenerationSizeMb: 1, maxOldGenerationSizeMb: 16 }, failed);
   };
   return (memory) => {
     const number = memories.push(memory) - 1;

@@ -401,10 +401,10 @@ function chunkMask(first: number, last: number): number {
 }
 
 /** Address of the tables behind a block's ops: the index of the first op of each instruction, then each one's offset from the block's first byte, 16 bits each. */
-const tableOf = (block: Pick<Block, "entry" | "ops">): number => block.entry + block.ops * OP_BYTES;
+const tableOf = (block: Block): number => block.entry + block.ops * OP_BYTES;
 
 /** Indexes of the first op of each instruction of `block`. */
-export function instructionOps({ u16 }: Pick<EngineMemory, "u16">, block: Pick<Block, "entry" | "ops" | "count">): Uint16Array {
+export function instructionOps({ u16 }: EngineMemory, block: Block): Uint16Array {
   const table = tableOf(block) >>> 1;
   return u16.subarray(table, table + block.count);
 }
