@@ -4,7 +4,7 @@
  * processor time a step; with --no-pack for modules as they were made.
  */
 import { parseArgs } from "node:util";
-import { CS, DS, ES, SS } from "../src/cpu/state";
+import { CS, DS, ES, SS } from "../src/cpu/segmentRegisters";
 import { Machine } from "../src/machine/machine";
 
 const { values } = parseArgs({

@@ -17,7 +17,7 @@ import {
   CR4_SMEP,
   CR4_TSD,
   CR4_UMIP,
-} from "./state";
+} from "./registerBits";
 
 /** CPUID leaves that hold feature bits, as [leaf, subleaf, register]. */
 const LEAF_1_EDX = [1, 0, "edx"] as const;

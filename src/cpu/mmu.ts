@@ -48,21 +48,10 @@ import { STATUS_FAULT, STATUS_OK } from "../tcg/ops";
 import type { PhysicalBus } from "./bus";
 import { PageWalker } from "./pageWalk";
 import type { WriteMonitor } from "./writeMonitor";
-import {
-  CR0_PG,
-  CR0_WP,
-  CR4_LA57,
-  CR4_PAE,
-  CR4_PSE,
-  CR4_SMAP,
-  EFER_LMA,
-  EFER_NXE,
-  type CpuState,
-  CS,
-  EXC_GP,
-  EXC_SS,
-  FLAG_AC,
-} from "./state";
+import { EXC_GP, EXC_SS } from "./exceptions";
+import { CR0_PG, CR0_WP, CR4_LA57, CR4_PAE, CR4_PSE, CR4_SMAP, EFER_LMA, EFER_NXE, FLAG_AC } from "./registerBits";
+import { CS } from "./segmentRegisters";
+import type { CpuState } from "./state";
 
 export const ACCESS_READ = 0;
 export const ACCESS_WRITE = 1;

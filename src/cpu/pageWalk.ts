@@ -2,7 +2,9 @@ import { highHalf, joinHalves, lowHalf } from "../common/halves";
 import type { CodeCache } from "../tcg/codeCache";
 import { MARK_PLAIN, MMU_SUPERVISOR_SMAP, MMU_USER } from "../tcg/layout";
 import type { PhysicalBus } from "./bus";
-import { CR0_WP, CR4_LA57, CR4_PAE, CR4_PKE, CR4_PKS, CR4_PSE, CR4_SMEP, type CpuState, EFER_LMA, EFER_NXE, EXC_PF } from "./state";
+import { EXC_PF } from "./exceptions";
+import { CR0_WP, CR4_LA57, CR4_PAE, CR4_PKE, CR4_PKS, CR4_PSE, CR4_SMEP, EFER_LMA, EFER_NXE } from "./registerBits";
+import type { CpuState } from "./state";
 
 /** Pages of the area that video memory, option ROMs and SMRAM share. */
 const LEGACY_FIRST = 0xa0;

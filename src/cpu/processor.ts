@@ -42,7 +42,10 @@ import { EXIT_BREAK, EXIT_BUDGET, EXIT_CHAIN, EXIT_FAULT, EXIT_HOT, EXIT_LEAVE, 
 import type { InterruptController, PhysicalBus } from "./bus";
 import type { Mmu } from "./mmu";
 import { MODE_16, MODE_32, MODE_64, MODE_SIZE_MASK } from "./mode";
-import { CS, type CpuState, EXC_GP, FLAG_IF, FLAG_RF, FLAG_TF } from "./state";
+import { EXC_GP } from "./exceptions";
+import { FLAG_IF, FLAG_RF, FLAG_TF } from "./registerBits";
+import { CS } from "./segmentRegisters";
+import type { CpuState } from "./state";
 import type { CpuSystem } from "./system/system";
 import type { BlockLimits, CodeSource, Translator } from "./translation";
 

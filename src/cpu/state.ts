@@ -39,138 +39,36 @@ import {
   X87_EVERY_OPCODE,
 } from "../tcg/layout";
 import type { EngineMemory } from "../tcg/memory";
+import type { PendingException } from "./exceptions";
+import {
+  CR0_PE,
+  CR4_LA57,
+  CR4_OSXSAVE,
+  EFER_LMA,
+  FLAG_AF,
+  FLAG_CF,
+  FLAG_IF,
+  FLAG_OF,
+  FLAG_PF,
+  FLAG_SF,
+  FLAG_VM,
+  FLAG_ZF,
+  FOPCODE_COMPATIBILITY,
+  MXCSR_RESET,
+  STATUS_FLAGS,
+  XCR0_AVX,
+} from "./registerBits";
+import { restoreState, saveState } from "./savedState";
+import { AR_CODE, AR_CONFORMING, AR_L, AR_PRESENT, AR_S, AR_UNUSABLE, AR_WRITABLE, CS, LDTR, TR } from "./segmentRegisters";
 
 /** The widest physical addresses that a CPU model has: 40 bits. */
 export const MOST_PHYSICAL_BITS = 40;
 
-/** Segment numbers as x86 encodes them; LDTR and TR follow. */
-export const ES = 0;
-export const CS = 1;
-export const SS = 2;
-export const DS = 3;
-export const FS = 4;
-export const GS = 5;
-export const LDTR = 6;
-export const TR = 7;
-
-/** RFLAGS bits. */
-export const FLAG_CF = 1 << 0;
-export const FLAG_PF = 1 << 2;
-export const FLAG_AF = 1 << 4;
-export const FLAG_ZF = 1 << 6;
-export const FLAG_SF = 1 << 7;
-export const FLAG_TF = 1 << 8;
-export const FLAG_IF = 1 << 9;
-export const FLAG_DF = 1 << 10;
-export const FLAG_OF = 1 << 11;
-export const FLAG_IOPL = 3 << 12;
-export const FLAG_NT = 1 << 14;
-export const FLAG_RF = 1 << 16;
-export const FLAG_VM = 1 << 17;
-export const FLAG_AC = 1 << 18;
-export const FLAG_VIF = 1 << 19;
-export const FLAG_VIP = 1 << 20;
-export const FLAG_ID = 1 << 21;
-/** RFLAGS bits that the stack frame of a 64-bit delivery holds. */
-export const FRAME_FLAGS_64 = 0x3f7fd7;
-export const STATUS_FLAGS = FLAG_CF | FLAG_PF | FLAG_AF | FLAG_ZF | FLAG_SF | FLAG_OF;
-
-/** CR0 and CR4 bits, EFER bits. */
-export const CR0_PE = 1 << 0;
-export const CR0_MP = 1 << 1;
-export const CR0_EM = 1 << 2;
-export const CR0_TS = 1 << 3;
-export const CR0_ET = 1 << 4;
-export const CR0_NE = 1 << 5;
-export const CR0_WP = 1 << 16;
-export const CR0_AM = 1 << 18;
-export const CR0_NW = 1 << 29;
-export const CR0_CD = 1 << 30;
-export const CR0_PG = 0x8000_0000;
-export const CR4_VME = 1 << 0;
-export const CR4_PVI = 1 << 1;
-export const CR4_TSD = 1 << 2;
-export const CR4_DE = 1 << 3;
-export const CR4_PSE = 1 << 4;
-export const CR4_PAE = 1 << 5;
-export const CR4_MCE = 1 << 6;
-export const CR4_PGE = 1 << 7;
-export const CR4_PCE = 1 << 8;
-export const CR4_OSFXSR = 1 << 9;
-export const CR4_OSXMMEXCPT = 1 << 10;
-export const CR4_UMIP = 1 << 11;
-export const CR4_LA57 = 1 << 12;
-export const CR4_FSGSBASE = 1 << 16;
-export const CR4_PCIDE = 1 << 17;
-export const CR4_OSXSAVE = 1 << 18;
-export const CR4_SMEP = 1 << 20;
-export const CR4_SMAP = 1 << 21;
-export const CR4_PKE = 1 << 22;
-export const CR4_PKS = 1 << 24;
-export const EFER_SCE = 1 << 0;
-export const EFER_LME = 1 << 8;
-export const EFER_LMA = 1 << 10;
-export const EFER_NXE = 1 << 11;
-
-/** Access rights of a segment: descriptor bits 40-47 in bits 0-7, descriptor bits 52-55 in bits 12-15, bit 16: unusable (null selector). */
-export const AR_TYPE = 0xf;
-export const AR_ACCESSED = 1;
-export const AR_WRITABLE = 2; // data; readable for code
-export const AR_CONFORMING = 4; // code; expand-down for data
-export const AR_CODE = 8;
-export const AR_S = 1 << 4;
-export const AR_DPL_SHIFT = 5;
-export const AR_PRESENT = 1 << 7;
-export const AR_L = 1 << 13;
-export const AR_DB = 1 << 14;
-export const AR_G = 1 << 15;
-export const AR_UNUSABLE = 1 << 16;
-
-/** Exception vectors (SDM vol. 3, "Interrupt and Exception Handling"). */
-export const EXC_DE = 0;
-export const EXC_DB = 1;
-export const EXC_NMI = 2;
-export const EXC_BP = 3;
-export const EXC_OF = 4;
-export const EXC_BR = 5;
-export const EXC_UD = 6;
-export const EXC_NM = 7;
-export const EXC_DF = 8;
-export const EXC_TS = 10;
-export const EXC_NP = 11;
-export const EXC_SS = 12;
-export const EXC_GP = 13;
-export const EXC_PF = 14;
-export const EXC_MF = 16;
-export const EXC_AC = 17;
-export const EXC_MC = 18;
-export const EXC_XM = 19;
-
 export type Activity = "running" | "halted" | "mwait" | "wait-for-SIPI" | "shutdown";
 
-/** An exception that an instruction raised and the processor has yet to deliver. */
-export interface PendingException {
-  vector: number;
-  /** -1: pushes none. */
-  errorCode: number;
-  /** For #PF: the faulting linear address; written to CR2 at delivery. */
-  address: bigint;
-  /** For #DB: the DR6 bits to set at delivery. */
-  dr6: number;
-  /** The instruction has taken effect and the exception belongs to the state it left (a new task that does not load): RIP stays as it is. */
-  committed?: boolean;
-}
-
-/** MXCSR after power-on: every exception masked, round to nearest. */
-export const MXCSR_RESET = 0x1f80;
 const XMM_FIRST = SLOT_XMM / 8;
 const YMM_UPPER_FIRST = (SLOT_XMM + VECTOR_UPPER) / 8;
 const XMM_SLOTS = 32;
-/** XCR0: SSE and AVX state. */
-export const XCR0_AVX = 6;
-
-/** IA32_MISC_ENABLE: FOP is updated by every x87 instruction, not only by those that bring about an unmasked exception. */
-export const FOPCODE_COMPATIBILITY = 1n << 2n;
 const OWN_SLOTS = CPU_STATE_BYTES / 8;
 
 /**
@@ -183,6 +81,10 @@ export class CpuState {
   /** The same memory as 32-bit words: index = offset / 4. Low half of slot s is `words[s / 4]`. */
   readonly words: Int32Array;
   readonly base: number;
+  /** XMM registers, two slots each. */
+  readonly xmm: BigUint64Array;
+  /** The upper halves of YMM registers, likewise. */
+  readonly ymmUpper: BigUint64Array;
 
   /** Indexed by segment number, ES to TR. */
   readonly selector: Uint16Array;
@@ -263,6 +165,8 @@ export class CpuState {
     this.base = memory.stateOf(index);
     this.slots = new BigUint64Array(memory.memory.buffer, this.base, OWN_SLOTS);
     this.words = new Int32Array(memory.memory.buffer, this.base, OWN_SLOTS * 2);
+    this.xmm = this.slots.subarray(XMM_FIRST, XMM_FIRST + XMM_SLOTS);
+    this.ymmUpper = this.slots.subarray(YMM_UPPER_FIRST, YMM_UPPER_FIRST + XMM_SLOTS);
     this.selector = new Uint16Array(memory.memory.buffer, this.base + WORD_SELECTORS, 8);
     this.limit = new Uint32Array(memory.memory.buffer, this.base + WORD_LIMITS, 8);
     this.access = new Uint32Array(memory.memory.buffer, this.base + WORD_ACCESS, 8);
@@ -419,8 +323,8 @@ export class CpuState {
   /** SSE and AVX registers as power-on leaves them; INIT does not touch them. */
   resetVectors(): void {
     this.mxcsr = MXCSR_RESET;
-    this.slots.fill(0n, XMM_FIRST, XMM_FIRST + XMM_SLOTS);
-    this.slots.fill(0n, YMM_UPPER_FIRST, YMM_UPPER_FIRST + XMM_SLOTS);
+    this.xmm.fill(0n);
+    this.ymmUpper.fill(0n);
   }
 
   gpr(register: number): bigint {
@@ -608,109 +512,11 @@ export class CpuState {
 
   /** Everything architectural, canonical: the same on every engine. At instruction boundaries only. */
   save(): State {
-    return {
-      gprs: [...this.slots.slice(0, 16)],
-      rip: this.rip,
-      flags: this.rflags,
-      segments: [...this.selector.keys()].map((i) => [this.selector[i], this.segBase(i), this.limit[i], this.access[i]]),
-      tables: [this.gdtrBase, this.gdtrLimit, this.idtrBase, this.idtrLimit],
-      control: [this.cr0, this.cr2, this.cr3, this.cr4, this.efer, this.xcr0, this.cpl],
-      protectionKeys: [this.pkru, this.pkrs],
-      debug: [...this.dr, this.dr6, this.dr7],
-      pdptes: [...this.pdptes],
-      msrs: msrFields.map((field) => this[field]),
-      smbase: this.smbase,
-      fpu: this.fpu.save(),
-      sse: [this.mxcsr, ...this.slots.slice(XMM_FIRST, XMM_FIRST + XMM_SLOTS)],
-      avx: [...this.slots.slice(YMM_UPPER_FIRST, YMM_UPPER_FIRST + XMM_SLOTS)],
-      plain: [...this.plainMsrs].sort((a, b) => a[0] - b[0]).map(([index, value]) => [index, value]),
-      activity: this.activity,
-      events: [this.intrPending, this.nmiPending, this.smiPending, this.initPending, this.nmiBlocked, this.inSmm],
-      boundary: [
-        this.words[WORD_SHADOW / 4] === this.budget,
-        this.stackShadow,
-        this.freshDelivery,
-        this.midString,
-        this.mwaitBreaksOnMasked,
-      ],
-      traps: this.trapBits,
-      random: this.randomNumbers,
-    };
+    return saveState(this);
   }
 
   /** Takes over what `save` gave. The caller drops caches that depend on it (TLB, jump cache, mode). */
-  restore(state: State): void {
-    const saved = state as unknown as {
-      gprs: bigint[];
-      rip: bigint;
-      flags: number;
-      segments: [number, bigint, number, number][];
-      tables: [bigint, number, bigint, number];
-      control: [number, bigint, number, number, number, number, number];
-      protectionKeys: [number, number];
-      debug: [bigint, bigint, bigint, bigint, number, number];
-      pdptes: bigint[];
-      msrs: bigint[];
-      smbase: number;
-      fpu: State;
-      sse: [number, ...bigint[]];
-      avx: bigint[];
-      plain: [number, bigint][];
-      activity: Activity;
-      events: boolean[];
-      boundary: boolean[];
-      traps: number;
-      random: number;
-    };
-    saved.gprs.forEach((value, i) => this.setGpr(i, value));
-    this.rip = saved.rip;
-    this.rflags = saved.flags;
-    saved.segments.forEach(([selector, base, limit, access], i) => this.setSegment(i, selector, base, limit, access));
-    [this.gdtrBase, this.gdtrLimit, this.idtrBase, this.idtrLimit] = saved.tables;
-    [this.cr0, this.cr2, this.cr3, this.cr4, this.efer, this.xcr0, this.cpl] = saved.control;
-    [this.pkru, this.pkrs] = saved.protectionKeys;
-    for (let i = 0; i < 4; i++) {
-      this.dr[i] = saved.debug[i] as bigint;
-      this.pdptes[i] = saved.pdptes[i];
-    }
-    this.dr6 = saved.debug[4];
-    this.dr7 = saved.debug[5];
-    msrFields.forEach((field, i) => (this[field] = saved.msrs[i]));
-    this.smbase = saved.smbase;
-    this.fpu.restore(saved.fpu);
-    const [mxcsr, ...xmm] = saved.sse;
-    this.mxcsr = mxcsr;
-    this.slots.set(xmm, XMM_FIRST);
-    this.slots.set(saved.avx, YMM_UPPER_FIRST);
-    this.plainMsrs.clear();
-    for (const [index, value] of saved.plain) this.plainMsrs.set(index, value);
-    this.activity = saved.activity;
-    [this.intrPending, this.nmiPending, this.smiPending, this.initPending, this.nmiBlocked, this.inSmm] = saved.events;
-    this.words[WORD_BUDGET / 4] = 0;
-    const [shadow] = saved.boundary;
-    this.words[WORD_SHADOW / 4] = shadow ? 0 : -1;
-    [, this.stackShadow, this.freshDelivery, this.midString, this.mwaitBreaksOnMasked] = saved.boundary;
-    this.trapBits = saved.traps;
-    this.randomNumbers = saved.random;
-    this.pending = undefined;
-    // Who cleared IF is no part of the state: only those who follow it know.
-    this.interruptsMaskedBy?.clear();
+  restore(saved: State): void {
+    restoreState(this, saved);
   }
 }
-
-const msrFields = [
-  "star",
-  "lstar",
-  "cstar",
-  "sfmask",
-  "kernelGsBase",
-  "sysenterCs",
-  "sysenterEsp",
-  "sysenterEip",
-  "tscAux",
-  "tscOffset",
-  "pat",
-  "miscEnable",
-  "mtrrDefType",
-  "tscAdjust",
-] as const;

@@ -1,5 +1,5 @@
 import type { InterruptEvent } from "../apic/events";
-import { FLAG_IF } from "../cpu/state";
+import { FLAG_IF } from "../cpu/registerBits";
 import { isInterruptFrame, type HandlerFrame } from "../machine/handlerFrames";
 import type { BudgetMeasure, BudgetName } from "./eventFilters";
 import type { DebugMachine } from "./target";

@@ -1,6 +1,6 @@
 import type { InterruptEvent, InterruptStorm } from "../apic/events";
 import { modes, StageCode } from "../apic/recordStore";
-import { CS } from "../cpu/state";
+import { CS } from "../cpu/segmentRegisters";
 import type { DeliveredEvent, EventKind } from "../cpu/system/context";
 import type { MachineHooks } from "../machine/types";
 import type { WatchHit } from "../machine/watches";

@@ -1,4 +1,4 @@
-import { FLAG_IF } from "../cpu/state";
+import { FLAG_IF } from "../cpu/registerBits";
 import type { ExceptionLog } from "./exceptionLog";
 import { describeException } from "./exceptionLog";
 import { hex64 } from "./numbers";

@@ -1,4 +1,4 @@
-import { CS, DS, ES, FS, GS, LDTR, SS, TR } from "../cpu/state";
+import { CS, DS, ES, FS, GS, LDTR, SS, TR } from "../cpu/segmentRegisters";
 import { SLOT_XMM } from "../tcg/layout";
 import { UserError } from "../machine/errors";
 import { registerPart } from "./expr";

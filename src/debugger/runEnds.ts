@@ -1,4 +1,4 @@
-import { FLAG_IF } from "../cpu/state";
+import { FLAG_IF } from "../cpu/registerBits";
 import type { RunEnd } from "../machine/types";
 import type { EventStops } from "./eventStops";
 import { spinsForEver } from "./guestReport";

@@ -1,7 +1,7 @@
 import type { InterruptRecord } from "../apic/events";
 import { sources, StageCode } from "../apic/recordStore";
 import { joinHalves } from "../common/halves";
-import { CS, SS } from "../cpu/state";
+import { CS, SS } from "../cpu/segmentRegisters";
 import { slotOfGpr } from "../tcg/layout";
 import { generalRegisters } from "./registerAccess";
 import type { SymbolStore } from "./symbols/table";

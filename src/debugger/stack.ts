@@ -1,4 +1,4 @@
-import { CS, SS } from "../cpu/state";
+import { CS, SS } from "../cpu/segmentRegisters";
 import type { HandlerFrame } from "../machine/handlerFrames";
 import { extraRegisters, generalRegisters, readRegister, segmentRegisters } from "./registerAccess";
 import type { SymbolStore } from "./symbols/table";

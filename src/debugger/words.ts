@@ -1,6 +1,7 @@
 import type { InterruptEvent, InterruptRecord, InterruptStorm } from "../apic/events";
 import { describeEvent, describeRecord } from "../apic/text";
-import { FLAG_IF, type Activity } from "../cpu/state";
+import { FLAG_IF } from "../cpu/registerBits";
+import type { Activity } from "../cpu/state";
 import { hex } from "./numbers";
 import type { DebugCpu } from "./target";
 

@@ -1,4 +1,4 @@
-import { AR_UNUSABLE, CS, DS, ES, FS, GS, LDTR, SS, TR } from "../cpu/state";
+import { AR_UNUSABLE, CS, DS, ES, FS, GS, LDTR, SS, TR } from "../cpu/segmentRegisters";
 import { type BootState, GPR_NAMES, type SegmentName } from "../firmware/boot";
 import type { Vcpu } from "./vcpu";
 

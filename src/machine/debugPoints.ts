@@ -1,5 +1,5 @@
 import type { ProcessorEvents } from "../cpu/processor";
-import { CS } from "../cpu/state";
+import { CS } from "../cpu/segmentRegisters";
 import type { Vcpu } from "./vcpu";
 
 /** The debugger's breakpoints as CPUs see them: they change what is translated, never the fast path. */

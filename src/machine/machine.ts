@@ -11,7 +11,7 @@ import { encodeState, type State } from "../common/state";
 import { type FollowedFlag, MaskCause } from "../cpu/maskCause";
 import { X86Translator } from "../cpu/frontend/translator";
 import { DEFAULT_MODEL, parseCpuModel } from "../cpu/models";
-import { FLAG_IF } from "../cpu/state";
+import { FLAG_IF } from "../cpu/registerBits";
 import { CpuModel } from "../cpu/system/cpuModel";
 import { arrange } from "../cpu/topology";
 import { WriteMonitor } from "../cpu/writeMonitor";

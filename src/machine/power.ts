@@ -1,6 +1,7 @@
 import type { InterruptBus } from "../apic/bus";
 import type { IoApic } from "../apic/ioApic";
-import { CR0_ET, CS } from "../cpu/state";
+import { CR0_ET } from "../cpu/registerBits";
+import { CS } from "../cpu/segmentRegisters";
 import { REAL_ACCESS } from "../cpu/system/descriptors";
 import { startTimerTicks } from "../devices/firmwareInit";
 import type { PcBoard } from "../devices/pcBoard";

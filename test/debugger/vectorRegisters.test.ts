@@ -1,7 +1,7 @@
 /** x87, vector and extended control registers in the scope Registers. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { CR4_OSXSAVE } from "../../src/cpu/state";
+import { CR4_OSXSAVE } from "../../src/cpu/registerBits";
 import type { VariableNode } from "../../src/debugger/inspect/node";
 import { registerNodes } from "../../src/debugger/inspect/registersScope";
 import { UserError } from "../../src/machine/errors";

@@ -1,5 +1,5 @@
 /** Runs blocks on the emulator: a machine with one CPU in user code of 32 or 64 bits, whose first exception ends the block. */
-import { CS, DS, ES, SS, TR } from "../../src/cpu/state";
+import { CS, DS, ES, SS, TR } from "../../src/cpu/segmentRegisters";
 import { Machine } from "../../src/machine/machine";
 import type { MachineConfiguration } from "../../src/machine/types";
 import { SLOT_XMM, VECTOR_UPPER } from "../../src/tcg/layout";

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { Assembler } from "./assembler";
-import { TR } from "../../src/cpu/state";
+import { TR } from "../../src/cpu/segmentRegisters";
 import { DATA, EOI, LVT_TIMER, pageEntry, PT, STACKS, TDCR, testGuest, type TestGuest, TMICT } from "./testGuest";
 
 const TF = 0x100;

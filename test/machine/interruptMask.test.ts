@@ -1,7 +1,7 @@
 /** What cleared IF last: noted by the engine where it can, told by the host else, the same on all engines and at every instruction. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { FLAG_IF } from "../../src/cpu/state";
+import { FLAG_IF } from "../../src/cpu/registerBits";
 import type { FollowedFlag } from "../../src/cpu/maskCause";
 import type { MachineConfiguration } from "../../src/machine/types";
 import { DATA, EOI, ICR_LOW, testGuest, TO_SELF } from "./testGuest";

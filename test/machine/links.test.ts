@@ -1,7 +1,7 @@
 /** Functions that packing has linked: code is rewritten, jumps go elsewhere, pages are mapped anew and modes change, and the run stays the interpreter's. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { CS, DS, ES, SS } from "../../src/cpu/state";
+import { CS, DS, ES, SS } from "../../src/cpu/segmentRegisters";
 import { Machine } from "../../src/machine/machine";
 import type { MachineConfiguration } from "../../src/machine/types";
 import { generator } from "./determinism";

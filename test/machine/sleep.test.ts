@@ -1,7 +1,7 @@
 /** ACPI S3: memory keeps, everything else loses power until the clock's alarm, and the guest goes on at its waking vector. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { CS } from "../../src/cpu/state";
+import { CS } from "../../src/cpu/segmentRegisters";
 import type { Assembler } from "./assembler";
 import { DATA, testGuest, type TestGuest } from "./testGuest";
 

@@ -1,6 +1,6 @@
 /** Small guests in 64-bit code: descriptor tables, page tables and CPU state made from outside, the program by the assembler. */
 import assert from "node:assert/strict";
-import { CS, DS, ES, SS } from "../../src/cpu/state";
+import { CS, DS, ES, SS } from "../../src/cpu/segmentRegisters";
 import { Machine } from "../../src/machine/machine";
 import type { MachineConfiguration, RunEnd } from "../../src/machine/types";
 import { Assembler } from "./assembler";

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Helper } from "../../src/cpu/helperIds";
-import { CS, DS, ES, SS } from "../../src/cpu/state";
+import { CS, DS, ES, SS } from "../../src/cpu/segmentRegisters";
 import type { Assembler } from "./assembler";
 import { DATA, EOI, LVT_TIMER, PT, TDCR, type TestGuest, testGuest, TMICT } from "./testGuest";
 

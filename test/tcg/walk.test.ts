@@ -11,11 +11,11 @@ import {
   CR4_PKE,
   CR4_PKS,
   CR4_SMAP,
-  type CpuState,
   EFER_LMA,
   EFER_LME,
   EFER_NXE,
-} from "../../src/cpu/state";
+} from "../../src/cpu/registerBits";
+import type { CpuState } from "../../src/cpu/state";
 import { Machine } from "../../src/machine/machine";
 import { assembleInterpreter } from "../../src/tcg/interpreter/interpreter";
 import { KIND_PROBE_WRITE } from "../../src/tcg/interpreter/memory";

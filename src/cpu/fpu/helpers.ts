@@ -1,6 +1,8 @@
 /** The x87 unit's helpers of one CPU (helperIds.ts). */
 import { STATUS_FAULT, STATUS_OK } from "../../tcg/ops";
-import { CR0_NE, CS, EXC_GP, EXC_MF, FOPCODE_COMPATIBILITY } from "../state";
+import { EXC_GP, EXC_MF } from "../exceptions";
+import { CR0_NE, FOPCODE_COMPATIBILITY } from "../registerBits";
+import { CS } from "../segmentRegisters";
 import { readSse, storeSse } from "../simd/savedState";
 import type { CpuSystem } from "../system/system";
 import { type EnvironmentFormat, EXTENDED_AREA_BYTES, readExtended, storeExtended } from "./environment";

@@ -1,6 +1,8 @@
 /** The part of the FXSAVE area, and of XSAVE's legacy region, that belongs to SSE (SDM vol. 1, "FXSAVE Area"). */
 import { SLOT_XMM } from "../../tcg/layout";
-import { CR4_OSFXSR, type CpuState, EXC_GP } from "../state";
+import { EXC_GP } from "../exceptions";
+import { CR4_OSFXSR } from "../registerBits";
+import type { CpuState } from "../state";
 
 /** Bits of MXCSR that exist: MXCSR_MASK of the area. */
 export const MXCSR_MASK = 0xffff;

@@ -1,3 +1,4 @@
+import { EXC_GP, EXC_UD } from "../exceptions";
 import {
   CR0_AM,
   CR0_CD,
@@ -21,9 +22,7 @@ import {
   CR4_SMEP,
   EFER_LMA,
   EFER_LME,
-  EXC_GP,
-  EXC_UD,
-} from "../state";
+} from "../registerBits";
 import { fail, type SystemContext } from "./context";
 
 /** Bits of CR3 that hold the PCID. */

@@ -1,6 +1,7 @@
 import { type CpuFeatures, type CpuidRegister, definedCr4, featureWord } from "../features";
 import type { CpuSelection, Vendor } from "../models";
-import { CR4_OSXSAVE, CR4_PKE, type CpuState, EFER_LMA, EFER_LME, EFER_NXE, EFER_SCE } from "../state";
+import { CR4_OSXSAVE, CR4_PKE, EFER_LMA, EFER_LME, EFER_NXE, EFER_SCE } from "../registerBits";
+import type { CpuState } from "../state";
 import { compactedLayout, standardEnd, type StateComponent, stateComponents } from "./stateComponents";
 import { type Topology, idBits } from "../topology";
 

@@ -1,5 +1,8 @@
 import type { DataWatch } from "../mmu";
-import { CR4_DE, CS, EXC_DB, EXC_UD, FLAG_RF, type CpuState } from "../state";
+import { EXC_DB, EXC_UD } from "../exceptions";
+import { CR4_DE, FLAG_RF } from "../registerBits";
+import { CS } from "../segmentRegisters";
+import type { CpuState } from "../state";
 import { fail, type SystemContext } from "./context";
 
 const DR6_FIXED = 0xffff0ff0;

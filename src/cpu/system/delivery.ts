@@ -1,38 +1,6 @@
-import {
-  AR_CODE,
-  AR_CONFORMING,
-  AR_DB,
-  AR_L,
-  AR_PRESENT,
-  AR_UNUSABLE,
-  AR_WRITABLE,
-  CS,
-  DS,
-  ES,
-  EXC_BP,
-  EXC_DB,
-  EXC_DE,
-  EXC_DF,
-  EXC_GP,
-  EXC_NMI,
-  EXC_NP,
-  EXC_OF,
-  EXC_PF,
-  EXC_SS,
-  EXC_TS,
-  FLAG_AC,
-  FLAG_IF,
-  FLAG_IOPL,
-  FLAG_NT,
-  FLAG_RF,
-  FLAG_TF,
-  FLAG_VM,
-  FRAME_FLAGS_64,
-  FS,
-  GS,
-  SS,
-  TR,
-} from "../state";
+import { EXC_BP, EXC_DB, EXC_DE, EXC_DF, EXC_GP, EXC_NMI, EXC_NP, EXC_OF, EXC_PF, EXC_SS, EXC_TS } from "../exceptions";
+import { FLAG_AC, FLAG_IF, FLAG_IOPL, FLAG_NT, FLAG_RF, FLAG_TF, FLAG_VM, FRAME_FLAGS_64 } from "../registerBits";
+import { AR_CODE, AR_CONFORMING, AR_DB, AR_L, AR_PRESENT, AR_UNUSABLE, AR_WRITABLE, CS, DS, ES, FS, GS, SS, TR } from "../segmentRegisters";
 import { joinHalves } from "../../common/halves";
 import { SLOT_RIP, slotOfGpr } from "../../tcg/layout";
 import { type EnteredEvent, type EventKind, fail, type SystemContext } from "./context";

@@ -1,6 +1,7 @@
 import { highHalf, lowHalf } from "../../common/halves";
 import type { Mmu } from "../mmu";
-import { AR_ACCESSED, AR_CODE, AR_G, AR_S, type CpuState, LDTR } from "../state";
+import { AR_ACCESSED, AR_CODE, AR_G, AR_S, LDTR } from "../segmentRegisters";
+import type { CpuState } from "../state";
 
 /** A segment or system descriptor as read from its table (SDM vol. 3, "Segment Descriptors"). */
 export interface Descriptor {

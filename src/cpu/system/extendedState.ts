@@ -1,7 +1,8 @@
 /** XCR0 and the XSAVE instructions (SDM vol. 1, "Managing State Using the XSAVE Feature Set"). */
 import type { StateMemory } from "../fpu/environment";
 import { MXCSR_MASK, MXCSR_OFFSET } from "../simd/savedState";
-import { type CpuState, EXC_GP } from "../state";
+import { EXC_GP } from "../exceptions";
+import type { CpuState } from "../state";
 import type { CpuFeatures } from "../features";
 import { EXTENDED_OFFSET, HEADER_BYTES, LEGACY_BYTES, type XsaveKind } from "../xsave";
 import { compactedLayout, MXCSR_INITIAL, type StateComponent, stateComponents, type StateOwner } from "./stateComponents";

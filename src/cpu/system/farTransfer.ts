@@ -1,27 +1,6 @@
-import {
-  AR_CONFORMING,
-  AR_DB,
-  AR_L,
-  AR_PRESENT,
-  AR_UNUSABLE,
-  CS,
-  DS,
-  ES,
-  EXC_GP,
-  EXC_NP,
-  EXC_SS,
-  EXC_TS,
-  FLAG_IF,
-  FLAG_IOPL,
-  FLAG_NT,
-  FLAG_RF,
-  FLAG_VIF,
-  FLAG_VIP,
-  FLAG_VM,
-  FS,
-  GS,
-  SS,
-} from "../state";
+import { EXC_GP, EXC_NP, EXC_SS, EXC_TS } from "../exceptions";
+import { FLAG_IF, FLAG_IOPL, FLAG_NT, FLAG_RF, FLAG_VIF, FLAG_VIP, FLAG_VM } from "../registerBits";
+import { AR_CONFORMING, AR_DB, AR_L, AR_PRESENT, AR_UNUSABLE, CS, DS, ES, FS, GS, SS } from "../segmentRegisters";
 import { fail, type SystemContext } from "./context";
 import type { Delivery } from "./delivery";
 import { canonical, type Descriptor, dplOf, isCode, isSystem, typeOf, V86_ACCESS } from "./descriptors";

@@ -1,5 +1,7 @@
 import { SLOT_LSTAR, SLOT_RIP, SLOT_SFMASK, SLOT_STAR, slotOfGpr } from "../../tcg/layout";
-import { AR_DB, CS, EFER_SCE, EXC_GP, EXC_UD, FLAG_IF, FLAG_RF, FLAG_VM, SS } from "../state";
+import { EXC_GP, EXC_UD } from "../exceptions";
+import { EFER_SCE, FLAG_IF, FLAG_RF, FLAG_VM } from "../registerBits";
+import { AR_DB, CS, SS } from "../segmentRegisters";
 import { fail, type SystemContext } from "./context";
 import { canonical } from "./descriptors";
 

@@ -15,6 +15,7 @@ import {
   MMU_USER,
 } from "../../tcg/layout";
 import type { Mmu } from "../mmu";
+import { CR4_SMAP, FLAG_AC, FLAG_IF, FLAG_NT, FLAG_RF, FLAG_TF, FLAG_VM, FRAME_FLAGS_64 } from "../registerBits";
 import {
   AR_ACCESSED,
   AR_CODE,
@@ -25,19 +26,11 @@ import {
   AR_S,
   AR_UNUSABLE,
   AR_WRITABLE,
-  CR4_SMAP,
   CS,
-  type CpuState,
-  FLAG_AC,
-  FLAG_IF,
-  FLAG_NT,
-  FLAG_RF,
-  FLAG_TF,
-  FLAG_VM,
-  FRAME_FLAGS_64,
   SS,
   TR,
-} from "../state";
+} from "../segmentRegisters";
+import type { CpuState } from "../state";
 import type { EventKind } from "./context";
 import { accessOf, baseOf, dplOf, limitOf } from "./descriptors";
 

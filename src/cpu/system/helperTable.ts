@@ -4,6 +4,7 @@ import { STATUS_FAULT, STATUS_LEAVE, STATUS_OK } from "../../tcg/ops";
 import { type HelperName, helperNames } from "../helperIds";
 import { ProcessorHost, x87Helpers } from "../fpu/helpers";
 import { integerHelpers } from "../helpers/integer";
+import { EXC_BR, EXC_DE, EXC_GP, EXC_NM, EXC_UD, EXC_XM } from "../exceptions";
 import {
   CR0_TS,
   CR4_FSGSBASE,
@@ -12,12 +13,6 @@ import {
   CR4_PCIDE,
   CR4_PKE,
   CR4_TSD,
-  EXC_BR,
-  EXC_DE,
-  EXC_GP,
-  EXC_NM,
-  EXC_UD,
-  EXC_XM,
   FLAG_AC,
   FLAG_ID,
   FLAG_IF,
@@ -26,10 +21,8 @@ import {
   FLAG_RF,
   FLAG_TF,
   FLAG_VM,
-  FS,
-  GS,
-  SS,
-} from "../state";
+} from "../registerBits";
+import { FS, GS, SS } from "../segmentRegisters";
 import { randomNumber } from "../random";
 import { SimdUnit } from "../simd/unit";
 import { isSupervisorKind, xsaveKinds } from "../xsave";

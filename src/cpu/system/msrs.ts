@@ -1,4 +1,5 @@
-import { CR4_PKS, FS, GS, EFER_LMA, EFER_LME, EFER_NXE, CR0_PG } from "../state";
+import { CR4_PKS, EFER_LMA, EFER_LME, EFER_NXE, CR0_PG } from "../registerBits";
+import { FS, GS } from "../segmentRegisters";
 import type { SystemContext } from "./context";
 import { canonical } from "./descriptors";
 

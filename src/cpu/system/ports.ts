@@ -1,4 +1,5 @@
-import { AR_UNUSABLE, EXC_GP, TR } from "../state";
+import { EXC_GP } from "../exceptions";
+import { AR_UNUSABLE, TR } from "../segmentRegisters";
 import { fail, type SystemContext } from "./context";
 import type { DebugRegisters } from "./debugRegisters";
 import { typeOf } from "./descriptors";

@@ -1,4 +1,5 @@
 import { SLOT_SEG_BASE } from "../../tcg/layout";
+import { EXC_GP, EXC_NP, EXC_SS } from "../exceptions";
 import {
   AR_CODE,
   AR_CONFORMING,
@@ -10,15 +11,12 @@ import {
   CS,
   DS,
   ES,
-  EXC_GP,
-  EXC_NP,
-  EXC_SS,
   FS,
   GS,
   LDTR,
   SS,
   TR,
-} from "../state";
+} from "../segmentRegisters";
 import { fail, type SystemContext } from "./context";
 import { canonical, type Descriptor, dplOf, isSystem, REAL_ACCESS, typeOf, V86_ACCESS } from "./descriptors";
 

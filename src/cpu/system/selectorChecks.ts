@@ -1,4 +1,4 @@
-import { AR_CODE, AR_S, AR_WRITABLE } from "../state";
+import { AR_CODE, AR_S, AR_WRITABLE } from "../segmentRegisters";
 import type { SystemContext } from "./context";
 import { type Descriptor, isSystem, typeOf } from "./descriptors";
 import type { Segments } from "./segments";

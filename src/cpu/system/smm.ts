@@ -1,4 +1,5 @@
-import { AR_G, AR_UNUSABLE, CR0_EM, CR0_PE, CR0_PG, CR0_TS, CS, DS, ES, FS, GS, LDTR, SS, TR } from "../state";
+import { CR0_EM, CR0_PE, CR0_PG, CR0_TS } from "../registerBits";
+import { AR_G, AR_UNUSABLE, CS, DS, ES, FS, GS, LDTR, SS, TR } from "../segmentRegisters";
 import type { SystemContext } from "./context";
 import { REAL_ACCESS } from "./descriptors";
 

@@ -1,5 +1,7 @@
 import type { Mmu } from "../mmu";
-import { AR_DB, type CpuState, EXC_SS, SS } from "../state";
+import { EXC_SS } from "../exceptions";
+import { AR_DB, SS } from "../segmentRegisters";
+import type { CpuState } from "../state";
 import { canonical } from "./descriptors";
 import type { Segments } from "./segments";
 

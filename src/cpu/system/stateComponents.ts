@@ -1,7 +1,8 @@
 /** The processor state that XSAVE manages (SDM vol. 1, "XSAVE-Supported Features and State-Component Bitmaps", "Standard Format of Extended Region"). */
 import { readExtended, type StateMemory, storeExtended } from "../fpu/environment";
 import { readXmm, storeXmm } from "../simd/savedState";
-import { type CpuState, MXCSR_RESET } from "../state";
+import { MXCSR_RESET } from "../registerBits";
+import type { CpuState } from "../state";
 import type { CpuFeatures } from "../features";
 import { EXTENDED_OFFSET } from "../xsave";
 import { SLOT_XMM, VECTOR_UPPER } from "../../tcg/layout";

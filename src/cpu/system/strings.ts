@@ -1,7 +1,9 @@
 import { SLOT_RIP, WORD_BUDGET } from "../../tcg/layout";
 import { STATUS_FAULT, STATUS_LEAVE, STATUS_OK } from "../../tcg/ops";
 import { MODE_FLAT } from "../mode";
-import { ES, FLAG_DF, FS, type CpuState } from "../state";
+import { FLAG_DF } from "../registerBits";
+import { ES, FS } from "../segmentRegisters";
+import type { CpuState } from "../state";
 import type { SystemContext } from "./context";
 import type { Ports } from "./ports";
 import type { Segments } from "./segments";

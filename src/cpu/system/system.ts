@@ -23,9 +23,8 @@ import {
 } from "../mode";
 import type { Mmu } from "../mmu";
 import type { InterruptController, PhysicalBus } from "../bus";
+import { EXC_AC, EXC_DE, EXC_GP } from "../exceptions";
 import {
-  AR_DB,
-  AR_UNUSABLE,
   CR0_AM,
   CR0_CD,
   CR0_EM,
@@ -38,25 +37,15 @@ import {
   CR4_PKE,
   CR4_SMAP,
   CR4_UMIP,
-  CS,
-  type CpuState,
-  DS,
   EFER_SCE,
-  ES,
-  EXC_AC,
-  EXC_DE,
-  EXC_GP,
   FLAG_AC,
   FLAG_IOPL,
   FLAG_RF,
   FLAG_TF,
   FLAG_VM,
-  FS,
-  GS,
-  LDTR,
-  SS,
-  TR,
-} from "../state";
+} from "../registerBits";
+import { AR_DB, AR_UNUSABLE, CS, DS, ES, FS, GS, LDTR, SS, TR } from "../segmentRegisters";
+import type { CpuState } from "../state";
 import { STATUS_FAULT, STATUS_LEAVE, STATUS_OK } from "../../tcg/ops";
 import {
   CPU_STATE_BYTES,

@@ -1,27 +1,6 @@
-import {
-  AR_CODE,
-  AR_CONFORMING,
-  AR_PRESENT,
-  AR_UNUSABLE,
-  AR_WRITABLE,
-  CR0_PG,
-  CR0_TS,
-  CR4_PAE,
-  CS,
-  DS,
-  ES,
-  EXC_GP,
-  EXC_NP,
-  EXC_SS,
-  EXC_TS,
-  FLAG_NT,
-  FLAG_VM,
-  FS,
-  GS,
-  LDTR,
-  SS,
-  TR,
-} from "../state";
+import { EXC_GP, EXC_NP, EXC_SS, EXC_TS } from "../exceptions";
+import { CR0_PG, CR0_TS, CR4_PAE, FLAG_NT, FLAG_VM } from "../registerBits";
+import { AR_CODE, AR_CONFORMING, AR_PRESENT, AR_UNUSABLE, AR_WRITABLE, CS, DS, ES, FS, GS, LDTR, SS, TR } from "../segmentRegisters";
 import { fail, type SystemContext } from "./context";
 import { type Descriptor, dplOf, isCode, isSystem, typeOf, V86_ACCESS } from "./descriptors";
 import type { Segments } from "./segments";

@@ -1,4 +1,4 @@
-import { TR } from "../../cpu/state";
+import { TR } from "../../cpu/segmentRegisters";
 import { checkGate, readGate, type Gate } from "../inspect/gates";
 import { gateKind } from "../inspect/idt";
 import { hex, hex64 } from "../numbers";

@@ -1,6 +1,6 @@
 import { ApicBase, WrittenRegister } from "../../apic/fields";
 import type { Cause } from "../../common/lastWrites";
-import { FLAG_IF } from "../../cpu/state";
+import { FLAG_IF } from "../../cpu/registerBits";
 import { hex } from "../numbers";
 import type { DebugCpu } from "../target";
 import type { DiagnosisContext } from "./why";

@@ -2,7 +2,7 @@ import { ApicBase, Lvt, WrittenRegister, decodeLvt, decodeRedirection, lvtNames 
 import { Reg } from "../../apic/registerMap";
 import type { InterruptRecord, Stage } from "../../apic/events";
 import type { Cause } from "../../common/lastWrites";
-import { FLAG_IF } from "../../cpu/state";
+import { FLAG_IF } from "../../cpu/registerBits";
 import { checkGate } from "../inspect/gates";
 import { hex } from "../numbers";
 import type { SymbolStore } from "../symbols/table";

@@ -2,7 +2,8 @@ import type { InterruptRecord, InterruptSource, Stage } from "../../apic/events"
 import { Lvt } from "../../apic/fields";
 import { sources, StageCode } from "../../apic/recordStore";
 import { joinHalves } from "../../common/halves";
-import { CS, type Activity } from "../../cpu/state";
+import { CS } from "../../cpu/segmentRegisters";
+import type { Activity } from "../../cpu/state";
 import { frameAt, FRAME_WORDS, type HandlerFrame } from "../../machine/handlerFrames";
 import { SLOT_IDTR_BASE, SLOT_RIP, slotOfGpr } from "../../tcg/layout";
 import type { DebugCpu, DebugMachine } from "../target";

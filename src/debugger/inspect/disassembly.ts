@@ -1,4 +1,4 @@
-import { CS } from "../../cpu/state";
+import { CS } from "../../cpu/segmentRegisters";
 import { longestInstruction, type DecodedInstruction, type Disassembler } from "../instructions";
 import { hex64 } from "../numbers";
 import type { SymbolStore } from "../symbols/table";

@@ -1,4 +1,4 @@
-import { TR } from "../../cpu/state";
+import { TR } from "../../cpu/segmentRegisters";
 import type { DebugCpu } from "../target";
 import { littleEndian } from "../unwind/frame";
 

@@ -1,4 +1,5 @@
-import { CS, type CpuState } from "../../cpu/state";
+import { CS } from "../../cpu/segmentRegisters";
+import type { CpuState } from "../../cpu/state";
 import { hex } from "../numbers";
 import { generalRegisters, readRegister, segmentRegisters, writeRegister } from "../registerAccess";
 import type { DebugCpu } from "../target";

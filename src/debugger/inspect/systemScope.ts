@@ -1,4 +1,4 @@
-import { LDTR, TR } from "../../cpu/state";
+import { LDTR, TR } from "../../cpu/segmentRegisters";
 import { hex, hex64 } from "../numbers";
 import { readRegister, writeRegister } from "../registerAccess";
 import type { DebugCpu } from "../target";

@@ -1,6 +1,6 @@
 import type { InterruptEvent, InterruptRecord, Misuse } from "../../apic/events";
 import { StageCode } from "../../apic/recordStore";
-import { CS } from "../../cpu/state";
+import { CS } from "../../cpu/segmentRegisters";
 import type { DeliveredEvent } from "../../cpu/system/context";
 import type { HandlerFrame } from "../../machine/handlerFrames";
 import { checkGate } from "../inspect/gates";

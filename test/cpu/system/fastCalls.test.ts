@@ -1,7 +1,7 @@
 /** SYSCALL, SYSRET, SYSENTER and SYSEXIT where Intel's and AMD's processors differ; IA32_TSC_ADJUST; AVX where the system does not let it be used. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { CS, SS } from "../../../src/cpu/state";
+import { CS, SS } from "../../../src/cpu/segmentRegisters";
 import { SLOT_SEG_LIMIT_R, SLOT_SEG_LIMIT_W, WORD_FETCH, WORD_MODE, WORD_TLB } from "../../../src/tcg/layout";
 import type { Assembler } from "../../machine/assembler";
 import { generator } from "../../machine/determinism";

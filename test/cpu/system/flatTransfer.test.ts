@@ -1,7 +1,8 @@
 /** Deliveries and IRET in their ordinary case do what the general ones do: the same cases, by chance, on a machine with both and on one that has the general ones only. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { CR4_SMAP, CS, FLAG_AC, FLAG_IF, FLAG_NT, FLAG_RF, FLAG_TF, SS, TR } from "../../../src/cpu/state";
+import { CR4_SMAP, FLAG_AC, FLAG_IF, FLAG_NT, FLAG_RF, FLAG_TF } from "../../../src/cpu/registerBits";
+import { CS, SS, TR } from "../../../src/cpu/segmentRegisters";
 import { externalEvent, nmiEvent, softwareEvent, type Event } from "../../../src/cpu/system/delivery";
 import type { Vcpu } from "../../../src/machine/vcpu";
 import { generator } from "../../machine/determinism";

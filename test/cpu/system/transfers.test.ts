@@ -1,7 +1,8 @@
 /** Deliveries of interrupts, INT n and IRETQ as the engine carries them out do what the host does: the same cases, by chance, on the emitted interpreter and on the reference one, which knows the helpers only. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { CS, DS, ES, FLAG_AC, FLAG_IF, FLAG_NT, FLAG_RF, FS, GS, SS, TR } from "../../../src/cpu/state";
+import { FLAG_AC, FLAG_IF, FLAG_NT, FLAG_RF } from "../../../src/cpu/registerBits";
+import { CS, DS, ES, FS, GS, SS, TR } from "../../../src/cpu/segmentRegisters";
 import { SLOT_SEG_LIMIT_R, SLOT_SEG_LIMIT_W, WORD_FETCH, WORD_MODE, WORD_TLB } from "../../../src/tcg/layout";
 import { generator } from "../../machine/determinism";
 import { flatDescriptors, put } from "./descriptorTable";

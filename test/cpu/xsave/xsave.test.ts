@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { describe, test } from "node:test";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
-import { CR0_TS, CR4_OSXSAVE, CR4_PKE } from "../../../src/cpu/state";
+import { CR0_TS, CR4_OSXSAVE, CR4_PKE } from "../../../src/cpu/registerBits";
 import { SLOT_XMM, VECTOR_UPPER } from "../../../src/tcg/layout";
 import type { Assembler } from "../../machine/assembler";
 import { MIB } from "../../machine/runGuest";
