@@ -31,6 +31,9 @@ function fromBigInt(bits: Uint32Array, value: bigint): void {
   for (let word = 0; word < 8; word++) bits[word] = Number((value >> BigInt(word * 32)) & 0xffffffffn);
 }
 
+/** Index of the LVT entry with this public name; -1: it is none. */
+const lvtIndexOf = (name: string): number => lvtNames.findIndex((entry) => name === `LVT ${entry}`);
+
 /**
  * State of a local APIC: registers, how they read, how a debugger sees and sets them, save and restore.
  * What they do is in {@link LocalApic}.
@@ -309,16 +312,53 @@ export abstract class ApicCommon implements Device {
    * names that there are not, and for registers that cannot be set (VER, APR, PPR).
    */
   poke(name: string, value: bigint): boolean {
-    const word = Number(BigInt.asUintN(32, value));
-    const lvtIndex = lvtNames.findIndex((entry) => name === `LVT ${entry}`);
+    const mask = this.pokeMask(name);
+    if (mask === undefined) return false;
+    const kept = value & mask;
+    const lvtIndex = lvtIndexOf(name);
     if (lvtIndex >= 0) {
-      this.lvt[lvtIndex] = word & (lvtMask(lvtIndex, this.model) | lvtReadOnly[lvtIndex]);
+      this.lvt[lvtIndex] = Number(kept);
       this.configureTimer();
-    } else if (!this.pokeRegister(name, value, word)) {
-      return false;
-    }
+    } else if (name === "APIC_BASE") {
+      // What the guest could not write would fault: nothing is left out of it.
+      if (kept !== value || !this.pokeBase(kept)) return false;
+    } else this.pokeRegister(name, kept, Number(BigInt.asUintN(32, kept)));
     this.updateIrq();
     return true;
+  }
+
+  /** Bits of a register, by its public name, that {@link poke} sets; undefined for registers that cannot be set and that there are not. */
+  pokeMask(name: string): bigint | undefined {
+    const lvtIndex = lvtIndexOf(name);
+    if (lvtIndex >= 0) return BigInt((lvtMask(lvtIndex, this.model) | lvtReadOnly[lvtIndex]) >>> 0);
+    switch (name) {
+      case "ID":
+      case "LDR":
+        return this.x2apicMode ? undefined : 0xff000000n;
+      case "TPR":
+        return 0xffn;
+      case "DFR":
+        return 0xf0000000n;
+      case "SVR":
+        return BigInt(svrMask(this.model) >>> 0);
+      case "ESR":
+        return 0xf0n;
+      case "ICR":
+        return ((this.x2apicMode ? 0xffff_ffffn : 0xff00_0000n) << 32n) | 0xccfffn;
+      case "TMICT":
+      case "TMCCT":
+        return 0xffff_ffffn;
+      case "TDCR":
+        return 0xbn;
+      case "ISR":
+      case "TMR":
+      case "IRR":
+        return ((1n << 256n) - 1n) & ~0xffffn;
+      case "APIC_BASE":
+        return BigInt.asUintN(64, ~this.reservedBaseBits());
+      default:
+        return undefined;
+    }
   }
 
   save(): State {
@@ -401,59 +441,53 @@ export abstract class ApicCommon implements Device {
     this.timer.configure(timerMode(entry), (entry & 0x10000) !== 0);
   }
 
-  private pokeRegister(name: string, value: bigint, word: number): boolean {
+  /** `word`: the lower half of `value`, which has no bits outside {@link pokeMask}. */
+  private pokeRegister(name: string, value: bigint, word: number): void {
     switch (name) {
       case "ID":
-        if (this.x2apicMode) return false;
-        this.idRegister = (word & 0xff000000) >>> 0;
-        return true;
+        this.idRegister = word;
+        break;
       case "TPR":
-        this.tpr = word & 0xff;
-        return true;
+        this.tpr = word;
+        break;
       case "LDR":
-        if (this.x2apicMode) return false;
-        this.ldr = (word & 0xff000000) >>> 0;
-        return true;
+        this.ldr = word;
+        break;
       case "DFR":
         this.dfr = (word | 0x0fffffff) >>> 0;
-        return true;
+        break;
       case "SVR":
-        this.svr = word & svrMask(this.model);
-        return true;
+        this.svr = word;
+        break;
       case "ESR":
-        this.esr = word & 0xf0;
-        return true;
+        this.esr = word;
+        break;
       case "ICR":
-        this.icrLow = word & 0xccfff & ~0x1000;
-        this.icrHigh = this.x2apicMode ? Number(BigInt.asUintN(32, value >> 32n)) : (Number((value >> 56n) & 0xffn) << 24) >>> 0;
-        return true;
+        this.icrLow = word;
+        this.icrHigh = Number(value >> 32n);
+        break;
       case "TMICT":
         this.timer.initialCount = word;
-        return true;
+        break;
       case "TMCCT":
         this.timer.setCurrentCount(word);
-        return true;
+        break;
       case "TDCR":
         this.timer.setDivide(word);
-        return true;
+        break;
       case "ISR":
-        fromBigInt(this.isr, value & ~0xffffn);
-        return true;
+        fromBigInt(this.isr, value);
+        break;
       case "TMR":
-        fromBigInt(this.tmr, value & ~0xffffn);
-        return true;
+        fromBigInt(this.tmr, value);
+        break;
       case "IRR":
-        fromBigInt(this.irr, value & ~0xffffn);
-        return true;
-      case "APIC_BASE":
-        return this.pokeBase(value);
-      default:
-        return false;
+        fromBigInt(this.irr, value);
+        break;
     }
   }
 
   private pokeBase(value: bigint): boolean {
-    if ((value & this.reservedBaseBits()) !== 0n) return false;
     if ((value & ApicBase.x2apic) !== 0n && (value & ApicBase.enable) === 0n) return false;
     this.base = value;
     this.baseChanged();

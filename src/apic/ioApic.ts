@@ -12,6 +12,12 @@ const pinCount = 24;
 const writableLow = 0x1afff;
 const readOnlyLow = LvtBit.status | LvtBit.remoteIrr;
 
+/** The pin whose redirection entry has this name. */
+function pinOf(name: string): number | undefined {
+  const pin = Number(/^IOREDTBL(\d{1,3})$/.exec(name)?.[1] ?? pinCount);
+  return pin < pinCount ? pin : undefined;
+}
+
 /** How a pin is wired: which electrical level its asserted lines give. "any" follows the polarity that software programs. */
 export type PinPolarity = "any" | "high" | "low";
 
@@ -208,17 +214,25 @@ export class IoApic implements Device, EoiListener {
     ];
   }
 
-  /** Sets a register as a debugger does, raw and without sending anything. False for names that cannot be set. */
+  /** Bits of a register that {@link poke} sets; undefined for names that cannot be set. */
+  pokeMask(name: string): bigint | undefined {
+    if (name === "IOREGSEL") return 0xffn;
+    if (name === "IOAPICID") return 0xfn << 24n;
+    return pinOf(name) === undefined ? undefined : (0xffn << 56n) | BigInt(writableLow | readOnlyLow);
+  }
+
+  /** Sets a register as a debugger does, raw and without sending anything; other bits than {@link pokeMask} are left out. False for names that cannot be set. */
   poke(name: string, value: bigint): boolean {
-    if (name === "IOREGSEL") this.select = Number(value & 0xffn);
-    else if (name === "IOAPICID") this.id = Number((value >> 24n) & 15n);
-    else {
-      const pin = /^IOREDTBL(\d+)$/.exec(name) === null ? -1 : Number(name.slice("IOREDTBL".length));
-      if (pin < 0 || pin >= pinCount) return false;
-      this.low[pin] = Number(value & BigInt(writableLow | readOnlyLow));
-      this.high[pin] = Number((value >> 32n) & 0xff000000n);
+    const mask = this.pokeMask(name);
+    if (mask === undefined) return false;
+    const kept = value & mask;
+    const pin = pinOf(name);
+    if (pin !== undefined) {
+      this.low[pin] = Number(kept & 0xffff_ffffn);
+      this.high[pin] = Number(kept >> 32n);
       this.active[pin] = this.isActive(pin);
-    }
+    } else if (name === "IOREGSEL") this.select = Number(kept);
+    else this.id = Number(kept >> 24n);
     return true;
   }
 

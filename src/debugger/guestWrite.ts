@@ -1,6 +1,6 @@
 import { Reg } from "../apic/registerMap";
 import { UserError } from "../machine/errors";
-import { hex } from "./numbers";
+import { hex, inRange } from "./numbers";
 import type { DebugCpu, DebugMachine } from "./target";
 
 /** A write to a register of the local APIC (by its public name) or to linear memory, of `size` bytes. */
@@ -46,7 +46,7 @@ export function guestWrite(machine: Pick<DebugMachine, "memory">, cpu: DebugCpu,
   if (write.register !== undefined) return writeRegister(cpu, write.register, write.value);
   const { address, size, value } = write;
   if (address === undefined) throw new UserError('Give a "register" of the local APIC or an "address" to write.');
-  if (value < 0n || value >= 1n << BigInt(size * 8)) throw new UserError(`${hex(value)} does not fit in ${size} bytes.`, "value");
+  inRange(size === 1 ? "a byte" : `${size} bytes`, value, 0n, (1n << BigInt(size * 8)) - 1n);
   const physical = cpu.mmu.inspect(address);
   if (physical < 0 || (physical % 4096) + size > 4096)
     throw new UserError(`Nothing is mapped at ${hex(address)}, or the write crosses a page.`, "address");
@@ -63,7 +63,7 @@ function writeRegister(cpu: DebugCpu, name: string, value: bigint): void {
     );
   const number = writable[name];
   const wide = number === Reg.icrLow;
-  if (value < 0n || value >= 1n << (wide ? 64n : 32n)) throw new UserError(`${hex(value)} does not fit in ${name}.`, "value");
+  inRange(name, value, 0n, (1n << (wide ? 64n : 32n)) - 1n);
   if (apic.x2apicMode) {
     if (!apic.writeMsr(0x800 + number, value)) throw new UserError(`Writing ${hex(value)} to ${name} would fault in x2APIC mode.`, "value");
     return;

@@ -2,7 +2,7 @@ import { CS, DS, ES, FS, GS, LDTR, SS, TR } from "../cpu/segmentRegisters";
 import { SLOT_XMM } from "../tcg/layout";
 import { UserError } from "../machine/errors";
 import { registerPart } from "./expr";
-import { hex } from "./numbers";
+import { fitting, inRange } from "./numbers";
 import type { DebugCpu } from "./target";
 
 /** The sixteen general registers in the order that people read them, and their numbers in instructions. */
@@ -116,12 +116,6 @@ export const extraRegisters: readonly string[] = [
   "cpl",
 ];
 
-function narrow(name: string, value: bigint, bits: number): bigint {
-  if (value < -(1n << BigInt(bits - 1)) || value >= 1n << BigInt(bits))
-    throw new UserError(`${hex(value)} does not fit in the ${bits} bits of ${name}.`);
-  return BigInt.asUintN(bits, value);
-}
-
 /**
  * Puts `value` into a register or a part of one (`eax`, `al`), as a debugger does: no fault, no descriptor is loaded, nothing is
  * signalled. Throws a {@link UserError} for unknown or read-only registers and values that do not fit.
@@ -129,64 +123,65 @@ function narrow(name: string, value: bigint, bits: number): bigint {
 export function writeRegister(cpu: DebugCpu, given: string, value: bigint): void {
   const name = given.toLowerCase();
   const part = registerPart(name);
-  if (part === undefined) return writeWhole(cpu, name, narrow(given, value, 64));
+  if (part === undefined) return writeWhole(cpu, name, value);
   const vector = vectorNumbers.get(name);
   if (vector !== undefined) {
-    const bits = narrow(given, value, 128);
+    const bits = fitting(given, value, 128);
     vectorSlots(vector).forEach((slot, half) => (cpu.state.slots[slot] = BigInt.asUintN(64, bits >> BigInt(64 * half))));
     return cpu.changed();
   }
   const old = readRegister(cpu, part.whole);
   if (old === undefined) throw new UserError(`There is no register '${given}'.`);
-  const fitting = narrow(given, value, part.bits);
-  if (part.bits === 64 || ((part.bits === 16 || name === "mxcsr") && part.whole === name)) return writeWhole(cpu, part.whole, fitting);
+  if (part.bits === 64 || name === "mxcsr") return writeWhole(cpu, part.whole, value);
+  const changed = fitting(given, value, part.bits);
+  if (part.bits === 16 && part.whole === name) return writeWhole(cpu, part.whole, changed);
   // A 32-bit part clears the upper half, as an instruction that writes it would.
   const kept = part.bits === 32 ? 0n : old & ~(((1n << BigInt(part.bits)) - 1n) << part.shift);
-  writeWhole(cpu, part.whole, kept | (fitting << part.shift));
+  writeWhole(cpu, part.whole, kept | (changed << part.shift));
 }
 
 function writeWhole(cpu: DebugCpu, name: string, value: bigint): void {
   const { state } = cpu;
-  const word = (): number => Number(narrow(name, value, 32)) | 0;
+  const wide = (): bigint => fitting(name, value, 64);
+  const upTo = (most: bigint): number => Number(inRange(name, value, 0n, most));
+  const word = (): number => upTo(0xffff_ffffn) | 0;
   const general = generalNumbers.get(name);
   const segment = segmentNumbers.get(name);
-  if (general !== undefined) state.setGpr(general, value);
-  else if (segment !== undefined) writeSelector(cpu, segment, Number(narrow(name, value, 16)));
+  if (general !== undefined) state.setGpr(general, wide());
+  else if (segment !== undefined) writeSelector(cpu, segment, upTo(0xffffn));
   else
     switch (name) {
       case "rip":
-        return cpu.setRip(cpu.codeBits() === 64 ? value : narrow(name, value, 32));
+        return cpu.setRip(cpu.codeBits() === 64 ? wide() : fitting(name, value, 32));
       case "mxcsr":
-        if (value > 0xffffn) throw new UserError("MXCSR has 16 bits; the others are reserved.");
-        state.mxcsr = Number(value);
+        state.mxcsr = upTo(0xffffn);
         break;
       case "rflags":
         state.rflags = word();
         break;
       case "fs_base":
-        state.setSegment(FS, state.selector[FS], value, state.limit[FS], state.access[FS]);
+        state.setSegment(FS, state.selector[FS], wide(), state.limit[FS], state.access[FS]);
         break;
       case "gs_base":
-        state.setSegment(GS, state.selector[GS], value, state.limit[GS], state.access[GS]);
+        state.setSegment(GS, state.selector[GS], wide(), state.limit[GS], state.access[GS]);
         break;
       case "kernel_gs_base":
-        state.kernelGsBase = value;
+        state.kernelGsBase = wide();
         break;
       case "cr0":
         state.cr0 = word();
         break;
       case "cr2":
-        state.cr2 = value;
+        state.cr2 = wide();
         break;
       case "cr3":
-        state.cr3 = Number(narrow(name, value, 52));
+        state.cr3 = upTo((1n << 52n) - 1n);
         break;
       case "cr4":
         state.cr4 = word();
         break;
       case "cr8":
-        if (value > 15n) throw new UserError("CR8 holds 0 to 15.");
-        cpu.apic.poke("TPR", value << 4n);
+        cpu.apic.poke("TPR", BigInt(upTo(15n)) << 4n);
         break;
       case "efer":
         state.efer = word();
@@ -195,7 +190,7 @@ function writeWhole(cpu: DebugCpu, name: string, value: bigint): void {
       case "dr1":
       case "dr2":
       case "dr3":
-        state.dr[Number(name[2])] = value;
+        state.dr[Number(name[2])] = wide();
         break;
       case "dr6":
         state.dr6 = word();

@@ -1,14 +1,16 @@
 import type { FieldView, RegisterView } from "../../devices/device";
 import { UserError } from "../../machine/errors";
 import { vectorSetText } from "../cpuScope";
-import { hex } from "../numbers";
+import { hex, inRange, numberText } from "../numbers";
 import type { SetInput, VariableNode } from "./node";
 import { withField } from "./bitFields";
 
 /** A device whose registers a debugger can put values into. */
 export interface Pokable {
   registers(): readonly RegisterView[];
-  /** False for unknown and read-only names. */
+  /** Bits of a register that {@link poke} sets; undefined for unknown and read-only names. */
+  pokeMask: (name: string) => bigint | undefined;
+  /** False for unknown and read-only names, and for what no state of the device could be. */
   poke: (name: string, value: bigint) => boolean;
 }
 
@@ -26,8 +28,20 @@ export function deviceNodes(device: Pokable, prefix?: string, store?: Store): Va
 /** Writes a register as the guest would. Throws a UserError for one that it cannot write. */
 type Store = (register: string, value: bigint) => void;
 
-function poke(device: Pokable, name: string, value: bigint): void {
-  if (!device.poke(name, value)) throw new UserError(`${name} is read-only.`, name);
+/** Puts a value into a register of a device. Throws a UserError for one that is read-only or cannot become exactly that: nothing is cut silently. */
+export function pokeRegister(device: Pokable, { name, value: old, bits }: RegisterView, value: bigint): void {
+  const mask = device.pokeMask(name);
+  if (mask === undefined) throw new UserError(`${name} is read-only.`, name);
+  // A register that begins with its settable bits ends with them, as far as a person is concerned.
+  inRange(name, value, 0n, (mask & (mask + 1n)) === 0n ? mask : (1n << BigInt(bits)) - 1n);
+  // What cannot be set may stay as it is: people change a part of what they see.
+  const stray = value & ~mask;
+  if (stray !== 0n && stray !== (old & ~mask))
+    throw new UserError(
+      `${numberText(value)} does not fit in ${name}: its bits ${hex(stray)} cannot be set, only those of ${hex(mask)} can.`,
+      name,
+    );
+  if (!device.poke(name, value)) throw new UserError(`${name} cannot be ${numberText(value)}: there is no such state of the device.`, name);
 }
 
 function registerNode(device: Pokable, view: RegisterView, prefix: string | undefined, store: Store | undefined): VariableNode {
@@ -44,15 +58,9 @@ function registerNode(device: Pokable, view: RegisterView, prefix: string | unde
     type: `${view.bits} bits`,
     evaluateName: prefix === undefined ? undefined : `${prefix}.${view.name.toLowerCase().replaceAll(" ", "_")}`,
     children: fields.length === 0 && !isVectors ? undefined : children,
-    set: (input) => poke(device, view.name, isVectors ? parseVectors(input) : fitting(view, input.number())),
+    set: (input) => pokeRegister(device, view, isVectors ? parseVectors(input) : input.number()),
     store: store === undefined ? undefined : (input) => store(view.name, input.number()),
   };
-}
-
-function fitting(view: RegisterView, value: bigint): bigint {
-  if (value < 0n || value >= 1n << BigInt(view.bits))
-    throw new UserError(`${hex(value)} does not fit in the ${view.bits} bits of ${view.name}.`);
-  return value;
 }
 
 /** Vectors as a person writes them: `0x30, 0xf0`, with or without braces; empty for none. */
@@ -63,7 +71,7 @@ function parseVectors({ text, number }: SetInput): bigint {
   let bits = 0n;
   for (const part of parts) {
     const vector = parts.length === 1 && !/^(0x[0-9a-f]+|\d+)$/i.test(part) ? number() : vectorNumber(part);
-    if (vector < 0n || vector > 255n) throw new UserError(`Vectors go from 0 to 255 (0xff): ${part} does not exist.`);
+    if (vector < 16n || vector > 255n) throw new UserError(`Vectors go from 16 (0x10) to 255 (0xff): ${part} does not exist.`);
     bits |= 1n << vector;
   }
   return bits;
@@ -84,7 +92,7 @@ function fieldNode(device: Pokable, view: RegisterView, field: FieldView, store:
     name: field.name,
     value: text,
     type: width === 1 ? `bit ${field.bits}` : `bits ${field.bits}`,
-    set: (input) => poke(device, view.name, changed(input)),
+    set: (input) => pokeRegister(device, view, changed(input)),
     store: store === undefined ? undefined : (input) => store(view.name, changed(input)),
   };
 }

@@ -1,12 +1,13 @@
 import { UserError } from "../../machine/errors";
 import { compile, parseExpression, toInteger, type Node, type Scope } from "../expr";
-import { hex } from "../numbers";
+import { fitting, hex } from "../numbers";
 import { readRegister, writeRegister } from "../registerAccess";
 import { registerPart } from "../expr";
 import { registerName, type GuestWrite } from "../guestWrite";
 import { Value } from "../symbols/dwarf/values";
 import type { DebugCpu } from "../target";
 import type { SetInput } from "./node";
+import { pokeRegister } from "./apicScope";
 import { assignValue, type ValuePlace } from "./valueNodes";
 
 /** Splits `target = value` or `target := value`, whose value keeps the `:=`, at the assignment sign; undefined for an expression without one. */
@@ -58,7 +59,7 @@ export function assign(assignment: Assignment): void {
       if (root.physical)
         throw new UserError(`'${target}' cannot be assigned to: physical memory is only read here; write it by a linear address.`);
       const address = BigInt.asUintN(64, toInteger(compile({ text: target, root: root.address, format: undefined }).evaluate(scope)).value);
-      return writeInteger(cpu, address, input.number(), root.type.bits);
+      return writeInteger(cpu, address, fitting(target, input.number(), root.type.bits), root.type.bits);
     }
     case "unary":
       if (root.operator === "*" && root.operand.kind === "cast" && root.operand.stars === 1)
@@ -85,14 +86,14 @@ function assignAsGuest({ target, input, scope, store }: Assignment, root: Node):
   if (root.kind === "memory" && !root.physical) {
     const address = BigInt.asUintN(64, toInteger(compile({ text: target, root: root.address, format: undefined }).evaluate(scope)).value);
     const size = [1, 2, 4, 8].find((bytes): bytes is 1 | 2 | 4 | 8 => bytes === root.type.bits / 8);
-    if (size !== undefined) return store({ address, value: BigInt.asUintN(root.type.bits, input.number()), size });
+    if (size !== undefined) return store({ address, value: fitting(target, input.number(), root.type.bits), size });
   }
   throw new UserError(`'${target}' cannot be written as the guest would; lapic.NAME and memory such as u32[0xfec00000] can.`);
 }
 
 function assignThroughCast({ target, input, cpu, scope }: Assignment, cast: Extract<Node, { kind: "cast" }>): void {
   const address = toInteger(compile({ text: target, root: cast, format: undefined }).evaluate(scope)).value;
-  writeInteger(cpu, BigInt.asUintN(64, address), input.number(), cast.type.bits);
+  writeInteger(cpu, BigInt.asUintN(64, address), fitting(target, input.number(), cast.type.bits), cast.type.bits);
 }
 
 /** `cpu1.rax` or `lapic.tpr`; false for other names. */
@@ -107,7 +108,7 @@ function assignDotted(prefix: string, name: string, { input, cpu }: Assignment, 
   if (prefix !== "lapic") return false;
   const view = cpu.apic.registers().find((register) => register.name.toLowerCase().replaceAll(" ", "_") === name.toLowerCase());
   if (view === undefined) throw new UserError(`The local APIC has no register '${name}'.`);
-  if (!cpu.apic.poke(view.name, input.number())) throw new UserError(`${view.name} is read-only.`);
+  pokeRegister(cpu.apic, view, input.number());
   return true;
 }
 

@@ -1,12 +1,10 @@
-import { UserError } from "../../machine/errors";
-import { hex } from "../numbers";
+import { hex, inRange } from "../numbers";
 import type { VariableNode } from "./node";
 
 /** The field of `width` bits at `bit` replaced in `value`. */
 export function withField(value: bigint, bit: number, width: number, field: bigint, name: string): bigint {
   const mask = (1n << BigInt(width)) - 1n;
-  if (field < 0n || field > mask) throw new UserError(`${name} has ${width} bit${width === 1 ? "" : "s"}: ${field} does not fit.`);
-  return (value & ~(mask << BigInt(bit))) | (field << BigInt(bit));
+  return (value & ~(mask << BigInt(bit))) | (inRange(name, field, 0n, mask) << BigInt(bit));
 }
 
 /** Children that show and set bit fields of a register. */

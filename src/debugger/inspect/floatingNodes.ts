@@ -1,7 +1,7 @@
 /** The x87 unit and the control registers of vector state as variables. */
 import type { Float80 } from "../../cpu/fpu/format";
 import { UserError } from "../../machine/errors";
-import { hex } from "../numbers";
+import { hex, inRange } from "../numbers";
 import type { DebugCpu } from "../target";
 import { bitFields } from "./bitFields";
 import type { VariableNode } from "./node";
@@ -40,8 +40,7 @@ const setNames = (fields: typeof mxcsrFields, value: number): string =>
 export function mxcsrNode(cpu: DebugCpu): VariableNode {
   const value = cpu.state.mxcsr;
   const write = (changed: bigint): void => {
-    if (changed < 0n || changed > 0xffffn) throw new UserError("MXCSR has 16 bits; the others are reserved.");
-    cpu.state.mxcsr = Number(changed);
+    cpu.state.mxcsr = Number(inRange("mxcsr", changed, 0n, 0xffffn));
     cpu.changed();
   };
   return {
@@ -84,14 +83,12 @@ function decimal({ se, m }: Float80): string {
 /** One node for the unit: stack registers from the top, then its words and pointers as gdb names them. */
 export function x87Node(cpu: DebugCpu): VariableNode {
   const { fpu } = cpu.state;
-  const word = (name: string, value: number, write: (value: number) => void): VariableNode => ({
+  const word = (name: string, value: number, write: (value: number) => void, most = 0xffffn): VariableNode => ({
     name,
     value: hex(value, 4),
     type: "u16",
     set: (input) => {
-      const changed = input.number();
-      if (changed < 0n || changed > 0xffffn) throw new UserError(`${name} has 16 bits: ${hex(changed)} does not fit.`);
-      write(Number(changed));
+      write(Number(inRange(name, input.number(), 0n, most)));
       cpu.changed();
     },
   });
@@ -127,9 +124,14 @@ export function x87Node(cpu: DebugCpu): VariableNode {
       word("ftag", fpu.tags, (value) => {
         fpu.tags = value;
       }),
-      word("fop", fpu.opcode, (value) => {
-        fpu.opcode = value & 0x7ff;
-      }),
+      word(
+        "fop",
+        fpu.opcode,
+        (value) => {
+          fpu.opcode = value;
+        },
+        0x7ffn,
+      ),
       { name: "fip", value: `${hex(fpu.instructionSelector, 4)}:${hex(fpu.instructionOffset, 8)}` },
       { name: "fdp", value: `${hex(fpu.operandSelector, 4)}:${hex(fpu.operandOffset, 8)}` },
     ],

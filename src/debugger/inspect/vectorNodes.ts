@@ -1,7 +1,7 @@
 /** XMM and YMM registers, MXCSR and XCR0 as variables: lanes as gdb names them, set one by one or whole. */
 import { SLOT_XMM, VECTOR_UPPER } from "../../tcg/layout";
 import { UserError } from "../../machine/errors";
-import { hex } from "../numbers";
+import { fitting, hex } from "../numbers";
 import type { DebugCpu } from "../target";
 import type { SetInput, VariableNode } from "./node";
 
@@ -10,8 +10,8 @@ interface Lane {
   readonly name: string;
   readonly bytes: 1 | 2 | 4 | 8 | 16;
   read(view: DataView, at: number): string;
-  /** Throws a UserError for what does not fit. */
-  write(view: DataView, at: number, input: SetInput): void;
+  /** Throws a UserError for what does not fit in the lane, called `name`. */
+  write(view: DataView, at: number, input: SetInput, name: string): void;
 }
 
 function integerLane(bytes: 1 | 2 | 4 | 8): Lane {
@@ -25,21 +25,26 @@ function integerLane(bytes: 1 | 2 | 4 | 8): Lane {
       for (let i = bytes - 1; i >= 0; i--) value = (value << 8n) | BigInt(view.getUint8(at + i));
       return hex(value, bytes * 2);
     },
-    write: (view, at, input) => {
-      writeInteger(view, at, bytes, fitting(input.number(), bits, name));
+    write: (view, at, input, lane) => {
+      writeInteger(view, at, bytes, fitting(lane, input.number(), bits));
     },
   };
 }
+
+/** The largest finite numbers. */
+const largest = { float: (2 - 2 ** -23) * 2 ** 127, double: Number.MAX_VALUE } as const;
 
 function floatLane(name: "float" | "double"): Lane {
   return {
     name,
     bytes: name === "float" ? 4 : 8,
     read: (view, at) => String(name === "float" ? view.getFloat32(at, true) : view.getFloat64(at, true)),
-    write: (view, at, input) => {
+    write: (view, at, input, lane) => {
       const text = input.text.trim();
       // A decimal number is the value itself; anything else an expression whose number is taken as one.
       const value = /^[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$/i.test(text) ? Number(text) : Number(BigInt.asIntN(64, input.number()));
+      if (!Number.isFinite(name === "float" ? Math.fround(value) : value))
+        throw new UserError(`${text} does not fit in ${lane}, a ${name}, which takes -${largest[name]} to ${largest[name]}.`, lane);
       if (name === "float") view.setFloat32(at, value, true);
       else view.setFloat64(at, value, true);
     },
@@ -47,12 +52,6 @@ function floatLane(name: "float" | "double"): Lane {
 }
 
 const lanes: readonly Lane[] = [floatLane("float"), floatLane("double"), integerLane(1), integerLane(2), integerLane(4), integerLane(8)];
-
-function fitting(value: bigint, bits: number, name: string): bigint {
-  if (value < -(1n << BigInt(bits - 1)) || value >= 1n << BigInt(bits))
-    throw new UserError(`${hex(value)} does not fit in the ${bits} bits of ${name}.`);
-  return BigInt.asUintN(bits, value);
-}
 
 function writeInteger(view: DataView, at: number, bytes: number, value: bigint): void {
   for (let i = 0; i < bytes; i++) view.setUint8(at + i, Number((value >> BigInt(8 * i)) & 0xffn));
@@ -100,7 +99,7 @@ function registerNode(cpu: DebugCpu, index: number, bytes: 16 | 32): VariableNod
       const changed = register.load();
       // More than 64 bits are no number of the expression language.
       const wide = /^0x[0-9a-f]+$/i.test(input.text.trim()) ? BigInt(input.text.trim()) : input.number();
-      writeInteger(changed, 0, bytes, fitting(wide, bytes * 8, name));
+      writeInteger(changed, 0, bytes, fitting(name, wide, bytes * 8));
       register.store(changed);
     },
     children: () => lanes.map((lane) => laneNode(register, lane)),
@@ -111,8 +110,9 @@ function laneNode(register: VectorRegister, lane: Lane): VariableNode {
   const count = register.bytes / lane.bytes;
   const view = register.load();
   const values = Array.from({ length: count }, (_, i) => lane.read(view, i * lane.bytes));
+  const name = `v${count}_${lane.name}`;
   return {
-    name: `v${count}_${lane.name}`,
+    name,
     value: `{${values.join(", ")}}`,
     children: () =>
       values.map((value, i) => ({
@@ -120,7 +120,7 @@ function laneNode(register: VectorRegister, lane: Lane): VariableNode {
         value,
         set: (input) => {
           const changed = register.load();
-          lane.write(changed, i * lane.bytes, input);
+          lane.write(changed, i * lane.bytes, input, `${name}[${i}]`);
           register.store(changed);
         },
       })),

@@ -1,4 +1,5 @@
 import { UserError } from "../../../machine/errors";
+import { fitting } from "../../numbers";
 import type { TypedValue } from "../../expr/scope";
 import { Encoding, Tag } from "./constants";
 import type { Storage } from "./storage";
@@ -386,8 +387,8 @@ export class Value implements TypedValue {
   }
 
   /**
-   * What to write so that the value becomes `value` (wrapped to its size); bit fields keep their neighbours. Throws a UserError for
-   * values that are no integers, or have no place that could be written.
+   * What to write so that the value becomes `value`; bit fields keep their neighbours. Throws a UserError for values that are no integers, or
+   * have no place that could be written, and where `value` does not fit.
    */
   assign(value: bigint): Assignment {
     const { typeInfo, storage, bits } = this;
@@ -399,18 +400,19 @@ export class Value implements TypedValue {
     const isNumber =
       typeInfo.kind === "pointer" || typeInfo.kind === "enum" || (typeInfo.kind === "base" && typeInfo.encoding !== Encoding.float);
     if (!isNumber || size === undefined || size > 8) throw new UserError(`${this.name} of type ${this.type} cannot be changed`);
+    const fits = (): bigint => fitting(this.name, value, bits?.size ?? size * 8);
     if (storage.kind === "bytes" && storage.register !== undefined && bits === undefined)
-      return { kind: "register", number: storage.register, bits: size * 8, value: BigInt.asUintN(size * 8, value) };
+      return { kind: "register", number: storage.register, bits: size * 8, value: fits() };
     if (storage.kind !== "memory")
       throw new UserError(`${this.name} cannot be changed: it is ${storage.kind === "missing" ? storage.reason : "a constant"}`);
-    if (bits === undefined) return { kind: "memory", address: storage.address, bytes: bytesOf(value, size) };
+    if (bits === undefined) return { kind: "memory", address: storage.address, bytes: bytesOf(fits(), size) };
     const first = Math.floor(bits.offset / 8);
     const length = Math.floor((bits.offset + bits.size - 1) / 8) - first + 1;
     const old = readStorage(storage, first, length, this.context);
     if (typeof old === "string") throw new UserError(`${this.name} cannot be changed: ${old}`);
     const shift = BigInt(bits.offset - first * 8);
     const mask = ((1n << BigInt(bits.size)) - 1n) << shift;
-    const changed = (littleEndian(old) & ~mask) | ((value << shift) & mask);
+    const changed = (littleEndian(old) & ~mask) | ((fits() << shift) & mask);
     return { kind: "memory", address: BigInt.asUintN(64, storage.address + BigInt(first)), bytes: bytesOf(changed, length) };
   }
 }
