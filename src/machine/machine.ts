@@ -606,7 +606,7 @@ export class Machine implements StampSource, InputTarget {
     const block = physical < 0 ? undefined : this.code.covering(physical, system.computeMode());
     return block === undefined
       ? undefined
-      : explainBlock(this.engineMemory, this.code, block, state.base, (id) => helperNames[id] ?? `${id}`);
+      : explainBlock(this.engineMemory, this.code, block, state.base, (id) => helperNames[id] ?? `${id}`, this.jit?.targets);
   }
 
   /** Whether the CPUs' loops keep their last decisions. */

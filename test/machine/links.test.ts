@@ -128,17 +128,24 @@ class Web {
     this.put(SELECTOR, this.wide ? 16 : 24);
   }
 
+  /** Where the jump goes that ends the block at `rip`. */
+  leadsTo(rip: bigint): bigint {
+    return BigInt(place(this.next[Math.floor((Number(rip) - CODE) / SPACING)]));
+  }
+
   get state(): string {
     const { state } = this.machine.cpus[0];
     return [state.rip, state.gpr(0), state.gpr(4)].map((value) => value.toString(16)).join(" ");
   }
 }
 
+/** Everything hot at once, and packed again and again. */
+const packing = { ...eager, packModules: 1, packPatience: 2, maximumMade: 12 };
+
 /** Runs webs with `change` now and then on the interpreter and in packed code, made by a thread that is late or at once; links made. */
 function compare(seed: number, change: Change, thread: boolean): number {
-  const jit = { ...eager, packModules: 1, packPatience: 2, maximumMade: 12 };
   const late = thread ? { compiler: () => lateThread({ made: 0, failed: 0, refused: 0 }) } : {};
-  const machines = [{ engine: "interpreter" } as const, { jit, ...late }].map((configuration) => ({
+  const machines = [{ engine: "interpreter" } as const, { jit: packing, ...late }].map((configuration) => ({
     web: new Web(configuration, generator(seed)),
     random: generator(seed + 1),
   }));
@@ -181,4 +188,36 @@ describe("linked functions", () => {
       }
     });
   }
+
+  test("are told of a block that is explained, with what its jumps have been seen to go to", () => {
+    const random = generator(1);
+    const web = new Web({ jit: packing }, random);
+    for (let portion = 0; portion < 60; portion++) {
+      if (portion % 20 === 10) for (let i = 0; i < BLOCKS / 8; i++) web.rewrite(random() % BLOCKS, 0, random());
+      web.machine.run(9_000);
+    }
+    const told = Array.from({ length: BLOCKS }, (_, block) => web.machine.explainBlock(0, BigInt(place(block)))).filter(
+      (explained) => explained !== undefined,
+    );
+    const jumps = told.flatMap((explained) => explained.jumps);
+    const linked = jumps.filter((jump) => jump.linked !== undefined);
+    assert.ok(
+      linked.some(({ to }) => to !== undefined) && linked.some(({ to }) => to === undefined),
+      `${linked.length} of ${jumps.length}`,
+    );
+    for (const { from, to, linked: target } of linked) {
+      assert.equal(target, web.leadsTo(from));
+      assert.ok(to === undefined || to === target);
+    }
+    const learnt = told.flatMap(({ learnt: targets, members }) => targets.map((one) => ({ ...one, members })));
+    assert.ok(learnt.length > 0);
+    for (const { from, to } of learnt) assert.deepEqual(to, [web.leadsTo(from)]);
+    // What was learnt is taken into the function that is shown.
+    assert.ok(learnt.some(({ to, members }) => members.includes(to[0])));
+    // Once the target is no more, the jump is looked up again.
+    const [{ from, linked: gone }] = linked;
+    web.rewrite(Math.floor((Number(gone) - CODE) / SPACING), 0, 5);
+    const after = web.machine.explainBlock(0, from)?.jumps.find((jump) => jump.from === from);
+    assert.ok(after === undefined || after.linked === undefined);
+  });
 });

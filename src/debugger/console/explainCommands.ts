@@ -9,7 +9,8 @@ const block: Command = {
   name: "block",
   usage: "ADDRESS [cpuN]",
   summary: "the translated block at an address: guest code, its ops, what is left out of them, and the WebAssembly generated from it",
-  details: "Only code that has run is translated. The WebAssembly is what would be generated now.",
+  details:
+    "Only code that has run is translated. The WebAssembly is what would be generated now, with what indirect jumps are known to go to; which jumps of the function are linked to others is told of the one that runs.",
   complete: (words, { session }) => (words.length > 1 ? session.machine.cpus.map((cpu) => `cpu${cpu.index}`) : ["$rip"]),
   run: (args, { session, cpu }) => {
     const address = args.number("the address", 0n, (1n << 64n) - 1n);

@@ -14,7 +14,7 @@ export function blockText(
   symbols: SymbolStore,
   asked: bigint,
 ): string[] {
-  const { rip, physical, bytes, instructions, offsets, ops, isGenerated, members, size, text } = explained;
+  const { rip, physical, bytes, instructions, offsets, ops, isGenerated, members, size, text, learnt, jumps } = explained;
   const symbol = symbols.describe(rip);
   const code = cpu.readMemory(rip, bytes);
   const lines = [
@@ -35,5 +35,26 @@ export function blockText(
   if (size === 0)
     return [...lines, "", "No WebAssembly is generated from it: it runs into another page and is looked up afresh each time."];
   const others = members.length === 1 ? "" : `, together with ${members.length - 1} hot blocks around it`;
-  return [...lines, "", `WebAssembly, ${size} bytes${others}:`, ...text];
+  return [...lines, ...learntLines(learnt, symbols), ...jumpLines(jumps, symbols), "", `WebAssembly, ${size} bytes${others}:`, ...text];
+}
+
+const placeText = (address: bigint, symbols: SymbolStore): string => {
+  const symbol = symbols.describe(address);
+  return symbol === undefined ? hex64(address) : `${hex64(address)} <${symbol}>`;
+};
+
+function learntLines(learnt: BlockExplanation["learnt"], symbols: SymbolStore): string[] {
+  if (learnt.length === 0) return [];
+  const lines = learnt.flatMap(({ from, to }) => to.map((target) => `  ${placeText(from, symbols)} -> ${placeText(target, symbols)}`));
+  return ["", "Where indirect jumps of it have been seen to go, by the blocks they end:", ...lines];
+}
+
+function jumpLines(jumps: BlockExplanation["jumps"], symbols: SymbolStore): string[] {
+  if (jumps.length === 0) return [];
+  const lines = jumps.map(({ from, to, linked }) => {
+    const target = to ?? linked;
+    const place = target === undefined ? "elsewhere" : placeText(target, symbols);
+    return `  ${placeText(from, symbols)} -> ${place}${to === undefined ? ", indirect" : ""}: ${linked === undefined ? "looked up each time" : "linked"}`;
+  });
+  return ["", "Jumps from its function to others, by the blocks they end:", ...lines];
 }

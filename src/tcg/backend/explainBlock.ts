@@ -1,4 +1,4 @@
-import { type Block, type CodeCache, instructionOffset, instructionOps } from "../codeCache";
+import { type Block, type CodeCache, instructionOffset, instructionOps, type Region } from "../codeCache";
 import {
   BLOCK_FUNCTION,
   BLOCK_HEADER_BYTES,
@@ -28,6 +28,7 @@ import { RegionFunction } from "./function";
 import { opEmitters } from "./compilation";
 import { Callee } from "./callees";
 import { IS_HELPER, operandUse, READS_A, READS_B, READS_D, WRITES_B, WRITES_D } from "./operands";
+import type { Linkable, LinkSite } from "./links";
 import { cutPieces, readOps, neededFlags } from "./pieces";
 import { RegionPlanner } from "./region";
 import { JumpTargets } from "./targets";
@@ -40,6 +41,22 @@ export interface OpExplanation {
   readonly text: string;
   /** What the generator of WebAssembly leaves out of it; undefined when nothing. */
   readonly leftOut: string | undefined;
+}
+
+/** A jump out of a function that runs now. */
+export interface JumpExplanation {
+  /** The block that it ends. */
+  readonly from: bigint;
+  /** Undefined: an indirect jump or return. */
+  readonly to: bigint | undefined;
+  /** The block that it goes to directly, as long as that is where it was; undefined: each time it is looked up. */
+  readonly linked: bigint | undefined;
+}
+
+/** An indirect jump or call, and the blocks that it has been seen to go to, in the order in which they became hot. */
+export interface LearntTargets {
+  readonly from: bigint;
+  readonly to: readonly bigint[];
 }
 
 /** A translated block, through all its stages. */
@@ -58,6 +75,10 @@ export interface BlockExplanation {
   readonly members: readonly bigint[];
   readonly size: number;
   readonly text: readonly string[];
+  /** What is known of where indirect jumps of the members go: the function takes those targets in. */
+  readonly learnt: readonly LearntTargets[];
+  /** Of the functions that are there now and hold the block, which need not be what would be generated: their jumps to other functions. */
+  readonly jumps: readonly JumpExplanation[];
 }
 
 const registerNames = "rax rcx rdx rbx rsp rbp rsi rdi r8 r9 r10 r11 r12 r13 r14 r15".split(" ");
@@ -134,9 +155,27 @@ const calleeNames: readonly string[] = Object.entries(Callee).reduce((names: str
 }, []);
 const parameterNames = ["cpu", "entry", "budget"];
 
+/** Jumps out of the generated functions that hold `block`. */
+function jumpsOut(memory: EngineMemory, block: Block): JumpExplanation[] {
+  const known = new Map<string, JumpExplanation>();
+  for (const { sites } of block.regions as readonly (Region & Linkable)[])
+    for (const { from, rip, link } of sites) {
+      if (!from.alive) continue;
+      const linked = holds(memory, link) ? link?.block.rip : undefined;
+      const key = `${from.rip} ${rip}`;
+      // Of copies of a block one may be linked: that is the one to tell of.
+      if (linked !== undefined || !known.has(key)) known.set(key, { from: from.rip, to: rip, linked });
+    }
+  return [...known.values()];
+}
+
+/** Whether a link leads to its target still, as the code of the link finds out. */
+const holds = (memory: EngineMemory, link: LinkSite["link"]): boolean =>
+  link?.block.alive === true && memory.u32[(link.block.header + BLOCK_FUNCTION) >>> 2] === link.word;
+
 /**
  * A block as the front end translated it and as WebAssembly is generated from it, together with hot neighbours if it is hot itself. `cpu` is the address of the
- * state of a CPU that runs it. Nothing changes.
+ * state of a CPU that runs it; `targets` is what indirect jumps are known to go to. Nothing changes.
  */
 export function explainBlock(
   memory: EngineMemory,
@@ -144,8 +183,9 @@ export function explainBlock(
   block: Block,
   cpu: number,
   helperName: (id: number) => string,
+  targets = new JumpTargets(),
 ): BlockExplanation {
-  const planner = new RegionPlanner(memory, code, new JumpTargets());
+  const planner = new RegionPlanner(memory, code, targets);
   const isGenerated = memory.u32[(block.header + BLOCK_FUNCTION) >>> 2] !== 0;
   const { plan, blocks } = planner.plan(block, cpu, () => (isGenerated ? 0 : -Infinity));
   const body = block.secondPage >= 0 ? new Uint8Array(0) : new RegionFunction(plan, opEmitters()).build().bytes;
@@ -175,5 +215,10 @@ export function explainBlock(
             function: (index) => (calleeNames[index] === undefined ? undefined : `$${calleeNames[index]}`),
             local: (index) => (index < 3 ? `$${parameterNames[index]}` : undefined),
           }),
+    learnt: blocks.flatMap((member) => {
+      const to = targets.targetsOf(member).filter(({ alive }) => alive);
+      return to.length === 0 ? [] : [{ from: member.rip, to: to.map(({ rip }) => rip) }];
+    }),
+    jumps: jumpsOut(memory, block),
   };
 }

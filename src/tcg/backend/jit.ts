@@ -164,7 +164,8 @@ interface Ordered {
  */
 export class Jit implements GeneratedCode {
   private readonly planner: RegionPlanner;
-  private readonly targets = new JumpTargets();
+  /** What indirect jumps are known to go to. */
+  readonly targets = new JumpTargets();
   /** What modules import; made with the first one, as what follows. */
   private bridged: WebAssembly.ModuleImports | undefined;
   private queue: { block: Block; cpu: number }[] = [];

@@ -27,6 +27,8 @@ export interface LinkSite {
   /** BLOCK_TARGET when the jump was looked at last, and whether it was the same the time before. */
   seen: number;
   steady: boolean;
+  /** What it was linked to when its function was put into a module last: the target, and what BLOCK_FUNCTION of that was. */
+  link: { readonly block: Block; readonly word: number } | undefined;
 }
 
 /** A function that may be linked to others, and they to it. */
@@ -40,7 +42,7 @@ export interface Linkable {
 
 /** The sites of a function of these blocks. */
 export const sitesOf = ({ marks }: FunctionBody, blocks: readonly Block[]): LinkSite[] =>
-  marks.map(({ member, rip }) => ({ from: blocks[member], rip, seen: 0, steady: false }));
+  marks.map(({ member, rip }) => ({ from: blocks[member], rip, seen: 0, steady: false, link: undefined }));
 
 /** Modules of all functions that there are, which replace all others once they are installed. */
 export interface Renewal {
@@ -122,11 +124,13 @@ export class Linker {
       return insert(
         code,
         sites.map((site) => {
+          site.link = undefined;
           const target = this.targetOf(site);
           if (target === undefined) return undefined;
           const slot = target.word >>> FUNCTION_ENTRY_BITS;
           const index = indexes.get(slot);
           if (index === undefined) return undefined;
+          site.link = target;
           this.made++;
           this.linked.add(slot);
           renewal?.linked.add(slot);
