@@ -8,6 +8,8 @@ export class Args {
   constructor(
     private readonly request: string,
     given: unknown,
+    /** How many threads there are, where that is known. */
+    private readonly threads?: number,
   ) {
     if (given !== undefined && given !== null && (typeof given !== "object" || Array.isArray(given)))
       throw new UserError(`The arguments of "${request}" must be an object.`);
@@ -58,6 +60,15 @@ export class Args {
     return this.has(name) ? this.whole(name, least, most) : undefined;
   }
 
+  /** Bytes in base64. */
+  bytes(name: string): Uint8Array {
+    const text = this.text(name);
+    const digits = text.replace(/={0,2}$/, "");
+    if (!/^[A-Za-z0-9+/]*$/.test(digits) || digits.length % 4 === 1 || (digits !== text && text.length % 4 !== 0))
+      throw this.wrong(name, "base64");
+    return new Uint8Array(Buffer.from(text, "base64"));
+  }
+
   flag(name: string): boolean {
     if (!this.has(name)) return false;
     const value = this.values[name];
@@ -78,7 +89,10 @@ export class Args {
 
   /** Index of the CPU that a thread id stands for. */
   cpu(name = "threadId"): number {
-    return this.whole(name, 1) - 1;
+    const thread = this.whole(name, 1);
+    if (this.threads !== undefined && thread > this.threads)
+      throw this.wrong(name, `a thread's id from 1 to ${this.threads} (CPU 0 to CPU ${this.threads - 1})`);
+    return thread - 1;
   }
 
   object(name: string): Args {
@@ -87,9 +101,8 @@ export class Args {
     return new Args(`${this.request}.${name}`, value);
   }
 
-  /** The entries of a list of objects; a list that is left out is empty when `optional`. */
-  list(name: string, optional = true): Args[] {
-    if (optional && !this.has(name)) return [];
+  /** The entries of a list of objects. */
+  list(name: string): Args[] {
     const value = this.values[name];
     if (!Array.isArray(value)) throw this.wrong(name, "a list");
     return (value as unknown[]).map((entry, index) => {
@@ -98,19 +111,35 @@ export class Args {
     });
   }
 
+  /**
+   * The entries of a list, each read apart: in the place of one that is wrong stands what is wrong with it. `wrap` makes an object of an entry that is
+   * none. Throws for what is no list, and where it is missing unless `optional`.
+   */
+  each<T>(name: string, read: (entry: Args) => T, optional = false, wrap = (entry: unknown): unknown => entry): (T | UserError)[] {
+    if (optional && !this.has(name)) return [];
+    const value = this.values[name];
+    if (!Array.isArray(value)) throw this.wrong(name, "a list");
+    return (value as unknown[]).map(wrap).map((entry, index) => {
+      const place = `${this.request}.${name}[${index}]`;
+      try {
+        if (typeof entry !== "object" || entry === null || Array.isArray(entry))
+          throw new UserError(
+            `Entry ${index + 1} of the argument "${name}" of "${this.request}" must be an object, not ${JSON.stringify(entry)}.`,
+            name,
+          );
+        return read(new Args(place, entry));
+      } catch (error) {
+        if (!(error instanceof UserError)) throw error;
+        return error;
+      }
+    });
+  }
+
   /** A list of whole numbers of at least `least`. */
   wholes(name: string, least = 0): number[] {
     const value = this.values[name];
     if (!Array.isArray(value) || !value.every((entry): entry is number => Number.isSafeInteger(entry) && entry >= least))
       throw this.wrong(name, `a list of whole numbers of at least ${least}`);
-    return value;
-  }
-
-  texts(name: string): string[] {
-    if (!this.has(name)) return [];
-    const value = this.values[name];
-    if (!Array.isArray(value) || !value.every((entry): entry is string => typeof entry === "string"))
-      throw this.wrong(name, "a list of texts");
     return value;
   }
 }

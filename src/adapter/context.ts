@@ -33,6 +33,8 @@ export interface SessionControl {
   stopEngine(): Promise<void>;
   /** Whether there is a guest: false before it has been loaded. */
   launched: boolean;
+  /** How many CPUs the guest has, which are its threads; undefined without a guest. */
+  cpus: number | undefined;
   /** Tells the client that there is no guest any more. */
   tellEnd(): void;
   /** Takes back another request; false when it is not under way. */

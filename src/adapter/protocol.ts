@@ -126,9 +126,9 @@ export type ExceptionFilter = FilterName;
 export interface LaunchInterruptBreakpoint {
   filter: ExceptionFilter;
   /** Expression over `vector`, `mode`, `src`, `dst`, `cpu`, `trigger`, `source`, `shorthand`, `count`, `time`, registers and symbols. */
-  condition?: string;
+  condition?: string | undefined;
   /** `N` or `== N`, `>= N`, `> N`, `<= N`, `< N`, `% N`, of the number of times the condition held. */
-  hitCondition?: string;
+  hitCondition?: string | undefined;
   /** True if left out. */
   enabled?: boolean;
 }
@@ -149,11 +149,16 @@ export interface SetInterruptBreakpointsArguments {
   breakpoints: InterruptBreakpoint[];
 }
 
-/** What the adapter made of a breakpoint. `message` says why it is not verified, in one sentence. */
+/**
+ * What the adapter made of a breakpoint, in the order asked. `message` says why it is not verified, in one sentence; `id` is empty where the request had none that is
+ * text.
+ */
 export interface InterruptBreakpointStatus {
   id: string;
   verified: boolean;
   message?: string;
+  /** Where it is not verified. */
+  reason?: "failed";
   hits: number;
 }
 

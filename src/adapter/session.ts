@@ -86,6 +86,7 @@ export class ApicScopeSession extends DebugSession implements SessionControl {
   private readonly pending = new Map<number, number>();
   private terminated = false;
   launched = false;
+  cpus: number | undefined;
   /** The long work that is told to the client. */
   private progress: { readonly id: string; readonly request: number | "run" } | undefined;
   private progressCount = 0;
@@ -111,6 +112,7 @@ export class ApicScopeSession extends DebugSession implements SessionControl {
     const { engine } = this;
     this.engine = undefined;
     this.launched = false;
+    this.cpus = undefined;
     await engine?.dispose();
   }
 
@@ -154,7 +156,7 @@ export class ApicScopeSession extends DebugSession implements SessionControl {
     const { command } = request;
     try {
       if (!Object.hasOwn(handlers, command)) throw new UserError(`APICScope knows no request "${command}".`, "command");
-      const args = new Args(command, request.arguments);
+      const args = new Args(command, request.arguments, this.cpus);
       const body = await handlers[command](args, this.context(request.seq, afterwards));
       if (body !== undefined) response.body = plain(body);
     } catch (error) {

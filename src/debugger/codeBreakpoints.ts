@@ -31,6 +31,8 @@ export interface CodeBreakpointStatus {
   readonly id: number;
   readonly verified: boolean;
   readonly message?: string;
+  /** Why it is not verified: its code is not in memory yet, or it cannot be set. */
+  readonly reason?: "pending" | "failed";
   /** The line that it really stands on. */
   readonly line?: number;
   readonly file?: string;
@@ -182,7 +184,7 @@ export class CodeBreakpoints {
       return statusOf(breakpoint);
     } catch (error) {
       if (!(error instanceof UserError)) throw error;
-      return { id, verified: false, message: error.message, addresses: [] };
+      return { id, verified: false, message: error.message, reason: "failed", addresses: [] };
     }
   }
 
@@ -324,5 +326,5 @@ export class CodeBreakpoints {
 const summaryOf = ({ isBound, place }: CodeBreakpoint): string => `${isBound} ${place.line} ${place.addresses.join()}`;
 
 function statusOf({ id, place, isBound }: CodeBreakpoint): CodeBreakpointStatus {
-  return { id, verified: isBound, ...(isBound ? {} : { message: notLoaded }), ...place };
+  return { id, verified: isBound, ...(isBound ? {} : { message: notLoaded, reason: "pending" }), ...place };
 }

@@ -22,6 +22,7 @@ export interface DataBreakpointStatus {
   readonly id: number;
   readonly verified: boolean;
   readonly message?: string;
+  readonly reason?: "failed";
 }
 
 /** Each owner replaces its own only. */
@@ -96,7 +97,7 @@ export class DataBreakpoints {
         return { id, verified: true };
       } catch (error) {
         if (!(error instanceof UserError)) throw error;
-        return { id, verified: false, message: error.message };
+        return { id, verified: false, message: error.message, reason: "failed" };
       }
     });
     this.owners.set(owner, list);

@@ -1,6 +1,7 @@
 // Requests with wrong arguments get an error response that names the argument; the session goes on.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
+import type { DebugProtocol } from "@vscode/debugprotocol";
 import { codeBase, codeImage, smpGuest, smpSource, startServer, temporaryFolder, withClient } from "./harness";
 
 /** No RAM there, with or without paging. */
@@ -26,14 +27,14 @@ describe("requests with wrong arguments", () => {
       const apic = (await client.scope(1, "Local APIC")).reference;
       const cases: [command: string, args: unknown, message: RegExp][] = [
         ["continue", {}, /"threadId" of "continue" must be a whole number of at least 1, it is missing/],
-        ["continue", { threadId: 99 }, /no CPU 98/],
+        ["continue", { threadId: 99 }, /"threadId" of "continue" must be a thread's id from 1 to 2 \(CPU 0 to CPU 1\), not 99/],
         ["continue", { threadId: "one" }, /"threadId".*not "one"/],
         ["next", { threadId: 0 }, /"threadId"/],
         ["next", { threadId: 1, granularity: "page" }, /"granularity" must be/],
         ["stepIn", { threadId: 1, singleThread: 5 }, /"singleThread".*true or false/],
         ["stepOut", { threadId: 2 }, /no caller to step out to/],
-        ["pause", { threadId: 77 }, /no CPU 76/],
-        ["stackTrace", { threadId: 3 }, /no CPU 2/],
+        ["pause", { threadId: 77 }, /a thread's id from 1 to 2/],
+        ["stackTrace", { threadId: 3 }, /a thread's id from 1 to 2/],
         ["stackTrace", {}, /"threadId"/],
         ["scopes", { frameId: 99_999 }, /no frame 99999/],
         ["scopes", {}, /"frameId"/],
@@ -44,7 +45,7 @@ describe("requests with wrong arguments", () => {
         ["setVariable", { variablesReference: reference, name: "rax", value: "=?" }, /./],
         ["setVariable", { variablesReference: reference, name: "eax", value: "0x1ffffffff" }, /does not fit/],
         ["setVariable", { variablesReference: apic, name: "VER", value: "1" }, /VER is read-only/],
-        ["setVariable", { variablesReference: apic, name: "ISR", value: "0x100" }, /Vectors go from 0 to 255/],
+        ["setVariable", { variablesReference: apic, name: "ISR", value: "0x100" }, /Vectors go from 16 \(0x10\) to 255/],
         ["evaluate", { expression: "no_such_name", frameId, context: "watch" }, /unknown name 'no_such_name'/],
         ["evaluate", { expression: "1 +", frameId, context: "watch" }, /./],
         ["evaluate", { expression: "rax = 1", frameId, context: "watch" }, /must not assign/],
@@ -65,26 +66,41 @@ describe("requests with wrong arguments", () => {
         ["disassemble", { memoryReference: "0x1000", instructionCount: 1e9 }, /"instructionCount"/],
         ["exceptionInfo", { threadId: 1 }, /did not stop on an event/],
         ["setBreakpoints", { breakpoints: [{ line: 1 }] }, /"source"/],
-        ["setBreakpoints", { source: { path: smpSource("main.c") }, breakpoints: [{ line: "ten" }] }, /"line"/],
+        ["setBreakpoints", { source: { path: smpSource("main.c") }, breakpoints: "all" }, /"breakpoints".*must be a list, not "all"/],
+        ["setBreakpoints", { source: { path: smpSource("main.c") }, lines: 5 }, /"lines".*must be a list/],
+        ["setBreakpoints", "all", /must be an object/],
         ["setBreakpoints", { source: {}, breakpoints: [] }, /"path"/],
-        ["setFunctionBreakpoints", { breakpoints: [{}] }, /"name"/],
         ["setFunctionBreakpoints", {}, /"breakpoints"/],
-        ["setInstructionBreakpoints", { breakpoints: [{ instructionReference: "main" }] }, /must be an address/],
-        ["setExceptionBreakpoints", { filters: ["interrupt.vanish"] }, /no filter 'interrupt\.vanish'; the filters are interrupt\.send/],
+        ["setInstructionBreakpoints", {}, /"breakpoints"/],
+        ["setDataBreakpoints", { breakpoints: {} }, /"breakpoints".*must be a list/],
         ["setExceptionBreakpoints", { filters: "all" }, /"filters"/],
-        ["setExceptionBreakpoints", { filters: [], filterOptions: [{ condition: "1" }] }, /"filterId"/],
+        ["setExceptionBreakpoints", { filters: [], filterOptions: 5 }, /"filterOptions".*must be a list/],
         ["gotoTargets", { source: { path: smpSource("main.c") } }, /"line"/],
-        ["goto", { threadId: 1, targetId: 12 }, /no goto target 12/],
+        ["goto", { threadId: 1, targetId: 12 }, /no goto target 12; "gotoTargets" gives those of a line/],
+        ["goto", { threadId: 5, targetId: 1 }, /a thread's id from 1 to 2/],
+        ["stepBack", { threadId: 99 }, /a thread's id from 1 to 2/],
+        ["restart", { arguments: 5 }, /"arguments" of "restart" must be an object, not 5/],
+        ["variables", { variablesReference: reference, start: -1 }, /"start".*at least 0, not -1/],
+        ["variables", { variablesReference: reference, filter: "odd" }, /"filter" must be one of "indexed", "named", not "odd"/],
+        ["evaluate", { expression: "(1 + 2", frameId, context: "watch" }, /the '\(' at column 1; its '\)' is missing/],
+        ["evaluate", { expression: "(".repeat(20_000), frameId }, /too long/],
+        ["readMemory", { memoryReference: "0x1000", count: 4, offset: 1.5 }, /"offset".*whole number/],
+        ["writeMemory", { memoryReference: "0x1000", data: "A" }, /"data".*base64, not "A"/],
+        [
+          "disassemble",
+          { memoryReference: "0x1000", instructionCount: 2, instructionOffset: -1e9 },
+          /"instructionOffset".*from -20000 to 20000/,
+        ],
+        ["apicscope/serialInput", { data: "%%%" }, /"data".*base64/],
         ["source", { sourceReference: 1 }, /./],
         ["attach", {}, /use a "launch" request/],
         ["launch", { program: smpGuest }, /has been launched already/],
         ["apicscope/setInterruptBreakpoints", {}, /"breakpoints"/],
-        ["apicscope/setInterruptBreakpoints", { breakpoints: [{ filter: "nmi" }] }, /"id"/],
         ["apicscope/guestWrite", { threadId: 1, register: "PPR", value: 1 }, /no register 'PPR' that software can write/],
         ["apicscope/guestWrite", { threadId: 1, register: "TPR", value: "0x1ffffffff" }, /does not fit in TPR/],
         ["apicscope/guestWrite", { threadId: 1, value: 1 }, /"register".*"address"/],
         ["apicscope/setStepping", { others: "perhaps" }, /"others" must be/],
-        ["apicscope/setHeld", { threadId: 9, held: true }, /no CPU 8/],
+        ["apicscope/setHeld", { threadId: 9, held: true }, /a thread's id from 1 to 2/],
         ["apicscope/serialInput", {}, /"text"/],
         ["no/such/request", {}, /knows no request "no\/such\/request"/],
         ["constructor", {}, /knows no request "constructor"/],
@@ -97,6 +113,45 @@ describe("requests with wrong arguments", () => {
       }
       assert.equal((await client.threadNames()).length, 2);
       assert.equal(await client.evaluate("1 + 1", 1), "2");
+    }, server.port),
+  );
+
+  test("partial answers: what is not there is left out or counted", { timeout: 240_000 }, () =>
+    withClient(async (client) => {
+      await client.launch({ program: smpGuest, cpus: 2, memory: 64 }, () => client.breakOn({ filterId: "sipi" }));
+      await client.stop();
+      const { reference, variables } = await client.scope(1, "Registers");
+      const names = async (range: object): Promise<string[]> => {
+        const asked: DebugProtocol.VariablesArguments = { variablesReference: reference, ...range };
+        const { body } = await client.dap.variablesRequest(asked);
+        return body.variables.map(({ name }) => name);
+      };
+      const all = variables.map(({ name }) => name);
+      assert.deepEqual(await names({ start: 2, count: 3 }), all.slice(2, 5));
+      assert.deepEqual(await names({ start: 2 }), all.slice(2));
+      assert.deepEqual(await names({ start: 1_000_000, count: 5 }), []);
+      assert.deepEqual(await names({ filter: "indexed" }), []);
+      // RAM ends at 64 MiB.
+      const end = (await client.ask("readMemory", { memoryReference: "0x3fffff0", count: 64 })) as {
+        data: string;
+        unreadableBytes: number;
+      };
+      assert.equal(Buffer.from(end.data, "base64").length, 16);
+      assert.equal(end.unreadableBytes, 48);
+      assert.deepEqual(await client.ask("readMemory", { memoryReference: "0xfffffffffffffff0", count: 64 }), {
+        address: "0xfffffffffffffff0",
+        unreadableBytes: 64,
+      });
+      const written = { memoryReference: "0x3fffffe", data: "AAAAAAAA" };
+      assert.deepEqual(await client.ask("writeMemory", { ...written, allowPartial: true }), { offset: 0, bytesWritten: 2 });
+      assert.match(await client.refused("writeMemory", written), /cannot be written/);
+      const { instructions } = (await client.ask("disassemble", { memoryReference: "0xfffffffffffffffe", instructionCount: 4 })) as {
+        instructions: DebugProtocol.DisassembledInstruction[];
+      };
+      assert.deepEqual(
+        instructions.map(({ presentationHint }) => presentationHint),
+        ["invalid", "invalid", undefined, undefined],
+      );
     }, server.port),
   );
 

@@ -74,7 +74,11 @@ export const executionRequests: HandlerTable = {
   goto: async (args, { call, session }) => {
     const cpu = args.cpu();
     const address = session.gotoTargets.get(args.whole("targetId"));
-    if (address === undefined) throw new UserError(`There is no goto target ${args.whole("targetId")}.`, "targetId");
+    if (address === undefined)
+      throw new UserError(
+        `There is no goto target ${args.whole("targetId")}; "gotoTargets" gives those of a line, which hold until the guest runs.`,
+        "targetId",
+      );
     await call("goto", { cpu, address });
   },
 };

@@ -5,6 +5,7 @@ import type { VariableView } from "../../debugger/inspect/inspector";
 import { UserError } from "../../machine/errors";
 import type { HandlerTable, RequestContext } from "../context";
 import type { ModuleView } from "../rpc";
+import { choice } from "./choice";
 import { toClientColumn, toClientLine, toSource } from "../sources";
 
 function details(view: VariableView): Omit<DebugProtocol.Variable, "name" | "value"> {
@@ -84,8 +85,8 @@ export const inspectionRequests: HandlerTable = {
 
   variables: async (args, { call }) => {
     const reference = args.whole("variablesReference", 1);
+    const filter = choice(args, "filter", ["indexed", "named"]);
     const views = await call("variables", { reference, start: args.optionalWhole("start"), count: args.optionalWhole("count") });
-    const filter = args.optionalText("filter");
     // All children of a container are of one kind; the other kind has none.
     const indexed = views.some((view) => view.name.startsWith("["));
     const shown = (filter === "indexed" && !indexed) || (filter === "named" && indexed) ? [] : views;

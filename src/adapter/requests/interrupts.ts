@@ -90,7 +90,7 @@ export const interruptRequests: HandlerTable = {
 
   /** Bytes for the guest's serial port: {text} or {data} in base64. */
   "apicscope/serialInput": async (args, { call }) => {
-    const bytes = args.has("data") ? new Uint8Array(Buffer.from(args.text("data"), "base64")) : new TextEncoder().encode(args.text("text"));
+    const bytes = args.has("data") ? args.bytes("data") : new TextEncoder().encode(args.text("text"));
     await call("serialInput", { bytes });
   },
 };

@@ -112,6 +112,7 @@ export const lifecycleRequests: HandlerTable = {
       throw error;
     }
     session.launched = true;
+    session.cpus = launched.cpus;
     sendEvent(new InitializedEvent());
     if (!launched.hasLines) sendEvent(lineCapabilities(launched));
   },
@@ -138,9 +139,11 @@ export const lifecycleRequests: HandlerTable = {
 
   configurationDone: (_args, { call, after }) => after(() => void call("start", undefined).catch(() => undefined)),
 
-  restart: async (args, { call, after, sendEvent }) => {
-    const given = args.has("arguments") ? checkLaunch(args.raw("arguments")) : undefined;
-    sendEvent(lineCapabilities(await call("restart", given)));
+  restart: async (args, { call, session, after, sendEvent }) => {
+    const given = args.has("arguments") ? checkLaunch(args.object("arguments").all) : undefined;
+    const launched = await call("restart", given);
+    session.cpus = launched.cpus;
+    sendEvent(lineCapabilities(launched));
     after(() => void call("start", undefined).catch(() => undefined));
   },
 

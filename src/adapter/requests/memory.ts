@@ -38,9 +38,7 @@ export const memoryRequests: HandlerTable = {
 
   writeMemory: async (args, { call, client, sendEvent, after }) => {
     const { address, physical } = place(args);
-    const data = args.text("data");
-    if (!/^[A-Za-z0-9+/]*={0,2}$/.test(data)) throw new UserError('The argument "data" of "writeMemory" must be base64.', "data");
-    const bytes = new Uint8Array(Buffer.from(data, "base64"));
+    const bytes = args.bytes("data");
     const bytesWritten = await call("writeMemory", { address, bytes, partial: args.flag("allowPartial"), cpu: undefined, physical });
     const event: DebugProtocol.MemoryEvent = {
       type: "event",

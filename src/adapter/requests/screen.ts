@@ -12,7 +12,7 @@ export const screenRequests: HandlerTable = {
 
   /** Keys go down and up: {keys: [{code, down}]}. */
   [keyInputRequest]: async (args, { call }) => {
-    const keys = args.list("keys", false);
+    const keys = args.list("keys");
     if (keys.length > mostKeys) throw new UserError(`At most ${mostKeys} keys can be given at once.`, "keys");
     const codes = keys.flatMap((key) => {
       const code = key.text("code");

@@ -66,6 +66,7 @@ interface Frame {
 
 interface Container {
   readonly frame: Frame | undefined;
+  readonly inParts: boolean;
   children(start?: number, count?: number): readonly VariableNode[];
 }
 
@@ -160,7 +161,7 @@ export class Inspector {
     const locals = this.localNodes(frame);
     const views: ScopeView[] = [];
     const add = (name: string, kind: ScopeView["kind"], children: Container["children"], expensive = false): void =>
-      void views.push({ name, kind, expensive, reference: this.containers.add({ frame, children }) });
+      void views.push({ name, kind, expensive, reference: this.containers.add({ frame, children, inParts: false }) });
     if (locals.length > 0) add("Locals", "locals", () => this.localNodes(frame));
     add("Registers", "registers", () =>
       entry.innermost ? registerNodes(cpu, symbolOf) : frameRegisterNodes(entry.frame.registers, cpu.codeBits()),
@@ -189,12 +190,14 @@ export class Inspector {
   variables(reference: number, start?: number, count?: number): VariableView[] {
     const container = this.containers.get(reference);
     const limit = count === undefined || count === 0 ? maximumChildren : Math.min(count, maximumChildren);
-    return container.children(start ?? 0, limit).map((node) => this.view(node, container.frame));
+    const first = start ?? 0;
+    const nodes = container.children(first, limit);
+    return (container.inParts ? nodes : nodes.slice(first, first + limit)).map((node) => this.view(node, container.frame));
   }
 
   private view(node: VariableNode, frame: Frame | undefined): VariableView {
-    const { name, value, type, evaluateName, memory, indexed, children, place } = node;
-    const reference = children === undefined ? 0 : this.containers.add({ frame, children });
+    const { name, value, type, evaluateName, memory, indexed, children, place, inParts = false } = node;
+    const reference = children === undefined ? 0 : this.containers.add({ frame, children, inParts });
     const location = place?.kind === "linear" ? { address: place.address, size: place.size } : undefined;
     return { name, value, type, evaluateName, memory, indexed, reference, readOnly: node.set === undefined, location };
   }

@@ -13,6 +13,8 @@ export interface VariableNode {
   readonly place?: DataPlace | undefined;
   /** Undefined: a leaf. */
   readonly children?: ((start?: number, count?: number) => readonly VariableNode[]) | undefined;
+  /** {@link children} heeds what it is given; otherwise it gives all, which are few. */
+  readonly inParts?: boolean | undefined;
   /** Number of children when they are numbered elements, which are then asked for in portions. */
   readonly indexed?: number | undefined;
   /** Changes the value; `text` is what the person typed. Throws a UserError when that cannot be. Undefined: read-only. */

@@ -28,6 +28,7 @@ export function valueNode(value: Value, place: ValuePlace, evaluateName = value.
     evaluateName,
     memory: value.address ?? value.pointsTo,
     place: placeOf(value),
+    inParts: true,
     indexed: isArray && count > 0 ? count : undefined,
     children:
       count === 0
