@@ -1,6 +1,12 @@
 import { parseAddress } from "../debugger/numbers";
 import { UserError } from "../machine/errors";
 
+/** What a whole number has to be that `value` is not. */
+function wholeText(value: unknown, least: number, most: number): string {
+  const isUnlimited = most === Number.MAX_SAFE_INTEGER && !(typeof value === "number" && value > most);
+  return isUnlimited ? `a whole number of at least ${least}` : `a whole number from ${least} to ${most}`;
+}
+
 /** The arguments of a request, read one by one: what is missing or of the wrong kind becomes an error that names it. */
 export class Args {
   private readonly values: Readonly<Record<string, unknown>>;
@@ -49,10 +55,7 @@ export class Args {
   whole(name: string, least = 0, most = Number.MAX_SAFE_INTEGER): number {
     const value = this.values[name];
     if (typeof value !== "number" || !Number.isInteger(value) || value < least || value > most)
-      throw this.wrong(
-        name,
-        most === Number.MAX_SAFE_INTEGER ? `a whole number of at least ${least}` : `a whole number from ${least} to ${most}`,
-      );
+      throw this.wrong(name, wholeText(value, least, most));
     return value;
   }
 
@@ -84,15 +87,33 @@ export class Args {
 
   /** A value of any size: text, or a number that is exact. */
   integer(name: string): bigint {
+    const value = this.values[name];
+    if (typeof value === "number" ? !Number.isSafeInteger(value) : typeof value !== "string" || !/^\s*-?(0x[0-9a-f]+|\d+)\s*$/i.test(value))
+      throw this.wrong(name, 'a number, or text such as "0x1f"');
     return this.address(name);
   }
 
   /** Index of the CPU that a thread id stands for. */
   cpu(name = "threadId"): number {
     const thread = this.whole(name, 1);
-    if (this.threads !== undefined && thread > this.threads)
-      throw this.wrong(name, `a thread's id from 1 to ${this.threads} (CPU 0 to CPU ${this.threads - 1})`);
+    if (!this.isThread(thread)) throw this.wrong(name, this.threadText);
     return thread - 1;
+  }
+
+  /** Indexes of the CPUs that the thread ids of a list stand for. */
+  cpus(name: string): number[] {
+    const threads = this.wholes(name, 1);
+    if (!threads.every((thread) => this.isThread(thread))) throw this.wrong(name, `a list, each ${this.threadText}`);
+    return threads.map((thread) => thread - 1);
+  }
+
+  private isThread(thread: number): boolean {
+    return this.threads === undefined || thread <= this.threads;
+  }
+
+  private get threadText(): string {
+    const { threads = 1 } = this;
+    return `a thread's id from 1 to ${threads} (CPU 0 to CPU ${threads - 1})`;
   }
 
   object(name: string): Args {

@@ -71,6 +71,13 @@ describe("requests with wrong arguments", () => {
         ["setBreakpoints", "all", /must be an object/],
         ["setBreakpoints", { source: {}, breakpoints: [] }, /"path"/],
         ["setFunctionBreakpoints", {}, /"breakpoints"/],
+        ["evaluate", { expression: "\0", frameId }, /unexpected character U\+0000 at column 1/],
+        [
+          "readMemory",
+          { memoryReference: "0x1000", count: 4, offset: 1e300 },
+          /"offset".* a whole number from -9007199254740991 to 9007199254740991, not 1e\+300/,
+        ],
+        ["apicscope/decode", { register: "SVR", value: "zz" }, /"value" .* a number, or text such as "0x1f", not "zz"/],
         ["setInstructionBreakpoints", {}, /"breakpoints"/],
         ["setDataBreakpoints", { breakpoints: {} }, /"breakpoints".*must be a list/],
         ["setExceptionBreakpoints", { filters: "all" }, /"filters"/],

@@ -67,7 +67,8 @@ describe("run control", { timeout: 480_000 }, () => {
       assert.deepEqual((await ask(client, "apicscope/runControl")).frozenThreads, [1, 3]);
       await ask(client, "apicscope/freeze", { threadId: 2 });
       assert.match(await client.refused("continue", { threadId: 2 }), /All CPUs are frozen/);
-      assert.match(await client.refused("apicscope/freeze", { threadIds: [4] }), /There is no CPU 3/);
+      assert.match(await client.refused("apicscope/freeze", { threadIds: [4] }), /each a thread's id from 1 to 3 .*, not \[4\]/);
+      assert.match(await client.refused("apicscope/runOnly", { threadIds: [] }), /"threadIds" names no thread: one at least has to run/);
       assert.match(await client.refused("apicscope/freeze", {}), /"threadId" or "threadIds"/);
       assert.deepEqual((await ask(client, "apicscope/runOnly", { threadIds: [1, 2] })).frozenThreads, [3]);
       const frozen = await client.pc(3);

@@ -18,7 +18,7 @@ const interrupts = (args: Args): StepInterrupts | undefined => choice(args, "int
 
 /** CPUs of `threadIds` or `threadId`; undefined when neither is given. */
 function cpus(args: Args): number[] | undefined {
-  if (args.has("threadIds")) return args.wholes("threadIds", 1).map((thread) => thread - 1);
+  if (args.has("threadIds")) return args.cpus("threadIds");
   return args.has("threadId") ? [args.cpu()] : undefined;
 }
 
@@ -36,7 +36,11 @@ export const runControlRequests: HandlerTable = {
   /** All CPUs if none is named. */
   "apicscope/unfreeze": async (args, { call }) => runControlBody(await call("setFrozen", { cpus: cpus(args), frozen: false })),
 
-  "apicscope/runOnly": async (args, { call }) => runControlBody(await call("runOnly", { cpus: cpusRequired(args) })),
+  "apicscope/runOnly": async (args, { call }) => {
+    const list = cpusRequired(args);
+    if (list.length === 0) throw new UserError('The argument "threadIds" names no thread: one at least has to run.', "threadIds");
+    return runControlBody(await call("runOnly", { cpus: list }));
+  },
 
   "apicscope/setHeld": async (args, { call }) => runControlBody(await call("setFrozen", { cpus: [args.cpu()], frozen: args.flag("held") })),
 

@@ -56,7 +56,14 @@ function readToken(text: string, at: number): Token {
     return { kind: "name", value: text.slice(at + 1, end), register: false, at, text: text.slice(at, end + 1) };
   }
   const operator = operators.find((candidate) => text.startsWith(candidate, at));
-  if (operator === undefined) throw mistake(`unexpected character '${String.fromCodePoint(text.codePointAt(at) ?? 0)}'`, at);
+  if (operator === undefined) {
+    const character = String.fromCodePoint(text.codePointAt(at) ?? 0);
+    // What a terminal would not show is told by its number.
+    const shown = /^\P{C}$/u.test(character)
+      ? `'${character}'`
+      : `U+${(text.codePointAt(at) ?? 0).toString(16).toUpperCase().padStart(4, "0")}`;
+    throw mistake(`unexpected character ${shown}`, at);
+  }
   return { kind: "operator", at, text: operator };
 }
 
