@@ -297,7 +297,7 @@ export const JUMP_MODE = 8;
 export const JUMP_GENERATION = 12;
 export const JUMP_OP = 16;
 export const JUMP_PAGE = 20;
-/** Generated code reads it here, which spares it the header. 0: look there. Whoever changes BLOCK_FUNCTION clears it (Jit). */
+/** Generated code reads it here, which spares it the header. 0: look there. Whoever changes BLOCK_FUNCTION clears it (backend/jumpCaches.ts). */
 export const JUMP_FUNCTION = 24;
 /**
  * Index of RIP in the jump cache: its bits, folded with the page number so that equal offsets in two pages differ. Most targets of jumps are not nearer than 8 bytes: with the lowest bits at the other end, those of

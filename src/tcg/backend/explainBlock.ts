@@ -1,6 +1,5 @@
 import { type Block, type CodeCache, instructionOffset, instructionOps, type Region } from "../codeCache";
 import {
-  BLOCK_FUNCTION,
   BLOCK_HEADER_BYTES,
   OP_A,
   OP_B,
@@ -27,6 +26,7 @@ import { functionText } from "../wasm/text";
 import { RegionFunction } from "./function";
 import { opEmitters } from "./compilation";
 import { Callee } from "./callees";
+import { JumpCaches } from "./jumpCaches";
 import { IS_HELPER, operandUse, READS_A, READS_B, READS_D, WRITES_B, WRITES_D } from "./operands";
 import type { Linkable, LinkSite } from "./links";
 import { cutPieces, readOps, neededFlags } from "./pieces";
@@ -156,12 +156,12 @@ const calleeNames: readonly string[] = Object.entries(Callee).reduce((names: str
 const parameterNames = ["cpu", "entry", "budget"];
 
 /** Jumps out of the generated functions that hold `block`. */
-function jumpsOut(memory: EngineMemory, block: Block): JumpExplanation[] {
+function jumpsOut(jumpCaches: JumpCaches, block: Block): JumpExplanation[] {
   const known = new Map<string, JumpExplanation>();
   for (const { sites } of block.regions as readonly (Region & Linkable)[])
     for (const { from, rip, link } of sites) {
       if (!from.alive) continue;
-      const linked = holds(memory, link) ? link?.block.rip : undefined;
+      const linked = holds(jumpCaches, link) ? link?.block.rip : undefined;
       const key = `${from.rip} ${rip}`;
       // Of copies of a block one may be linked: that is the one to tell of.
       if (linked !== undefined || !known.has(key)) known.set(key, { from: from.rip, to: rip, linked });
@@ -170,8 +170,8 @@ function jumpsOut(memory: EngineMemory, block: Block): JumpExplanation[] {
 }
 
 /** Whether a link leads to its target still, as the code of the link finds out. */
-const holds = (memory: EngineMemory, link: LinkSite["link"]): boolean =>
-  link?.block.alive === true && memory.u32[(link.block.header + BLOCK_FUNCTION) >>> 2] === link.word;
+const holds = (jumpCaches: JumpCaches, link: LinkSite["link"]): boolean =>
+  link?.block.alive === true && jumpCaches.functionOf(link.block) === link.word;
 
 /**
  * A block as the front end translated it and as WebAssembly is generated from it, together with hot neighbours if it is hot itself. `cpu` is the address of the
@@ -185,8 +185,9 @@ export function explainBlock(
   helperName: (id: number) => string,
   targets = new JumpTargets(),
 ): BlockExplanation {
-  const planner = new RegionPlanner(memory, code, targets);
-  const isGenerated = memory.u32[(block.header + BLOCK_FUNCTION) >>> 2] !== 0;
+  const jumpCaches = new JumpCaches(memory, code);
+  const planner = new RegionPlanner(memory, code, jumpCaches, targets);
+  const isGenerated = jumpCaches.functionOf(block) !== 0;
   const { plan, blocks } = planner.plan(block, cpu, () => (isGenerated ? 0 : -Infinity));
   const body = block.secondPage >= 0 ? new Uint8Array(0) : new RegionFunction(plan, opEmitters()).build().bytes;
   const starts = instructionOps(memory, block);
@@ -219,6 +220,6 @@ export function explainBlock(
       const to = targets.targetsOf(member).filter(({ alive }) => alive);
       return to.length === 0 ? [] : [{ from: member.rip, to: to.map(({ rip }) => rip) }];
     }),
-    jumps: jumpsOut(memory, block),
+    jumps: jumpsOut(jumpCaches, block),
   };
 }

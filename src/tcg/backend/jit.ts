@@ -1,19 +1,11 @@
 import type { Block, CodeCache, GeneratedCode, Region } from "../codeCache";
 import type { EngineHost, RunFunction } from "../interpreter/interpreter";
-import {
-  BLOCK_FUNCTION,
-  BLOCK_TARGET,
-  FUNCTION_ENTRY_BITS,
-  JUMP_FUNCTION,
-  JUMP_RIP,
-  jumpPair,
-  WORD_JUMP_CACHE,
-  WORD_JUMP_FROM,
-} from "../layout";
+import { BLOCK_TARGET, FUNCTION_ENTRY_BITS, WORD_JUMP_FROM } from "../layout";
 import type { EngineMemory } from "../memory";
 import { bridge } from "./bridge";
 import { type CompiledModule, type CompileThread, Compiler } from "./compilation";
 import { FunctionTable } from "./functionTable";
+import { JumpCaches } from "./jumpCaches";
 import { Linker, type LinkSite, type Renewal, sitesOf } from "./links";
 import type { FunctionBody } from "../wasm/writer";
 import { type ChosenRegion, RegionPlanner, type RegionPlan } from "./region";
@@ -163,9 +155,10 @@ interface Ordered {
  * When functions are made changes nothing in what the guest does.
  */
 export class Jit implements GeneratedCode {
-  private readonly planner: RegionPlanner;
+  private readonly jumpCaches: JumpCaches;
   /** What indirect jumps are known to go to. */
   readonly targets = new JumpTargets();
+  private readonly planner: RegionPlanner;
   /** What modules import; made with the first one, as what follows. */
   private bridged: WebAssembly.ModuleImports | undefined;
   private queue: { block: Block; cpu: number }[] = [];
@@ -220,10 +213,11 @@ export class Jit implements GeneratedCode {
     private readonly clock: () => number = () => 0,
     private readonly thread?: CompileThread,
   ) {
-    this.planner = new RegionPlanner(memory, code, this.targets);
+    this.jumpCaches = new JumpCaches(memory, code);
+    this.planner = new RegionPlanner(memory, code, this.jumpCaches, this.targets);
     this.table = new FunctionTable(entered);
     this.compiler = new Compiler(clock);
-    this.linker = new Linker(memory, this.planner);
+    this.linker = new Linker(memory, this.planner, this.jumpCaches);
   }
 
   heat(page: number): number {
@@ -392,7 +386,8 @@ export class Jit implements GeneratedCode {
     region.code = body;
     region.sites = sitesOf(body, region.blocks);
     region.entries.forEach((entry, index) => {
-      if (index === 0 || this.functionOf(entry) === 0) this.setFunction(entry, (region.slot << FUNCTION_ENTRY_BITS) | index);
+      if (index === 0 || this.jumpCaches.functionOf(entry) === 0)
+        this.jumpCaches.setFunction(entry, (region.slot << FUNCTION_ENTRY_BITS) | index);
     });
     this.stats.bytes += body.bytes.length;
     this.stats.bytesLive += body.bytes.length;
@@ -429,7 +424,7 @@ export class Jit implements GeneratedCode {
   /** The block is entered in a function, or will be in one that is being made. */
   private isEntry(block: Block): boolean {
     const regions = block.regions as readonly GeneratedRegion[];
-    return this.functionOf(block) !== 0 || regions.some(({ code, entries }) => !isBody(code) && entries.includes(block));
+    return this.jumpCaches.functionOf(block) !== 0 || regions.some(({ code, entries }) => !isBody(code) && entries.includes(block));
   }
 
   /** A region from `seed` on, of `wanted` and whatever else is warm, or part of a region already. */
@@ -489,25 +484,6 @@ export class Jit implements GeneratedCode {
     return region;
   }
 
-  /** BLOCK_FUNCTION of a block. */
-  private functionOf(block: Block): number {
-    return this.memory.u32[(block.header + BLOCK_FUNCTION) >>> 2];
-  }
-
-  /** Sets BLOCK_FUNCTION of a block. Jump caches have copies: those for its RIP, which are at the two places of the pair, are cleared on every CPU. */
-  private setFunction(block: Block, word: number): void {
-    const { u32, i32 } = this.memory;
-    u32[(block.header + BLOCK_FUNCTION) >>> 2] = word;
-    for (let cpu = 0; cpu < this.memory.cpus; cpu++) {
-      const cache = u32[(this.memory.stateOf(cpu) + WORD_JUMP_CACHE) >>> 2];
-      for (const address of jumpPair(cache, block.ripLow)) {
-        const entry = address >>> 2;
-        if (i32[entry + JUMP_RIP / 4] === block.ripLow && i32[entry + JUMP_RIP / 4 + 1] === block.ripHigh)
-          u32[entry + JUMP_FUNCTION / 4] = 0;
-      }
-    }
-  }
-
   /** The block counts its entries from the start again. */
   private warmUp(block: Block): void {
     this.code.settle(block);
@@ -541,9 +517,9 @@ export class Jit implements GeneratedCode {
     if (!this.linker.hold(region.slot)) this.release(region.slot);
     for (const block of region.blocks) {
       block.regions = block.regions.filter((other) => other !== region);
-      const word = this.functionOf(block);
+      const word = this.jumpCaches.functionOf(block);
       if (word === 0 ? isBody(region.code) || !region.entries.includes(block) : word >>> FUNCTION_ENTRY_BITS !== region.slot) continue;
-      this.setFunction(block, 0);
+      this.jumpCaches.setFunction(block, 0);
       this.warmUp(block);
     }
     for (const rip of region.outside) {

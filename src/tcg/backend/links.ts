@@ -15,6 +15,7 @@ import {
 import type { EngineMemory } from "../memory";
 import { type FunctionBody, FunctionWriter, insert, M, W } from "../wasm/writer";
 import { COMMON_FUNCTIONS } from "./callees";
+import type { JumpCaches } from "./jumpCaches";
 import type { RegionPlan, RegionPlanner } from "./region";
 import { BUDGET, CPU, halves } from "./values";
 
@@ -79,6 +80,7 @@ export class Linker {
   constructor(
     private readonly memory: EngineMemory,
     private readonly planner: RegionPlanner,
+    private readonly jumpCaches: JumpCaches,
   ) {}
 
   /** Looks where the indirect jumps of `functions` went last: those that go to one place only are worth a link. */
@@ -166,9 +168,9 @@ export class Linker {
     const low = rip === undefined ? this.steadyTarget(site) : halves(rip)[0];
     if (low === undefined) return undefined;
     const near = this.planner.nearBlock(from, rip ?? from.rip + BigInt((low >>> 0) - (from.ripLow >>> 0)));
-    const block = near ?? this.planner.blockOf(from.mode, low);
+    const block = near ?? this.jumpCaches.anyBlock(from.mode, low);
     if (block === undefined || (rip !== undefined && block.rip !== rip)) return undefined;
-    const word = this.memory.u32[(block.header + BLOCK_FUNCTION) >>> 2];
+    const word = this.jumpCaches.functionOf(block);
     return word === 0 ? undefined : { block, word, near: near !== undefined };
   }
 

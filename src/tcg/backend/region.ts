@@ -1,21 +1,9 @@
 import { highHalf, lowHalf } from "../../common/halves";
 import { type Block, type CodeCache, instructionAddress, instructionOps, type Region } from "../codeCache";
-import {
-  BLOCK_HEADER_BYTES,
-  BLOCK_HEAT,
-  JUMP_GENERATION,
-  JUMP_MODE,
-  JUMP_OP,
-  JUMP_RIP,
-  jumpPair,
-  MEM_STACK,
-  OP_BYTES,
-  OP_MEM_FLAGS,
-  WORD_JUMP_CACHE,
-  WORD_JUMP_GENERATION,
-} from "../layout";
+import { BLOCK_HEAT, MEM_STACK, OP_BYTES, OP_MEM_FLAGS } from "../layout";
 import type { EngineMemory } from "../memory";
 import { Op } from "../ops";
+import type { JumpCaches } from "./jumpCaches";
 import { isForwardBranch, isLoad, isStore } from "./operands";
 import type { JumpTargets } from "./targets";
 
@@ -88,6 +76,7 @@ export class RegionPlanner {
   constructor(
     private readonly memory: EngineMemory,
     private readonly code: CodeCache,
+    private readonly jumpCaches: JumpCaches,
     private readonly targets: JumpTargets,
   ) {}
 
@@ -137,7 +126,9 @@ export class RegionPlanner {
       const block = blocks[i];
       const ending = this.endingOf(block);
       endings.push(ending);
-      const found = ending.targets.map(({ rip, far }) => (far ? this.farBlock(cpu, rip, block.mode) : this.nearBlock(block, rip)));
+      const found = ending.targets.map(({ rip, far }) =>
+        far ? this.jumpCaches.blockAt(cpu, rip, block.mode) : this.nearBlock(block, rip),
+      );
       const reached = found.map(join);
       near.push(
         ending.targets.flatMap(({ rip, far }, target) => {
@@ -183,35 +174,10 @@ export class RegionPlanner {
     return this.code.find(physical, lowHalf(rip), highHalf(rip), block.mode, block.codeLimit, -1);
   }
 
-  /** The block that the CPU's jump cache has for `rip`. */
-  private farBlock(cpu: number, rip: bigint, mode: number): Block | undefined {
-    const { view } = this.memory;
-    for (const entry of jumpPair(view.getUint32(cpu + WORD_JUMP_CACHE, true), lowHalf(rip))) {
-      if (view.getBigUint64(entry + JUMP_RIP, true) !== rip || view.getInt32(entry + JUMP_MODE, true) !== mode) continue;
-      if (view.getInt32(entry + JUMP_GENERATION, true) !== view.getInt32(cpu + WORD_JUMP_GENERATION, true)) continue;
-      return this.code.at(view.getUint32(entry + JUMP_OP, true) - BLOCK_HEADER_BYTES);
-    }
-    return undefined;
-  }
-
-  /** A block of this mode that some CPU's jump cache has, or had before mappings changed, for a RIP with this lower half. */
-  blockOf(mode: number, ripLow: number): Block | undefined {
-    const { i32, u32, cpus } = this.memory;
-    for (let cpu = 0; cpu < cpus; cpu++) {
-      for (const address of jumpPair(u32[(this.memory.stateOf(cpu) + WORD_JUMP_CACHE) >>> 2], ripLow)) {
-        const entry = address >>> 2;
-        if (i32[entry + JUMP_RIP / 4] !== ripLow || i32[entry + JUMP_MODE / 4] !== mode) continue;
-        const block = this.code.lookUp(u32[entry + JUMP_OP / 4] - BLOCK_HEADER_BYTES);
-        if (block?.alive === true && block.ripLow === ripLow && block.mode === mode) return block;
-      }
-    }
-    return undefined;
-  }
-
   /** The target of a jump at the end of `from` is where the CPU would find it now. */
   private isMapped(cpu: number, from: Block, target: Block): boolean {
     if (target.rip >> 12n === from.rip >> 12n) return this.nearBlock(from, target.rip) === target;
-    return this.farBlock(cpu, target.rip, from.mode) === target;
+    return this.jumpCaches.blockAt(cpu, target.rip, from.mode) === target;
   }
 
   /** The block ends in an indirect jump or call, for which targets are worth learning. */
