@@ -1,5 +1,6 @@
 import type { CodeCache } from "../tcg/codeCache";
-import { defaultJitOptions, eagerJitOptions, type GeneratedImports, Jit, x87Imports } from "../tcg/backend/jit";
+import { type GeneratedImports, interpreterImports } from "../tcg/backend/imports";
+import { defaultJitOptions, eagerJitOptions, Jit } from "../tcg/backend/jit";
 import { assembledInterpreter } from "../tcg/interpreter/assembled";
 import type { EngineHost, RunFunction } from "../tcg/interpreter/interpreter";
 import type { EngineMemory } from "../tcg/memory";
@@ -79,19 +80,12 @@ export function makeEngine(
   const interrupt = exports["interrupt"] as DeliverFunction;
   if (engine === "interpreter") return { run, jit: undefined, calls, interrupt };
   const imports: GeneratedImports = {
-    run,
+    ...interpreterImports(exports),
     helper,
     hostAddress: (kind, lo, hi) => {
       calls.refills++;
       return executing().mmu.hostAddress(kind, lo, hi);
     },
-    walk: exports["walk"] as GeneratedImports["walk"],
-    ...x87Imports(exports),
-    bulkString: exports["bulkString"] as GeneratedImports["bulkString"],
-    fastCall: exports["fastCall"] as GeneratedImports["fastCall"],
-    findJump: exports["findJump"] as GeneratedImports["findJump"],
-    getFlags: exports["getFlags"] as GeneratedImports["getFlags"],
-    setFlags: exports["setFlags"] as GeneratedImports["setFlags"],
   };
   const options = { ...(engine === "jit" ? eagerJitOptions : defaultJitOptions), ...jit };
   const translator = new Jit(engineMemory, code, table, imports, options, () => performance.now(), compiler?.());

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { compileProvider } from "../../src/adapter/compileProvider";
 import type { Machine } from "../../src/machine/machine";
-import type { JitStats } from "../../src/tcg/backend/jit";
+import type { JitStats } from "../../src/tcg/backend/jitStats";
 import { bootGuest, eager, MIB, runGuest } from "../machine/runGuest";
 
 const IMAGE = "guests/smp/smp.elf";

@@ -7,7 +7,8 @@ import { operationNumber } from "../../src/cpu/simd/operations";
 import { SimdUnit } from "../../src/cpu/simd/unit";
 import { jumpTable } from "../../src/tcg/backend/control";
 import { opEmitters } from "../../src/tcg/backend/compilation";
-import { defaultJitOptions, Jit, x87Imports } from "../../src/tcg/backend/jit";
+import { interpreterImports } from "../../src/tcg/backend/imports";
+import { defaultJitOptions, Jit } from "../../src/tcg/backend/jit";
 import { operandUse } from "../../src/tcg/backend/operands";
 import { structure } from "../../src/tcg/backend/structure";
 import { OpBuilder } from "../../src/tcg/builder";
@@ -90,16 +91,9 @@ class Bench {
       this.code,
       table,
       {
-        run: this.run,
+        ...interpreterImports(exports),
         helper: (id, a, b, lo, hi) => host.helper(id, a, b, lo, hi),
         hostAddress: () => 0,
-        walk: exports["walk"] as (cpu: number, address: bigint, kind: number) => number,
-        ...x87Imports(exports),
-        bulkString: exports["bulkString"] as (cpu: number, operation: number) => number,
-        fastCall: exports["fastCall"] as (cpu: number, what: number, operand: number, budget: number) => number,
-        findJump: exports["findJump"] as (cpu: number, entry: number) => number,
-        getFlags: exports["getFlags"] as (cpu: number) => bigint,
-        setFlags: exports["setFlags"] as (cpu: number, flags: bigint) => void,
       },
       { ...defaultJitOptions, threshold: 1, batch: 1, patience: 1, maximumModules: 1e9 },
     );

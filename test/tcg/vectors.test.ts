@@ -5,7 +5,8 @@ import { FpuState } from "../../src/cpu/fpu/state";
 import { Helper } from "../../src/cpu/helperIds";
 import { operationNumber } from "../../src/cpu/simd/operations";
 import { SimdUnit } from "../../src/cpu/simd/unit";
-import { defaultJitOptions, Jit, x87Imports } from "../../src/tcg/backend/jit";
+import { interpreterImports } from "../../src/tcg/backend/imports";
+import { defaultJitOptions, Jit } from "../../src/tcg/backend/jit";
 import { OpBuilder } from "../../src/tcg/builder";
 import { type Block, CodeCache } from "../../src/tcg/codeCache";
 import { assembleInterpreter, ENTER_BLOCK, type EngineHost, type RunFunction } from "../../src/tcg/interpreter/interpreter";
@@ -46,16 +47,9 @@ const jit = new Jit(
   code,
   table,
   {
-    run: emitted,
+    ...interpreterImports(exports),
     helper: (id, a, b, lo, hi) => host.helper(id, a, b, lo, hi),
     hostAddress: () => 0,
-    walk: exports["walk"] as (cpu: number, address: bigint, kind: number) => number,
-    ...x87Imports(exports),
-    bulkString: exports["bulkString"] as (cpu: number, operation: number) => number,
-    fastCall: exports["fastCall"] as (cpu: number, what: number, operand: number, budget: number) => number,
-    findJump: exports["findJump"] as (cpu: number, entry: number) => number,
-    getFlags: exports["getFlags"] as (cpu: number) => bigint,
-    setFlags: exports["setFlags"] as (cpu: number, flags: bigint) => void,
   },
   { ...defaultJitOptions, threshold: 1, batch: 1, patience: 1, maximumModules: 1e9 },
 );

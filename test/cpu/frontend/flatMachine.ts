@@ -18,7 +18,8 @@ import {
 import { FpuState } from "../../../src/cpu/fpu/state";
 import { SimdUnit } from "../../../src/cpu/simd/unit";
 import type { TranslatedBlock } from "../../../src/cpu/translation";
-import { defaultJitOptions, type GeneratedImports, Jit } from "../../../src/tcg/backend/jit";
+import { type GeneratedImports, interpreterImports } from "../../../src/tcg/backend/imports";
+import { defaultJitOptions, Jit } from "../../../src/tcg/backend/jit";
 import { OpBuilder } from "../../../src/tcg/builder";
 import { type Block, CodeCache } from "../../../src/tcg/codeCache";
 import { packFlags, unpackFlags } from "../../../src/tcg/flags";
@@ -158,7 +159,7 @@ export class FlatMachine {
       this.run = exports["run"] as RunFunction;
       if (options.engine === "generated") {
         const helper: EngineHost["helper"] = (id, a, b, lo, hi) => host.helper(id, a, b, lo, hi);
-        const imports = { ...(exports as unknown as GeneratedImports), helper, hostAddress: () => 0 };
+        const imports = { ...interpreterImports(exports), helper, hostAddress: () => 0 };
         this.generated = new GeneratedBlocks(this.memory, table, imports);
       }
     }
