@@ -24,9 +24,28 @@ const COMMAND_BYTE_AUXILIARY_OFF = 0x20;
 const COMMAND_BYTE_TRANSLATE = 0x40;
 
 /** First byte of what `receive` takes: set 1 codes of keys follow, or the mouse's motion to the right, downwards, and of its wheel (16 bits each) and its buttons. */
-export const INPUT_KEYS = 0;
-export const INPUT_MOUSE = 1;
+const INPUT_KEYS = 0;
+const INPUT_MOUSE = 1;
 const MOUSE_INPUT_BYTES = 8;
+
+/** What `receive` takes for keys that go down or up: set 1 scan codes. */
+export function keyboardInput(codes: Uint8Array): Uint8Array {
+  return Uint8Array.of(INPUT_KEYS, ...codes);
+}
+
+/**
+ * What `receive` takes for a mouse that moves by counts to the right and downwards, whose wheel turns towards the user (-32768 to 32767 each), and whose `buttons` are down (bit 0 left, 1 right, 2 middle,
+ * 3 back, 4 forward).
+ */
+export function mouseInput(dx: number, dy: number, wheel: number, buttons: number): Uint8Array {
+  const bytes = new Uint8Array(MOUSE_INPUT_BYTES);
+  const view = new DataView(bytes.buffer);
+  view.setUint8(0, INPUT_MOUSE);
+  for (const [index, value] of [dx, dy, wheel].entries())
+    view.setInt16(1 + 2 * index, Math.max(-0x8000, Math.min(0x7fff, Math.trunc(value))), true);
+  view.setUint8(7, buttons & 0x1f);
+  return bytes;
+}
 
 /** In the controller's own queue: the byte goes out as the mouse's. */
 const FROM_AUXILIARY = 0x100;
@@ -90,7 +109,7 @@ export class KeyboardController implements Device {
     this.powerUp();
   }
 
-  /** Input from outside, for the keyboard ({@link INPUT_KEYS}) or the mouse ({@link INPUT_MOUSE}); anything else is ignored. All of it is taken: keys that do not fit are lost. */
+  /** Input from outside, for the keyboard ({@link keyboardInput}) or the mouse ({@link mouseInput}); anything else is ignored. All of it is taken: keys that do not fit are lost. */
   receive(bytes: Uint8Array): number {
     if (bytes[0] === INPUT_KEYS) this.keyboard.type(bytes.subarray(1));
     else if (bytes[0] === INPUT_MOUSE && bytes.length === MOUSE_INPUT_BYTES) {

@@ -68,6 +68,8 @@ export class Inputs {
   recorder: InputRecorder | undefined;
   /** Hears of every input at its position, before it is carried out, for going back in memory. */
   journal: ((placed: PlacedInput) => void) | undefined;
+  /** What happens now comes of a run, or of an input. */
+  private untold = false;
   private source: readonly PlacedInput[] | undefined;
   private next = 0;
 
@@ -87,9 +89,20 @@ export class Inputs {
     this.journal?.(placed);
   }
 
-  /** True when something has been or is to be told: inputs that are only known afterwards must be told by `done`. */
+  /** True when what changes now comes from outside and is to be told: inputs that are only known afterwards must be told by `done`. */
   get recording(): boolean {
-    return (this.recorder !== undefined || this.journal !== undefined) && this.source === undefined;
+    return !this.untold && (this.recorder !== undefined || this.journal !== undefined) && this.source === undefined;
+  }
+
+  /** Does something whose changes need no telling: they come of a run, of an input that is told itself, or of what a machine begins with. */
+  withoutTelling<T>(action: () => T): T {
+    const before = this.untold;
+    this.untold = true;
+    try {
+      return action();
+    } finally {
+      this.untold = before;
+    }
   }
 
   /** An input that has been carried out already, between runs. */

@@ -1,7 +1,6 @@
 import type { InterruptBus } from "../apic/bus";
 import { LocalApic } from "../apic/localApic";
 import type { InterruptLedger } from "../apic/records";
-import type { StampSource } from "../apic/events";
 import type { X86Translator } from "../cpu/frontend/translator";
 import { Mmu } from "../cpu/mmu";
 import { Processor } from "../cpu/processor";
@@ -38,7 +37,6 @@ export interface CpuSurroundings {
   readonly ledger: InterruptLedger;
   readonly frames: HandlerFrames;
   readonly debugPoints: DebugPoints;
-  readonly stamps: StampSource;
   /** What answers VMCALL, where something does. */
   readonly hypercall: SystemHost["hypercall"];
   /** The hooks of the moment: a debugger may exchange them. */
@@ -49,10 +47,10 @@ export interface CpuSurroundings {
 }
 
 function handlerEntered(vcpu: Vcpu, event: EnteredEvent, surroundings: CpuSurroundings): void {
-  const { ledger, frames, stamps } = surroundings;
+  const { ledger, frames, scheduler } = surroundings;
   const { index } = vcpu;
   const record = event.kind === "external" ? ledger.lastDelivered(index) : event.kind === "nmi" ? ledger.pendingLatch(index, "nmi") : 0;
-  frames.entered(index, event, vcpu.state, record, stamps.instructions(), vcpu.retired);
+  frames.entered(index, event, vcpu.state, record, scheduler.instructions(), vcpu.retired);
   tellEntered(index, event.vector, event.kind, record, surroundings);
 }
 

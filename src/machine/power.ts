@@ -74,8 +74,7 @@ export function wake(machine: Powered): void {
   startTimerTicks(ports);
   const vector = new DataView(memory.read(facsAddress(memory.size) + WAKING_VECTOR, 4).buffer).getUint32(0, true);
   if (vector === 0) {
-    course.resetRequested = true;
-    scheduler.requestStop();
+    scheduler.requestReset();
     return;
   }
   const [bootstrap] = machine.cpus;

@@ -1,3 +1,4 @@
+import type { StampSource } from "../apic/events";
 import type { Moment } from "../common/moment";
 import { PAUSE_NANOSECONDS } from "../tcg/layout";
 import type { SliceEnd } from "../cpu/processor";
@@ -32,7 +33,7 @@ export interface Goal {
  * Runs the CPUs of a machine in turns on its one timeline (adr "one timeline and kicks"). Virtual time is the number of instructions retired by all of them plus
  * what was skipped while all were idle, in nanoseconds.
  */
-export class Scheduler {
+export class Scheduler implements StampSource {
   readonly turns: Turns;
   /** CPU executing now, and what it had retired when its slice began. */
   private executing: Vcpu | undefined;
@@ -71,6 +72,11 @@ export class Scheduler {
   /** Slices run since the machine was made. */
   get slices(): number {
     return this.slicesRun;
+  }
+
+  /** Instructions retired by one CPU. */
+  instructionsOf(cpu: number): number {
+    return this.cpus[cpu].retired;
   }
 
   /** Instructions retired by all CPUs since the machine was made; exact inside an instruction, which does not count itself. */
@@ -115,6 +121,18 @@ export class Scheduler {
   requestStop(): void {
     this.course.stopRequested = true;
     this.executing?.processor.yield();
+  }
+
+  /** The machine has come to its end, of which only a reset brings it back. */
+  finish(end: RunEnd): void {
+    this.course.end = end;
+    this.requestStop();
+  }
+
+  /** The guest wants a reset: the run ends with it. */
+  requestReset(): void {
+    this.course.resetRequested = true;
+    this.requestStop();
   }
 
   /** Runs until `maxInstructions` more were tried, virtual time reaches `until` (nanoseconds), or something ends the run. */

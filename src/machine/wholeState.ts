@@ -2,18 +2,24 @@ import type { InterruptBus } from "../apic/bus";
 import type { DelayLine } from "../apic/delayLine";
 import type { InterruptLedger } from "../apic/records";
 import { UserError } from "../common/errors";
-import type { State } from "../common/state";
+import { StateHash } from "../common/hash";
+import { encodeState, type State } from "../common/state";
 import type { WriteMonitor } from "../cpu/writeMonitor";
 import type { Device } from "../devices/device";
 import { StateReader } from "../devices/stateReader";
+import type { CodeCache } from "../tcg/codeCache";
+import type { EngineMemory } from "../tcg/memory";
 import type { Course } from "./course";
 import type { HandlerFrames } from "./handlerFrames";
+import type { PageHashes } from "./pageHashes";
+import type { PageTracker } from "./pageTracker";
+import type { PhysicalMemory } from "./physicalMemory";
 import type { Scheduler } from "./scheduler";
 import type { MachineState } from "./snapshots";
 import type { Vcpu } from "./vcpu";
 
-/** What a machine's state is spread over, RAM apart. */
-export interface StateParts {
+/** What a machine's state is spread over. */
+export interface StateParts extends RamParts {
   readonly cpus: readonly Vcpu[];
   readonly bus: InterruptBus;
   readonly ledger: InterruptLedger;
@@ -24,6 +30,15 @@ export interface StateParts {
   readonly course: Course;
   readonly scheduler: Scheduler;
   readonly delayLine: DelayLine;
+}
+
+/** RAM, and what is known of its content. */
+interface RamParts {
+  readonly engineMemory: EngineMemory;
+  readonly memory: PhysicalMemory;
+  readonly tracker: PageTracker;
+  readonly pageHashes: PageHashes;
+  readonly code: CodeCache;
 }
 
 /** State of everything but RAM, canonical: the same on every engine; at instruction boundaries only. */
@@ -65,10 +80,15 @@ export function saveMachineState(parts: StateParts): MachineState {
 }
 
 /**
- * Takes over a state of a machine of the same make, RAM apart.
+ * Takes over a state of a machine of the same make, RAM apart: `pages` lists the pages of RAM whose content changed with it.
  * @throws UserError when the state is damaged or foreign; the machine is of no use then
  */
-export function restoreMachineState(parts: StateParts, saved: MachineState): void {
+export function restoreMachineState(parts: StateParts, saved: MachineState, pages: readonly number[]): void {
+  for (const page of pages) {
+    const physical = parts.memory.physicalPage(page);
+    parts.pageHashes.touched(page);
+    if (parts.code.hasCode(physical)) parts.code.dropPage(physical);
+  }
   const { cpus, devices, course } = parts;
   const state = new StateReader(saved.state, "the machine");
   const lists = (key: string): readonly State[] => {
@@ -108,4 +128,30 @@ export function restoreMachineState(parts: StateParts, saved: MachineState): voi
     vcpu.changed();
     vcpu.mmu.restoreTlb(saved.tlbs[index]);
   }
+}
+
+/**
+ * Takes over a whole state of a machine of the same make. `page` gives the content of a page of RAM, undefined for zeros.
+ * @throws UserError when the state is damaged or foreign; the machine is of no use then
+ */
+export function loadMachineState(parts: StateParts, saved: MachineState, page: (number: number) => Uint8Array | undefined): void {
+  const { tracker } = parts;
+  const { ram } = parts.engineMemory;
+  const zeros = new Uint8Array(4096);
+  const changed: number[] = [];
+  for (let number = 0; number < tracker.pages; number++) {
+    tracker.touch(number);
+    ram.set(page(number) ?? zeros, number * 4096);
+    changed.push(number);
+  }
+  restoreMachineState(parts, saved, changed);
+}
+
+/** Hash of the whole state, RAM included; at instruction boundaries only. */
+export function stateHash(parts: StateParts): string {
+  const hash = new StateHash();
+  parts.pageHashes.update(hash);
+  parts.tracker.arm();
+  encodeState(saveState(parts), (bytes) => hash.update(bytes));
+  return hash.digest();
 }

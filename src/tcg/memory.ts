@@ -98,6 +98,11 @@ export class EngineMemory {
     }
   }
 
+  /** The content of RAM, without the holes of the physical address space. */
+  get ram(): Uint8Array {
+    return this.u8.subarray(this.ramBase, this.ramBase + this.ramBytes);
+  }
+
   /** A place at `address` is about to be written for the first time, in RAM a page: memory about it is likely to be soon. */
   expectWrite(address: number): void {
     if (this.provide === undefined) return;

@@ -177,7 +177,7 @@ describe("watchpoints", () => {
     const seen: string[] = [];
     guest.machine.hooks = {
       watch: ({ cpu, address, size, write }) => {
-        seen.push(`${cpu} ${address.toString(16)} ${size} ${write ? "write" : "read"} at ${guest.machine.currentRip().toString(16)}`);
+        seen.push(`${cpu} ${address.toString(16)} ${size} ${write ? "write" : "read"} at ${guest.machine.currentAddress().toString(16)}`);
         guest.machine.requestStop();
       },
     };
