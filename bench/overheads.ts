@@ -11,7 +11,7 @@ import { parseArgs } from "node:util";
 import { build } from "esbuild";
 import { guestImage } from "./benchmarks";
 import { linuxFiles, type LinuxFiles } from "./linux";
-import { median } from "./measure";
+import { environment, median } from "./measure";
 import type { Ending, Order, Stretch, Variant } from "./overheadRun";
 
 const variants: readonly Variant[] = ["plain", "debugger", "breakpoint"];
@@ -84,7 +84,7 @@ function more(rounds: readonly Record<Variant, Sample>[], variant: Variant, what
 function firstOutput(args: readonly string[]): Promise<number> {
   return new Promise((resolve, reject) => {
     const begun = performance.now();
-    const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "ignore"] });
+    const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "ignore"], env: environment });
     child.on("error", reject);
     child.stdout.once("data", () => {
       resolve(performance.now() - begun);
