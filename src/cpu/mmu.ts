@@ -10,8 +10,6 @@ import {
   FETCH_HIGH,
   FETCH_PAGE,
   FETCH_TLB,
-  JUMP_ENTRIES,
-  JUMP_ENTRY_BYTES,
   MEM_STACK,
   MMU_INDEXES,
   MMU_SUPERVISOR,
@@ -25,10 +23,7 @@ import {
   TLB_PHYSICAL_PAGE,
   TLB_READ,
   TLB_WRITE,
-  slotOfSegBase,
-  WORD_FETCH,
   WORD_JUMP_CACHE,
-  WORD_JUMP_GENERATION,
   WALK_32,
   WALK_GIGABYTE,
   WALK_LA57,
@@ -46,11 +41,11 @@ import {
 } from "../tcg/layout";
 import { STATUS_FAULT, STATUS_OK } from "../tcg/ops";
 import type { PhysicalBus } from "./bus";
+import { JumpCache } from "./jumpCache";
 import { PageWalker } from "./pageWalk";
 import type { WriteMonitor } from "./writeMonitor";
 import { EXC_GP, EXC_SS } from "./exceptions";
 import { CR0_PG, CR0_WP, CR4_LA57, CR4_PAE, CR4_PSE, CR4_SMAP, EFER_LMA, EFER_NXE, FLAG_AC } from "./registerBits";
-import { CS } from "./segmentRegisters";
 import type { CpuState } from "./state";
 
 export const ACCESS_READ = 0;
@@ -94,12 +89,9 @@ export class Mmu {
   private readonly valueAddress: number;
   /** The fetch TLB: what the data TLB holds depends on the guest's data accesses alone, not on which code an engine has found translated already. */
   private readonly fetchBase: number;
-  /** Base (signed) and limit of CS that code outside 64-bit mode was found under. */
-  private codeBase = 0;
-  private codeLimit = 0;
-  /** Something has been put into the jump cache since it was last empty. */
-  jumpsFilled = false;
   readonly walker: PageWalker;
+  /** What RIPs led to by the present mappings. */
+  readonly jumps: JumpCache;
   /** Since the TLB was last empty, an entry has let the supervisor store where CR0.WP would forbid it. */
   private ignoringReadOnly = false;
   watch: DataWatch | undefined;
@@ -127,6 +119,7 @@ export class Mmu {
     this.valueAddress = cpu.base + SLOT_MEM_VALUE;
     this.fetchBase = cpu.words[WORD_JUMP_CACHE / 4] + FETCH_TLB;
     this.walker = new PageWalker(cpu, bus, code);
+    this.jumps = new JumpCache(cpu);
     cpu.words[WORD_TLB_USED / 4] = -1;
     this.flush();
   }
@@ -161,7 +154,7 @@ export class Mmu {
     words[WORD_WALK / 4] = 0;
     this.ignoringReadOnly = false;
     this.flushFetches();
-    this.flushJumps();
+    this.jumps.forget();
   }
 
   /**
@@ -180,35 +173,6 @@ export class Mmu {
     this.bulk.fill(this.fetchBase, 0xff, FETCH_ENTRIES * FETCH_ENTRY_BYTES);
   }
 
-  /** Empties the jump cache: blocks that it names are no more. */
-  emptyJumps(): void {
-    this.flushJumps();
-    if (!this.jumpsFilled) return;
-    this.jumpsFilled = false;
-    this.bulk.fill(this.cpu.words[WORD_JUMP_CACHE / 4], 0xff, JUMP_ENTRIES * JUMP_ENTRY_BYTES);
-  }
-
-  /** Forgets the jump cache: linear code addresses may mean other code now. */
-  flushJumps(): void {
-    this.cpu.words[WORD_JUMP_GENERATION / 4]++;
-  }
-
-  /**
-   * The CPU is about to run code of the mode it is in. Outside 64-bit code RIP is an offset: with another base or limit of CS, what jumps were found to lead to is
-   * forgotten.
-   */
-  selectCode(): void {
-    const { cpu } = this;
-    cpu.words[WORD_FETCH / 4] = !cpu.code64 ? -1 : cpu.cpl === 3 ? 1 : 0;
-    if (cpu.code64) return;
-    const base = cpu.words[slotOfSegBase(CS) / 4];
-    const limit = cpu.limit[CS];
-    if (base === this.codeBase && limit === this.codeLimit) return;
-    this.codeBase = base;
-    this.codeLimit = limit;
-    this.flushJumps();
-  }
-
   /** INVLPG. A large page may be cached as many small ones, so everything goes where large pages are in use. */
   flushPage(linear: bigint): void {
     if (this.walker.sawLargePage) return this.flush();
@@ -218,7 +182,7 @@ export class Mmu {
       this.bulk.fill(entry, 0xff, TLB_ENTRY_BYTES);
     }
     this.flushFetches();
-    this.flushJumps();
+    this.jumps.forget();
   }
 
   /**

@@ -1,22 +1,11 @@
 import { DECISION_EVENT, DECISION_STOP, type DecisionRing } from "./decisions";
 import { assert } from "../common/errors";
 import { countAt, putCount } from "../common/counts";
-import { joinHalves, lowHalf } from "../common/halves";
 import type { Moment } from "../common/moment";
-import { OpBuilder } from "../tcg/builder";
 import { type Block, type CodeCache, instructionAddress, instructionIndex, instructionOffset } from "../tcg/codeCache";
 import { ENTER_BLOCK, type RunFunction } from "../tcg/interpreter/interpreter";
 import {
   OP_D,
-  BLOCK_HEADER_BYTES,
-  JUMP_ENTRY_BYTES,
-  JUMP_FUNCTION,
-  JUMP_GENERATION,
-  JUMP_MODE,
-  JUMP_OP,
-  JUMP_PAGE,
-  JUMP_RIP,
-  jumpIndex,
   SLOT_FRESH,
   SLOT_INSTRUCTION_END,
   SLOT_RETIRED_END,
@@ -25,10 +14,8 @@ import {
   APIC_REGISTERS,
   HOST_RUN,
   MOST_SPARE,
-  slotOfSegBase,
   WORD_BLOCK,
   WORD_BUDGET,
-  WORD_JUMP_CACHE,
   WORD_JUMP_GENERATION,
   WORD_MODE,
   WORD_OP,
@@ -39,33 +26,23 @@ import {
   WORD_TAKEN,
 } from "../tcg/layout";
 import { EXIT_BREAK, EXIT_BUDGET, EXIT_CHAIN, EXIT_FAULT, EXIT_HOT, EXIT_LEAVE, EXIT_LOOKUP, Op } from "../tcg/ops";
+import { BlockFinder, type CodeBreakpoints } from "./blockFinder";
 import type { InterruptController, PhysicalBus } from "./bus";
+import type { JumpCache } from "./jumpCache";
 import type { Mmu } from "./mmu";
 import { MODE_16, MODE_32, MODE_64, MODE_SIZE_MASK } from "./mode";
-import { EXC_GP } from "./exceptions";
 import { FLAG_IF, FLAG_RF, FLAG_TF } from "./registerBits";
-import { CS } from "./segmentRegisters";
 import type { CpuState } from "./state";
 import type { CpuSystem } from "./system/system";
-import type { BlockLimits, CodeSource, Translator } from "./translation";
+import type { Translator } from "./translation";
 
 /** Why a slice ended before its budget was used up. */
 export type SliceEnd = "budget" | "idle" | "yield" | "debug";
 
-const MAX_BLOCK_INSTRUCTIONS = 64;
-const MAX_INSTRUCTION_BYTES = 15;
 /** Who may work on the local APIC's registers. */
 const HOST = APIC_REGISTERS + APIC_HOST * 4;
 /** DR6.BS: single step. */
 const DR6_BS = 1 << 14;
-
-/** What the machine hears from its processors. */
-export interface ProcessorEvents {
-  /** True when a debugger breakpoint stands at RIP (in the current CPU's code). */
-  breakpointAt(rip: bigint): boolean;
-  /** True when any breakpoint exists: translations then ask for each instruction. */
-  readonly hasBreakpoints: boolean;
-}
 
 /**
  * One vCPU: takes events at instruction boundaries and runs blocks on an instruction budget, so that interrupts, quanta, deadlines and breakpoints land on the
@@ -73,7 +50,8 @@ export interface ProcessorEvents {
  */
 export class Processor {
   private readonly words: Int32Array;
-  private readonly builder = new OpBuilder();
+  private readonly finder: BlockFinder;
+  private readonly jumps: JumpCache;
   private executing = false;
   /** Between the start and the end of `execute`, also while a fault is delivered: WORD_BUDGET then tells what is left of the slice's budget. */
   private inSlice = false;
@@ -111,15 +89,17 @@ export class Processor {
     readonly mmu: Mmu,
     readonly system: CpuSystem,
     private readonly code: CodeCache,
-    private readonly bus: PhysicalBus,
-    private readonly translator: Translator,
+    bus: PhysicalBus,
+    translator: Translator,
     private readonly controller: InterruptController,
     private readonly run: RunFunction,
-    private readonly events: ProcessorEvents,
+    breakpoints: CodeBreakpoints,
     /** Told of blocks that have become hot. */
     private readonly hot: ((block: Block, cpu: number) => void) | undefined = undefined,
   ) {
     this.words = state.words;
+    this.jumps = mmu.jumps;
+    this.finder = new BlockFinder(state, mmu, mmu.jumps, code, bus, translator, breakpoints);
     mmu.onCodeWritten = () => this.codeWritten();
   }
 
@@ -401,7 +381,7 @@ export class Processor {
     else words[HOST / 4] &= ~HOST_RUN;
     words[WORD_MODE / 4] = system.computeMode();
     this.mmu.selectIndex();
-    this.mmu.selectCode();
+    this.jumps.selectCode();
     if (shadowed) words[WORD_REQUEST / 4] = 0;
     let chainFrom = 0;
     /** What the next entry into generated code is found by. */
@@ -432,7 +412,7 @@ export class Processor {
       } else {
         const last = from === "tail" ? this.currentBlock() : undefined;
         const { flushes } = this.code;
-        const found = last?.alive === true ? last : this.findBlock();
+        const found = last?.alive === true ? last : this.finder.find();
         if (found === undefined) {
           // The fetch itself faulted: the instruction was attempted and did not retire.
           this.deliverFault();
@@ -440,7 +420,8 @@ export class Processor {
         }
         block = found;
         // An emptied arena holds other ops where the branch was.
-        if (chainFrom !== 0 && flushes === this.code.flushes && block.secondPage < 0 && !this.volatile) this.code.chain(chainFrom, block);
+        if (chainFrom !== 0 && flushes === this.code.flushes && block.secondPage < 0 && !this.finder.volatile)
+          this.code.chain(chainFrom, block);
       }
       chainFrom = 0;
       let charge = block.count - index;
@@ -533,7 +514,7 @@ export class Processor {
         }
         words[WORD_MODE / 4] = this.system.computeMode();
         this.mmu.selectIndex();
-        this.mmu.selectCode();
+        this.jumps.selectCode();
         // LSS makes no shadow.
         state.stackShadow &&= this.inShadow;
         return (
@@ -691,188 +672,5 @@ export class Processor {
     if (index >= 0) this.state.memory.u16[this.patchAddress >> 1] = this.patchOpcode;
     this.patchIndex = -1;
     return index;
-  }
-
-  /** The block at the current RIP, translated if need be. undefined: the fetch faulted and the exception is recorded. */
-  private findBlock(): Block | undefined {
-    const { state, words, mmu } = this;
-    const mode = words[WORD_MODE / 4];
-    const size = mode & MODE_SIZE_MASK;
-    if (size === MODE_64) {
-      const known = this.findAgain(mode);
-      if (known !== undefined) return known;
-    }
-    const low = words[SLOT_RIP / 4];
-    const high = words[SLOT_RIP / 4 + 1];
-    const limit = state.limit[CS];
-    const is64 = size === MODE_64;
-    if (!is64 && (high !== 0 || low >>> 0 > limit)) {
-      state.raise(EXC_GP, 0);
-      return undefined;
-    }
-    const linearLow = is64 ? low : (words[slotOfSegBase(CS) / 4] + low) | 0;
-    const linearHigh = is64 ? high : 0;
-    const physical = mmu.fetchAt(linearLow, linearHigh);
-    if (physical < 0) return undefined;
-    const codeLimit = is64 ? -1 : limit;
-    // Code outside plain memory may change without a write: it is translated anew each time.
-    this.volatile = this.bus.hostPage(Math.floor(physical / 4096), false, state.index) < 0;
-    if (this.volatile) this.code.dropPage(Math.floor(physical / 4096));
-    let block = this.code.find(physical, low, high, mode, codeLimit, -1);
-    if (block === undefined) {
-      const linear = joinHalves(linearHigh, linearLow);
-      const offset = linearLow & 0xfff;
-      if (offset > 4096 - MAX_INSTRUCTION_BYTES) {
-        const next = linear - BigInt(offset) + 4096n;
-        const second = this.peekFetch(is64 ? BigInt.asUintN(64, next) : next & 0xffff_ffffn);
-        if (second >= 0) {
-          const crossing = this.code.find(physical, low, high, mode, codeLimit, Math.floor(second / 4096));
-          if (crossing !== undefined) {
-            if (this.isCacheable(crossing)) this.fillJump(crossing);
-            return crossing;
-          }
-        }
-      }
-      block = this.translate(physical, linear, state.rip, mode, codeLimit);
-      if (block === undefined) return undefined;
-    }
-    if (this.isCacheable(block)) this.fillJump(block);
-    return block;
-  }
-
-  /** The jump cache may lead to the block that was found: all of its code is in plain memory. */
-  private isCacheable(block: Block): boolean {
-    return !this.volatile && (block.secondPage < 0 || this.bus.hostPage(block.secondPage, false, this.state.index) >= 0);
-  }
-
-  /** In 64-bit code: the block that the jump cache had for RIP before mappings changed, if it is what RIP means still. */
-  private findAgain(mode: number): Block | undefined {
-    const { words, state, mmu } = this;
-    const { i32, u32 } = state.memory;
-    const low = words[SLOT_RIP / 4];
-    const high = words[SLOT_RIP / 4 + 1];
-    let entry = words[WORD_JUMP_CACHE / 4] + jumpIndex(low) * JUMP_ENTRY_BYTES;
-    const same = (): boolean =>
-      i32[(entry + JUMP_RIP) >> 2] === low && i32[(entry + JUMP_RIP + 4) >> 2] === high && i32[(entry + JUMP_MODE) >> 2] === mode;
-    if (!same()) {
-      entry ^= JUMP_ENTRY_BYTES;
-      if (!same()) return undefined;
-    }
-    const block = this.code.lookUp(u32[(entry + JUMP_OP) >> 2] - BLOCK_HEADER_BYTES);
-    if (block?.alive !== true || block.ripLow !== low || block.ripHigh !== high || block.mode !== mode || block.secondPage >= 0)
-      return undefined;
-    const physical = mmu.fetchAt(low, high);
-    if (physical < 0) state.pending = undefined;
-    if (physical !== block.physical || this.bus.hostPage(Math.floor(physical / 4096), false, state.index) < 0) return undefined;
-    this.volatile = false;
-    i32[(entry + JUMP_GENERATION) >> 2] = words[WORD_JUMP_GENERATION / 4];
-    return block;
-  }
-
-  /** Physical address of a fetch at `linear` if it does not fault; leaves no exception behind. */
-  private peekFetch(linear: bigint): number {
-    const physical = this.mmu.fetch(linear);
-    if (physical < 0) this.state.pending = undefined;
-    return physical;
-  }
-
-  /** The code being translated is not plain memory: its block must not be found again. */
-  private volatile = false;
-
-  private translate(physical: number, linear: bigint, rip: bigint, mode: number, codeLimit: number): Block | undefined {
-    const { state, builder } = this;
-    const source = new PageSource(this.mmu, this.bus, state, physical, linear, rip, mode, codeLimit);
-    const limits: BlockLimits = {
-      maxInstructions: MAX_BLOCK_INSTRUCTIONS,
-      pageBytes: 4096 - (lowHalf(linear) & 0xfff),
-      breakpointAt: this.events.hasBreakpoints ? (at) => this.events.breakpointAt(at) : undefined,
-    };
-    builder.clear();
-    state.pending = undefined;
-    const { instructions, bytes } = this.translator.translate(source, rip, mode, limits, builder);
-    if (instructions === 0) {
-      if (state.pending === undefined) state.raise(EXC_GP, 0);
-      return undefined;
-    }
-    // A fault on a later instruction's bytes is raised when that instruction is reached.
-    state.pending = undefined;
-    this.volatile ||= source.volatile;
-    const secondPage = bytes > limits.pageBytes ? Math.floor(source.second / 4096) : -1;
-    return this.code.add({ physical, rip, mode, codeLimit, secondPage }, builder, bytes);
-  }
-
-  private fillJump(block: Block): void {
-    const { words, state } = this;
-    const { i32 } = state.memory;
-    this.mmu.jumpsFilled = true;
-    const index = jumpIndex(words[SLOT_RIP / 4]);
-    const entry = (words[WORD_JUMP_CACHE / 4] + index * JUMP_ENTRY_BYTES) >> 2;
-    // What was there moves to the other entry of the pair, if this is its own place. What is here as a guest already gives way: moved to and fro by two blocks, one of each place, it would drive them out in turn.
-    const isSame = i32[entry] === block.ripLow && i32[entry + 1] === block.ripHigh && i32[entry + JUMP_MODE / 4] === block.mode;
-    if (!isSame && jumpIndex(i32[entry]) === index) {
-      const other = entry ^ (JUMP_ENTRY_BYTES >> 2);
-      for (let word = 0; word < JUMP_ENTRY_BYTES >> 2; word++) i32[other + word] = i32[entry + word];
-    }
-    i32[entry + JUMP_RIP / 4] = block.ripLow;
-    i32[entry + JUMP_RIP / 4 + 1] = block.ripHigh;
-    i32[entry + JUMP_MODE / 4] = block.mode;
-    i32[entry + JUMP_GENERATION / 4] = words[WORD_JUMP_GENERATION / 4];
-    i32[entry + JUMP_OP / 4] = block.entry;
-    // No page is known to be where it was for code that lies in two: once mappings have changed, it is looked up anew.
-    i32[entry + JUMP_PAGE / 4] = block.secondPage < 0 ? Math.floor(block.physical / 4096) : -1;
-    i32[entry + JUMP_FUNCTION / 4] = 0;
-  }
-}
-
-/** Code bytes for the translator: the block's page and, on demand, the next one. */
-class PageSource implements CodeSource {
-  private readonly firstHost: number;
-  private readonly offset: number;
-  /** Offset in CS of the first byte, where that has a limit. */
-  private readonly first: number;
-  private secondHost = -1;
-  private secondTried = false;
-  /** Physical address of the second page, once asked for and mapped. */
-  second = -1;
-  volatile = false;
-
-  constructor(
-    private readonly mmu: Mmu,
-    private readonly bus: PhysicalBus,
-    private readonly state: CpuState,
-    private readonly physical: number,
-    private readonly linear: bigint,
-    rip: bigint,
-    private readonly mode: number,
-    private readonly codeLimit: number,
-  ) {
-    this.first = codeLimit >= 0 ? Number(rip) : 0;
-    this.offset = physical % 4096;
-    this.firstHost = bus.hostPage(Math.floor(physical / 4096), false, state.index);
-    this.volatile = this.firstHost < 0;
-  }
-
-  byte(offset: number): number {
-    if (this.codeLimit >= 0 && this.first + offset > this.codeLimit) {
-      this.state.raise(EXC_GP, 0);
-      return -1;
-    }
-    const at = this.offset + offset;
-    if (at < 4096) {
-      if (this.firstHost < 0) return Number(this.bus.read(this.physical + offset, 1, this.state.index));
-      return this.state.memory.u8[this.firstHost + at];
-    }
-    if (!this.secondTried) {
-      this.secondTried = true;
-      const page = this.linear - BigInt(this.offset) + 4096n;
-      this.second = this.mmu.fetch((this.mode & MODE_SIZE_MASK) === MODE_64 ? BigInt.asUintN(64, page) : page & 0xffff_ffffn);
-      if (this.second >= 0) this.secondHost = this.bus.hostPage(Math.floor(this.second / 4096), false, this.state.index);
-    }
-    if (this.second < 0) return -1;
-    if (this.secondHost < 0) {
-      this.volatile = true;
-      return Number(this.bus.read(this.second + at - 4096, 1, this.state.index));
-    }
-    return this.state.memory.u8[this.secondHost + at - 4096];
   }
 }

@@ -46,7 +46,7 @@ export class Coherence {
   forgetBlocks(): void {
     for (const vcpu of this.cpus) {
       vcpu.processor.invalidateResume();
-      vcpu.mmu.emptyJumps();
+      vcpu.mmu.jumps.empty();
     }
   }
 

@@ -1,4 +1,4 @@
-import type { ProcessorEvents } from "../cpu/processor";
+import type { CodeBreakpoints } from "../cpu/blockFinder";
 import { CS } from "../cpu/segmentRegisters";
 import type { Vcpu } from "./vcpu";
 
@@ -15,7 +15,7 @@ export class DebugPoints {
     this.changed();
   }
 
-  forCpu(vcpu: Vcpu): ProcessorEvents {
+  forCpu(vcpu: Vcpu): CodeBreakpoints {
     const linearOf = (rip: bigint): bigint => (vcpu.state.code64 ? rip : (vcpu.state.segBase(CS) + rip) & 0xffff_ffffn);
     const has = (rip: bigint): boolean => this.breakpoints.has(linearOf(rip));
     const any = (): boolean => this.breakpoints.size > 0;

@@ -141,7 +141,7 @@ export class Vcpu implements ApicCpu {
   changed(): void {
     this.processor.invalidateResume();
     this.mmu.selectIndex();
-    this.mmu.flushJumps();
+    this.mmu.jumps.forget();
   }
 
   /** Width of the code that runs now. */

@@ -200,7 +200,7 @@ export class CpuSystem implements SystemContext {
     const { words, systemFlags } = this.state;
     words[WORD_MODE / 4] = this.computeMode();
     this.mmu.selectIndex();
-    this.mmu.selectCode();
+    this.mmu.jumps.selectCode();
     return words[WORD_REQUEST / 4] === 0 && (systemFlags & (FLAG_TF | FLAG_RF)) === 0 ? STATUS_OK : STATUS_LEAVE;
   }
 
