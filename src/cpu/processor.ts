@@ -1,14 +1,12 @@
 import { DECISION_EVENT, DECISION_STOP, type DecisionRing } from "./decisions";
 import { assert } from "../common/errors";
-import { countAt, putCount } from "../common/counts";
+import { countAt } from "../common/counts";
 import type { Moment } from "../common/moment";
-import { type Block, type CodeCache, instructionAddress, instructionIndex, instructionOffset } from "../tcg/codeCache";
+import { type Block, type CodeCache, instructionAddress } from "../tcg/codeCache";
 import { ENTER_BLOCK, type RunFunction } from "../tcg/interpreter/interpreter";
 import {
   OP_D,
   SLOT_FRESH,
-  SLOT_INSTRUCTION_END,
-  SLOT_RETIRED_END,
   SLOT_RIP,
   APIC_HOST,
   APIC_REGISTERS,
@@ -16,22 +14,21 @@ import {
   MOST_SPARE,
   WORD_BLOCK,
   WORD_BUDGET,
-  WORD_JUMP_GENERATION,
   WORD_MODE,
   WORD_OP,
   WORD_REQUEST,
   WORD_SHADOW,
   WORD_SPARE,
-  WORD_STRING_RESERVE,
   WORD_TAKEN,
 } from "../tcg/layout";
-import { EXIT_BREAK, EXIT_BUDGET, EXIT_CHAIN, EXIT_FAULT, EXIT_HOT, EXIT_LEAVE, EXIT_LOOKUP, Op } from "../tcg/ops";
+import { EXIT_BREAK, EXIT_BUDGET, EXIT_CHAIN, EXIT_FAULT, EXIT_HOT, EXIT_LEAVE, EXIT_LOOKUP } from "../tcg/ops";
 import { BlockFinder, type CodeBreakpoints } from "./blockFinder";
 import type { InterruptController, PhysicalBus } from "./bus";
+import { CodePosition } from "./codePosition";
 import type { JumpCache } from "./jumpCache";
 import type { Mmu } from "./mmu";
-import { MODE_16, MODE_32, MODE_64, MODE_SIZE_MASK } from "./mode";
 import { FLAG_IF, FLAG_RF, FLAG_TF } from "./registerBits";
+import { SliceBudget } from "./sliceBudget";
 import type { CpuState } from "./state";
 import type { CpuSystem } from "./system/system";
 import type { Translator } from "./translation";
@@ -52,33 +49,10 @@ export class Processor {
   private readonly words: Int32Array;
   private readonly finder: BlockFinder;
   private readonly jumps: JumpCache;
-  private executing = false;
-  /** Between the start and the end of `execute`, also while a fault is delivered: WORD_BUDGET then tells what is left of the slice's budget. */
-  private inSlice = false;
-  /** What `execute` began with: budget, and reserve for string instructions, which extends the budget by what was drawn from it. */
-  private sliceBudget = 0;
-  private sliceReserve = 0;
-  /** What slices were shortened by in earlier calls of `execute`. */
-  private shortenedBefore = 0;
-  /** Instructions retired by this CPU before the running slice. */
-  private retiredBefore = 0;
-  /** Index in the current block at which a patched `brk` stands, or -1. */
-  private patchIndex = -1;
-  private patchAddress = 0;
-  private patchOpcode = 0;
-  /** Set when the current instruction asked to leave after it: budget left at that point; else -1. */
-  private leaveBudget = -1;
-  /** Resume point inside a block: valid while RIP and the block are unchanged. */
-  private resumeBlock: Block | undefined;
-  private resumeIndex = 0;
-  private resumeMode = 0;
-  private resumeGeneration = 0;
+  private readonly position: CodePosition;
+  private readonly budget: SliceBudget;
   /** The loop's last decisions, kept while this is set. */
   decisions: DecisionRing | undefined;
-  /** What {@link locate} found last for which op; undefined when translated code has been entered since. */
-  private here: Block | undefined;
-  private hereOp = 0;
-  private hereIndex = 0;
   private yieldRequested = false;
   private debugStop = false;
   /** RIP at which the debugger resumed: its breakpoint there does not stop again before an instruction retires. */
@@ -100,40 +74,29 @@ export class Processor {
     this.words = state.words;
     this.jumps = mmu.jumps;
     this.finder = new BlockFinder(state, mmu, mmu.jumps, code, bus, translator, breakpoints);
-    mmu.onCodeWritten = () => this.codeWritten();
+    this.position = new CodePosition(state, code);
+    this.budget = new SliceBudget(state, this.position);
+    mmu.onCodeWritten = () => this.leaveAfterInstruction();
   }
-
-  /** What the whole machine had retired beside this CPU's own instructions as the slice began. */
-  othersRetired = 0;
 
   /** Instructions this CPU has retired since power-on; exact inside an instruction (which does not count itself). */
   get retired(): number {
-    if (this.executing) return this.retiredBefore + this.paid - this.remaining();
-    return this.inSlice ? this.retiredBefore + this.paid - this.words[WORD_BUDGET / 4] : this.retiredBefore;
+    return this.budget.retired;
   }
 
-  /** The running slice's budget, with what string instructions have drawn from the reserve, less what it was shortened by. */
-  private get paid(): number {
-    return countAt(this.words, SLOT_RETIRED_END / 4) - this.retiredBefore;
+  /** What the whole machine had retired beside this CPU's own instructions as the slice begins. */
+  set othersRetired(instructions: number) {
+    this.budget.othersRetired = instructions;
   }
 
   /** Instructions by which slices were made shorter, since the CPU was made. */
   get shortened(): number {
-    return this.shortenedBefore + (this.inSlice ? this.cut : 0);
-  }
-
-  /** The same of what runs now. */
-  private get cut(): number {
-    return this.sliceBudget + this.sliceReserve - this.words[WORD_STRING_RESERVE / 4] - this.paid;
+    return this.budget.shortened;
   }
 
   /** Takes `instructions` off the running slice's budget; false where too little of it is left. */
   shorten(instructions: number): boolean {
-    const { words } = this;
-    if (!this.executing || this.leaveBudget >= 0 || words[WORD_BUDGET / 4] <= instructions) return false;
-    words[WORD_BUDGET / 4] -= instructions;
-    for (const end of [SLOT_RETIRED_END / 4, SLOT_INSTRUCTION_END / 4]) putCount(words, end, countAt(words, end) - instructions);
-    return true;
+    return this.budget.shorten(instructions);
   }
 
   /** Says how much time PAUSE may let go by in the engine (WORD_SPARE); less than 0: it is for the host. */
@@ -148,37 +111,32 @@ export class Processor {
 
   /** RIP of the current instruction while executing, else of the next one. */
   get currentRip(): bigint {
-    if (!this.executing) return this.state.rip;
-    const block = this.currentBlock();
-    return this.ripOf(block, instructionIndex(this.state.memory, block, this.words[WORD_OP / 4]));
+    return this.position.rip;
   }
 
   /** Fills in the RIP of {@link currentRip}; returns {@link retired}. */
   moment(into: Moment): number {
-    const { words } = this;
-    if (!this.executing) {
+    const { words, position } = this;
+    if (!position.executing) {
       into.ripLow = words[SLOT_RIP / 4];
       into.ripHigh = words[SLOT_RIP / 4 + 1];
-      return this.retired;
+      return this.budget.retired;
     }
-    const block = this.locate();
-    const index = this.hereIndex;
-    const low = (block.ripLow >>> 0) + instructionOffset(this.state.memory, block, index);
-    into.ripLow = low | 0;
-    into.ripHigh = (block.mode & MODE_SIZE_MASK) !== MODE_64 ? 0 : low > 0xffff_ffff ? (block.ripHigh + 1) | 0 : block.ripHigh;
-    return this.retiredBefore + this.paid - this.remainingFrom(block, index);
+    const block = position.locate();
+    position.fillRip(into, block, position.index);
+    return this.budget.retiredAt(block, position.index);
   }
 
   /** Something changed that the CPU must look at: leave after the current instruction, or look before the next. */
   request(): void {
     this.words[WORD_REQUEST / 4] = 1;
-    if (this.executing) this.leaveAfterInstruction();
+    this.leaveAfterInstruction();
   }
 
   /** Ends the slice after the current instruction (another CPU or a timer wants to run). */
   yield(): void {
     this.yieldRequested = true;
-    if (this.executing) this.leaveAfterInstruction();
+    this.leaveAfterInstruction();
   }
 
   /** A debugger breakpoint helper asks: true to stop here. */
@@ -196,7 +154,11 @@ export class Processor {
   /** Adds DR6 bits for the #DB trap after the current instruction (data breakpoints, task switch). */
   addTrap(bits: number): void {
     this.state.trapBits |= bits;
-    if (this.executing) this.leaveAfterInstruction();
+    this.leaveAfterInstruction();
+  }
+
+  private leaveAfterInstruction(): void {
+    if (this.position.executing) this.budget.leaveAfterInstruction();
   }
 
   /** True when the CPU has something to execute or an event to take. */
@@ -222,11 +184,12 @@ export class Processor {
   }
 
   /**
-   * Runs up to `budget` instructions (at least 1), and up to `reserve` more that are iterations of string instructions done in bulk. Returns why it stopped; `retired` tells how
+   * Runs up to `instructions` (at least 1), and up to `reserve` more that are iterations of string instructions done in bulk. Returns why it stopped; `retired` tells how
    * many were retired. With "debug" the CPU stands before the instruction at a debugger's breakpoint.
    */
-  slice(budget: number, reserve = 0): SliceEnd {
-    let left = budget;
+  slice(instructions: number, reserve = 0): SliceEnd {
+    const { budget } = this;
+    let left = instructions;
     let more = reserve;
     this.yieldRequested = false;
     while (left > 0) {
@@ -248,21 +211,21 @@ export class Processor {
       const single = trap || resumed || shadowed || fresh || this.resumedFrom !== undefined;
       this.system.trapSuppressed = false;
       this.system.resumeFlagLoaded = false;
-      const before = this.retiredBefore;
-      const shortened = this.shortenedBefore;
+      const before = budget.retired;
+      const { shortened } = budget;
       this.execute(single ? 1 : left, single ? 0 : more, shadowed);
-      const done = this.retiredBefore - before;
-      more -= this.drawn;
+      const done = budget.retired - before;
+      more -= budget.drawn;
       // A faulting instruction does not retire, but its delivery takes a turn: a guest that only faults cannot hold the host.
       const steps = done + (this.faulted ? 1 : 0);
-      left -= steps - this.drawn + this.shortenedBefore - shortened;
+      left -= steps - budget.drawn + budget.shortened - shortened;
       this.attempted += steps;
       this.taken += this.words[WORD_TAKEN / 4];
       this.resumedFrom = undefined;
       if (done > 0) {
         // RF covers one instruction (SDM vol. 3, "Instruction-Breakpoint Exception Condition").
         if (resumed && !this.faulted && !this.system.resumeFlagLoaded) this.state.systemFlags &= ~FLAG_RF;
-        this.state.freshDelivery = countAt(this.words, SLOT_FRESH / 4) === this.retiredBefore;
+        this.state.freshDelivery = countAt(this.words, SLOT_FRESH / 4) === budget.retired;
         if (trap && !this.faulted && !this.system.trapSuppressed && !this.inStackShadow) this.state.trapBits |= DR6_BS;
       }
       if (this.debugStop) {
@@ -323,7 +286,7 @@ export class Processor {
     if (state.intrPending && (state.systemFlags & FLAG_IF) !== 0 && !this.interruptsHeld) {
       const vector = this.controller.acknowledge();
       // One beyond what has retired: the engine takes the running instruction off, which is none here.
-      this.setEnds(1);
+      this.budget.setEnds(1);
       system.deliverExternal(vector);
       this.delivered();
       return true;
@@ -343,7 +306,7 @@ export class Processor {
   }
 
   private delivered(): void {
-    this.decisions?.note(DECISION_EVENT, this.state.rip, this.retiredBefore, 0, 0);
+    this.decisions?.note(DECISION_EVENT, this.state.rip, this.budget.retired, 0, 0);
     this.state.freshDelivery = true;
     this.afterStateChange();
   }
@@ -351,24 +314,17 @@ export class Processor {
   private afterStateChange(): void {
     this.state.activity = this.state.activity === "halted" || this.state.activity === "mwait" ? "running" : this.state.activity;
     this.state.midString = false;
-    this.resumeBlock = undefined;
+    this.position.forgetResume();
     this.words[WORD_SHADOW / 4] = -1;
   }
 
   private faulted = false;
-  /** What the last `execute` drew from its reserve. */
-  private drawn = 0;
 
-  /** Runs until `budget` instructions retired, and what was drawn from `reserve`, an event asks to be looked at, or the CPU stops. */
-  private execute(budget: number, reserve: number, shadowed: boolean): void {
-    const { words, state, system } = this;
+  /** Runs until `instructions` retired, and what was drawn from `reserve`, an event asks to be looked at, or the CPU stops. */
+  private execute(instructions: number, reserve: number, shadowed: boolean): void {
+    const { words, state, system, position, budget } = this;
     this.faulted = false;
-    this.sliceBudget = budget;
-    this.sliceReserve = reserve;
-    words[WORD_BUDGET / 4] = budget;
-    words[WORD_STRING_RESERVE / 4] = reserve;
-    this.setEnds(budget);
-    this.inSlice = true;
+    budget.begin(instructions, reserve);
     // Instruction breakpoints are masked by the shadow of a load of SS, in which exactly one instruction runs.
     system.debug.masked = shadowed && state.stackShadow;
     state.stackShadow = false;
@@ -391,17 +347,16 @@ export class Processor {
       if (left <= 0) break;
       let block: Block;
       let index = 0;
-      const resumed = this.takeResume();
+      const resumed = position.takeResume();
       if (resumed !== undefined) {
         block = resumed;
-        index = this.resumeIndex;
+        index = position.resumeIndex;
       } else if (from === "cache") {
         // Generated code looks RIP up itself, which spares the search below.
         from = "search";
-        this.executing = true;
-        this.here = undefined;
+        position.enter();
         const reason = this.run(state.base, this.code.lookupOp, this.code.lookupHeader, 0);
-        this.executing = false;
+        position.executing = false;
         const onward = this.finish(reason);
         if (this.decisions !== undefined) this.decide(reason);
         if (!onward) break;
@@ -410,7 +365,7 @@ export class Processor {
         if (reason === EXIT_LEAVE) from = "cache";
         continue;
       } else {
-        const last = from === "tail" ? this.currentBlock() : undefined;
+        const last = from === "tail" ? position.block() : undefined;
         const { flushes } = this.code;
         const found = last?.alive === true ? last : this.finder.find();
         if (found === undefined) {
@@ -427,32 +382,21 @@ export class Processor {
       let charge = block.count - index;
       if (charge > left) {
         charge = left;
-        this.patch(block, index + left);
+        budget.stopBefore(block, index + left);
       }
-      this.executing = true;
-      this.here = undefined;
+      position.enter();
       words[WORD_BLOCK / 4] = block.header;
       words[WORD_OP / 4] = instructionAddress(state.memory, block, index);
       // A whole block is entered as a jump to it would, so that it counts.
       const reason = this.run(state.base, words[WORD_OP / 4], block.header, charge === block.count ? ENTER_BLOCK : charge);
-      this.executing = false;
+      position.executing = false;
       const goOn = this.finish(reason);
       if (this.decisions !== undefined) this.decide(reason);
       if (!goOn) break;
       if (reason === EXIT_CHAIN) chainFrom = words[WORD_OP / 4];
       from = reason === EXIT_BUDGET || reason === EXIT_HOT ? "tail" : reason === EXIT_LEAVE ? "cache" : "search";
     }
-    this.drawn = reserve - words[WORD_STRING_RESERVE / 4];
-    this.shortenedBefore += this.cut;
-    this.retiredBefore += this.paid - words[WORD_BUDGET / 4];
-    this.inSlice = false;
-  }
-
-  /** Says up to which counts of instructions of this CPU and of the machine a budget reaches. */
-  private setEnds(budget: number): void {
-    const end = this.retiredBefore + budget;
-    putCount(this.words, SLOT_RETIRED_END / 4, end);
-    putCount(this.words, SLOT_INSTRUCTION_END / 4, this.othersRetired + end);
+    budget.end();
   }
 
   /** Notes why translated code was left. */
@@ -461,11 +405,10 @@ export class Processor {
     const op = words[WORD_OP / 4];
     const { u16 } = state.memory;
     const stopped = reason === EXIT_LEAVE && this.debugStop;
-    const retired = this.retiredBefore + this.paid - words[WORD_BUDGET / 4];
     this.decisions?.note(
       stopped ? DECISION_STOP : reason,
       state.rip,
-      retired,
+      this.budget.retired,
       op === 0 ? 0 : u16[op >> 1],
       op === 0 ? 0 : u16[(op + OP_D) >> 1],
     );
@@ -473,43 +416,37 @@ export class Processor {
 
   /** Settles budget and RIP after generated code returned; true to go on in this slice. */
   private finish(reason: number): boolean {
-    const { words, state } = this;
-    const left = this.leaveBudget;
-    const stopped = this.unpatch();
-    if (left >= 0) {
-      // The instruction that was left after saw a budget of zero, and so did its shadow.
-      if (words[WORD_SHADOW / 4] === words[WORD_BUDGET / 4]) words[WORD_SHADOW / 4] = left;
-      words[WORD_BUDGET / 4] = left;
-      this.leaveBudget = -1;
-    }
+    const { words, state, position } = this;
+    const stopped = this.budget.unpatch();
+    const left = this.budget.settleLeave();
     switch (reason) {
       case EXIT_HOT: {
-        const block = this.currentBlock();
+        const block = position.block();
         this.hot?.(block, state.base);
         return left < 0;
       }
       case EXIT_BUDGET:
         // Generated code leaves SLOT_RIP alone on its way from block to block.
-        this.setRip(this.currentBlock(), 0);
+        position.setRip(position.block(), 0);
         return left < 0 && words[WORD_BUDGET / 4] > 0;
       case EXIT_LOOKUP:
       case EXIT_CHAIN:
         return left < 0;
       case EXIT_FAULT: {
-        const block = this.currentBlock();
-        const index = instructionIndex(state.memory, block, words[WORD_OP / 4]);
+        const block = position.block();
+        const index = position.indexIn(block);
         const end = stopped >= 0 ? stopped : block.count;
         words[WORD_BUDGET / 4] += left >= 0 ? 1 : end - index;
-        if (state.pending?.committed !== true) this.setRip(block, index);
+        if (state.pending?.committed !== true) position.setRip(block, index);
         this.deliverFault();
         return false;
       }
       case EXIT_LEAVE:
         if (this.debugStop) {
-          const block = this.currentBlock();
-          const index = instructionIndex(state.memory, block, words[WORD_OP / 4]);
+          const block = position.block();
+          const index = position.indexIn(block);
           words[WORD_BUDGET / 4] += (stopped >= 0 ? stopped : block.count) - index;
-          this.setRip(block, index);
+          position.setRip(block, index);
           return false;
         }
         words[WORD_MODE / 4] = this.system.computeMode();
@@ -525,14 +462,10 @@ export class Processor {
           words[WORD_SHADOW / 4] !== words[WORD_BUDGET / 4]
         );
       case EXIT_BREAK: {
-        const block = this.currentBlock();
-        const index = instructionIndex(state.memory, block, words[WORD_OP / 4]);
+        const block = position.block();
+        const index = position.indexIn(block);
         if (index !== stopped) assert(false, `stopped at instruction ${index} instead of ${stopped}`);
-        this.setRip(block, index);
-        this.resumeBlock = block;
-        this.resumeIndex = index;
-        this.resumeMode = words[WORD_MODE / 4];
-        this.resumeGeneration = words[WORD_JUMP_GENERATION / 4];
+        position.stopAt(block, index);
         return false;
       }
       default:
@@ -542,40 +475,11 @@ export class Processor {
 
   private deliverFault(): void {
     this.faulted = true;
-    this.resumeBlock = undefined;
+    this.position.forgetResume();
     this.words[WORD_SHADOW / 4] = -1;
     // What a part of the instruction hit is hit again when it is restarted.
     this.state.trapBits = 0;
     this.system.deliverPending();
-  }
-
-  /** The block to go on in, at `resumeIndex`. Whoever changes RIP between slices says so (`invalidateResume`). */
-  private takeResume(): Block | undefined {
-    const block = this.resumeBlock;
-    if (block === undefined) return undefined;
-    this.resumeBlock = undefined;
-    const { words } = this;
-    const valid =
-      block.alive &&
-      this.isRipOf(block, this.resumeIndex) &&
-      this.resumeMode === words[WORD_MODE / 4] &&
-      this.resumeGeneration === words[WORD_JUMP_GENERATION / 4];
-    return valid ? block : undefined;
-  }
-
-  /** RIP, in the CPU's state, of instruction `index` of `block`. */
-  private setRip(block: Block, index: number): void {
-    const { words } = this;
-    const low = (block.ripLow >>> 0) + (index === 0 ? 0 : instructionOffset(this.state.memory, block, index));
-    words[SLOT_RIP / 4] = low;
-    words[SLOT_RIP / 4 + 1] = low <= 0xffff_ffff ? block.ripHigh : (block.mode & MODE_SIZE_MASK) === MODE_64 ? block.ripHigh + 1 : 0;
-  }
-
-  private isRipOf(block: Block, index: number): boolean {
-    const { words } = this;
-    const low = (block.ripLow >>> 0) + instructionOffset(this.state.memory, block, index);
-    const high = low <= 0xffff_ffff ? block.ripHigh : (block.mode & MODE_SIZE_MASK) === MODE_64 ? (block.ripHigh + 1) | 0 : 0;
-    return words[SLOT_RIP / 4] === (low | 0) && words[SLOT_RIP / 4 + 1] === high;
   }
 
   /** Instructions retired, and tried but faulted, since power-on: what a turn is measured by. */
@@ -592,85 +496,13 @@ export class Processor {
   restoreCounts([retired, attempted, taken]: readonly number[]): void {
     // Where the debugger let it go on belongs to another course.
     this.resumedFrom = undefined;
-    this.retiredBefore = retired;
+    this.budget.restoreRetired(retired);
     this.attempted = attempted;
     this.taken = taken;
   }
 
   /** Forgets where it was inside a block: RIP, mode or code were changed from outside. */
   invalidateResume(): void {
-    this.resumeBlock = undefined;
-  }
-
-  /** Instructions of the running slice that have not retired, the current one among them. */
-  private remaining(): number {
-    const block = this.currentBlock();
-    return this.remainingFrom(block, instructionIndex(this.state.memory, block, this.words[WORD_OP / 4]));
-  }
-
-  /** The same, the current one being number `index` of `block`. */
-  private remainingFrom(block: Block, index: number): number {
-    if (this.leaveBudget >= 0) return this.leaveBudget + 1;
-    return this.words[WORD_BUDGET / 4] + (this.patchIndex >= 0 ? this.patchIndex : block.count) - index;
-  }
-
-  /** The block of the op that called out; the index of its instruction goes to {@link hereIndex}. What is asked several times at one call is looked for once. */
-  private locate(): Block {
-    const op = this.words[WORD_OP / 4];
-    if (op !== this.hereOp || this.here === undefined) {
-      this.here = this.currentBlock();
-      this.hereIndex = instructionIndex(this.state.memory, this.here, op);
-      this.hereOp = op;
-    }
-    return this.here;
-  }
-
-  private currentBlock(): Block {
-    return this.code.at(this.words[WORD_BLOCK / 4]);
-  }
-
-  private ripOf(block: Block, index: number): bigint {
-    const rip = block.rip + BigInt(instructionOffset(this.state.memory, block, index));
-    switch (block.mode & MODE_SIZE_MASK) {
-      case MODE_16:
-      case MODE_32:
-        return rip & 0xffff_ffffn;
-      default:
-        return BigInt.asUintN(64, rip);
-    }
-  }
-
-  /** Makes generated code stop after the current instruction; called from inside it. */
-  private leaveAfterInstruction(): void {
-    if (this.leaveBudget >= 0) return;
-    const block = this.locate();
-    const index = this.hereIndex;
-    const end = this.patchIndex >= 0 ? this.patchIndex : block.count;
-    this.leaveBudget = this.words[WORD_BUDGET / 4] + end - index - 1;
-    this.words[WORD_BUDGET / 4] = 0;
-    if (index + 1 < end) {
-      this.unpatch();
-      this.patch(block, index + 1);
-    }
-  }
-
-  private codeWritten(): void {
-    if (this.executing) this.leaveAfterInstruction();
-  }
-
-  private patch(block: Block, index: number): void {
-    const { u16 } = this.state.memory;
-    this.patchIndex = index;
-    this.patchAddress = instructionAddress(this.state.memory, block, index);
-    this.patchOpcode = u16[this.patchAddress >> 1];
-    u16[this.patchAddress >> 1] = Op.brk;
-  }
-
-  /** Restores the patched op; returns its instruction's index, or -1 when nothing was patched. */
-  private unpatch(): number {
-    const index = this.patchIndex;
-    if (index >= 0) this.state.memory.u16[this.patchAddress >> 1] = this.patchOpcode;
-    this.patchIndex = -1;
-    return index;
+    this.position.forgetResume();
   }
 }
