@@ -44,7 +44,7 @@ export class BlockFinder {
   }
 
   /** The block at the current RIP, translated if need be. undefined: the fetch faulted and the exception is recorded. */
-  find(): Block | undefined {
+  findBlock(): Block | undefined {
     const { state, words, mmu } = this;
     const mode = words[WORD_MODE / 4];
     const size = mode & MODE_SIZE_MASK;

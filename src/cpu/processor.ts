@@ -23,11 +23,12 @@ import {
 } from "../tcg/layout";
 import { EXIT_BREAK, EXIT_BUDGET, EXIT_CHAIN, EXIT_FAULT, EXIT_HOT, EXIT_LEAVE, EXIT_LOOKUP } from "../tcg/ops";
 import { BlockFinder, type CodeBreakpoints } from "./blockFinder";
+import { BoundaryEvents } from "./boundaryEvents";
 import type { InterruptController, PhysicalBus } from "./bus";
 import { CodePosition } from "./codePosition";
 import type { JumpCache } from "./jumpCache";
 import type { Mmu } from "./mmu";
-import { FLAG_IF, FLAG_RF, FLAG_TF } from "./registerBits";
+import { FLAG_RF, FLAG_TF } from "./registerBits";
 import { SliceBudget } from "./sliceBudget";
 import type { CpuState } from "./state";
 import type { CpuSystem } from "./system/system";
@@ -51,8 +52,17 @@ export class Processor {
   private readonly jumps: JumpCache;
   private readonly position: CodePosition;
   private readonly budget: SliceBudget;
+  private readonly boundary: BoundaryEvents;
   /** The loop's last decisions, kept while this is set. */
   decisions: DecisionRing | undefined;
+  /** Instructions retired, and tried but faulted, since power-on: what a turn is measured by. */
+  attempted = 0;
+  /** Events taken at boundaries since power-on: interrupts, traps, INIT, SMI. */
+  taken = 0;
+  /** The next slice ends when it has taken an event. */
+  stopAfterEvent = false;
+  /** The run of instructions that ended last ended with a fault. */
+  private faulted = false;
   private yieldRequested = false;
   private debugStop = false;
   /** RIP at which the debugger resumed: its breakpoint there does not stop again before an instruction retires. */
@@ -65,7 +75,7 @@ export class Processor {
     private readonly code: CodeCache,
     bus: PhysicalBus,
     translator: Translator,
-    private readonly controller: InterruptController,
+    controller: InterruptController,
     private readonly run: RunFunction,
     breakpoints: CodeBreakpoints,
     /** Told of blocks that have become hot. */
@@ -76,6 +86,7 @@ export class Processor {
     this.finder = new BlockFinder(state, mmu, mmu.jumps, code, bus, translator, breakpoints);
     this.position = new CodePosition(state, code);
     this.budget = new SliceBudget(state, this.position);
+    this.boundary = new BoundaryEvents(state, system, controller, this.position, this.budget);
     mmu.onCodeWritten = () => this.leaveAfterInstruction();
   }
 
@@ -163,24 +174,26 @@ export class Processor {
 
   /** True when the CPU has something to execute or an event to take. */
   get runnable(): boolean {
-    const { state } = this;
-    if (state.activity === "running" || state.initPending) return true;
-    if (state.activity === "shutdown" || state.activity === "wait-for-SIPI") return false;
-    return (
-      (state.intrPending &&
-        !this.interruptsHeld &&
-        ((state.systemFlags & FLAG_IF) !== 0 || (state.activity === "mwait" && state.mwaitBreaksOnMasked))) ||
-      (state.nmiPending && !state.nmiBlocked) ||
-      (state.smiPending && !state.inSmm) ||
-      state.trapBits !== 0
-    );
+    return this.boundary.runnable;
   }
 
   /** Stopped for good as far as timers and devices go: only INIT, SIPI, NMI or SMI could start it again. */
   get hopeless(): boolean {
-    const { state } = this;
-    if (state.activity === "wait-for-SIPI" || state.activity === "shutdown") return true;
-    return state.activity === "halted" && (state.systemFlags & FLAG_IF) === 0 && !this.runnable;
+    return this.boundary.hopeless;
+  }
+
+  /** In the one-instruction shadow of STI or a load of SS: interrupts wait. */
+  get inShadow(): boolean {
+    return this.boundary.inShadow;
+  }
+
+  /** The debugger keeps maskable interrupts from this CPU: they stay pending, whatever IF says. */
+  get interruptsHeld(): boolean {
+    return this.boundary.interruptsHeld;
+  }
+
+  set interruptsHeld(held: boolean) {
+    this.boundary.interruptsHeld = held;
   }
 
   /**
@@ -193,7 +206,7 @@ export class Processor {
     let more = reserve;
     this.yieldRequested = false;
     while (left > 0) {
-      if (!this.runnable) return "idle";
+      if (!this.boundary.runnable) return "idle";
       if (this.takeEvents()) {
         this.taken++;
         if (this.stopAfterEvent) return "yield";
@@ -204,7 +217,7 @@ export class Processor {
       if (this.state.activity !== "running") return "idle";
       const trap = (this.state.systemFlags & FLAG_TF) !== 0;
       const resumed = (this.state.systemFlags & FLAG_RF) !== 0;
-      const shadowed = this.inShadow;
+      const shadowed = this.boundary.inShadow;
       // A breakpoint that is passed once is passed by itself: the next time round it stops.
       // With nothing waiting, no event comes between the first instructions of a handler either.
       const fresh = this.state.freshDelivery && this.words[WORD_REQUEST / 4] !== 0;
@@ -226,7 +239,7 @@ export class Processor {
         // RF covers one instruction (SDM vol. 3, "Instruction-Breakpoint Exception Condition").
         if (resumed && !this.faulted && !this.system.resumeFlagLoaded) this.state.systemFlags &= ~FLAG_RF;
         this.state.freshDelivery = countAt(this.words, SLOT_FRESH / 4) === budget.retired;
-        if (trap && !this.faulted && !this.system.trapSuppressed && !this.inStackShadow) this.state.trapBits |= DR6_BS;
+        if (trap && !this.faulted && !this.system.trapSuppressed && !this.boundary.inStackShadow) this.state.trapBits |= DR6_BS;
       }
       if (this.debugStop) {
         this.debugStop = false;
@@ -241,84 +254,12 @@ export class Processor {
     return "budget";
   }
 
-  /** In the one-instruction shadow of STI or a load of SS: interrupts wait. */
-  get inShadow(): boolean {
-    return this.words[WORD_SHADOW / 4] === this.words[WORD_BUDGET / 4];
-  }
-
-  /** In that of a load of SS: debug traps wait as well (SDM vol. 3, "Masking Exceptions and Interrupts When Switching Stacks"). */
-  private get inStackShadow(): boolean {
-    return this.state.stackShadow && this.inShadow;
-  }
-
-  /**
-   * Takes the most important event waiting at this boundary (SDM vol. 3, "Priority Among Concurrent Events"); true when one was taken. Delivery may fault; that is
-   * delivered in its turn inside `system`.
-   */
+  /** Takes the most important event waiting at this boundary; true when one was taken. */
   private takeEvents(): boolean {
-    const { state, system } = this;
-    if (state.initPending && !state.inSmm) {
-      state.initPending = false;
-      system.init();
-      this.afterStateChange();
-      return true;
-    }
-    if (state.smiPending && !state.inSmm && state.activity !== "wait-for-SIPI") {
-      state.smiPending = false;
-      system.enterSmm();
-      this.afterStateChange();
-      return true;
-    }
-    if (state.trapBits !== 0 && !this.inStackShadow) {
-      const bits = state.trapBits;
-      state.trapBits = 0;
-      system.debugTrap(bits);
-      this.afterStateChange();
-      return true;
-    }
-    if (state.freshDelivery || (this.inShadow && state.activity === "running")) return this.clearRequest();
-    if (state.nmiPending && !state.nmiBlocked) {
-      state.nmiPending = false;
-      system.deliverNmi();
-      this.delivered();
-      return true;
-    }
-    if (state.intrPending && (state.systemFlags & FLAG_IF) !== 0 && !this.interruptsHeld) {
-      const vector = this.controller.acknowledge();
-      // One beyond what has retired: the engine takes the running instruction off, which is none here.
-      this.budget.setEnds(1);
-      system.deliverExternal(vector);
-      this.delivered();
-      return true;
-    }
-    if (state.intrPending && state.activity === "mwait" && state.mwaitBreaksOnMasked && !this.interruptsHeld) {
-      state.activity = "running";
-      return true;
-    }
-    return this.clearRequest();
+    const event = this.boundary.take();
+    if (event === "delivered") this.decisions?.note(DECISION_EVENT, this.state.rip, this.budget.retired, 0, 0);
+    return event !== "none";
   }
-
-  private clearRequest(): false {
-    const { state } = this;
-    const waiting = state.intrPending || state.nmiPending || state.smiPending || state.initPending;
-    this.words[WORD_REQUEST / 4] = waiting ? 1 : 0;
-    return false;
-  }
-
-  private delivered(): void {
-    this.decisions?.note(DECISION_EVENT, this.state.rip, this.budget.retired, 0, 0);
-    this.state.freshDelivery = true;
-    this.afterStateChange();
-  }
-
-  private afterStateChange(): void {
-    this.state.activity = this.state.activity === "halted" || this.state.activity === "mwait" ? "running" : this.state.activity;
-    this.state.midString = false;
-    this.position.forgetResume();
-    this.words[WORD_SHADOW / 4] = -1;
-  }
-
-  private faulted = false;
 
   /** Runs until `instructions` retired, and what was drawn from `reserve`, an event asks to be looked at, or the CPU stops. */
   private execute(instructions: number, reserve: number, shadowed: boolean): void {
@@ -333,7 +274,7 @@ export class Processor {
     words[SLOT_FRESH / 4] = words[SLOT_FRESH / 4 + 1] = -1;
     words[WORD_TAKEN / 4] = 0;
     // What wants to see each event, or none, has the host take them.
-    if (this.interruptsHeld || this.stopAfterEvent || this.decisions !== undefined) words[HOST / 4] |= HOST_RUN;
+    if (this.boundary.interruptsHeld || this.stopAfterEvent || this.decisions !== undefined) words[HOST / 4] |= HOST_RUN;
     else words[HOST / 4] &= ~HOST_RUN;
     words[WORD_MODE / 4] = system.computeMode();
     this.mmu.selectIndex();
@@ -367,7 +308,7 @@ export class Processor {
       } else {
         const last = from === "tail" ? position.block() : undefined;
         const { flushes } = this.code;
-        const found = last?.alive === true ? last : this.finder.find();
+        const found = last?.alive === true ? last : this.finder.findBlock();
         if (found === undefined) {
           // The fetch itself faulted: the instruction was attempted and did not retire.
           this.deliverFault();
@@ -453,7 +394,7 @@ export class Processor {
         this.mmu.selectIndex();
         this.jumps.selectCode();
         // LSS makes no shadow.
-        state.stackShadow &&= this.inShadow;
+        state.stackShadow &&= this.boundary.inShadow;
         return (
           left < 0 &&
           state.activity === "running" &&
@@ -481,16 +422,6 @@ export class Processor {
     this.state.trapBits = 0;
     this.system.deliverPending();
   }
-
-  /** Instructions retired, and tried but faulted, since power-on: what a turn is measured by. */
-  attempted = 0;
-
-  /** Events taken at boundaries since power-on: interrupts, traps, INIT, SMI. */
-  taken = 0;
-  /** The next slice ends when it has taken an event. */
-  stopAfterEvent = false;
-  /** The debugger keeps maskable interrupts from this CPU: they stay pending, whatever IF says. */
-  interruptsHeld = false;
 
   /** Takes over the counts of a saved state: retired, attempted, taken. */
   restoreCounts([retired, attempted, taken]: readonly number[]): void {
