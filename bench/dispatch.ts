@@ -57,7 +57,7 @@ function main(): void {
   state.setSegment(CS, 8, 0n, 0xffffffff, 0xc09b);
   for (const segment of [SS, DS, ES]) state.setSegment(segment, 16, 0n, 0xffffffff, 0xc093);
   state.rip = BigInt(CODE);
-  vcpu.mmu.flush();
+  vcpu.mmu.tlb.flush();
   vcpu.changed();
   const timed = (): number => {
     const begun = process.cpuUsage();

@@ -5,10 +5,10 @@ import { SLOT_RIP, slotOfSegBase, WORD_MODE } from "../tcg/layout";
 import type { PhysicalBus } from "./bus";
 import { EXC_GP } from "./exceptions";
 import type { JumpCache } from "./jumpCache";
-import type { Mmu } from "./mmu";
 import { MODE_64, MODE_SIZE_MASK } from "./mode";
 import { CS } from "./segmentRegisters";
 import type { CpuState } from "./state";
+import type { Tlb } from "./tlb";
 import type { BlockLimits, CodeSource, Translator } from "./translation";
 
 const MAX_BLOCK_INSTRUCTIONS = 64;
@@ -33,7 +33,7 @@ export class BlockFinder {
 
   constructor(
     private readonly state: CpuState,
-    private readonly mmu: Mmu,
+    private readonly tlb: Tlb,
     private readonly jumps: JumpCache,
     private readonly code: CodeCache,
     private readonly bus: PhysicalBus,
@@ -45,7 +45,7 @@ export class BlockFinder {
 
   /** The block at the current RIP, translated if need be. undefined: the fetch faulted and the exception is recorded. */
   findBlock(): Block | undefined {
-    const { state, words, mmu } = this;
+    const { state, words, tlb } = this;
     const mode = words[WORD_MODE / 4];
     const size = mode & MODE_SIZE_MASK;
     if (size === MODE_64) {
@@ -62,7 +62,7 @@ export class BlockFinder {
     }
     const linearLow = is64 ? low : (words[slotOfSegBase(CS) / 4] + low) | 0;
     const linearHigh = is64 ? high : 0;
-    const physical = mmu.fetchAt(linearLow, linearHigh);
+    const physical = tlb.fetchAt(linearLow, linearHigh);
     if (physical < 0) return undefined;
     const codeLimit = is64 ? -1 : limit;
     // Code outside plain memory may change without a write: it is translated anew each time.
@@ -105,7 +105,7 @@ export class BlockFinder {
     const block = this.code.lookUp(jumps.headerAt(entry));
     if (block?.alive !== true || block.ripLow !== low || block.ripHigh !== high || block.mode !== mode || block.secondPage >= 0)
       return undefined;
-    const physical = this.mmu.fetchAt(low, high);
+    const physical = this.tlb.fetchAt(low, high);
     if (physical < 0) state.pending = undefined;
     if (physical !== block.physical || this.bus.hostPage(Math.floor(physical / 4096), false, state.index) < 0) return undefined;
     this.volatile = false;
@@ -115,14 +115,14 @@ export class BlockFinder {
 
   /** Physical address of a fetch at `linear` if it does not fault; leaves no exception behind. */
   private peekFetch(linear: bigint): number {
-    const physical = this.mmu.fetch(linear);
+    const physical = this.tlb.fetch(linear);
     if (physical < 0) this.state.pending = undefined;
     return physical;
   }
 
   private translate(physical: number, linear: bigint, rip: bigint, mode: number, codeLimit: number): Block | undefined {
     const { state, builder } = this;
-    const source = new PageSource(this.mmu, this.bus, state, physical, linear, rip, mode, codeLimit);
+    const source = new PageSource(this.tlb, this.bus, state, physical, linear, rip, mode, codeLimit);
     const limits: BlockLimits = {
       maxInstructions: MAX_BLOCK_INSTRUCTIONS,
       pageBytes: 4096 - (lowHalf(linear) & 0xfff),
@@ -156,7 +156,7 @@ class PageSource implements CodeSource {
   volatile = false;
 
   constructor(
-    private readonly mmu: Mmu,
+    private readonly tlb: Tlb,
     private readonly bus: PhysicalBus,
     private readonly state: CpuState,
     private readonly physical: number,
@@ -184,7 +184,7 @@ class PageSource implements CodeSource {
     if (!this.secondTried) {
       this.secondTried = true;
       const page = this.linear - BigInt(this.offset) + 4096n;
-      this.second = this.mmu.fetch((this.mode & MODE_SIZE_MASK) === MODE_64 ? BigInt.asUintN(64, page) : page & 0xffff_ffffn);
+      this.second = this.tlb.fetch((this.mode & MODE_SIZE_MASK) === MODE_64 ? BigInt.asUintN(64, page) : page & 0xffff_ffffn);
       if (this.second >= 0) this.secondHost = this.bus.hostPage(Math.floor(this.second / 4096), false, this.state.index);
     }
     if (this.second < 0) return -1;

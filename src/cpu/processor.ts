@@ -83,7 +83,7 @@ export class Processor {
   ) {
     this.words = state.words;
     this.jumps = mmu.jumps;
-    this.finder = new BlockFinder(state, mmu, mmu.jumps, code, bus, translator, breakpoints);
+    this.finder = new BlockFinder(state, mmu.tlb, mmu.jumps, code, bus, translator, breakpoints);
     this.position = new CodePosition(state, code);
     this.budget = new SliceBudget(state, this.position);
     this.boundary = new BoundaryEvents(state, system, controller, this.position, this.budget);
@@ -277,7 +277,7 @@ export class Processor {
     if (this.boundary.interruptsHeld || this.stopAfterEvent || this.decisions !== undefined) words[HOST / 4] |= HOST_RUN;
     else words[HOST / 4] &= ~HOST_RUN;
     words[WORD_MODE / 4] = system.computeMode();
-    this.mmu.selectIndex();
+    this.mmu.tlb.selectIndex();
     this.jumps.selectCode();
     if (shadowed) words[WORD_REQUEST / 4] = 0;
     let chainFrom = 0;
@@ -391,7 +391,7 @@ export class Processor {
           return false;
         }
         words[WORD_MODE / 4] = this.system.computeMode();
-        this.mmu.selectIndex();
+        this.mmu.tlb.selectIndex();
         this.jumps.selectCode();
         // LSS makes no shadow.
         state.stackShadow &&= this.boundary.inShadow;

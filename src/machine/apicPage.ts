@@ -53,7 +53,7 @@ export class ApicPage {
 
   /** Carries out a store whose value is in SLOT_MEM_VALUE. False: it is another's, and nothing is done. */
   store(kind: number, lo: number, hi: number): boolean {
-    if ((kind & 0xff) !== 4 || (lo & 15) !== 0 || this.mmu.watch !== undefined || !this.holds(lo, hi, TLB_WRITE)) return false;
+    if ((kind & 0xff) !== 4 || (lo & 15) !== 0 || this.mmu.tlb.watch !== undefined || !this.holds(lo, hi, TLB_WRITE)) return false;
     this.apic.storeRegister((lo >>> 4) & 0xff, this.words[SLOT_MEM_VALUE / 4] >>> 0);
     return true;
   }
@@ -61,7 +61,7 @@ export class ApicPage {
   /** Carries out a load into SLOT_MEM_VALUE. False: it is another's, and nothing is done. */
   load(kind: number, lo: number, hi: number): boolean {
     const probes = (kind & KIND_PROBE_WRITE) !== 0;
-    if (probes || (kind & 0xff) !== 4 || (lo & 15) !== 0 || this.mmu.watch !== undefined || !this.holds(lo, hi, TLB_READ)) return false;
+    if (probes || (kind & 0xff) !== 4 || (lo & 15) !== 0 || this.mmu.tlb.watch !== undefined || !this.holds(lo, hi, TLB_READ)) return false;
     const value = this.apic.loadRegister((lo >>> 4) & 0xff);
     this.words[SLOT_MEM_VALUE / 4] = value;
     this.words[SLOT_MEM_VALUE / 4 + 1] = 0;

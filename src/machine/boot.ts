@@ -83,6 +83,6 @@ function applyBootState(vcpu: Vcpu, boot: BootState): void {
   state.cpl = state.selector[CS] & 3;
   state.activity = "running";
   if (boot.localApic !== undefined) vcpu.apic.setVirtualWire();
-  vcpu.mmu.flush();
+  vcpu.mmu.tlb.flush();
   vcpu.changed();
 }

@@ -39,7 +39,7 @@ export class Coherence {
   /** Stores to physical page `page`, or to any, must be looked at again. */
   distrustWrites(page = -1): void {
     this.engineMemory.distrustStores(page);
-    for (const vcpu of this.cpus) vcpu.mmu.distrustWrites(page);
+    for (const vcpu of this.cpus) vcpu.mmu.tlb.distrustWrites(page);
   }
 
   /** Blocks were dropped. */
@@ -54,7 +54,7 @@ export class Coherence {
   mapChanged(): void {
     this.attached?.memory.mapChanged();
     this.engineMemory.forgetMarks();
-    for (const vcpu of this.cpus) vcpu.mmu.flush();
+    for (const vcpu of this.cpus) vcpu.mmu.tlb.flush();
   }
 
   /** RAM and ROM changed places: code may be other code now. */

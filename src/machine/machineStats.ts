@@ -42,7 +42,7 @@ export function machineStats({ cpus, course, scheduler, code, engine }: Statisti
     blocksAlive: usage.blocks,
     codeBytes: usage.bytes,
     codeFlushes: code.flushes,
-    tlbMisses: cpus.reduce((sum, cpu) => sum + cpu.mmu.misses, 0),
+    tlbMisses: cpus.reduce((sum, cpu) => sum + cpu.mmu.tlb.misses, 0),
     slices: scheduler.slices,
     interpreted: Math.min(code.interpreted, course.retired),
     calls: engine.calls,

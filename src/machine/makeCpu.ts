@@ -92,7 +92,7 @@ export function makeCpu(index: number, apicId: number, surroundings: CpuSurround
   state.idtLoaded = () => hooks().idtLoaded?.(index);
   state.words[WORD_JUMP_CACHE / 4] = state.base + CPU_JUMP_CACHE;
   const mmu = new Mmu(state, memory, code);
-  mmu.monitor = monitor;
+  mmu.tlb.monitor = monitor;
   const vcpu = new Vcpu(state, mmu, memory, {
     kicked: (kicked) => scheduler.kicked(kicked),
     started: (started) => {

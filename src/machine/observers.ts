@@ -64,7 +64,7 @@ export class Observers {
     for (const { state, mmu, apic } of cpus) {
       state.words[WORD_OBSERVED / 4] = observed;
       const host = (APIC_REGISTERS + APIC_HOST * 4) / 4;
-      if (told || mmu.watch !== undefined || apic.accessed !== undefined) state.words[host] |= HOST_WATCHED;
+      if (told || mmu.tlb.watch !== undefined || apic.accessed !== undefined) state.words[host] |= HOST_WATCHED;
       else state.words[host] &= ~HOST_WATCHED;
     }
   }
@@ -97,8 +97,8 @@ export class Observers {
 
   /** Watches of the debugger, or of the guest's debug registers on `vcpu`, changed. Translations stay: what is cached of page tables depends on the guest alone. */
   watchChanged(vcpu: Vcpu): void {
-    vcpu.mmu.watch = this.watches.dataFor(vcpu);
-    vcpu.mmu.distrustAll();
+    vcpu.mmu.tlb.watch = this.watches.dataFor(vcpu);
+    vcpu.mmu.tlb.distrustAll();
     this.changed();
   }
 

@@ -140,7 +140,7 @@ export class Vcpu implements ApicCpu {
   /** State was changed from outside: cached positions and modes are dropped. */
   changed(): void {
     this.processor.invalidateResume();
-    this.mmu.selectIndex();
+    this.mmu.tlb.selectIndex();
     this.mmu.jumps.forget();
   }
 

@@ -1,4 +1,4 @@
-import type { DataWatch } from "../cpu/mmu";
+import type { DataWatch } from "../cpu/tlb";
 import type { RegisterWatch } from "../cpu/system/context";
 import { SLOT_MEM_VALUE } from "../tcg/layout";
 import type { DeviceWatch, PhysicalMemory } from "./physicalMemory";

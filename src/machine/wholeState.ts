@@ -75,7 +75,7 @@ export function saveMachineState(parts: StateParts): MachineState {
       schedule: parts.scheduler.turns.schedule,
       delays: parts.delayLine.rules,
     },
-    tlbs: cpus.map((cpu) => cpu.mmu.saveTlb()),
+    tlbs: cpus.map((cpu) => cpu.mmu.tlb.save()),
   };
 }
 
@@ -126,7 +126,7 @@ export function restoreMachineState(parts: StateParts, saved: MachineState, page
     vcpu.processor.interruptsHeld = saved.course.shielded[index] ?? false;
     vcpu.system.debug.update();
     vcpu.changed();
-    vcpu.mmu.restoreTlb(saved.tlbs[index]);
+    vcpu.mmu.tlb.restore(saved.tlbs[index]);
   }
 }
 

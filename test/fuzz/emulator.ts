@@ -107,7 +107,7 @@ export class FuzzMachine {
     state.rip = BigInt(CODE);
     state.activity = "running";
     state.cr2 = 0n;
-    vcpu.mmu.flush();
+    vcpu.mmu.tlb.flush();
     vcpu.changed();
     this.vector = -1;
     machine.run(LIMIT);

@@ -83,7 +83,7 @@ class Web {
 
   private changed(): void {
     const [vcpu] = this.machine.cpus;
-    vcpu.mmu.flush();
+    vcpu.mmu.tlb.flush();
     vcpu.changed();
   }
 

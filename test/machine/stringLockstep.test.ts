@@ -68,7 +68,7 @@ function makeGuest(engine: "reference" | "interpreter" | "jit"): TestGuest {
   put(PD, HIGH >> 21, SECOND_PT + 3);
   low.forEach((frame, page) => put(PT, (LOW >> 12) + page, frame * 4096 + 0x63));
   high.forEach((frame, page) => put(SECOND_PT, ((HIGH >> 12) & 511) + page, frame * 4096 + flagsOf(page)));
-  machine.cpus[0].mmu.flush();
+  machine.cpus[0].mmu.tlb.flush();
   return guest;
 }
 
@@ -89,7 +89,7 @@ function seen(machine: Machine): string {
 
 /** The translations that a CPU holds: which pages, not whether their next access is looked at. */
 function translations(machine: Machine): string {
-  const saved = machine.cpus[0].mmu.saveTlb();
+  const saved = machine.cpus[0].mmu.tlb.save();
   const out: string[] = [];
   for (let at = 1; at < saved.length; at += 9) {
     const [index, read, readHigh, write, writeHigh] = saved.subarray(at, at + 5);
@@ -113,7 +113,7 @@ test("a move whose pages share places in the TLB leaves there what single iterat
     };
     // Once by the host, so that the engine knows the pages.
     run("movs 1 243 false", LOW, HIGH, 8192);
-    machine.cpus[0].mmu.flush();
+    machine.cpus[0].mmu.tlb.flush();
     // The second page written to is known, the first one meets the page read from.
     run("stos 1 243 false", 0, HIGH + 4096, 1);
     run("movs 1 243 false", LOW, HIGH + 2048, 4095);
@@ -193,7 +193,7 @@ for (const seed of [1, 2, 3, 4]) {
         for (const [register, value] of registers) state.setGpr(register, value);
         state.activity = "running";
         state.rflags = down ? 2 | FLAG_DF : 2;
-        if (flush) mmu.flush();
+        if (flush) mmu.tlb.flush();
         machine.cpus[0].setRip(code.at(instruction.name));
       }
       const said = `${instruction.name} ${JSON.stringify({ round, count, from, to, down })}`;

@@ -85,7 +85,7 @@ describe("REP MOVS and STOS", () => {
       const entry = new Uint8Array(8);
       new DataView(entry.buffer).setUint32(0, pageEntry(middle + 7), true);
       machine.memory.write(PT + middle * 8, entry);
-      machine.cpus[0].mmu.flush();
+      machine.cpus[0].mmu.tlb.flush();
       const pages = [AREA, AREA + 8 * 4096, AREA + 2 * 4096];
       const expected = new Uint8Array(AREA_BYTES);
       expected.forEach((_, index) => (expected[index] = (index * 7 + (index >> 8)) & 0xff));

@@ -91,7 +91,7 @@ export function testGuest(
     state.setGpr(4, BigInt(STACKS + (vcpu.index + 1) * 0x1000));
     state.rip = code.at(label);
     state.activity = "running";
-    vcpu.mmu.flush();
+    vcpu.mmu.tlb.flush();
     vcpu.changed();
   }
   const deliveries: Delivery[] = [];

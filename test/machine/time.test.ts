@@ -128,7 +128,7 @@ test("RDTSC faults at CPL 3 while CR4.TSD is set, on every engine", () => {
       for (const segment of [SS, DS, ES]) state.setSegment(segment, 0x23, 0n, 0xffffffff, 0xc0f3);
       state.cpl = 3;
       if (forbidden) state.cr4 |= 4;
-      mmu.flush();
+      mmu.tlb.flush();
       machine.cpus[0].changed();
       guest.finish();
       assert.deepEqual(

@@ -1,7 +1,8 @@
 /** The page walk in the engine against the host's: what it fills it fills alike, and what it leaves it leaves untouched. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { ACCESS_READ, ACCESS_WRITE, type Mmu } from "../../src/cpu/mmu";
+import type { Mmu } from "../../src/cpu/mmu";
+import { ACCESS_READ, ACCESS_WRITE } from "../../src/cpu/tlb";
 import {
   CR0_PE,
   CR0_PG,
@@ -72,7 +73,7 @@ class Bench {
   private translate(address: bigint, write: boolean, index = this.index): boolean {
     const lo = Number(BigInt.asIntN(32, address));
     const hi = Number(BigInt.asIntN(32, address >> 32n));
-    const found = this.mmu.translate(lo, hi, write ? ACCESS_WRITE : ACCESS_READ, index) >= 0;
+    const found = this.mmu.tlb.translate(lo, hi, write ? ACCESS_WRITE : ACCESS_READ, index) >= 0;
     this.state.pending = undefined;
     return found;
   }
@@ -85,8 +86,8 @@ class Bench {
 
   /** An address that is not canonical, whose lower bits are mapped, is left to the host. */
   leaves(address: bigint, known: bigint): void {
-    this.mmu.selectIndex();
-    this.mmu.flush();
+    this.mmu.tlb.selectIndex();
+    this.mmu.tlb.flush();
     assert.ok(this.translate(known, false, MMU_SUPERVISOR));
     assert.equal(this.walk(this.state.base, address, 4), 0, `${address.toString(16)} is not canonical`);
   }
@@ -99,11 +100,11 @@ class Bench {
   /** Walks for `address` both ways; `known` is mapped in any case. */
   compare(address: bigint, write: boolean, known: bigint): void {
     const what = `${address.toString(16)} ${write ? "written" : "read"}, CR4 ${this.state.cr4.toString(16)}, CPL ${this.state.cpl}`;
-    this.mmu.selectIndex();
-    this.mmu.flush();
+    this.mmu.tlb.selectIndex();
+    this.mmu.tlb.flush();
     const found = this.translate(address, write);
     const expected = this.entry(address);
-    this.mmu.flush();
+    this.mmu.tlb.flush();
     assert.ok(this.translate(known, false, MMU_SUPERVISOR), `${what}: the page that is always mapped`);
     const before = this.entry(address);
     const filled = this.walk(this.state.base, address, 4 | (write ? KIND_PROBE_WRITE : 0)) !== 0;

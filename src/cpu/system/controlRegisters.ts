@@ -94,7 +94,7 @@ export class ControlRegisters {
     if (!paging && wasPaging) state.efer &= ~EFER_LMA;
     state.cr0 = value;
     if (((value ^ old) & (CR0_PG | CR0_PE)) !== 0) this.c.flushAll();
-    else if (((value ^ old) & CR0_WP) !== 0) this.c.mmu.writeProtectChanged();
+    else if (((value ^ old) & CR0_WP) !== 0) this.c.mmu.tlb.writeProtectChanged();
     return true;
   }
 
@@ -115,7 +115,7 @@ export class ControlRegisters {
     const pae = (state.cr0 & CR0_PG) !== 0 && (state.cr4 & CR4_PAE) !== 0 && !state.longMode;
     if (pae && !this.loadPdptes(value)) return false;
     state.cr3 = value;
-    this.c.mmu.flush();
+    this.c.mmu.tlb.flush();
     return true;
   }
 

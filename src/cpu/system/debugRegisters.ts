@@ -1,4 +1,4 @@
-import type { DataWatch } from "../mmu";
+import type { DataWatch } from "../tlb";
 import { EXC_DB, EXC_UD } from "../exceptions";
 import { CR4_DE, FLAG_RF } from "../registerBits";
 import { CS } from "../segmentRegisters";

@@ -243,12 +243,12 @@ export class Delivery {
       newSs = found.selector;
       // Pushes run with the new level's rights; CPL is put back if one of them faults.
       state.cpl = newCpl;
-      mmu.selectIndex();
+      mmu.tlb.selectIndex();
       const bytes = size * ((fromV86 ? 9 : 5) + (errorCode === undefined ? 0 : 1));
       const width = (stackDescriptor.access & AR_DB) !== 0 ? 32 : 16;
       if (!this.roomOnStack(stackDescriptor, found.pointer, bytes, width)) {
         state.cpl = oldCpl;
-        mmu.selectIndex();
+        mmu.tlb.selectIndex();
         return fail(state, EXC_SS, (newSs & 0xfffc) + ext);
       }
       stack = new StackCursor(state, mmu, this.segments, stackDescriptor.base, BigInt(found.pointer), width, false, true);
@@ -263,7 +263,7 @@ export class Delivery {
     const pushed = room && pushAll();
     if (!pushed) {
       state.cpl = oldCpl;
-      mmu.selectIndex();
+      mmu.tlb.selectIndex();
       return room ? false : fail(state, EXC_GP, ext);
     }
     if (!tables.markAccessed(code)) return false;
@@ -277,7 +277,7 @@ export class Delivery {
     }
     stack.commit();
     this.segments.setCode(selector, code, newCpl);
-    mmu.selectIndex();
+    mmu.tlb.selectIndex();
     state.rip = BigInt(target);
     state.systemFlags &= ~(FLAG_TF | FLAG_NT | FLAG_RF | FLAG_VM | (interruptGate ? FLAG_IF : 0));
     return true;
@@ -377,7 +377,7 @@ export class Delivery {
     }
     rsp &= ~0xfn;
     state.cpl = newCpl;
-    mmu.selectIndex();
+    mmu.tlb.selectIndex();
     const stack = new StackCursor(state, mmu, this.segments, 0n, BigInt.asUintN(64, rsp), 64, false, true, ext);
     const errorCode = this.pushedErrorCode(event);
     const pushed =
@@ -390,13 +390,13 @@ export class Delivery {
       tables.markAccessed(code);
     if (!pushed) {
       state.cpl = oldCpl;
-      mmu.selectIndex();
+      mmu.tlb.selectIndex();
       return false;
     }
     state.setGpr(4, stack.pointer);
     if (inner) state.setSegment(SS, newCpl, 0n, 0, 0x93 | (newCpl << 5) | AR_DB | AR_UNUSABLE);
     this.segments.setCode(selector, code, newCpl);
-    mmu.selectIndex();
+    mmu.tlb.selectIndex();
     state.rip = target;
     state.systemFlags &= ~(FLAG_TF | FLAG_NT | FLAG_RF | FLAG_VM | (type === 14 ? FLAG_IF : 0));
     return true;

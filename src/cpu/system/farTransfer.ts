@@ -167,7 +167,7 @@ export class FarTransfer {
       stack = new StackCursor(state, mmu, this.segments, descriptor.base, BigInt(found.pointer), width, false, true);
     }
     state.cpl = level;
-    mmu.selectIndex();
+    mmu.tlb.selectIndex();
     const pushed =
       stack.push(size, BigInt(oldSs)) &&
       stack.push(size, oldRsp) &&
@@ -178,14 +178,14 @@ export class FarTransfer {
       (descriptor === undefined || tables.markAccessed(descriptor));
     if (!pushed) {
       state.cpl = oldCpl;
-      mmu.selectIndex();
+      mmu.tlb.selectIndex();
       return false;
     }
     if (descriptor !== undefined) this.segments.set(SS, newSs, descriptor);
     else state.setSegment(SS, level, 0n, 0, 0x93 | (level << 5) | AR_DB | AR_UNUSABLE);
     stack.commit();
     this.segments.setCode(selector, code, level);
-    mmu.selectIndex();
+    mmu.tlb.selectIndex();
     state.rip = target;
     return true;
   }
@@ -218,7 +218,7 @@ export class FarTransfer {
     if (size === 8 && this.flat.frame()) {
       this.loadFlags(this.flat.frameFlags, size, state.cpl);
       if (this.flat.leave()) this.segments.dropInaccessible();
-      mmu.selectIndex();
+      mmu.tlb.selectIndex();
       return true;
     }
     if (state.vm86) return (state.systemFlags & FLAG_IOPL) === FLAG_IOPL ? this.iretReal(size, true) : fail(state, EXC_GP, 0);
@@ -295,7 +295,7 @@ export class FarTransfer {
     load(DS, ds);
     load(FS, fs);
     load(GS, gs);
-    mmu.selectIndex();
+    mmu.tlb.selectIndex();
     state.rip = rip & 0xffffn;
     return true;
   }
@@ -352,7 +352,7 @@ export class FarTransfer {
       this.setStackPointer(newRsp + BigInt(outer ? release : 0), size, to64, ssDescriptor);
     }
     if (outer) this.segments.dropInaccessible();
-    mmu.selectIndex();
+    mmu.tlb.selectIndex();
     state.rip = to64 ? rip : rip & 0xffff_ffffn;
     return true;
   }

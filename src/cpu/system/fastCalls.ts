@@ -106,7 +106,7 @@ export class FastCalls {
     const { state, mmu } = this.c;
     state.setFlatSegment(CS, selector, 0xffffffff, CODE | (long ? LONG : AR_DB) | (cpl << 5));
     state.cpl = cpl;
-    mmu.selectIndex();
+    mmu.tlb.selectIndex();
   }
 
   private loadStack(selector: number, cpl: number): void {

@@ -130,7 +130,7 @@ export class FlatTransfer {
     words[RIP] = (low & 0xffff) | (high & 0xffff0000);
     words[RIP + 1] = targetHigh;
     state.systemFlags &= ~(FLAG_TF | FLAG_NT | FLAG_RF | FLAG_VM | (type === 14 ? FLAG_IF : 0));
-    this.mmu.selectIndex();
+    this.mmu.tlb.selectIndex();
     return true;
   }
 

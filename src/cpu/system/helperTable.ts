@@ -162,7 +162,7 @@ export function buildHelpers(system: CpuSystem): readonly HelperFunction[] {
       const value = Number(get(a) & 0xffff_ffffn);
       // RF is cleared; VM, VIF and VIP stay.
       state.rflags = (state.rflags & ~mask & ~(size === 2 ? 0 : FLAG_RF)) | (value & mask);
-      mmu.selectIndex();
+      mmu.tlb.selectIndex();
       return STATUS_OK;
     },
     hlt: () => {
@@ -296,7 +296,7 @@ export function buildHelpers(system: CpuSystem): readonly HelperFunction[] {
         : fault(EXC_GP, 0),
     invlpg: (a) => {
       if (!privileged()) return fault(EXC_GP, 0);
-      mmu.flushPage(get(a));
+      mmu.tlb.flushPage(get(a));
       return STATUS_OK;
     },
     invpcid: (a, b) => {
@@ -309,7 +309,7 @@ export function buildHelpers(system: CpuSystem): readonly HelperFunction[] {
       if (get(a) > 3n || low >> 12n !== 0n) return fault(EXC_GP, 0);
       if (get(a) < 2n && low !== 0n && (state.cr4 & CR4_PCIDE) === 0) return fault(EXC_GP, 0);
       if (get(a) === 0n && !canonical(linear, system.model.linearBits)) return fault(EXC_GP, 0);
-      mmu.flush();
+      mmu.tlb.flush();
       return STATUS_OK;
     },
     invd: () => (privileged() ? STATUS_OK : fault(EXC_GP, 0)),
@@ -404,7 +404,7 @@ export function buildHelpers(system: CpuSystem): readonly HelperFunction[] {
     },
     setAc: (_a, _b, value) => {
       state.systemFlags = value !== 0 ? state.systemFlags | FLAG_AC : state.systemFlags & ~FLAG_AC;
-      mmu.selectIndex();
+      mmu.tlb.selectIndex();
       return STATUS_OK;
     },
     rdrand: (a) => {

@@ -133,7 +133,7 @@ export class Msrs {
         return true;
       case 0x6e1: // IA32_PKRS
         if ((this.c.model.definedCr4 & CR4_PKS) === 0 || value > 0xffff_ffffn) return false;
-        if (state.pkrs !== Number(value) && (state.cr4 & CR4_PKS) !== 0) this.c.mmu.flush();
+        if (state.pkrs !== Number(value) && (state.cr4 & CR4_PKS) !== 0) this.c.mmu.tlb.flush();
         state.pkrs = Number(value);
         return true;
       case 0xc000_0080:

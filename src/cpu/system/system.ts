@@ -176,15 +176,15 @@ export class CpuSystem implements SystemContext {
   }
 
   flushAll(): void {
-    this.mmu.flush();
-    this.mmu.selectIndex();
+    this.mmu.tlb.flush();
+    this.mmu.tlb.selectIndex();
   }
 
   /** Rights of user-mode protection keys; translations that follow from the old ones go. */
   setPkru(value: number): void {
     if (this.state.pkru === value) return;
     this.state.pkru = value;
-    if ((this.state.cr4 & CR4_PKE) !== 0) this.mmu.flush();
+    if ((this.state.cr4 & CR4_PKE) !== 0) this.mmu.tlb.flush();
   }
 
   /** EngineHost.helper for this CPU. */
@@ -199,7 +199,7 @@ export class CpuSystem implements SystemContext {
   onward(): number {
     const { words, systemFlags } = this.state;
     words[WORD_MODE / 4] = this.computeMode();
-    this.mmu.selectIndex();
+    this.mmu.tlb.selectIndex();
     this.mmu.jumps.selectCode();
     return words[WORD_REQUEST / 4] === 0 && (systemFlags & (FLAG_TF | FLAG_RF)) === 0 ? STATUS_OK : STATUS_LEAVE;
   }

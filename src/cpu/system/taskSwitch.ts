@@ -139,11 +139,11 @@ export class TaskSwitcher {
     if ((state.systemFlags & FLAG_VM) !== 0) {
       for (let i = 0; i < 6; i++) state.setSegment(i, selectors[i], BigInt(selectors[i] << 4), 0xffff, V86_ACCESS);
       state.cpl = 3;
-      mmu.selectIndex();
+      mmu.tlb.selectIndex();
       return true;
     }
     state.cpl = selectors[CS] & 3;
-    mmu.selectIndex();
+    mmu.tlb.selectIndex();
     return (
       this.loadStack(selectors[SS], ext) &&
       [ES, DS, FS, GS].every((s) => this.loadData(s, selectors[s], ext)) &&

@@ -42,7 +42,7 @@ const NX = 1n << 63n;
 const TLB_BYTES = TLB_ENTRIES * TLB_ENTRY_BYTES;
 
 /**
- * Function (cpu, address, kind): fills the TLB for an access that missed it, as Mmu.fill does, and returns the entry's address; or 0, with nothing done, wherever anything
+ * Function (cpu, address, kind): fills the TLB for an access that missed it, as Tlb.fill does, and returns the entry's address; or 0, with nothing done, wherever anything
  * is out of the ordinary: accessed or dirty bits to set, pages that are no plain RAM, stores to pages that must be seen of, entries that are there but slow, faults, accesses across pages. `kind`: size in bytes, KIND_PROBE_WRITE.
  * Tables and pages must have been marked by the host.
  */

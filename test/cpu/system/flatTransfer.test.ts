@@ -55,7 +55,7 @@ function begin(vcpu: Vcpu, random: Random): void {
   state.setGpr(4, stackPointer(random));
   state.rip = BigInt(0x10000 + random(100));
   state.pending = undefined;
-  mmu.selectIndex();
+  mmu.tlb.selectIndex();
   vcpu.changed();
 }
 
@@ -64,7 +64,7 @@ const snapshot = ({ machine }: TestGuest): unknown => {
   return {
     state: state.save(),
     pending: state.pending,
-    tlb: mmu.saveTlb(),
+    tlb: mmu.tlb.save(),
     memory: machine.memory.read(STACKS, 0x3000),
     gdt: machine.memory.read(GDT, 0x60),
   };

@@ -88,7 +88,7 @@ function after(
     if (at >= STACKS && at < STACKS + 0x2000) frame.forEach((value, index) => put(guest, at + index * 8, value));
   }
   state.rip = guest.code.at(instruction);
-  mmu.selectIndex();
+  mmu.tlb.selectIndex();
   vcpu.changed();
   // A frame moves to the other CPU, as when the kernel goes on there.
   if (random(10) === 0) guest.machine.frames.restore((guest.machine.frames.save() as readonly never[]).toReversed());
@@ -105,7 +105,7 @@ function after(
     records: guest.machine.ledger.save(),
     deliveries: system.delivery.log.last,
     masked: state.interruptsMaskedBy?.cause,
-    tlb: mmu.saveTlb(),
+    tlb: mmu.tlb.save(),
     stacks: guest.machine.memory.read(STACKS, 0x2000),
   };
   if (vcpu.apic.inServiceVectors.length > 0) vcpu.apic.eoi();

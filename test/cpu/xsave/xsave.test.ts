@@ -153,7 +153,7 @@ describe("faults of the XSAVE instructions", () => {
           new DataView(entry.buffer).setUint32(0, pageEntry((DATA >> 12) + 1, 0), true);
           machine.memory.write(PT + ((DATA >> 12) + 1) * 8, entry);
           machine.cpus[0].state.slots.fill(5n, (SLOT_XMM + VECTOR_UPPER) / 8, (SLOT_XMM + VECTOR_UPPER) / 8 + 32);
-          machine.cpus[0].mmu.flush();
+          machine.cpus[0].mmu.tlb.flush();
         },
       );
       guest.finish();
