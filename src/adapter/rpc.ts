@@ -1,7 +1,7 @@
 // What the session says to the engine in its worker and back. Everything is plain data; addresses are bigints, as structured clones
 // keep them exact.
 import type { GuestWrite } from "../debugger/guestWrite";
-import type { RecordQuery } from "../apic/records";
+import type { RecordQuery } from "../apic/recordQueries";
 import type { ExportFormat } from "../debugger/records/recordExport";
 import type { FilterSpec, FilterStatus } from "../debugger/eventFilters";
 import type { CodeBreakpointStatus, FunctionRequest, InstructionRequest, LineRequest } from "../debugger/codeBreakpoints";

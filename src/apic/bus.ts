@@ -5,7 +5,7 @@ import { DelayLine } from "./delayLine";
 import { decodeMsi } from "./fields";
 import type { LocalApic } from "./localApic";
 import type { Injection, InterruptMessage } from "./message";
-import type { InterruptLedger } from "./records";
+import type { InterruptLedger } from "./ledger";
 
 /** An I/O APIC as the bus sees it. */
 export interface EoiListener {

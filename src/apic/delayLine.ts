@@ -2,7 +2,7 @@ import type { State } from "../common/state";
 import type { Clock, Timer } from "../devices/device";
 import type { DeliveryMode } from "./events";
 import type { InterruptMessage } from "./message";
-import type { InterruptLedger } from "./records";
+import type { InterruptLedger } from "./ledger";
 
 /** Which IPI a debugger holds back, and for how long. Fields left out match anything. */
 export interface DelayRule {

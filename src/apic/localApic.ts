@@ -9,7 +9,7 @@ import type { InterruptBus } from "./bus";
 import type { ApicCpu, InterruptSource, MisuseKind, TriggerMode } from "./events";
 import { ApicBase, EsrBit, Lvt, LvtBit, Svr, WrittenRegister, decodeLvt, lvtNames, lvtReadOnly, writtenRegisters } from "./fields";
 import type { InterruptMessage } from "./message";
-import type { InterruptLedger } from "./records";
+import type { InterruptLedger } from "./ledger";
 import { Reg, lvtMask, svrMask, x2apicMask, type ApicModel } from "./registerMap";
 import { hex } from "./registerViews";
 import { type Send, sendByIcr, type Sender, sendSelf } from "./sending";

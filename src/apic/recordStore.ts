@@ -4,7 +4,6 @@ import type { Moment } from "../common/moment";
 import type { State } from "../common/state";
 import type { DeliveryMode, InterruptRecord, InterruptSource, Shorthand, Stage, StageStamp, TriggerMode } from "./events";
 import type { SendInfo } from "./message";
-import type { RecordQuery } from "./records";
 
 export const stages: readonly Stage[] = ["send", "accept", "request", "deliver", "eoi", "drop", "return"];
 /** Codes of the stages: their index in {@link stages}, ascending in the order in which they happen to one interrupt. */
@@ -278,21 +277,6 @@ export class RecordStore {
     const at = slot * RECORD_WORDS;
     const { f64 } = this;
     return Math.imul(this.kindAt(slot), 0x85ebca6b) ^ (f64[at + ID] << 3) ^ (f64[at + DST] << 16) ^ (f64[at + SRC] << 22);
-  }
-
-  /** Whether a record is what `query` looks for; its `limit` and `before` are the caller's. */
-  matches(slot: number, query: RecordQuery): boolean {
-    const { vector, cpu, target, sendId, source, mode, stage, from, to } = query;
-    const at = this.byteAt(slot, 0);
-    if (vector !== undefined && this.u8[at + VECTOR] !== vector) return false;
-    if (target !== undefined && this.i8[at + TARGET] !== target) return false;
-    if (cpu !== undefined && this.i8[at + TARGET] !== cpu && this.i8[at + SENDER] !== cpu) return false;
-    if (sendId !== undefined && this.f64[slot * RECORD_WORDS + SEND_ID] !== sendId) return false;
-    if (source !== undefined && sources[this.u8[at + SOURCE]] !== source) return false;
-    if (mode !== undefined && modes[this.u8[at + MODE]] !== mode) return false;
-    if (stage !== undefined && !this.hasStage(slot, StageCode[stage])) return false;
-    const sent = this.instructionAt(slot, StageCode.send);
-    return (from === undefined || sent >= from) && (to === undefined || sent < to);
   }
 
   setVector(slot: number, vector: number): void {

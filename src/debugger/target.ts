@@ -4,7 +4,7 @@ import type { DelayRule } from "../apic/delayLine";
 import type { IoApic } from "../apic/ioApic";
 import type { LocalApic } from "../apic/localApic";
 import type { RecordStore } from "../apic/recordStore";
-import type { CoursePoint, RecordChanges, RecordQuery } from "../apic/records";
+import type { CoursePoint, RecordChanges, RecordQuery } from "../apic/recordQueries";
 import type { Decision } from "../cpu/decisions";
 import type { FollowedFlag } from "../cpu/maskCause";
 import type { Activity, CpuState } from "../cpu/state";

@@ -1,7 +1,7 @@
 import type { DelayRule } from "../apic/delayLine";
 import type { InterruptBus } from "../apic/bus";
 import type { IoApic } from "../apic/ioApic";
-import type { InterruptLedger } from "../apic/records";
+import type { InterruptLedger } from "../apic/ledger";
 import type { State } from "../common/state";
 import { type Decision, DecisionRing } from "../cpu/decisions";
 import { helperNames } from "../cpu/helperIds";

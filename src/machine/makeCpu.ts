@@ -1,6 +1,6 @@
 import type { InterruptBus } from "../apic/bus";
 import { LocalApic } from "../apic/localApic";
-import type { InterruptLedger } from "../apic/records";
+import type { InterruptLedger } from "../apic/ledger";
 import type { X86Translator } from "../cpu/frontend/translator";
 import { Mmu } from "../cpu/mmu";
 import { Processor } from "../cpu/processor";

@@ -1,6 +1,6 @@
 import { InterruptBus } from "../apic/bus";
 import { IoApic } from "../apic/ioApic";
-import { InterruptLedger } from "../apic/records";
+import { InterruptLedger } from "../apic/ledger";
 import { ApicRegion } from "../apic/region";
 import { UserError } from "../common/errors";
 import { X86Translator } from "../cpu/frontend/translator";

@@ -1,5 +1,5 @@
 import type { DelayLine } from "../apic/delayLine";
-import type { InterruptLedger } from "../apic/records";
+import type { InterruptLedger } from "../apic/ledger";
 import { type FollowedFlag, MaskCause } from "../cpu/maskCause";
 import type { X86Translator } from "../cpu/frontend/translator";
 import type { CodeCache } from "../tcg/codeCache";

@@ -1,6 +1,6 @@
 import type { InterruptBus } from "../apic/bus";
 import type { DelayLine } from "../apic/delayLine";
-import type { InterruptLedger } from "../apic/records";
+import type { InterruptLedger } from "../apic/ledger";
 import { UserError } from "../common/errors";
 import { StateHash } from "../common/hash";
 import { encodeState, type State } from "../common/state";

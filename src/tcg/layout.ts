@@ -203,7 +203,7 @@ export const WORD_SPARE = 2212;
 export const CPU_STATE_BYTES = 2240;
 
 /**
- * The journal of interrupts: stages that the engine brought about and the ledger (apic/records.ts) has yet to enter. One a machine. Id of the next record, 64 bits; rows; zeros, as many as a row has in front of the first one; then the rows, in order.
+ * The journal of interrupts: stages that the engine brought about and the ledger (apic/journalReader.ts) has yet to enter. One a machine. Id of the next record, 64 bits; rows; zeros, as many as a row has in front of the first one; then the rows, in order.
  */
 export const JOURNAL_NEXT_ID = 0;
 export const JOURNAL_COUNT = 8;

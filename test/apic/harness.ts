@@ -2,7 +2,7 @@ import { InterruptBus } from "../../src/apic/bus";
 import type { ApicCpu, InterruptEvent, InterruptStorm, StampSource } from "../../src/apic/events";
 import { IoApic, type IoApicOptions } from "../../src/apic/ioApic";
 import { LocalApic } from "../../src/apic/localApic";
-import { InterruptLedger, type LedgerOptions } from "../../src/apic/records";
+import { InterruptLedger, type LedgerOptions } from "../../src/apic/ledger";
 import { Reg, type ApicModel } from "../../src/apic/registerMap";
 import { ApicRegion } from "../../src/apic/region";
 import type { Moment } from "../../src/common/moment";

@@ -2,7 +2,7 @@ import { hex64 } from "../../debugger/numbers";
 import { InvalidatedEvent } from "@vscode/debugadapter";
 import { UserError } from "../../machine/errors";
 import { modes, sources, stages } from "../../apic/recordStore";
-import type { RecordQuery } from "../../apic/records";
+import type { RecordQuery } from "../../apic/recordQueries";
 import { exportFormats, formatOf } from "../../debugger/records/recordExport";
 import type { HandlerTable } from "../context";
 import { choice } from "./choice";

@@ -1,6 +1,6 @@
 import type { DeliveryMode, InterruptRecord, InterruptSource, Stage } from "../../apic/events";
 import { modes, sources, stages } from "../../apic/recordStore";
-import type { RecordQuery } from "../../apic/records";
+import type { RecordQuery } from "../../apic/recordQueries";
 import { whyLines, whyNotDelivered } from "../diagnosis/why";
 import { hex } from "../numbers";
 import { recordLines } from "../stops";

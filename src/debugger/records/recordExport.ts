@@ -1,4 +1,4 @@
-import type { RecordQuery } from "../../apic/records";
+import type { RecordQuery } from "../../apic/recordQueries";
 import type { Debugger } from "../debugger";
 import { senderLines } from "../senderStacks";
 import { recordLine } from "./jsonLines";

@@ -1,6 +1,6 @@
 import type { InterruptRecord, Stage, StageStamp } from "../../apic/events";
 import { modes, sources, stages } from "../../apic/recordStore";
-import type { CoursePoint } from "../../apic/records";
+import type { CoursePoint } from "../../apic/recordQueries";
 import { fileName } from "../diagnosis/causes";
 import { readGate } from "../inspect/gates";
 import { hex64 } from "../numbers";

@@ -1,7 +1,7 @@
 import { InterruptBus } from "../../../src/apic/bus";
 import { IoApic } from "../../../src/apic/ioApic";
 import { LocalApic } from "../../../src/apic/localApic";
-import { InterruptLedger } from "../../../src/apic/records";
+import { InterruptLedger } from "../../../src/apic/ledger";
 import { ApicRegion } from "../../../src/apic/region";
 import type { Moment } from "../../../src/common/moment";
 import type { State } from "../../../src/common/state";

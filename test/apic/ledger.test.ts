@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { InterruptEvent } from "../../src/apic/events";
-import { InterruptLedger, type RecordQuery } from "../../src/apic/records";
+import { InterruptLedger } from "../../src/apic/ledger";
+import type { RecordQuery } from "../../src/apic/recordQueries";
 import { describeEvent, describeStorm } from "../../src/apic/text";
 import { Board, FakeClock, FakeStamps, Reg } from "./harness";
 
