@@ -36,7 +36,7 @@ const lvtIndexOf = (name: string): number => lvtNames.findIndex((entry) => name 
 
 /**
  * State of a local APIC: registers, how they read, how a debugger sees and sets them, save and restore.
- * What they do is in {@link LocalApic}.
+ * What they do is in {@link InterruptHandling} and {@link LocalApic}.
  */
 export abstract class ApicCommon implements Device {
   readonly name: string;

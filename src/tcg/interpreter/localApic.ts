@@ -1,4 +1,4 @@
-// What the engine does of a CPU's local APIC (apic/localApic.ts, which defines it): interrupts to oneself and their ends.
+// What the engine does of a CPU's local APIC (apic/localApic.ts and interruptHandling.ts, which define it): interrupts to oneself and their ends.
 import { DEAD_COUNT } from "../codeCache";
 import {
   APIC_HOST,
