@@ -43,7 +43,7 @@ export const benchmarks: readonly Benchmark[] = [
   one("self-ipi", "interrupts sent to oneself", 6400, "b9a698a599394182", { qemu: 1 }),
   one("latency", "interrupts sent while disabled, then enabled", 6000, "55974ac8ed512cb7"),
   one("timer", "one-shot timer, waited for in HLT", 500, "035e2aa2e7e47aca"),
-  one("ping-pong-spin", "IPIs between CPUs that spin on PAUSE", 100, "d7d42d5e9edebd4f", { qemu: 1 }, 2),
+  one("ping-pong-spin", "IPIs between CPUs that spin on PAUSE", 3000, "d7d42d5e9edebd4f", { qemu: 1 }, 2),
   one("ping-pong-halt", "IPIs between CPUs that halt", 350, "377e1e56dca32493", { qemu: 1 }, 2),
   one("ring-interrupt", "user to supervisor by INT, back by IRET", 5100, "dcce3948cba0f851"),
   one("ring-fast", "the same by SYSCALL or SYSENTER", 28000, "0227cc1c4dc18412"),
