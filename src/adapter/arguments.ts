@@ -124,9 +124,7 @@ export class Args {
 
   /** The entries of a list of objects. */
   list(name: string): Args[] {
-    const value = this.values[name];
-    if (!Array.isArray(value)) throw this.wrong(name, "a list");
-    return (value as unknown[]).map((entry, index) => {
+    return this.items(name).map((entry, index) => {
       if (typeof entry !== "object" || entry === null) throw this.wrong(name, "a list of objects");
       return new Args(`${this.request}.${name}[${index}]`, entry);
     });
@@ -136,24 +134,33 @@ export class Args {
    * The entries of a list, each read apart: in the place of one that is wrong stands what is wrong with it. `wrap` makes an object of an entry that is
    * none. Throws for what is no list, and where it is missing unless `optional`.
    */
-  each<T>(name: string, read: (entry: Args) => T, optional = false, wrap = (entry: unknown): unknown => entry): (T | UserError)[] {
+  each<T>(
+    name: string,
+    read: (entry: Args, index: number) => T,
+    optional = false,
+    wrap = (entry: unknown): unknown => entry,
+  ): (T | UserError)[] {
     if (optional && !this.has(name)) return [];
-    const value = this.values[name];
-    if (!Array.isArray(value)) throw this.wrong(name, "a list");
-    return (value as unknown[]).map(wrap).map((entry, index) => {
-      const place = `${this.request}.${name}[${index}]`;
+    return this.items(name).map((item, index) => {
+      const entry = wrap(item);
       try {
         if (typeof entry !== "object" || entry === null || Array.isArray(entry))
           throw new UserError(
             `Entry ${index + 1} of the argument "${name}" of "${this.request}" must be an object, not ${JSON.stringify(entry)}.`,
             name,
           );
-        return read(new Args(place, entry));
+        return read(new Args(`${this.request}.${name}[${index}]`, entry), index);
       } catch (error) {
         if (!(error instanceof UserError)) throw error;
         return error;
       }
     });
+  }
+
+  private items(name: string): unknown[] {
+    const value = this.values[name];
+    if (!Array.isArray(value)) throw this.wrong(name, "a list");
+    return value;
   }
 
   /** A list of whole numbers of at least `least`. */

@@ -1,19 +1,13 @@
 // What a person can get wrong: one sentence that names the attribute or file, a failed launch, and a session that can go on or end.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
-import { after, before, describe, test } from "node:test";
-import { codeImage, smpGuest, startServer, temporaryFolder, withClient, type Client } from "./harness";
+import { after, describe, test } from "node:test";
+import { codeImage, smpGuest, temporaryFolder, withClient, suiteServer, type Client } from "./harness";
 
 describe("a launch that fails", () => {
-  let server: Awaited<ReturnType<typeof startServer>>;
+  const server = suiteServer();
   const files = temporaryFolder();
-  before(async () => {
-    server = await startServer();
-  });
-  after(() => {
-    server.process.kill();
-    files.remove();
-  });
+  after(files.remove);
 
   const good = readFileSync(smpGuest);
   const image = files.write("halt.elf", codeImage(0xfa, 0xf4));

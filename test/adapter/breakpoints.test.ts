@@ -1,23 +1,19 @@
 // Breakpoints on code: functions, lines, instructions; conditions, hit counts, log messages; interrupt breakpoints with hits.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
-import { after, before, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import type { DebugProtocol } from "@vscode/debugprotocol";
 import type { InterruptBreakpointsChangedBody, SetInterruptBreakpointsResponse } from "../../src/adapter/protocol";
-import { lineOf, smpGuest, smpSource, startServer, withClient } from "./harness";
+import { lineOf, smpGuest, smpSource, suiteServer, withClient } from "./harness";
 
 type Status = DebugProtocol.Breakpoint;
 const statuses = (response: DebugProtocol.Response): Status[] => (response.body as { breakpoints: Status[] }).breakpoints;
 
 describe("code breakpoints", () => {
-  let server: Awaited<ReturnType<typeof startServer>>;
+  const server = suiteServer();
   const tests = readFileSync(smpSource("tests.c"), "utf8");
   const source = { path: smpSource("tests.c") };
   const ipiLine = lineOf(tests, "send_fixed_ipi(&cpus[1], VEC_IPI);");
-  before(async () => {
-    server = await startServer();
-  });
-  after(() => void server.process.kill());
 
   test("by function and by line, also in pages that are not mapped yet; lines without code move", { timeout: 480_000 }, () =>
     withClient(async (client) => {

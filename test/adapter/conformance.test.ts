@@ -2,20 +2,14 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
-import { after, before, describe, test } from "node:test";
+import { after, describe, test } from "node:test";
 import type { DebugProtocol } from "@vscode/debugprotocol";
-import { cli, codeImage, lineOf, smpGuest, smpSource, startServer, temporaryFolder, withClient, type Client } from "./harness";
+import { cli, codeImage, lineOf, smpGuest, smpSource, temporaryFolder, withClient, suiteServer, type Client } from "./harness";
 
 describe("the protocol", { timeout: 960_000 }, () => {
-  let server: Awaited<ReturnType<typeof startServer>>;
+  const server = suiteServer();
   const files = temporaryFolder();
-  before(async () => {
-    server = await startServer();
-  });
-  after(() => {
-    server.process.kill();
-    files.remove();
-  });
+  after(files.remove);
 
   const body = async <T extends DebugProtocol.Response>(client: Client, command: string, args: object): Promise<T["body"]> =>
     await client.ask(command, args);

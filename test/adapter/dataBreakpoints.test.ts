@@ -1,22 +1,16 @@
 // Data breakpoints over the protocol: on variables, addresses, ports and registers, with conditions and hit conditions, on every engine.
 import assert from "node:assert/strict";
-import { after, before, describe, test } from "node:test";
+import { after, describe, test } from "node:test";
 import type { DebugProtocol } from "@vscode/debugprotocol";
-import { codeBase, codeImage, smpGuest, startServer, temporaryFolder, withClient, type Client } from "./harness";
+import { codeBase, codeImage, smpGuest, temporaryFolder, withClient, suiteServer, type Client } from "./harness";
 import { Transcript } from "./transcript";
 
 type Info = DebugProtocol.DataBreakpointInfoResponse["body"];
 
 describe("data breakpoints", { timeout: 720_000 }, () => {
-  let server: Awaited<ReturnType<typeof startServer>>;
+  const server = suiteServer();
   const files = temporaryFolder();
-  before(async () => {
-    server = await startServer();
-  });
-  after(() => {
-    server.process.kill();
-    files.remove();
-  });
+  after(files.remove);
 
   const info = async (client: Client, args: object): Promise<Info> => (await client.ask("dataBreakpointInfo", args)) as Info;
   const watch = async (client: Client, ...breakpoints: object[]): Promise<DebugProtocol.Breakpoint[]> =>

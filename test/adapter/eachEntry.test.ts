@@ -1,8 +1,8 @@
 // Requests that set many breakpoints: each entry has its own answer, in the order asked, and one that is wrong keeps no other from being set.
 import assert from "node:assert/strict";
-import { after, before, describe, test } from "node:test";
+import { after, describe, test } from "node:test";
 import type { DebugProtocol } from "@vscode/debugprotocol";
-import { codeBase, codeImage, lineOf, smpGuest, smpSource, startServer, temporaryFolder, withClient, type Client } from "./harness";
+import { codeBase, codeImage, lineOf, smpGuest, smpSource, temporaryFolder, withClient, suiteServer, type Client } from "./harness";
 import { readFileSync } from "node:fs";
 
 type Answer = Partial<DebugProtocol.Breakpoint>;
@@ -30,15 +30,9 @@ function compare(answers: readonly Answer[], cases: readonly Case[]): void {
 }
 
 describe("each entry of a request has its own answer", { timeout: 480_000 }, () => {
-  let server: Awaited<ReturnType<typeof startServer>>;
+  const server = suiteServer();
   const files = temporaryFolder();
-  before(async () => {
-    server = await startServer();
-  });
-  after(() => {
-    server.process.kill();
-    files.remove();
-  });
+  after(files.remove);
 
   test("source lines", () =>
     withClient(async (client) => {

@@ -3,6 +3,7 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { after, before } from "node:test";
 import { DebugClient } from "@vscode/debugadapter-testsupport";
 import type { DebugProtocol } from "@vscode/debugprotocol";
 import { elf } from "../firmware/support";
@@ -204,6 +205,31 @@ export async function startServer(): Promise<{ process: ChildProcess; port: numb
   });
   return { process: server, port };
 }
+
+/** A server for all tests of the suite that this is called in; its port is known while they run. */
+export function suiteServer(): { readonly port: number } {
+  let server: Awaited<ReturnType<typeof startServer>> | undefined;
+  before(async () => {
+    server = await startServer();
+  });
+  after(() => void server?.process.kill());
+  return {
+    get port() {
+      assert.ok(server !== undefined, "the suite's server has not started");
+      return server.port;
+    },
+  };
+}
+
+/** A client on the server at `port`, stopped where the bundled guest delivers its first IPI to CPU 1: in 64-bit code, with all devices set up. */
+export const atFirstIpi = (port: number, body: (client: Client) => Promise<void>): Promise<void> =>
+  withClient(async (client) => {
+    await client.launch({ program: smpGuest, cpus: 2 }, () =>
+      client.breakOn({ filterId: "interrupt.deliver", condition: "vector == 0xf0 && dst == 1" }),
+    );
+    await client.stop();
+    await body(client);
+  }, port);
 
 /** A folder for a test's files, removed afterwards by the function returned. */
 export function temporaryFolder(): {

@@ -1,25 +1,13 @@
 // Looking at the stopped machine and changing it: variables, expressions, memory, disassembly.
 import assert from "node:assert/strict";
-import { after, before, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import type { DebugProtocol } from "@vscode/debugprotocol";
-import { smpGuest, startServer, withClient, type Client } from "./harness";
+import { suiteServer, atFirstIpi, type Client } from "./harness";
 
 describe("the stopped machine", () => {
-  let server: Awaited<ReturnType<typeof startServer>>;
-  before(async () => {
-    server = await startServer();
-  });
-  after(() => void server.process.kill());
+  const server = suiteServer();
 
-  /** At the delivery of the first IPI to CPU 1. */
-  const atDelivery = (body: (client: Client) => Promise<void>): Promise<void> =>
-    withClient(async (client) => {
-      await client.launch({ program: smpGuest, cpus: 2 }, () =>
-        client.breakOn({ filterId: "interrupt.deliver", condition: "vector == 0xf0 && dst == 1" }),
-      );
-      await client.stop();
-      await body(client);
-    }, server.port);
+  const atDelivery = (body: (client: Client) => Promise<void>): Promise<void> => atFirstIpi(server.port, body);
 
   test("scopes and variables have their names, values and fields", { timeout: 480_000 }, () =>
     atDelivery(async (client) => {

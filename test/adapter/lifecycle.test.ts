@@ -1,18 +1,12 @@
 // How a session runs and ends: pause, restart, terminate, disconnect, and every way in which a guest can end or die.
 import assert from "node:assert/strict";
-import { after, before, describe, test } from "node:test";
-import { codeImage, smpGuest, startServer, temporaryFolder, withClient } from "./harness";
+import { after, describe, test } from "node:test";
+import { codeImage, smpGuest, temporaryFolder, withClient, suiteServer } from "./harness";
 
 describe("a session's life", () => {
-  let server: Awaited<ReturnType<typeof startServer>>;
+  const server = suiteServer();
   const files = temporaryFolder();
-  before(async () => {
-    server = await startServer();
-  });
-  after(() => {
-    server.process.kill();
-    files.remove();
-  });
+  after(files.remove);
 
   const fatal = ["cpu.tripleFault", "guest.stuck"];
   const guests = {

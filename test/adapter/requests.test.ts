@@ -1,22 +1,16 @@
 // Requests with wrong arguments get an error response that names the argument; the session goes on.
 import assert from "node:assert/strict";
-import { after, before, describe, test } from "node:test";
+import { after, describe, test } from "node:test";
 import type { DebugProtocol } from "@vscode/debugprotocol";
-import { codeBase, codeImage, smpGuest, smpSource, startServer, temporaryFolder, withClient } from "./harness";
+import { codeBase, codeImage, smpGuest, smpSource, temporaryFolder, withClient, suiteServer } from "./harness";
 
 /** No RAM there, with or without paging. */
 const nowhere = "0xffff8000f0000000";
 
 describe("requests with wrong arguments", () => {
-  let server: Awaited<ReturnType<typeof startServer>>;
+  const server = suiteServer();
   const files = temporaryFolder();
-  before(async () => {
-    server = await startServer();
-  });
-  after(() => {
-    server.process.kill();
-    files.remove();
-  });
+  after(files.remove);
 
   test("are refused by name, and the session goes on", { timeout: 480_000 }, () =>
     withClient(async (client) => {

@@ -1,7 +1,7 @@
 // Run control of several CPUs over the protocol: freezing, steps with interrupts held, taken or entered, schedules, IPIs held back.
 import assert from "node:assert/strict";
-import { after, before, describe, test } from "node:test";
-import { codeImage, smpGuest, startServer, temporaryFolder, withClient, type Client } from "./harness";
+import { after, describe, test } from "node:test";
+import { codeImage, smpGuest, temporaryFolder, withClient, suiteServer, type Client } from "./harness";
 import { Transcript } from "./transcript";
 
 interface State {
@@ -17,15 +17,9 @@ interface RecordData {
 }
 
 describe("run control", { timeout: 480_000 }, () => {
-  let server: Awaited<ReturnType<typeof startServer>>;
+  const server = suiteServer();
   const files = temporaryFolder();
-  before(async () => {
-    server = await startServer();
-  });
-  after(() => {
-    server.process.kill();
-    files.remove();
-  });
+  after(files.remove);
 
   const ask = async (client: Client, command: string, args: object = {}): Promise<State> => (await client.ask(command, args)) as State;
   const records = async (client: Client, query: string): Promise<RecordData[]> => (await client.data(`records ${query}`)) as RecordData[];

@@ -1,8 +1,8 @@
 // The main job over the protocol, by a client that is not ours: an IPI between two CPUs of the bundled guest, from delivery to EOI.
 import assert from "node:assert/strict";
-import { after, before, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import { interruptStateRequest, type InterruptState } from "../../src/adapter/protocol";
-import { smpGuest, smpSource, startServer, withClient, type Client } from "./harness";
+import { smpGuest, smpSource, suiteServer, withClient, type Client } from "./harness";
 
 async function scenario(client: Client): Promise<void> {
   await client.launch({ program: smpGuest, cpus: 4 }, async () => {
@@ -78,11 +78,7 @@ describe("the main job", () => {
   test("over standard input and output", { timeout: 480_000 }, () => withClient(scenario));
 
   describe("over TCP", () => {
-    let server: Awaited<ReturnType<typeof startServer>>;
-    before(async () => {
-      server = await startServer();
-    });
-    after(() => void server.process.kill());
+    const server = suiteServer();
 
     test("one client after the other", { timeout: 480_000 }, async () => {
       await withClient(scenario, server.port);

@@ -1,24 +1,12 @@
 // Values that do not fit where a person puts them: refused with the field, the value and the range, and nothing is changed.
 import assert from "node:assert/strict";
-import { after, before, describe, test } from "node:test";
-import { smpGuest, startServer, withClient, type Client } from "./harness";
+import { describe, test } from "node:test";
+import { suiteServer, atFirstIpi, type Client } from "./harness";
 
 describe("setting values", () => {
-  let server: Awaited<ReturnType<typeof startServer>>;
-  before(async () => {
-    server = await startServer();
-  });
-  after(() => void server.process.kill());
+  const server = suiteServer();
 
-  /** At the delivery of the first IPI to CPU 1: in 64-bit code, with all devices set up. */
-  const stopped = (body: (client: Client) => Promise<void>): Promise<void> =>
-    withClient(async (client) => {
-      await client.launch({ program: smpGuest, cpus: 2 }, () =>
-        client.breakOn({ filterId: "interrupt.deliver", condition: "vector == 0xf0 && dst == 1" }),
-      );
-      await client.stop();
-      await body(client);
-    }, server.port);
+  const stopped = (body: (client: Client) => Promise<void>): Promise<void> => atFirstIpi(server.port, body);
 
   test("what does not fit is refused by name, value and range, and changes nothing", { timeout: 480_000 }, () =>
     stopped(async (client) => {

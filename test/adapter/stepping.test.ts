@@ -1,21 +1,15 @@
 // Steps: by instruction and by line, over, into and out of calls, through interrupts, of one CPU or with the others.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
-import { after, before, describe, test } from "node:test";
-import { codeBase, codeImage, lineOf, smpGuest, smpSource, startServer, temporaryFolder, withClient } from "./harness";
+import { after, describe, test } from "node:test";
+import { codeBase, codeImage, lineOf, smpGuest, smpSource, suiteServer, temporaryFolder, withClient } from "./harness";
 
 describe("stepping", () => {
-  let server: Awaited<ReturnType<typeof startServer>>;
+  const server = suiteServer();
   const files = temporaryFolder();
   const tests = readFileSync(smpSource("tests.c"), "utf8");
   const ipiLine = lineOf(tests, "send_fixed_ipi(&cpus[1], VEC_IPI);");
-  before(async () => {
-    server = await startServer();
-  });
-  after(() => {
-    server.process.kill();
-    files.remove();
-  });
+  after(files.remove);
 
   test("by line: over a call, into a call, out again", { timeout: 480_000 }, () =>
     withClient(async (client) => {

@@ -133,19 +133,13 @@ export const breakpointRequests: HandlerTable = {
 
   setExceptionBreakpoints: async (args, { call, sendEvent, after }) => {
     // The engine knows the filters, and keeps the hits of those that stay: by what they are called here.
-    const asked = [
-      ...args.each(
-        "filters",
-        (entry) => ({ filter: entry.text("filter"), condition: undefined }),
-        true,
-        (filter) => ({ filter }),
-      ),
-      ...args.each("filterOptions", (entry) => ({ filter: entry.text("filterId"), condition: entry.optionalText("condition") }), true),
-    ];
-    const options = args.has("filters") ? (args.raw("filters") as unknown[]).length : 0;
-    const named = asked.map((entry, index) =>
-      entry instanceof UserError ? entry : { ...entry, id: index < options ? `filter ${index}` : `option ${index - options}` },
-    );
+    const filter = (entry: Args, index: number): FilterSpec => ({ id: `filter ${index}`, filter: entry.text("filter") });
+    const option = (entry: Args, index: number): FilterSpec => ({
+      id: `option ${index}`,
+      filter: entry.text("filterId"),
+      condition: entry.optionalText("condition"),
+    });
+    const asked = [...args.each("filters", filter, true, (name) => ({ filter: name })), ...args.each("filterOptions", option, true)];
     const told = ({ number, verified, message }: FilterStatus): DebugProtocol.Breakpoint => ({
       ...(number === undefined ? {} : { id: number }),
       verified,
@@ -153,7 +147,7 @@ export const breakpointRequests: HandlerTable = {
       ...(verified ? {} : { reason: "failed" }),
     });
     const set = (specs: FilterSpec[]): Promise<FilterStatus[]> => call("setExceptionFilters", specs);
-    const breakpoints = await setEach(named, set, told, failed);
+    const breakpoints = await setEach(asked, set, told, failed);
     after(() => refused(breakpoints.map(({ message }) => message)).forEach(sendEvent));
     return { breakpoints };
   },
